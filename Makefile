@@ -1,0 +1,39 @@
+# Two commands for people: `make demo` and `make test`. Both may be run again at any time.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Debian's python3 may be another version than 3.11 and may come without the venv module.
+PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
+
+.PHONY: demo test install clean system-packages
+
+install: $(VENV)/.stamp-run
+test-install: $(VENV)/.stamp-test
+
+$(BIN)/python:
+	packaging/make-venv "$(PYTHON_FOUND)" $(VENV)
+
+$(VENV)/.stamp-run: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	touch $@
+
+$(VENV)/.stamp-test: setup.cfg pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,test]'
+	touch $@ $(VENV)/.stamp-run
+
+system-packages:
+	packaging/install-system-packages system-packages.txt
+
+demo: install
+	$(BIN)/python -m sandbox.demo demo
+
+test: test-install system-packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -n auto
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info

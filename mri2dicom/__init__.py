@@ -1,0 +1,1 @@
+"""Vendor raw data to DICOM; no network and no window."""

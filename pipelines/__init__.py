@@ -1,0 +1,1 @@
+"""Maps, regions and reports from the images in XNAT."""

@@ -1,0 +1,1 @@
+"""Private DICOM tags as data, and their loader."""

@@ -1,0 +1,1 @@
+"""Try the suite without a scanner or a server."""

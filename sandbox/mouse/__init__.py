@@ -1,0 +1,1 @@
+"""ParaVision studies of a mouse phantom with known truth."""

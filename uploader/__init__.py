@@ -1,0 +1,1 @@
+"""Plan, check, send, verify and report: a whole study into XNAT."""

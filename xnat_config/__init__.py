@@ -1,0 +1,1 @@
+"""What this suite's XNAT looks like, as data: the ground floor of uploader and pipelines."""
