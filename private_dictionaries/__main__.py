@@ -1,0 +1,5 @@
+"""Run ``python -m private_dictionaries``."""
+
+from .cli import main
+
+main(prog_name="python -m private_dictionaries")

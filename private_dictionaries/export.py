@@ -1,0 +1,214 @@
+"""A private dictionary in the forms other tools read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+from .dictionary import FIRST_BLOCK, PrivateDictionary, PrivateElement
+
+
+def to_dcmtk(book: PrivateDictionary) -> str:
+    """Return the dictionary in the syntax of DCMTK's data dictionary files.
+
+    Parameters
+    ----------
+    book : PrivateDictionary
+
+    Returns
+    -------
+    str
+        ASCII; one line per element, its fields separated by one tab. Name the file in
+        ``DCMDICTPATH`` beside DCMTK's own.
+    """
+    lines = [
+        f"# {book.title}: private creator {book.creator}",
+        "# Tag\tVR\tName\tVM\tVersion",
+    ]
+    lines += [
+        f'({book.group:04x},"{book.creator}",{row.element:02x})'
+        f"\t{row.vr}\t{row.keyword}\t{row.vm}\tPrivateTag"
+        for row in book.elements
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_json(book: PrivateDictionary) -> str:
+    """Return the dictionary as JSON.
+
+    Parameters
+    ----------
+    book : PrivateDictionary
+
+    Returns
+    -------
+    str
+        An object with ``name``, ``group``, ``creator``, ``elements`` and ``layouts``; group and
+        elements are hexadecimal texts.
+    """
+    content = {
+        "name": book.name,
+        "title": book.title,
+        "group": f"{book.group:04X}",
+        "creator": book.creator,
+        "source": book.source,
+        "elements": [asdict(row) | {"element": f"{row.element:02X}"} for row in book.elements],
+        "layouts": [
+            {
+                "name": layout.name,
+                "period": layout.period,
+                "sign": layout.sign,
+                "source": layout.source,
+                "rows": [[f"{element:02X}", vr, field] for element, vr, field in layout.rows],
+            }
+            for layout in book.layouts
+        ],
+    }
+    return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    def line(cells: Iterable[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", r"\|") or "-" for cell in cells) + " |"
+
+    columns = list(head)
+    return "\n".join([line(columns), line(["---"] * len(columns)), *map(line, rows)])
+
+
+def _code(text: str) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _tag(book: PrivateDictionary, element: int) -> str:
+    return f"({book.group:04X},xx{element:02X})"
+
+
+def _elements_table(book: PrivateDictionary) -> str:
+    def unit(row: PrivateElement) -> str:
+        return row.unit or ", ".join(row.values)
+
+    return _table(
+        ("Tag", "Keyword", "VR", "VM", "Unit or values", "Level", "Definition", "Read as"),
+        (
+            (
+                _tag(book, row.element),
+                _code(row.keyword),
+                row.vr,
+                row.vm,
+                unit(row),
+                row.level,
+                row.definition,
+                _code(row.field),
+            )
+            for row in book.elements
+        ),
+    )
+
+
+def _layout_section(book: PrivateDictionary) -> str:
+    parts = []
+    for layout in book.layouts[:-1]:
+        current = {element: name for element, _, name in book.layouts[-1].rows}
+        rows = [row for row in layout.rows if current.get(row[0]) != row[2]]
+        parts.append(
+            f"### Layout {layout.name}\n\n"
+            f"{layout.period}. Told by: {layout.sign}. Source: {layout.source}. "
+            "Elements that differ from the table above:\n\n"
+            + _table(
+                ("Tag", "VR", "Read as"),
+                ((_tag(book, element), vr, _code(name)) for element, vr, name in rows),
+            )
+        )
+    return "\n\n".join(parts)
+
+
+def _tools_table(book: PrivateDictionary) -> str:
+    export = f"python -m private_dictionaries export {book.name}"
+    return _table(
+        ("Tool", "How"),
+        (
+            (
+                "pydicom",
+                f'`private_dictionaries.register("{book.name}")` before reading: names are '
+                "printed, and files in implicit VR are decoded",
+            ),
+            (
+                "DCMTK",
+                f"`{export} --format dcmtk --output {book.name}.dic`, then name that file in "
+                "`DCMDICTPATH` after DCMTK's own `dicom.dic`",
+            ),
+            ("anything else", f"`{export} --format json`"),
+        ),
+    )
+
+
+def to_markdown(book: PrivateDictionary) -> str:
+    """Return the dictionary as a page of documentation.
+
+    Parameters
+    ----------
+    book : PrivateDictionary
+
+    Returns
+    -------
+    str
+        Markdown with one table each for the attributes, where their values come from, and the
+        layouts of earlier files.
+    """
+    first = f"{book.group:04X},00{FIRST_BLOCK:02X}"
+    data = f"{book.group:04X},{FIRST_BLOCK:02X}00"
+    sources = _table(
+        ("Keyword", "ParaVision 360", "ParaVision 6 and 7", "ParaVision 5"),
+        ((_code(row.keyword), row.pv360, row.pv6, row.pv5) for row in book.elements if row.field),
+    )
+    origins = _table(
+        ("Keyword", "Formula", "Source"),
+        ((_code(row.keyword), row.formula, row.source) for row in book.elements),
+    )
+    return f"""# {book.title}
+
+<!-- Generated: python -m private_dictionaries export {book.name} --format markdown -->
+
+Private creator `{book.creator}`, group {book.group:04X}. The creator stands in ({first}) and
+reserves the elements from ({data}) on; it may stand in another block, and then `xx` below is that
+block's number. Element numbers are hexadecimal. A reader finds the creator first, then the
+elements.
+
+Level: `ser` is constant in the series, `img` differs per image. An attribute whose value is not
+known is absent. Source of the whole: {book.source}.
+
+## Attributes
+
+{_elements_table(book)}
+
+## Where the values come from
+
+Parameters marked † belong to laboratories' own sequences. tp is the length of one pulse, td the gap between two, N their number, tp2 the
+second pulse, n the readouts per saturation, Tsat the saturation length, TR the repetition time,
+RT the readout time, f0 the working frequency.
+
+{sources}
+
+{origins}
+
+## Files of other writers
+
+Any creator is accepted where the VRs of the elements fit one of these layouts. An offset in ppm
+that was multiplied by f0, a duty cycle given as a fraction, decimal strings of more than 16
+characters, angle brackets around names and an Acquisition Duration in milliseconds are put right
+on reading, and each repair is reported.
+
+{_layout_section(book)}
+
+## Other tools
+
+{_tools_table(book)}
+"""
+
+
+FORMATS: dict[str, Callable[[PrivateDictionary], str]] = {
+    "dcmtk": to_dcmtk,
+    "json": to_json,
+    "markdown": to_markdown,
+}
