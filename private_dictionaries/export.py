@@ -184,9 +184,9 @@ known is absent. Source of the whole: {book.source}.
 
 ## Where the values come from
 
-Parameters marked † belong to laboratories' own sequences. tp is the length of one pulse, td the gap between two, N their number, tp2 the
-second pulse, n the readouts per saturation, Tsat the saturation length, TR the repetition time,
-RT the readout time, f0 the working frequency.
+Parameters marked † belong to laboratories' own sequences. tp is the length of one pulse, td the
+gap between two, N their number, tp2 the second pulse, n the readouts per saturation, Tsat the
+saturation length, TR the repetition time, RT the readout time, f0 the working frequency.
 
 {sources}
 

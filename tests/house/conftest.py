@@ -1,0 +1,45 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = (
+    "mri2dicom",
+    "pipelines",
+    "private_dictionaries",
+    "sandbox",
+    "uploader",
+    "xnat_config",
+)
+NOT_OURS = {".git", ".venv", "build", "dist", "demo", "__pycache__"}
+
+
+def _in_tree():
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        ignored = any(part in NOT_OURS or part.endswith((".egg-info", "_cache")) for part in parts)
+        if path.is_file() and not ignored:
+            yield path
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def packages():
+    return PACKAGES
+
+
+@pytest.fixture(scope="session")
+def committed_files():
+    """Every file git tracks; in an unpacked archive without git, every file of the tree."""
+    if not (ROOT / ".git").exists():
+        return sorted(_in_tree())
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True
+    ).stdout.decode("utf-8")
+    paths = [ROOT / name for name in listed.split("\0") if name]
+    return sorted(path for path in paths if path.is_file())
