@@ -12,7 +12,7 @@ PACKAGES = (
     "uploader",
     "xnat_config",
 )
-NOT_OURS = {".git", ".venv", "build", "dist", "demo", "__pycache__"}
+NOT_OURS = {".git", ".venv", "build", "dist", "demo", "__pycache__", ".hypothesis"}
 
 
 def _in_tree():

@@ -77,16 +77,13 @@ def through_a_file(ds, syntax):
         (1 / 3, "0.33333333333333"),
         (-1 / 3, "-0.3333333333333"),
         (-math.pi * 1e-5, "-3.1415926536e-5"),
-        (123456789012345678, "1.2345678901e17"),
-        (-1.7976931348623157e308, "-1.797693135e308"),
+        (123456789012345678, "1.23456789012e17"),
+        (-1.7976931348623157e308, "-1.79769313e308"),
     ],
 )
 def test_decimal_string(value, text):
-    shown = format_ds(value)
-    assert len(shown) <= 16
-    if text != shown:
-        # An equally long text that is nearer the value would be as good.
-        assert abs(float(shown) - value) <= abs(float(text) - value)
+    assert format_ds(value) == text
+    assert len(text) <= 16
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
