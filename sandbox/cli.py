@@ -1,0 +1,175 @@
+"""The command ``xnat-pic-sandbox``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from .errors import SandboxError
+from .mouse import VERSIONS, MouseOptions, WrittenStudy, write_mice
+
+WRONG_CALL = 2
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Split a comma list; blanks around names do not count."""
+    return tuple(name.strip() for name in value.split(",") if name.strip())
+
+
+def _fail(error: SandboxError) -> NoReturn:
+    click.echo(str(error), err=True)
+    raise SystemExit(WRONG_CALL)
+
+
+def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        number = version("xnat-pic")
+    except PackageNotFoundError:
+        number = "run from a source tree that is not installed"
+    click.echo(f"xnat-pic-sandbox, version {number}")
+    context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Try the suite without a scanner or a server."""
+
+
+@main.command()
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--paravision",
+    type=click.Choice(VERSIONS),
+    default=MouseOptions.paravision,
+    show_default=True,
+    help="Version whose dialect is written.",
+)
+@click.option(
+    "--animals",
+    type=int,
+    default=MouseOptions.animals,
+    show_default=True,
+    help="Animals in each group and dose.",
+)
+@click.option(
+    "--groups",
+    callback=_names,
+    default=",".join(MouseOptions.groups),
+    show_default=True,
+    help="Comma list of groups; 'untreated' has no doses.",
+)
+@click.option(
+    "--timepoints",
+    callback=_names,
+    default=",".join(MouseOptions.timepoints),
+    show_default=True,
+    help="Comma list in order of time; post3d, post1w and post1m are dated so.",
+)
+@click.option(
+    "--doses",
+    callback=_names,
+    default=",".join(MouseOptions.doses),
+    show_default=True,
+    help="Comma list in order of strength, for all groups but 'untreated'.",
+)
+@click.option(
+    "--noise",
+    type=float,
+    default=MouseOptions.noise,
+    show_default=True,
+    help="Standard deviation of the noise, as a fraction of the signal of water.",
+)
+@click.option(
+    "--matrix", type=int, help="Pixels along the longest axis, a multiple of 16 up to 512."
+)
+@click.option(
+    "--size",
+    default=MouseOptions.size,
+    show_default=True,
+    help=(
+        "SMALL: matrix 32 and few frames, for tests. FULL: matrix 128 and realistic frames. "
+        "A number: ONE study whose images fill about that many MiB, for benchmarks."
+    ),
+)
+@click.option(
+    "--truth", type=click.Path(path_type=Path), help="Folder of the truth.  [default: OUT_truth]"
+)
+@click.option("--seed", type=int, default=MouseOptions.seed, show_default=True)
+@click.option(
+    "--with-traps/--no-traps",
+    "traps",
+    default=None,
+    help="Add a spectroscopic and an aborted scan, which converters must skip.  [default: in FULL]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the studies written as JSON.")
+def mouse(
+    out: Path,
+    paravision: str,
+    animals: int,
+    groups: tuple[str, ...],
+    timepoints: tuple[str, ...],
+    doses: tuple[str, ...],
+    noise: float,
+    matrix: int | None,
+    size: str,
+    truth: Path | None,
+    seed: int,
+    traps: bool | None,
+    as_json: bool,
+) -> None:
+    """Write ParaVision studies of a digital mouse into the new folder OUT.
+
+    The animals have a body, a brain, kidneys and a tumour whose T1, T2, diffusion tensor and
+    CEST pools are known; the treatment changes T2 and ADC of the tumour over time. What is
+    known is written beside the data, as NIfTI and JSON. The same seed and options give the
+    same bytes.
+    """
+    try:
+        options = MouseOptions(
+            paravision, animals, groups, timepoints, doses, noise, matrix, size, truth, seed, traps
+        )
+        studies = _write_with_progress(out, options)
+    except SandboxError as error:
+        _fail(error)
+    except OSError as error:
+        click.echo(f"Writing failed: {error}. Check space and rights, then run again.", err=True)
+        raise SystemExit(WRONG_CALL) from error
+    if as_json:
+        rows = [{k: str(v) for k, v in asdict(study).items()} for study in studies]
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        click.echo(f"{len(studies)} studies written to {out}", err=True)
+
+
+def _write_with_progress(out: Path, options: MouseOptions) -> list[WrittenStudy]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("Digital mice", total=None)
+
+        def show(done: int, total: int, subject: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"Mouse {subject}")
+
+        return write_mice(out, options, show)
+
+
+if __name__ == "__main__":
+    main()
