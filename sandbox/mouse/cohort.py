@@ -61,7 +61,7 @@ def _write_all(
     plans = plan_studies(options)
     written = []
     for done, plan in enumerate(plans, start=1):
-        who = identify(options.seed, options.paravision, plan)
+        who = identify(options, plan)
         job = StudyJob(
             who=who,
             dialect=dialect,

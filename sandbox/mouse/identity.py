@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from .dialects import Dialect
-from .options import StudyPlan
+from .options import MouseOptions, StudyPlan
 
 _ZONE = timezone(timedelta(hours=1))
 _FIRST_DAY = datetime(2024, 1, 8, 8, 0, 0, 238000, tzinfo=_ZONE)
@@ -16,7 +16,7 @@ _ANIMALS_PER_DAY = 9
 
 @dataclass(frozen=True)
 class Identity:
-    """One study's names, dates and UIDs, all derived from seed, dialect and plan.
+    """One study's names, dates and UIDs, all derived from options and plan.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Identity:
 
     def study_uid(self) -> str:
         """Give the UID of the study."""
-        return self.uid("study", self.plan.subject, self.plan.timepoint)
+        return self.uid("study", self.plan.subject, self.plan.timepoint, self.plan.time_index)
 
     def subject_uid(self) -> str:
         """Give the UID of the animal, the same in all its studies."""
@@ -49,10 +49,10 @@ class Identity:
 
     def reco_uid(self, expno: int, procno: int) -> str:
         """Give the UID of one reconstruction."""
-        return self.uid("reco", self.plan.subject, self.plan.timepoint, expno, procno)
+        return self.uid("reco", self.study_uid(), expno, procno)
 
     def scan_time(self, expno: int) -> datetime:
-        """Tell when a scan started: ten minutes for each."""
+        """Tell when a scan started: seven minutes for each."""
         return self.start + timedelta(minutes=2 + 7 * (expno - 1))
 
     def folder(self, dialect: Dialect) -> str:
@@ -66,13 +66,23 @@ class Identity:
         )
 
 
-def identify(seed: int, version: str, plan: StudyPlan) -> Identity:
-    """Derive a study's identity.
+def identify(options: MouseOptions, plan: StudyPlan) -> Identity:
+    """Derive a study's identity; UIDs depend on all that changes the content.
 
     The baseline lies on a day that the seed chooses; an animal comes back at the same hour after
     the days of its timepoint.
     """
-    day = _FIRST_DAY + timedelta(days=seed % 28 + plan.animal // _ANIMALS_PER_DAY)
+    wishes = "/".join(
+        str(wish)
+        for wish in (
+            options.seed,
+            options.paravision,
+            options.size.upper(),
+            options.matrix,
+            float(options.noise),
+        )
+    )
+    day = _FIRST_DAY + timedelta(days=options.seed % 28 + plan.animal // _ANIMALS_PER_DAY)
     start = day + timedelta(minutes=65 * (plan.animal % _ANIMALS_PER_DAY), days=plan.days)
     return Identity(
         plan=plan,
@@ -80,5 +90,5 @@ def identify(seed: int, version: str, plan: StudyPlan) -> Identity:
         start=start,
         birth=day - timedelta(weeks=9),
         weight_kg=round(0.0205 + 0.0004 * (plan.animal % 7) + 0.0001 * plan.days, 4),
-        key=f"digital mouse/{seed}/{version}/{plan.group}/{plan.dose}",
+        key=f"digital mouse/{wishes}/{plan.group}/{plan.dose}/{plan.dose_index}",
     )

@@ -130,6 +130,14 @@ def test_same_seed_same_bytes_other_seed_other_bytes(tmp_path):
     assert set(a.values()).isdisjoint({v for k, v in c.items() if k.endswith("2dseq") and v})
 
 
+def test_different_content_never_shares_a_uid(tmp_path):
+    uids = []
+    for i, wish in enumerate(({}, {"noise": 0.02}, {"matrix": 48}, {"seed": 2})):
+        options = MouseOptions(**SMALL | wish, groups=("untreated",))
+        uids += [read_truth(s)["study_uid"] for s in write_mice(tmp_path / str(i), options)]
+    assert len(set(uids)) == len(uids) == 8
+
+
 def test_full_size_study_stays_in_its_budget(tmp_path):
     options = MouseOptions(animals=1, groups=("untreated",), timepoints=("pre",))
     study = write_mice(tmp_path / "full", options)[0]

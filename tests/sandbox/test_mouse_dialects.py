@@ -207,3 +207,20 @@ def test_traps(versioned):
 def test_labels_are_utf8_in_360_and_ascii_before(versioned):
     text = (versioned.study.path / "3/pdata/2/visu_pars").read_text(encoding="utf-8")
     assert text.isascii() == (versioned.truth["paravision"] != "360.3.6")
+
+
+def test_positions_follow_from_the_centre_of_the_field_of_view(versioned):
+    """The centre (given in the protocol) is at index N/2; offsets run against the image axes."""
+    version = versioned.truth["paravision"]
+    axial = [19.5, 14.5, -13.2] if version == "360.3.6" else [-16.5, -12.5, -13.2]
+    np.testing.assert_allclose(versioned.reco(2).positions[0], axial)
+    first = 5.0 if version == "360.3.6" else 3.0  # 360 steps towards the belly
+    np.testing.assert_allclose(versioned.reco(3).positions[0], [-16.5, first, 37.0])
+    for expno, read in ((2, 0), (3, 1), (7, 0)):
+        reco, method = versioned.reco(expno), versioned.parameters(str(expno), "method")
+        half = reco.visu["VisuCoreExtent"].array / 2
+        axes = reco.axes[0]
+        centre = reco.positions[0] + half[0] * axes[0] + half[1] * axes[1]
+        assert method["PVM_EffReadOffset"].array[0] == pytest.approx(-centre @ axes[read])
+        assert method["PVM_EffPhase1Offset"].array[0] == pytest.approx(-centre @ axes[1 - read])
+        assert abs(method["PVM_EffSliceOffset"].array[0]) == pytest.approx(abs(centre @ axes[2]))
