@@ -1,0 +1,225 @@
+"""Convert scanner data to DICOM: plan, write, report. Never stops at one series."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .dicom.header import Overrides
+from .errors import Mri2DicomError, NothingUsableError, WrongCallError
+from .jobs import TASK_BYTES, Job, OnProgress, Writer
+from .model import RawSeries, Skipped
+from .names import UniqueNames, safe_name
+from .output import files_of, is_complete, is_same
+from .readers.archive import archive_stem, opened
+from .readers.registry import Reader, choose_reader
+from .report import (
+    ConversionReport,
+    SeriesResult,
+    result_of,
+    sentence_of,
+    skipped_result,
+    with_status,
+)
+from .settings import check, overrides_for
+
+
+def default_output(path: Path) -> Path:
+    """Return ``<input>_dcm`` beside the input; an archive's suffix does not count."""
+    path = path.resolve()
+    stem = archive_stem(path) if path.is_file() else None
+    return path.with_name(f"{stem or path.name}_dcm")
+
+
+def convert(
+    path: Path | str,
+    out: Path | str | None = None,
+    *,
+    enhanced: bool = False,
+    jobs: int = 1,
+    overwrite: bool = False,
+    overrides: Overrides | None = None,
+    on_progress: OnProgress | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ConversionReport:
+    """Convert a study, a folder of studies, or an archive to DICOM.
+
+    Parameters
+    ----------
+    path : Path or str
+        Project folder, study, scan, reconstruction, flat folder, ``.zip``, ``.PvDatasets`` or
+        ``.tar.gz``. It is never changed.
+    out : Path or str, optional
+        Output folder, ``<input>_dcm`` beside the input by default. Below it the input's folder
+        levels are kept.
+    enhanced : bool
+        Write Enhanced MR objects instead of classic ones.
+    jobs : int
+        Worker processes; 1 writes in this process.
+    overwrite : bool
+        Write series again whose output is there.
+    overrides : Overrides, optional
+        Values that the scanner's files do not hold.
+    on_progress : callable, optional
+        Called with `Progress` while files are written.
+    cancelled : callable, optional
+        Asked between files; True stops the run and leaves nothing half-written.
+
+    Returns
+    -------
+    ConversionReport
+
+    Raises
+    ------
+    NothingUsableError
+        If nothing at `path` is scanner data.
+    CorruptDataError
+        If an archive is damaged.
+    WrongCallError
+        If the output lies inside the input, or an option makes no sense.
+    OutputError
+        If an archive cannot be unpacked.
+    """
+    source = Path(path).resolve()
+    target = Path(out).resolve() if out is not None else default_output(source)
+    if source.is_dir() and target.is_relative_to(source):
+        raise WrongCallError(
+            f"The output {target} lies inside the input, which is never changed.",
+            path=target,
+            hint="Choose an output folder elsewhere.",
+        )
+    if jobs < 1:
+        raise WrongCallError(f"{jobs} jobs are not possible; give 1 or more.")
+    results: list[SeriesResult] = []
+    stop = cancelled or (lambda: False)
+    run = _Run(
+        target=target,
+        enhanced=enhanced,
+        overwrite=overwrite,
+        overrides=check(overrides or Overrides()),
+        writer=Writer(jobs, on_progress or (lambda progress: None), stop, results),
+        results=results,
+    )
+    with opened(source) as root:
+        run.convert(root, Path())
+        for archive in _exported_archives(source):
+            below = archive.relative_to(source).parent / (archive_stem(archive) or archive.name)
+            run.convert_archive(archive, below)
+    if not results and not run.writer.stopped:
+        raise NothingUsableError(
+            f"No scanner data found in {source}.",
+            path=source,
+            hint="Choose a ParaVision study, a folder of studies, or an archive of one.",
+        )
+    results.sort(key=lambda one: (one.study, one.expno, one.procno))
+    return ConversionReport(source, target, results, run.writer.stopped)
+
+
+def _exported_archives(source: Path) -> Iterator[Path]:
+    """Yield the studies that ParaVision exported into a folder as ``.PvDatasets``."""
+    if source.is_dir():
+        yield from sorted(p for p in source.rglob("*.PvDatasets") if p.is_file())
+
+
+@dataclass
+class _Run:
+    target: Path
+    enhanced: bool
+    overwrite: bool
+    overrides: Overrides
+    writer: Writer
+    results: list[SeriesResult]
+    _names: dict[Path, UniqueNames] = field(default_factory=dict)
+    _seen: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def convert_archive(self, archive: Path, below: Path) -> None:
+        """Convert one exported archive of a folder; its fault is not the others'."""
+        if self.writer.stopped:
+            return
+        try:
+            with opened(archive) as root:
+                self.convert(root, below)
+        except Mri2DicomError as error:
+            self.results.append(
+                SeriesResult(
+                    below.as_posix(), 0, 0, "skipped", reason=error.sentence(), damaged=True
+                )
+            )
+
+    def convert(self, root: Path, below: Path) -> None:
+        """Convert everything in a folder to the output, `below` its top."""
+        try:
+            reader = choose_reader(root)
+        except NothingUsableError:
+            return
+        self.writer.write(self._plan(reader, root, below))
+
+    def _plan(self, reader: Reader, root: Path, below: Path) -> Iterator[Job]:
+        """Yield the series to be written; the others go straight to the results."""
+        for located in reader.locate(root):
+            if self.writer.cancelled():
+                self.writer.stopped = True
+                return
+            series = reader.load(located)
+            study = below / _relative(series.study, root)
+            if isinstance(series, Skipped):
+                self.results.append(skipped_result(series, study))
+                continue
+            try:
+                overrides = overrides_for(series.study, root, self.overrides)
+                job = self._job(reader, located, series, study, overrides)
+            except (Mri2DicomError, OSError, ValueError) as error:
+                self.results.append(result_of(series, study, "failed", reason=sentence_of(error)))
+                continue
+            if job is not None:
+                yield job
+
+    def _job(
+        self,
+        reader: Reader,
+        located: Any,
+        series: RawSeries,
+        study: Path,
+        overrides: Overrides,
+    ) -> Job | None:
+        key = (series.identity.study_uid, series.identity.content)
+        place = f"{study.as_posix()}/{series.location}"
+        if key in self._seen:
+            reason = f"It is a copy of {self._seen[key]}, with the same UID and description."
+            self.results.append(result_of(series, study, "skipped", reason=reason))
+            return None
+        self._seen[key] = place
+        files = files_of(series, overrides, enhanced=self.enhanced)
+        folder = self._folder(series, study)
+        result = result_of(series, study, "converted", files=len(files.names), path=folder)
+        result.warnings.extend(files.warnings)
+        if not self.overwrite and is_complete(folder, files.names):
+            if not is_same(folder, files):
+                result.warnings.append(
+                    "The output that is there was made from other data, with other options or by "
+                    "another version: it is kept; --overwrite replaces it."
+                )
+            self.results.append(with_status(result, "kept"))
+            return None
+        per_file = max(1, series.pixels.nbytes // len(files.names))
+        return Job(
+            reader=reader.name,
+            located=located,
+            overrides=overrides,
+            enhanced=self.enhanced,
+            folder=folder,
+            result=result,
+            files=len(files.names),
+            task_files=max(1, TASK_BYTES // per_file),
+        )
+
+    def _folder(self, series: RawSeries, study: Path) -> Path:
+        parent = self.target.joinpath(*(safe_name(part, limit=120) for part in study.parts))
+        number = 10000 * series.expno + series.procno
+        protocol = str(series.attributes.get("ProtocolName") or "")
+        name = safe_name(f"{number}_{protocol}" if protocol else str(number))
+        return parent / self._names.setdefault(parent, UniqueNames()).claim(name)
+
+
+def _relative(study: Path, root: Path) -> Path:
+    return study.relative_to(root) if study.is_relative_to(root) else Path()

@@ -1,0 +1,201 @@
+"""Classic MR Image Storage: one file for each plane."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..model import RawSeries
+from .encode import Elements, Template, Typed, element, encode, join, tag_and_vr
+from .header import Overrides, common_header, complete, load_mapping, pick
+from .part10 import file_bytes
+from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
+from .planes import PlaneValues, real_world_value, spacing_between_slices
+from .uids import Form, SeriesUids
+
+_PIXEL_DATA = 0x7FE00010
+# Attributes whose value differs between planes whatever the series.
+_ALWAYS = (
+    "SOPInstanceUID",
+    "InstanceNumber",
+    "ImagePositionPatient",
+    "SliceLocation",
+    "SmallestImagePixelValue",
+    "LargestImagePixelValue",
+    "PixelData",
+)
+_BY_PLANE = ("ImageOrientationPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept")
+_LATER = ("RealWorldValueMappingSequence", "ImageComments", "ImageType")
+
+
+@lru_cache(maxsize=8192)
+def _encoded(keyword: str, value: Any) -> bytes:
+    tag, vr = tag_and_vr(keyword)
+    return element(tag, vr, list(value) if isinstance(value, tuple) else value)
+
+
+def _element(keyword: str, value: Any) -> tuple[int, bytes]:
+    tag, vr = tag_and_vr(keyword)
+    if vr == "SQ":
+        return tag, element(tag, vr, value)
+    return tag, _encoded(keyword, tuple(value) if isinstance(value, list) else value)
+
+
+class ClassicSeries:
+    """The files of a series in classic form.
+
+    Attributes
+    ----------
+    names : list of str
+        File names, one for each plane, in the scanner's order.
+    """
+
+    form = Form.CLASSIC
+
+    def __init__(self, series: RawSeries, overrides: Overrides) -> None:
+        self.series = series
+        self.uids = SeriesUids(series.identity, Form.CLASSIC, overrides.subject_id)
+        self.format: PixelFormat = pixel_format(series)
+        self.values = PlaneValues(series)
+        digits = max(4, len(str(series.planes)))
+        self.names = [f"{plane + 1:0{digits}d}.dcm" for plane in range(series.planes)]
+        self._rows = {row["keyword"] for row in load_mapping("dicom_classic")["element"]}
+        self._instances: dict[int, bytes] = {}
+        constant = self._constant(overrides)
+        varying = [tag_and_vr(keyword)[0] for keyword in (*_ALWAYS, *_BY_PLANE, *_LATER)]
+        varying += [tag_and_vr(k)[0] for k in self._plane_keywords()]
+        varying += [tag for p in range(series.planes) for tag in self._private_tags(p)]
+        self._template = Template(constant, varying)
+        self._image_type = constant[tag_and_vr("ImageType")[0]]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of these files."""
+        found = requantisation_warning(self.series, self.format)
+        return [found] if found else []
+
+    def _private_tags(self, plane: int) -> list[int]:
+        # The planes of a series have the same private attributes but for the list index that a
+        # reference image lacks; a handful of planes shows them all.
+        if plane > 8 and plane % 97:
+            return []
+        return [tag for tag, _, _ in self.values.saturation(plane)]
+
+    def _plane_keywords(self) -> set[str]:
+        known = set(self.series.plane_attributes)
+        if "DiffusionGradientOrientation" in known:
+            known |= {"DiffusionGradientDirectionSequence", "DiffusionBMatrixSequence"}
+        if "NominalCardiacTriggerDelayTime" in known:
+            known.add("TriggerTime")
+        if "TemporalPositionIndex" in known:
+            known |= {"TemporalPositionIdentifier"}
+        return known & self._rows
+
+    def _constant(self, overrides: Overrides) -> Elements:
+        series = self.series
+        values = complete(series, Form.CLASSIC, overrides)
+        values["SpacingBetweenSlices"] = spacing_between_slices(series)
+        header: dict[Any, Any] = {
+            **common_header(series, Form.CLASSIC, self.uids, values),
+            **pick(load_mapping("dicom_classic")["element"], Form.CLASSIC, values),
+            "AcquisitionNumber": 1,
+            "ImagesInAcquisition": series.planes,
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "Rows": series.pixels.shape[1],
+            "Columns": series.pixels.shape[2],
+            "PixelSpacing": list(series.spacing_mm),
+            "BitsAllocated": 16,
+            "BitsStored": 16,
+            "HighBit": 15,
+            "PixelRepresentation": int(self.format.signed),
+        }
+        header |= {tag: Typed(vr, v) for tag, vr, v in self.values.saturation(None)}
+        elements = encode(header)
+        return _with_charset(elements)
+
+    def plane_elements(self, plane: int, stored: StoredPlane) -> Elements:
+        """Return the elements of one plane that differ from those of another."""
+        series = self.series
+        axes = series.orientation[plane]
+        vr = "SS" if self.format.signed else "US"
+        thickness = float(series.thickness_mm[plane])
+        own = self.values.attributes(plane)
+        part = own.get("ComplexImageComponent")
+        values: dict[str, Any] = {
+            "InstanceNumber": plane + 1,
+            "ImagePositionPatient": series.position_mm[plane].tolist(),
+            "ImageOrientationPatient": axes[:2].ravel().tolist(),
+            "SliceLocation": float(self.values.location[plane]),
+            "SliceThickness": None if np.isnan(thickness) else thickness,
+            "RescaleSlope": stored.slope,
+            "RescaleIntercept": stored.offset,
+        }
+        if "TemporalPositionIndex" in own:
+            values["TemporalPositionIdentifier"] = own["TemporalPositionIndex"]
+        if "NominalCardiacTriggerDelayTime" in own:
+            values["TriggerTime"] = own["NominalCardiacTriggerDelayTime"]
+        if label := self.values.label(plane):
+            values["ImageComments"] = label
+        values |= {k: v for k, v in own.items() if k in self._rows}
+        found = self.values.quantity(plane)
+        if found is not None:
+            limits = np.iinfo(self.format.dtype)
+            item = real_world_value(
+                found, stored.slope, stored.offset, (limits.min, limits.max), floats=False
+            )
+            values["RealWorldValueMappingSequence"] = [item]
+        elements = dict(_element(keyword, value) for keyword, value in values.items())
+        elements |= dict([_element("SOPInstanceUID", self.instance_uid(plane))])
+        for tag, code, value in self.values.saturation(plane):
+            elements[tag] = element(tag, code, value)
+        low, high = int(stored.pixels.min()), int(stored.pixels.max())
+        for keyword, extreme in (
+            ("SmallestImagePixelValue", low),
+            ("LargestImagePixelValue", high),
+        ):
+            tag = tag_and_vr(keyword)[0]
+            elements[tag] = element(tag, vr, extreme)
+        elements[tag_and_vr("ImageType")[0]] = self._type_of(part)
+        elements[_PIXEL_DATA] = element(_PIXEL_DATA, "OW", stored.pixels.tobytes())
+        return elements
+
+    def _type_of(self, part: str | None) -> bytes:
+        if part is None:
+            return self._image_type
+        letter = {"PHASE": "P", "REAL": "R", "IMAGINARY": "I"}.get(part, "M")
+        head = "DERIVED" if self.series.attributes.get("ImageIsDerived") else "ORIGINAL"
+        return _encoded("ImageType", (head, "PRIMARY", "OTHER", letter))
+
+    def instance_uid(self, plane: int) -> str:
+        """Return the SOP Instance UID of a plane."""
+        return self.uids.instance(str(plane))
+
+    def files(self, start: int, stop: int) -> Iterator[tuple[str, list[bytes]]]:
+        """Yield name and content of the files from `start` up to `stop`."""
+        series = self.series
+        step = max(1, 2**22 // max(1, series.pixels.nbytes // series.planes))
+        for first in range(start, stop, step):
+            last = min(first + step, stop)
+            block = series.pixels.planes(first, last)
+            for plane in range(first, last):
+                slope, offset = float(series.slope[plane]), float(series.offset[plane])
+                stored = stored_plane(block[plane - first], slope, offset, self.format)
+                body = self._template.render(self.plane_elements(plane, stored))
+                yield (
+                    self.names[plane],
+                    file_bytes(Form.CLASSIC, self.instance_uid(plane), [body]),
+                )
+
+
+def _with_charset(elements: Elements) -> Elements:
+    """Declare UTF-8 where any text needs it."""
+    if not join(elements).isascii() and _has_wide_text(elements):
+        elements |= encode({"SpecificCharacterSet": "ISO_IR 192"})
+    return elements
+
+
+def _has_wide_text(elements: Elements) -> bool:
+    text = (b"SH", b"LO", b"ST", b"LT", b"PN", b"UT", b"UC", b"SQ")
+    return any(e[4:6] in text and not e[8:].isascii() for e in elements.values())

@@ -1,0 +1,214 @@
+"""What a series says at the top of each of its objects, whatever their form."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from ..model import Loop, RawSeries
+from ..version import version
+from .encode import clean_text
+from .uids import Form, SeriesUids
+
+_SOP_CLASS = {
+    Form.CLASSIC: "1.2.840.10008.5.1.4.1.1.4",
+    Form.ENHANCED: "1.2.840.10008.5.1.4.1.1.4.1",
+    Form.MAP: "1.2.840.10008.5.1.4.1.1.30",
+}
+_PART = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What a person knows and ParaVision files do not hold; empty values change nothing.
+
+    Attributes
+    ----------
+    subject_id : str
+        Replaces the subject id of the files.
+    anatomical_orientation : str
+        ``QUADRUPED`` or ``BIPED``.
+    subject_position : str
+        Patient Position, such as ``HFP``; the coordinates are not touched.
+    """
+
+    subject_id: str = ""
+    species: str = ""
+    strain: str = ""
+    study_label: str = ""
+    anatomical_orientation: str = ""
+    subject_position: str = ""
+
+    def apply(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes of a series with these values put in."""
+        result = dict(attributes)
+        given = {
+            "PatientID": self.subject_id,
+            "PatientSpeciesDescription": self.species,
+            "StrainDescription": self.strain,
+            "StudyDescription": self.study_label,
+            "AnatomicalOrientationType": self.anatomical_orientation,
+            "PatientPosition": self.subject_position,
+            "PatientSpeciesCodeSequence": species_code(self.species),
+        }
+        result |= {keyword: value for keyword, value in given.items() if value}
+        return result
+
+
+def species_code(species: str) -> list[dict[str, str]]:
+    """Return the standard's code of a species that people name; empty for any other text."""
+    wanted = species.strip().lower()
+    for row in load_mapping("species")["species"]:
+        if wanted in row["words"]:
+            return [code(*row["code"])]
+    return []
+
+
+@cache
+def load_mapping(name: str) -> dict[str, Any]:
+    """Load one of the tables in ``mapping``."""
+    text = resources.files("mri2dicom.mapping").joinpath(f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def sop_class(form: Form) -> str:
+    """Return the SOP Class UID of a form."""
+    return _SOP_CLASS[form]
+
+
+def subject_name(attributes: Mapping[str, Any]) -> str:
+    """Return the subject id as it goes into Patient ID and Patient Name.
+
+    Carets and equals signs part a person's name and are not kept.
+    """
+    raw = clean_text(attributes.get("PatientID") or "", "LO").strip("^ ")
+    return raw.replace("^", "_").replace("=", "_")
+
+
+def complete(series: RawSeries, form: Form, overrides: Overrides) -> dict[str, Any]:
+    """Return the series' attributes with everything that follows from them.
+
+    Returns
+    -------
+    dict
+        DICOM keyword to value, the constant ones.
+    """
+    values = overrides.apply(series.attributes)
+    values["PatientID"] = values["PatientName"] = subject_name(values)
+    values["ImageType"] = image_type(series, form, values.get("ComplexImageComponent"))
+    values |= _sequence_terms(series, values)
+    if values.get("MagnetizationTransfer") == "NONE" and form is Form.CLASSIC:
+        del values["MagnetizationTransfer"]
+    if values.get("ComplexImageComponent") == "MAGNITUDE" and form is Form.CLASSIC:
+        del values["ComplexImageComponent"]
+    times = series.plane_attributes.get("TemporalPositionIndex")
+    if times and form is Form.CLASSIC:
+        values["NumberOfTemporalPositions"] = max(times)
+        values["TemporalResolution"] = _first(series, "FrameAcquisitionDuration")
+    return values
+
+
+def _first(series: RawSeries, keyword: str) -> Any:
+    return series.plane_attributes.get(keyword, [None])[0]
+
+
+def image_type(series: RawSeries, form: Form, part: str | None) -> list[str]:
+    """Return Image Type: original or derived, and what of the complex signal is shown."""
+    derived = series.attributes.get("ImageIsDerived") or form is Form.MAP
+    first = ["DERIVED" if derived else "ORIGINAL", "PRIMARY"]
+    if form is Form.CLASSIC:
+        return [*first, "OTHER", _PART.get(part or "MAGNITUDE", "M")]
+    if form is Form.MAP:
+        return [*first, "QUANTITY", "NONE"]
+    diffusion = series.dimension(Loop.DIFFUSION) is not None
+    return [*first, "DIFFUSION" if diffusion else "OTHER", "NONE"]
+
+
+def _sequence_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the classic terms (Scanning Sequence ...) that follow from the enhanced ones."""
+    echo = values.get("EchoPulseSequence")
+    scanning = {"SPIN": ["SE"], "GRADIENT": ["GR"], "BOTH": ["SE", "GR"]}.get(echo or "", [])
+    inverted = values.get("InversionTime") or "InversionTime" in series.plane_attributes
+    if inverted:
+        scanning = [*scanning, "IR"]
+    if values.get("EchoPlanarPulseSequence") == "YES":
+        scanning = [*scanning, "EP"]
+    variant = []
+    if values.get("Spoiling") not in (None, "NONE"):
+        variant.append("SP")
+    if values.get("MagnetizationTransfer") == "OFF_RESONANCE":
+        variant.append("MTC")
+    if values.get("SteadyStatePulseSequence") not in (None, "NONE"):
+        variant.append("SS")
+    options = []
+    if values.get("SpectrallySelectedSuppression") in ("FAT", "FAT_AND_WATER"):
+        options.append("FS")
+    if values.get("FlowCompensation") not in (None, "NONE"):
+        options.append("FC")
+    if values.get("PartialFourier") == "YES":
+        options.append({"FREQUENCY": "PFF"}.get(values.get("PartialFourierDirection", ""), "PFP"))
+    if values.get("CardiacSynchronizationTechnique") not in (None, "NONE"):
+        options.append("CG")
+    if values.get("RespiratoryMotionCompensationTechnique") not in (None, "NONE"):
+        options.append("RG")
+    result: dict[str, Any] = {"ScanOptions": options or None}
+    if scanning:
+        result["ScanningSequence"] = scanning
+    if variant:
+        result["SequenceVariant"] = variant
+    return result
+
+
+def pick(rows: list[dict[str, Any]], form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose from the values what the rows of a table ask for in this form.
+
+    A row of type 1 without a value takes its default, one of type 2 stays empty, one of type 3 is
+    left out.
+    """
+    result: dict[str, Any] = {}
+    for row in rows:
+        types = row["type"]
+        kind = types[form.column if len(types) == 3 else form.column - 1 if len(types) == 2 else 0]
+        value = values.get(row.get("from", row["keyword"]))
+        if kind == "-":
+            continue
+        if value is None or value == "":
+            value = row.get("default") if kind == "1" else None
+            if kind == "3" or (kind == "1" and value is None):
+                continue
+        result[row["keyword"]] = value
+    return result
+
+
+def common_header(
+    series: RawSeries, form: Form, uids: SeriesUids, values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return patient, study, series, equipment and frame of reference of every object."""
+    header = pick(load_mapping("dicom_common")["element"], form, values)
+    number = 10000 * series.expno + series.procno
+    header |= {
+        "SOPClassUID": sop_class(form),
+        "StudyInstanceUID": uids.study,
+        "SeriesInstanceUID": uids.series,
+        "SeriesNumber": number if number < 2**31 else series.expno,
+        "FrameOfReferenceUID": uids.frame_of_reference,
+        "ContributingEquipmentSequence": [
+            {
+                "Manufacturer": "XNAT-PIC",
+                "ManufacturerModelName": "mri2dicom",
+                "SoftwareVersions": version(),
+                "ContributionDescription": "Conversion of the scanner's reconstruction to DICOM",
+                "PurposeOfReferenceCodeSequence": [
+                    code("DCM", "109103", "Modifying Equipment"),
+                ],
+            }
+        ],
+    }
+    return header
+
+
+def code(scheme: str, value: str, meaning: str) -> dict[str, str]:
+    """Return a code sequence item."""
+    return {"CodeValue": value, "CodingSchemeDesignator": scheme, "CodeMeaning": meaning}

@@ -1,0 +1,319 @@
+"""Enhanced MR Image Storage and Parametric Map Storage: one file for a whole series.
+
+The functional groups of each frame are kept encoded (about a kibibyte each) and the pixels are
+streamed, so that a series of any length needs little memory.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from private_dictionaries import load
+
+from ..model import RawSeries
+from .classic import _with_charset
+from .dimensions import axes, frame_label, index_sequences
+from .encode import Elements, element, encode, join, sequence
+from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, private_group
+from .header import Overrides, common_header, complete, load_mapping, pick
+from .objects import MultiFrame, deal
+from .part10 import file_bytes
+from .pixels import pixel_format, requantisation_warning, stored_plane
+from .planes import PlaneValues, real_world_value, spacing_between_slices
+from .uids import Form, SeriesUids
+
+_SHARED, _PER_FRAME = 0x52009229, 0x52009230
+_BLOCK_BYTES = 2**22
+
+
+class MultiFrameSeries:
+    """The files of a series in Enhanced MR or Parametric Map form.
+
+    Attributes
+    ----------
+    names : list of str
+        File names, one for each object.
+    """
+
+    def __init__(self, series: RawSeries, overrides: Overrides) -> None:
+        self.series = series
+        self.form = Form.MAP if series.is_quantity else Form.ENHANCED
+        self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
+        self.values = PlaneValues(series)
+        self.format = pixel_format(series)
+        self.is_map = self.form is Form.MAP
+        self.float_type = _float_type(series) if self.is_map else np.dtype("<f4")
+        itemsize = self.float_type.itemsize if self.is_map else 2
+        self.objects = deal(series, itemsize, by_map=self.is_map)
+        self.names = [f"{number + 1:04d}.dcm" for number in range(len(self.objects))]
+        self._attributes = complete(series, self.form, overrides)
+        self._axes = axes(series, self.values, is_map=self.is_map)
+        self._table = GroupTable(self.form)
+        self._spacing = spacing_between_slices(series)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a person should know of these files."""
+        if self.is_map:
+            return []
+        found = requantisation_warning(self.series, self.format)
+        return [found] if found else []
+
+    def instance_uid(self, number: int) -> str:
+        """Return the SOP Instance UID of an object."""
+        chosen = self.objects[number]
+        return self.uids.instance(f"{chosen.name} {chosen.part}")
+
+    def files(self, start: int, stop: int) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Yield name and content (in parts) of the objects from `start` up to `stop`."""
+        for number in range(start, stop):
+            yield self.names[number], self._parts(number)
+
+    def _parts(self, number: int) -> Iterator[bytes]:
+        chosen = self.objects[number]
+        scaling = self._scaling(chosen)
+        head = self._head(number, chosen, scaling)
+        yield from file_bytes(self.form, self.instance_uid(number), [head])
+        _, rows, columns = self.series.pixels.shape
+        itemsize = self.float_type.itemsize if self.is_map else 2
+        total = len(chosen.planes) * rows * columns * itemsize
+        double = self.is_map and itemsize == 8
+        place, vr = (
+            (0x0009, b"OD") if double else (0x0008, b"OF") if self.is_map else (0x0010, b"OW")
+        )
+        yield struct.pack("<HH2s2sI", 0x7FE0, place, vr, b"\0\0", total)
+        yield from self._pixels(chosen.planes)
+
+    def _blocks(self, planes: np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
+        """Yield number and stored pixels of each plane, read in runs of neighbours."""
+        size = self.series.pixels.nbytes // self.series.planes
+        most = max(1, _BLOCK_BYTES // max(size, 1))
+        start = 0
+        while start < len(planes):
+            stop = start + 1
+            while (
+                stop < len(planes) and stop - start < most and planes[stop] == planes[stop - 1] + 1
+            ):
+                stop += 1
+            block = self.series.pixels.planes(int(planes[start]), int(planes[stop - 1]) + 1)
+            yield from zip(planes[start:stop].tolist(), block, strict=True)
+            start = stop
+
+    def _pixels(self, planes: np.ndarray[Any, Any]) -> Iterator[bytes]:
+        for plane, stored in self._blocks(planes):
+            slope, offset = float(self.series.slope[plane]), float(self.series.offset[plane])
+            if self.is_map:
+                yield _real(stored, slope, offset).astype(self.float_type).tobytes()
+            else:
+                yield stored_plane(stored, slope, offset, self.format).pixels.tobytes()
+
+    def _scaling(self, chosen: MultiFrame) -> dict[int, tuple[float, float]]:
+        """Return slope and intercept of each plane; for a map its lowest and highest value."""
+        result: dict[int, tuple[float, float]] = {}
+        if not self.is_map and not self.format.requantised:
+            for plane in chosen.planes.tolist():
+                result[plane] = float(self.series.slope[plane]), float(self.series.offset[plane])
+            return result
+        for plane, stored in self._blocks(chosen.planes):
+            slope, offset = float(self.series.slope[plane]), float(self.series.offset[plane])
+            if self.is_map:
+                values = _real(stored, slope, offset)
+                finite = values[np.isfinite(values)]
+                result[plane] = (
+                    (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+                )
+            else:
+                kept = stored_plane(stored, slope, offset, self.format)
+                result[plane] = kept.slope, kept.offset
+        return result
+
+    def _head(
+        self, number: int, chosen: MultiFrame, scaling: dict[int, tuple[float, float]]
+    ) -> bytes:
+        values = plane_terms(enhanced_values(self.series, self._attributes))
+        own = {
+            k: v[int(chosen.planes[0])]
+            for k, v in self.series.plane_attributes.items()
+            if k == "ComplexImageComponent"
+        }
+        values |= own
+        # The objects of complex parts have one part each, so that it is constant in each.
+        varying = set(self.series.plane_attributes) - set(own)
+        if "DiffusionBValue" in varying:
+            varying |= {"DiffusionGradientDirectionSequence", "DiffusionBMatrixSequence"}
+        shared_rows, frame_rows = self._table.split(varying)
+        measures = self._measures(chosen)
+        same = len({scaling[int(p)] for p in chosen.planes}) == 1
+        shared = self._table.encode(shared_rows, values) | measures.pop("shared")
+        if same and not self.is_map:
+            shared |= self._transformation(int(chosen.planes[0]), scaling)
+        if self.is_map:
+            shared |= self._transformation(int(chosen.planes[0]), scaling, chosen)
+        frames = [
+            join(
+                self._table.encode(frame_rows, values | plane_terms(self.values.attributes(plane)))
+                | self._frame(plane, constant_orientation=bool(measures["orientation"]))
+                | ({} if same or self.is_map else self._transformation(plane, scaling))
+                | self._saturation(plane)
+            )
+            for plane in chosen.planes.tolist()
+        ]
+        elements = self._top(number, chosen, values)
+        if not self.is_map:
+            # A functional group is shared or per frame, never both: the constant part of the
+            # private block stands at the top.
+            elements |= {t: element(t, vr, v) for t, vr, v in self.values.saturation(None)}
+        elements[_SHARED] = sequence(_SHARED, [join(shared)])
+        elements[_PER_FRAME] = sequence(_PER_FRAME, frames)
+        return join(_with_charset(elements))
+
+    def _top(self, number: int, chosen: MultiFrame, values: dict[str, Any]) -> Elements:
+        rows = [r for r in load_mapping("dicom_enhanced")["element"] if holds(r, values)]
+        _, height, width = self.series.pixels.shape
+        header: dict[Any, Any] = {
+            **common_header(self.series, self.form, self.uids, values),
+            **pick(rows, self.form, values),
+            **index_sequences(self._axes, self.uids.dimension_organization),
+            "SOPInstanceUID": self.instance_uid(number),
+            "InstanceNumber": number + 1,
+            "AcquisitionContextSequence": [],
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "NumberOfFrames": len(chosen.planes),
+            "Rows": height,
+            "Columns": width,
+        }
+        if self.is_map:
+            label = self.values.quantity(int(chosen.planes[0]))
+            header |= {
+                "BitsAllocated": 8 * self.float_type.itemsize,
+                "ContentLabel": _content_label(label.name if label else "MAP"),
+                "ContentDescription": self.values.label(int(chosen.planes[0])) or None,
+                "ContentCreatorName": None,
+                "RecognizableVisualFeatures": "NO",
+            }
+        else:
+            header |= {
+                "BitsAllocated": 16,
+                "BitsStored": 16,
+                "HighBit": 15,
+                "PixelRepresentation": int(self.format.signed),
+            }
+        if chosen.parts > 1:
+            header |= {
+                "SOPInstanceUIDOfConcatenationSource": self.uids.instance(chosen.name),
+                "ConcatenationUID": self.uids.concatenation(chosen.name),
+                "InConcatenationNumber": chosen.part,
+                "InConcatenationTotalNumber": chosen.parts,
+                "ConcatenationFrameOffsetNumber": chosen.first,
+            }
+        return encode(header)
+
+    def _measures(self, chosen: MultiFrame) -> dict[str, Any]:
+        """Return the shared geometry; orientation only where all frames have one."""
+        series, planes = self.series, chosen.planes
+        thickness = float(series.thickness_mm[planes[0]])
+        item: dict[Any, Any] = {
+            "PixelSpacing": list(series.spacing_mm),
+            "SliceThickness": thickness if not np.isnan(thickness) else (self._spacing or 1.0),
+        }
+        if self._spacing is not None:
+            item["SpacingBetweenSlices"] = self._spacing
+        shared = dict([one_item("PixelMeasuresSequence", item)])
+        axes_ = series.orientation[planes]
+        constant = bool(np.all(axes_ == axes_[0]))
+        if constant:
+            shared |= dict([_orientation(axes_[0])])
+        return {"shared": shared, "orientation": constant}
+
+    def _transformation(
+        self,
+        plane: int,
+        scaling: dict[int, tuple[float, float]],
+        chosen: MultiFrame | None = None,
+    ) -> dict[int, bytes]:
+        """Return scaling and, where the values are a quantity, what they measure."""
+        found = self.values.quantity(plane)
+        result: dict[int, bytes] = {}
+        if self.is_map and chosen is not None and found is not None:
+            low = min(scaling[int(p)][0] for p in chosen.planes)
+            high = max(scaling[int(p)][1] for p in chosen.planes)
+            item = real_world_value(found, 1.0, 0.0, (low, high), floats=True)
+            return dict([one_item("RealWorldValueMappingSequence", item)])
+        slope, offset = scaling[plane]
+        result |= dict(
+            [
+                one_item(
+                    "PixelValueTransformationSequence",
+                    {"RescaleIntercept": offset, "RescaleSlope": slope, "RescaleType": "US"},
+                )
+            ]
+        )
+        if found is not None:
+            limits = np.iinfo(self.format.dtype)
+            ends = (limits.min, limits.max)
+            item = real_world_value(found, slope, offset, ends, floats=False)
+            result |= dict([one_item("RealWorldValueMappingSequence", item)])
+        return result
+
+    def _frame(self, plane: int, *, constant_orientation: bool) -> dict[int, bytes]:
+        """Return position and Frame Content of one frame."""
+        series = self.series
+        values = {k: v[plane] for k, v in series.plane_attributes.items()}
+        content: dict[Any, Any] = {
+            "StackID": str(int(series.stack[plane]) + 1),
+            "InStackPositionNumber": int(self.values.in_stack[plane]),
+            "DimensionIndexValues": [axis.index[plane] for axis in self._axes],
+        }
+        for keyword in (
+            "FrameReferenceDateTime",
+            "FrameAcquisitionDateTime",
+            "FrameAcquisitionDuration",
+            "TemporalPositionIndex",
+        ):
+            if values.get(keyword) is not None:
+                content[keyword] = values[keyword]
+        if any(axis.pointer == "FrameLabel" for axis in self._axes):
+            content["FrameLabel"] = frame_label(series, plane)
+        if label := self.values.label(plane):
+            content["FrameComments"] = label
+        position = {"ImagePositionPatient": series.position_mm[plane].tolist()}
+        result = dict(
+            [
+                one_item("FrameContentSequence", content),
+                one_item("PlanePositionSequence", position),
+            ]
+        )
+        if not constant_orientation:
+            result |= dict([_orientation(series.orientation[plane])])
+        return result
+
+    def _saturation(self, plane: int) -> dict[int, bytes]:
+        if not self.series.private or self.is_map:
+            return {}
+        book = load("cest")
+        return private_group(
+            self.values.saturation(plane), book.creator, book.tag("SaturationFrameSequence")
+        )
+
+
+def _orientation(axes_: np.ndarray[Any, Any]) -> tuple[int, bytes]:
+    return one_item(
+        "PlaneOrientationSequence", {"ImageOrientationPatient": axes_[:2].ravel().tolist()}
+    )
+
+
+def _real(stored: np.ndarray[Any, Any], slope: float, offset: float) -> np.ndarray[Any, Any]:
+    values: np.ndarray[Any, Any] = stored.astype(np.float64) * slope + offset
+    return values
+
+
+def _float_type(series: RawSeries) -> np.dtype[Any]:
+    """Return float32, or float64 where whole numbers of 32 bits need it."""
+    return np.dtype("<f8" if series.pixels.dtype.kind == "i" else "<f4")
+
+
+def _content_label(name: str) -> str:
+    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name.upper())[:16]

@@ -1,0 +1,1 @@
+"""Tables: vendor parameter to DICOM attribute."""

@@ -1,0 +1,163 @@
+"""Open an input: a folder as it is, an archive unpacked into a folder of its own.
+
+Archives come from strangers. Only the files a reader needs are unpacked, under names that cannot
+leave the folder, as plain files, and with a bound on what they may grow to.
+"""
+
+import shutil
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from ..errors import CorruptDataError, NothingUsableError, OutputError
+from ..names import safe_name
+
+ZIP_SUFFIXES = (".zip", ".pvdatasets")
+TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+WANTED = frozenset({"2dseq", "visu_pars", "method", "acqp", "subject", "reco", "mri2dicom.toml"})
+MAX_ENTRIES = 2_000_000
+MAX_PARAMETER_BYTES = 256 * 2**20
+# Images compress well, but not endlessly: an archive that grows more than this is a trap.
+MAX_GROWTH = 1000
+FREE_GROWTH = 2**30
+_CHUNK = 2**20
+
+
+def archive_stem(path: Path) -> str | None:
+    """Return an archive's name without its suffix; None for anything that is no archive."""
+    lowered = path.name.lower()
+    for suffix in (*TAR_SUFFIXES, *ZIP_SUFFIXES):
+        if lowered.endswith(suffix):
+            return path.name[: -len(suffix)]
+    return None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Path]:
+    """Give a folder to read from.
+
+    Raises
+    ------
+    NothingUsableError
+        If the path does not exist or is a file that is no archive.
+    CorruptDataError
+        If the archive is damaged or a trap.
+    OutputError
+        If there is no room to unpack it.
+    """
+    if not path.exists():
+        raise NothingUsableError(f"{path} does not exist.", path=path)
+    if path.is_dir():
+        yield path
+        return
+    if archive_stem(path) is None:
+        raise NothingUsableError(
+            f"{path} is neither a folder nor an archive.",
+            path=path,
+            hint="Give a study's folder, a .zip, a .PvDatasets or a .tar.gz.",
+        )
+    folder = Path(tempfile.mkdtemp(prefix="mri2dicom-"))
+    try:
+        unpack(path, folder)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack what readers need from an archive."""
+    budget = _Budget(path.stat().st_size * MAX_GROWTH + FREE_GROWTH, path)
+    try:
+        if path.name.lower().endswith(ZIP_SUFFIXES):
+            _unpack_zip(path, folder, budget)
+        else:
+            _unpack_tar(path, folder, budget)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+        raise CorruptDataError(
+            f"The archive {path.name} is damaged ({error}).", path=path, hint="Copy it again."
+        ) from error
+    except RuntimeError as error:
+        raise CorruptDataError(
+            f"The archive {path.name} is encrypted.", path=path, hint="Unpack it first."
+        ) from error
+    except OSError as error:
+        raise OutputError(
+            f"The archive {path.name} cannot be unpacked: {error.strerror or error}.",
+            path=path,
+            hint="Free some space in the folder for temporary files.",
+        ) from error
+
+
+class _Budget:
+    """How much an archive may still grow to."""
+
+    def __init__(self, total: int, path: Path) -> None:
+        self._left = total
+        self._path = path
+        self._entries = 0
+
+    def entry(self) -> None:
+        self._entries += 1
+        if self._entries > MAX_ENTRIES:
+            raise CorruptDataError(
+                f"The archive {self._path.name} has too many entries.", path=self._path
+            )
+
+    def spend(self, count: int) -> None:
+        self._left -= count
+        if self._left < 0:
+            raise CorruptDataError(
+                f"The archive {self._path.name} grows far beyond its size and is refused.",
+                path=self._path,
+            )
+
+
+def _target(folder: Path, name: str) -> Path | None:
+    """Return where an entry goes; None for one that is not wanted or would leave the folder."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or parts[-1] not in WANTED:
+        return None
+    if any(part in ("..", "/") or part.endswith(":") for part in parts):
+        return None
+    return folder.joinpath(*(safe_name(part, limit=120) for part in parts))
+
+
+def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    limit = announced if target.name == "2dseq" else min(announced, MAX_PARAMETER_BYTES)
+    written = 0
+    with target.open("wb") as file:
+        while block := source.read(_CHUNK):
+            written += len(block)
+            budget.spend(len(block))
+            if written > limit:
+                raise CorruptDataError(f"{target.name} in the archive is larger than announced.")
+            file.write(block)
+
+
+def _unpack_zip(path: Path, folder: Path, budget: _Budget) -> None:
+    with zipfile.ZipFile(path) as archive:
+        for info in archive.infolist():
+            budget.entry()
+            target = _target(folder, info.filename)
+            is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
+            if target is None or info.is_dir() or is_link or target.exists():
+                continue
+            with archive.open(info) as source:
+                _copy(source, target, budget, info.file_size)
+
+
+def _unpack_tar(path: Path, folder: Path, budget: _Budget) -> None:
+    with tarfile.open(path, "r|*") as archive:
+        for member in archive:
+            budget.entry()
+            target = _target(folder, member.name)
+            if target is None or not member.isreg() or target.exists():
+                continue
+            source = archive.extractfile(member)
+            if source is not None:
+                _copy(source, target, budget, member.size)

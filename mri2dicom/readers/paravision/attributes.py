@@ -1,0 +1,87 @@
+"""Apply the mapping table: ParaVision parameters to DICOM attributes."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from .reco import Reco
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of ``mapping/paravision.toml``."""
+
+    keyword: tuple[str, ...]
+    sources: tuple[str, ...]
+    source: str
+    transform: str = "text"
+    values: dict[str, str] = field(default_factory=dict)
+    per_frame: bool = False
+    unit: str = ""
+    versions: str = ""
+
+
+@dataclass(frozen=True)
+class PerFrame:
+    """One value for each frame."""
+
+    values: list[Any]
+
+
+Transform = Callable[[Reco, Row], Any]
+
+
+@cache
+def load_table(name: str = "paravision") -> dict[str, Any]:
+    """Load a mapping table of this package."""
+    text = resources.files("mri2dicom.mapping").joinpath(f"{name}.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def attribute_rows() -> tuple[Row, ...]:
+    """Return the rows of the ParaVision table."""
+    return tuple(
+        Row(
+            keyword=tuple(entry["keyword"]),
+            sources=tuple(entry["from"]),
+            source=entry["source"],
+            transform=entry.get("transform", "text"),
+            values=entry.get("values", {}),
+            per_frame=entry.get("per_frame", False),
+            unit=entry.get("unit", ""),
+            versions=entry.get("versions", ""),
+        )
+        for entry in load_table()["attribute"]
+    )
+
+
+def map_attributes(
+    reco: Reco, transforms: dict[str, Transform]
+) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+    """Return constant attributes, and those that differ between frames.
+
+    Returns
+    -------
+    constant : dict
+        DICOM keyword to value; unknown ones are absent.
+    frames : dict
+        DICOM keyword to a list with one value per frame.
+    """
+    constant: dict[str, Any] = {}
+    frames: dict[str, list[Any]] = {}
+    for row in attribute_rows():
+        value = transforms[row.transform](reco, row)
+        if isinstance(value, PerFrame):
+            if any(item != value.values[0] for item in value.values):
+                frames.update(dict.fromkeys(row.keyword, value.values))
+                continue
+            value = value.values[0]
+        if value is None:
+            continue
+        pairs = zip(row.keyword, value, strict=True) if isinstance(value, tuple) else ()
+        constant.update(pairs or dict.fromkeys(row.keyword, value))
+    return constant, frames

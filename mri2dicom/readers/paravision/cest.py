@@ -1,0 +1,235 @@
+"""Saturation of CEST and MT images: parameters, offsets and timing from ParaVision files."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from private_dictionaries.cest_formulas import (
+    duty_cycle_percent,
+    readout_time_ms,
+    recovery_time_ms,
+    saturation_length_ms,
+)
+from private_dictionaries.cest_offsets import find_m0_images, hz_from_ppm, ppm_from_hz
+
+from .attributes import load_table
+from .reco import Reco
+from .transforms import method_name
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """What is known of the saturation of a series.
+
+    Attributes
+    ----------
+    values : dict
+        CEST keyword to value; a list holds one value per frame.
+    spectrum : bool
+        At least two distinct offsets were played.
+    """
+
+    values: dict[str, Any]
+    spectrum: bool
+
+
+@dataclass(frozen=True)
+class _Offsets:
+    """One pass through the offset list, Hz; `reference` images precede it."""
+
+    hz: list[float]
+    source: str
+    reference: int = 0
+
+
+def read_saturation(reco: Reco, image_index: Sequence[int]) -> Saturation | None:
+    """Read the saturation of a series; None where no saturation was played.
+
+    Parameters
+    ----------
+    image_index : sequence of int, one per frame
+        Which image of its slice a frame is, in the order played.
+    """
+    table = load_table("paravision_cest")
+    on = any(str(reco.first(name)) in table["gate"]["on"] for name in table["gate"]["from"])
+    frequency = reco.number("method:PVM_FrqWork", "acqp:BF1", "VisuAcqImagingFrequency")
+    images = max(image_index, default=0) + 1
+    offsets = _find_offsets(reco, images, frequency, module_on=on)
+    if not on and offsets is None:
+        return None
+    values = _scalars(reco)
+    values |= _timing(reco, values)
+    values.pop("ModuleTime", None)
+    values["ChemicalExchangeSaturationMethod"] = str(reco.first("method:Method") or "") or None
+    values["WorkingFrequency"] = frequency
+    if "SaturationType" not in values and "cest" in _method(reco).lower():
+        values["SaturationType"] = "CEST"
+    distinct = 0
+    if offsets is not None:
+        distinct = len({round(hz, 3) for hz in offsets.hz})
+        values |= _per_frame(reco, offsets, image_index, frequency)
+    else:
+        values |= _single(reco, frequency)
+    return Saturation({k: v for k, v in values.items() if v is not None}, distinct >= 2)
+
+
+def _method(reco: Reco) -> str:
+    return method_name(str(reco.first("method:Method", "VisuAcqSequenceName") or ""))
+
+
+def _scalars(reco: Reco) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for row in load_table("paravision_cest")["value"]:
+        if row["keyword"] in values:
+            continue
+        value = reco.first(*row["from"])
+        if isinstance(value, tuple):
+            value = value[0] if value else None
+        if isinstance(value, (int, float)):
+            value = float(value) * row.get("factor", 1.0)
+            low, high = row.get("range", (-math.inf, math.inf))
+            if not low <= value <= high:
+                reco.warnings.append(
+                    f"{row['keyword']} reads {value:g}, outside {low:g} to {high:g}; left out."
+                )
+                continue
+        if value is not None:
+            values[row["keyword"]] = value
+    return values
+
+
+def _timing(reco: Reco, values: dict[str, Any]) -> dict[str, Any]:
+    """Compute saturation length, duty cycle, readout and recovery (reference, section 4)."""
+    pulse, number = values.get("PulseLength"), values.get("PulseNumber")
+    delay, second = values.get("InterpulseDelay"), values.get("PulseLength2")
+    repetition = reco.number("VisuAcqRepetitionTime", "method:PVM_RepetitionTime")
+    if second is not None and repetition and second > repetition:
+        reco.warnings.append(
+            "The second saturation pulse is longer than TR: taken as microseconds."
+        )
+        second = second / 1000.0
+    length = saturation_length_ms(
+        pulse_length_ms=pulse, pulse_number=number, interpulse_delay_ms=delay
+    )
+    slices = next((g.length for g in reco.groups.groups if g.identifier == "FG_SLICE"), 1)
+    spacing, factor = reco.number("method:PVM_EchoTime"), reco.number("method:PVM_RareFactor")
+    readout: float | None
+    if spacing and factor and "rare" in _method(reco).lower():
+        readout, source = spacing * factor, "MEASURED"
+    else:
+        readout = readout_time_ms(
+            repetition_time_ms=repetition,
+            saturation_length_ms=length,
+            second_pulse_length_ms=second,
+            readouts=slices,
+            scan_time_ms=reco.number("VisuAcqScanTime", "method:PVM_ScanTime"),
+            frames=reco.groups.frames,
+        )
+        source = "UNKNOWN" if readout is None else "DERIVED"
+    one = number is not None and number <= 1
+    return {
+        "PulseLength2": second,
+        "InterpulseDelay": None if one else delay,
+        "SaturationLength": length,
+        "DutyCycle": duty_cycle_percent(
+            pulse_length_ms=pulse, pulse_number=number, interpulse_delay_ms=delay
+        ),
+        "ReadoutTime": readout,
+        "SaturationTimingSource": source,
+        "RecoveryTime": recovery_time_ms(
+            repetition_time_ms=repetition,
+            saturation_length_ms=length,
+            readout_time_ms=readout,
+            timing_source=source,
+            module_time_ms=values.get("ModuleTime"),
+            second_pulse_length_ms=second,
+            readouts=slices,
+        ),
+    }
+
+
+def _find_offsets(
+    reco: Reco, images: int, frequency: float | None, *, module_on: bool
+) -> _Offsets | None:
+    """Return the most trusted list whose length fits the images, else the most trusted one."""
+    table = load_table("paravision_cest")
+    reference = int(str(reco.first(table["reference"]["from"])) in table["reference"]["on"])
+    unfitting: _Offsets | None = None
+    for row in table["offsets"]:
+        own = row.get("own", False)
+        if not module_on and not own:
+            continue
+        hz = _to_hz(reco, row, frequency)
+        if len(hz) < 2:
+            continue
+        # A list may hold the reference image itself or not: what fits the images decides.
+        for extra in dict.fromkeys((0 if own else reference, 0)):
+            if images % (len(hz) + extra) == 0:
+                return _Offsets(hz, row["from"].partition(":")[2], extra)
+        if module_on and unfitting is None:
+            unfitting = _Offsets(hz, row["from"].partition(":")[2])
+    return unfitting
+
+
+def _to_hz(reco: Reco, row: dict[str, Any], frequency: float | None) -> list[float]:
+    values = reco.numbers(row["from"])
+    unit = row["unit"]
+    if ":" in unit:
+        unit = str(reco.first(unit) or "").removeprefix("unit_")
+    if unit == "hz":
+        return values
+    if unit != "ppm":
+        return []
+    converted = [hz_from_ppm(offset_ppm=v, working_frequency_mhz=frequency) for v in values]
+    return [hz for hz in converted if hz is not None]
+
+
+def _per_frame(
+    reco: Reco, offsets: _Offsets, image_index: Sequence[int], frequency: float | None
+) -> dict[str, Any]:
+    """Give each frame its offset: the list varies fastest and is played again for each pass."""
+    length = len(offsets.hz) + offsets.reference
+    images = max(image_index, default=0) + 1
+    series = {"MeasurementNumber": len(offsets.hz), "OffsetListSource": offsets.source}
+    if images % length:
+        reco.warnings.append(
+            f"{offsets.source} holds {len(offsets.hz)} offsets, which does not fit {images} images "
+            "of a slice: no offset is given to single images."
+        )
+        return series
+    played: list[float | None] = [None] * offsets.reference + list(offsets.hz)
+    ppm = [ppm_from_hz(offset_hz=hz, working_frequency_mhz=frequency) for hz in played]
+    unsaturated = find_m0_images(
+        offsets_ppm=ppm,
+        is_reference=[hz is None for hz in played],
+        working_frequency_mhz=frequency,
+    )
+    steps = [index % length for index in image_index]
+    return series | {
+        "SaturationOffsetHz": [played[step] for step in steps],
+        "SaturationOffsetPpm": [ppm[step] for step in steps],
+        "SaturationReferenceImage": ["YES" if s in unsaturated else "NO" for s in steps],
+        "SaturationListIndex": [
+            s - offsets.reference + 1 if s >= offsets.reference else None for s in steps
+        ],
+        "SaturationRepetition": [index // length + 1 for index in image_index],
+    }
+
+
+def _single(reco: Reco, frequency: float | None) -> dict[str, Any]:
+    """Return the one offset of a series without a list."""
+    for name in load_table("paravision_cest")["single"]["from"]:
+        values = reco.numbers(name)
+        if len(values) != 1:
+            continue
+        hz: float | None = values[0]
+        if str(reco.first("method:PVM_SatTransFreqUnit")) == "unit_ppm" and "FreqValues" in name:
+            hz = hz_from_ppm(offset_ppm=values[0], working_frequency_mhz=frequency)
+        return {
+            "MeasurementNumber": 1,
+            "OffsetListSource": name.partition(":")[2],
+            "SaturationOffsetHz": hz,
+            "SaturationOffsetPpm": ppm_from_hz(offset_hz=hz, working_frequency_mhz=frequency),
+        }
+    return {}

@@ -1,0 +1,56 @@
+"""Recognise a series: numbers from its folder, UIDs from its files."""
+
+import hashlib
+
+from ...model import Identity
+from ...uids import derived_uid, is_uid
+from .layout import IMAGE, VISU
+from .reco import Reco
+
+
+def series_numbers(reco: Reco) -> tuple[int, int]:
+    """Return scan and reconstruction number.
+
+    The folders' names are preferred: scans are copied, and two copies in one study must not share
+    a number.
+    """
+    packed = reco.number("VisuSeriesNumber")
+    expno, procno = (int(packed) >> 16, int(packed) & 0xFFFF) if packed else (1, 1)
+    expno = int(reco.number("VisuExperimentNumber") or expno)
+    procno = int(reco.number("VisuProcessingNumber") or procno)
+    if reco.path.expno is not None and reco.path.expno != expno:
+        if packed or reco.number("VisuExperimentNumber"):
+            reco.warnings.append(
+                f"The folder is called {reco.path.expno} and the file says scan {expno}: "
+                "the folder's number is used."
+            )
+        expno = reco.path.expno
+    return expno, reco.path.procno or procno
+
+
+def read_identity(reco: Reco) -> Identity:
+    """Return the study's UID and what identifies the image.
+
+    The digest of visu_pars joins the scanner's UID, so that a hand-edited copy is another image;
+    without a UID the image file's own SHA-256 is used.
+    """
+    study = str(reco.first("VisuStudyUid", "subject:SUBJECT_study_instance_uid") or "")
+    if not is_uid(study):
+        study = derived_uid("study", _study_fields(reco))
+        reco.warnings.append("The study has no UID: one is derived from its header.")
+    digest = hashlib.sha256((reco.path.folder / VISU).read_bytes()).hexdigest()
+    visu_uid = str(reco.first("VisuUid") or "")
+    if not is_uid(visu_uid):
+        with (reco.path.folder / IMAGE).open("rb") as file:
+            visu_uid = hashlib.file_digest(file, "sha256").hexdigest()
+    frame = str(reco.first("VisuSeriesFrameOfReferenceUid") or "")
+    if not is_uid(frame) or frame in (study, visu_uid, str(reco.first("VisuSeriesUid"))):
+        frame = ""
+    return Identity(study, f"{visu_uid} {digest}", frame)
+
+
+def _study_fields(reco: Reco) -> str:
+    """Return what identifies a study without a UID: subject, study and date, else its folder."""
+    names = ("VisuSubjectId", "VisuStudyId", "VisuStudyNumber", "VisuStudyDate", "VisuStation")
+    fields = [f"{name}={reco.first(name)}" for name in names if reco.first(name) is not None]
+    return "\n".join(fields) if len(fields) > 1 else reco.path.study.name

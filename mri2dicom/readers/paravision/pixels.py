@@ -1,0 +1,116 @@
+"""Describe the pixels in ``2dseq`` without loading them."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import CorruptDataError
+from ...model import PixelSource
+from .frames import group_frames, is_complex
+from .reco import Reco
+
+_WORDS = {
+    "_8BIT_UNSGN_INT": "u1",
+    "_16BIT_SGN_INT": "i2",
+    "_32BIT_SGN_INT": "i4",
+    "_32BIT_FLOAT": "f4",
+}
+_LFS = b"version https://git-lfs"
+
+
+def stored_type(reco: Reco) -> np.dtype[Any]:
+    """Return the stored type with its byte order.
+
+    Raises
+    ------
+    CorruptDataError
+        If the word type is missing or unknown.
+    """
+    word = str(reco.first("VisuCoreWordType", "reco:RECO_wordtype"))
+    if word not in _WORDS:
+        raise CorruptDataError(f"The word type {word!r} of the image is not known.")
+    order = str(reco.first("VisuCoreByteOrder", "reco:RECO_byte_order") or "littleEndian")
+    return np.dtype((">" if order.lower().startswith("big") else "<") + _WORDS[word])
+
+
+def core_size(reco: Reco) -> tuple[int, ...]:
+    """Return the frame's sizes, fastest axis first.
+
+    Raises
+    ------
+    CorruptDataError
+        If sizes are missing or make no image.
+    """
+    size = tuple(int(number) for number in reco.visu.numbers("VisuCoreSize"))
+    dim = reco.number("VisuCoreDim")
+    if dim is None or not size or len(size) != int(dim):
+        raise CorruptDataError("visu_pars does not say how large the image is.")
+    if min(size) < 1 or max(size) > 65535:
+        raise CorruptDataError(f"An image of {' x '.join(map(str, size))} is not possible.")
+    return size
+
+
+def frame_count(reco: Reco, path: Path, frame_bytes: int) -> int:
+    """Return the number of frames; the file's size decides between two that disagree.
+
+    Raises
+    ------
+    CorruptDataError
+        If the file's size fits no declared number of frames.
+    """
+    declared = reco.number("VisuCoreFrameCount")
+    grouped = group_frames(reco.visu)
+    candidates = [int(declared)] if declared is not None else []
+    candidates += [grouped, 2 * grouped] if is_complex(reco.visu) else [grouped]
+    size = path.stat().st_size
+    for count in candidates:
+        if count > 0 and count * frame_bytes == size:
+            if declared is not None and count != int(declared):
+                reco.warnings.append(
+                    f"visu_pars announces {int(declared)} frames; the file holds {count}."
+                )
+            return count
+    expected = candidates[0] * frame_bytes
+    if size < expected:
+        raise CorruptDataError(
+            f"2dseq is cut off: {size} bytes of the {expected} that visu_pars announces."
+        )
+    raise CorruptDataError(f"2dseq has {size} bytes and visu_pars announces {expected}.")
+
+
+def is_pointer(path: Path) -> bool:
+    """Tell whether a file is a git-LFS pointer instead of data."""
+    if path.stat().st_size > 1024:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(_LFS)) == _LFS
+
+
+def exchanged_frames(reco: Reco, size: tuple[int, ...]) -> list[int]:
+    """Return the frames stored with their two sizes exchanged.
+
+    Frames of one series may differ in transposition. Square ones need nothing; of non-square
+    2-D ones those with transposition 1 are stored the other way round.
+    """
+    if len(size) != 2 or size[0] == size[1]:
+        return []
+    turns = reco.per_frame("VisuCoreTransposition")
+    if not turns or len(set(turns)) < 2:
+        return []
+    exchanged = [frame for frame, turn in enumerate(turns) if turn == 1]
+    if exchanged:
+        reco.warnings.append(
+            "Frames that are not square differ in transposition: "
+            f"{len(exchanged)} of {len(turns)} were turned back; check them by eye."
+        )
+    return exchanged
+
+
+def pixel_source(
+    path: Path, dtype: np.dtype[Any], size: tuple[int, ...], frames: int, exchanged: list[int]
+) -> PixelSource:
+    """Return the planes: a 3-D frame counts as many as it has."""
+    depth = math.prod(size[2:])
+    return PixelSource(path, dtype, (frames * depth, size[1], size[0]), tuple(exchanged))

@@ -1,0 +1,81 @@
+"""What a person adds to the scanner's files: options, and small TOML files beside the studies."""
+
+import tomllib
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from .dicom.header import Overrides
+from .errors import WrongCallError
+
+SIDE_FILE = "mri2dicom.toml"
+POSITIONS = ("HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR")
+_ORIENTATIONS = ("QUADRUPED", "BIPED")
+
+
+def read_side_file(path: Path) -> dict[str, str]:
+    """Read one side file.
+
+    Raises
+    ------
+    WrongCallError
+        If it is no TOML, or holds a key or value that means nothing.
+    """
+    known = {field.name for field in fields(Overrides)}
+    try:
+        with path.open("rb") as file:
+            values = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongCallError(f"{path} is no valid TOML: {error}.", path=path) from error
+    for key, value in values.items():
+        if key not in known:
+            raise WrongCallError(
+                f"{path} has the key {key!r}, which means nothing here.",
+                path=path,
+                hint=f"Known keys: {', '.join(sorted(known))}.",
+            )
+        if not isinstance(value, str):
+            raise WrongCallError(f"{path}: {key} must be a text in quotes.", path=path)
+    return values
+
+
+def overrides_for(study: Path, root: Path, options: Overrides) -> Overrides:
+    """Return what holds for one study: side files from the input down to it, then the options.
+
+    Parameters
+    ----------
+    study : Path
+        Folder of the study.
+    root : Path
+        The input; nothing above it is looked at, but the study's own folder always is.
+    """
+    folders = [study]
+    for parent in study.parents:
+        if folders[-1] == root or not parent.is_relative_to(root):
+            break
+        folders.append(parent)
+    merged: dict[str, Any] = {}
+    for folder in reversed(folders):
+        path = folder / SIDE_FILE
+        if path.is_file():
+            merged |= read_side_file(path)
+    given = {f.name: getattr(options, f.name) for f in fields(options)}
+    merged |= {name: value for name, value in given.items() if value}
+    return check(replace(Overrides(), **merged))
+
+
+def check(overrides: Overrides) -> Overrides:
+    """Return the overrides with their terms in the standard's spelling.
+
+    Raises
+    ------
+    WrongCallError
+        If an orientation or position is none that DICOM knows.
+    """
+    orientation = overrides.anatomical_orientation.upper()
+    position = overrides.subject_position.upper()
+    if orientation and orientation not in _ORIENTATIONS:
+        raise WrongCallError(f"{orientation} is no anatomical orientation: quadruped or biped.")
+    if position and position not in POSITIONS:
+        raise WrongCallError(f"{position} is no subject position: {', '.join(POSITIONS)}.")
+    return replace(overrides, anatomical_orientation=orientation, subject_position=position)
