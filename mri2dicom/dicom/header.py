@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from ..model import Loop, RawSeries
+from ..model import Kind, RawSeries
 from ..version import version
 from .encode import clean_text
 from .uids import Form, SeriesUids
@@ -16,6 +16,14 @@ _SOP_CLASS = {
     Form.CLASSIC: "1.2.840.10008.5.1.4.1.1.4",
     Form.ENHANCED: "1.2.840.10008.5.1.4.1.1.4.1",
     Form.MAP: "1.2.840.10008.5.1.4.1.1.30",
+}
+# Value 3 of the Enhanced MR Image Type (PS3.3 C.8.13.3.1.1).
+_FLAVOR = {
+    Kind.LOCALIZER: "LOCALIZER",
+    Kind.DIFFUSION: "DIFFUSION",
+    Kind.TIME_SERIES: "DYNAMIC",
+    Kind.CEST: "DYNAMIC",
+    Kind.CINE: "CARDIAC",
 }
 _PART = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
 
@@ -122,8 +130,7 @@ def image_type(series: RawSeries, form: Form, part: str | None) -> list[str]:
         return [*first, "OTHER", _PART.get(part or "MAGNITUDE", "M")]
     if form is Form.MAP:
         return [*first, "QUANTITY", "NONE"]
-    diffusion = series.dimension(Loop.DIFFUSION) is not None
-    return [*first, "DIFFUSION" if diffusion else "OTHER", "NONE"]
+    return [*first, _FLAVOR.get(series.kind, "VOLUME"), "NONE"]
 
 
 def _sequence_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, Any]:

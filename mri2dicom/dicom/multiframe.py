@@ -241,8 +241,8 @@ class MultiFrameSeries:
             low = min(scaling[int(p)][0] for p in chosen.planes)
             high = max(scaling[int(p)][1] for p in chosen.planes)
             item = real_world_value(found, 1.0, 0.0, (low, high), floats=True)
-            return dict([one_item("RealWorldValueMappingSequence", item)])
-        slope, offset = scaling[plane]
+            result |= dict([one_item("RealWorldValueMappingSequence", item)])
+        slope, offset = (1.0, 0.0) if self.is_map else scaling[plane]
         result |= dict(
             [
                 one_item(
@@ -251,7 +251,7 @@ class MultiFrameSeries:
                 )
             ]
         )
-        if found is not None:
+        if found is not None and not self.is_map:
             limits = np.iinfo(self.format.dtype)
             ends = (limits.min, limits.max)
             item = real_world_value(found, slope, offset, ends, floats=False)
