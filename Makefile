@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Debian's python3 may be another version than 3.11 and may come without the venv module.
 PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
 
-.PHONY: demo test install clean system-packages
+.PHONY: demo test install test-install bench clean system-packages
 
 install: $(VENV)/.stamp-run
 test-install: $(VENV)/.stamp-test
@@ -36,4 +36,12 @@ test: test-install system-packages
 	$(BIN)/python -m pytest -n auto
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info
+	rm -rf $(VENV) .venv-bench build dist demo *.egg-info
+
+# Benchmarks need their peers, which live in an environment of their own.
+bench: | .venv-bench/bin/python
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[sandbox,bench]'
+	.venv-bench/bin/python benchmarks/convert.py
+
+.venv-bench/bin/python:
+	packaging/make-venv "$(PYTHON_FOUND)" .venv-bench
