@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -59,7 +60,7 @@ def inspect_command(path: Path, as_json: bool) -> None:
     except (Mri2DicomError, OSError) as error:
         _fail(error)
     if as_json:
-        click.echo(json.dumps([row.as_json() for row in rows], indent=1, ensure_ascii=False))
+        click.echo(json.dumps([row.as_json() for row in rows], indent=1))
     else:
         _show_rows(rows)
     if all(row.kind == "skipped" for row in rows):
@@ -121,7 +122,7 @@ def convert_command(
         click.echo("Stopped. Finished series stay; run it again to go on.", err=True)
         sys.exit(8)
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=1, ensure_ascii=False))
+        click.echo(json.dumps(report.as_json(), indent=1))
     _show_report(report)
     sys.exit(report.exit_code)
 
@@ -149,8 +150,10 @@ class _Bar:
         if self._progress is None:
             return
         if progress.title not in self._tasks:
+            from rich.markup import escape
+
             self._tasks[progress.title] = self._progress.add_task(
-                progress.title, total=progress.files
+                escape(_plain(progress.title)), total=progress.files
             )
         task = self._tasks[progress.title]
         self._progress.update(task, completed=progress.files_done)
@@ -161,10 +164,41 @@ class _Bar:
 def _fail(error: Exception) -> NoReturn:
     from .errors import CorruptDataError, Mri2DicomError, NothingUsableError
 
-    text = error.sentence() if isinstance(error, Mri2DicomError) else str(error)
-    click.echo(f"mri2dicom: {text}", err=True)
+    if isinstance(error, Mri2DicomError):
+        text = error.sentence()
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
+    else:
+        text = str(error)
+    click.echo(f"mri2dicom: {_plain(text)}", err=True)
     codes: list[tuple[type[Exception], int]] = [(NothingUsableError, 3), (CorruptDataError, 4)]
     sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 2))
+
+
+def _plain(text: str) -> str:
+    """Return text from a file without signs that would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+_HEADS = ("scan", "method", "protocol", "matrix", "planes", "loops", "what")
+_WIDE = ("protocol", "what")
+
+
+def _cells(row: Overview) -> list[str]:
+    what = row.kind
+    if row.reason:
+        # The first clause of the sentence; --json has all of it.
+        what = f"{what}: {row.reason.partition(': ')[0].rstrip('.')}"
+    cells = [
+        f"{row.expno}/{row.procno}",
+        row.method.removeprefix("Bruker:"),
+        row.protocol,
+        row.matrix.replace(" ", ""),
+        str(row.planes or ""),
+        row.loops,
+        what,
+    ]
+    return [_plain(cell) for cell in cells]
 
 
 def _show_rows(rows: list[Overview]) -> None:
@@ -172,35 +206,35 @@ def _show_rows(rows: list[Overview]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    several = len({row.study for row in rows}) > 1
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    heads = ["subject", "scan", "reco", "method", "protocol", "matrix", "planes", "loops", "what"]
-    for head in ["study", *heads] if several else heads:
-        table.add_column(head, overflow="fold")
-    for row in rows:
-        what = row.kind if not row.reason else f"{row.kind}: {row.reason}"
-        cells = [
-            row.subject,
-            str(row.expno),
-            str(row.procno or ""),
-            row.method,
-            row.protocol,
-            row.matrix,
-            str(row.planes or ""),
-            row.loops,
-            what,
-        ]
-        style = "yellow" if row.damaged else "dim" if row.reason else ""
-        shown = [row.study, *cells] if several else cells
-        # Names come from files: none of them is markup.
-        table.add_row(*(Text(cell, style=style) for cell in shown))
-    Console().print(table)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    cells = [_cells(row) for row in rows]
+    widths = [max(len(c[k]) for c in [list(_HEADS), *cells]) for k in range(len(_HEADS))]
+    for study in dict.fromkeys(row.study for row in rows):
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for head, width in zip(_HEADS, widths, strict=True):
+            if head in _WIDE:
+                table.add_column(head, overflow="fold", ratio=width, min_width=8)
+            else:
+                table.add_column(head, no_wrap=True, overflow="ellipsis", min_width=min(width, 18))
+        subject = next(row.subject for row in rows if row.study == study)
+        for row, shown in zip(rows, cells, strict=True):
+            if row.study == study:
+                style = "yellow" if row.damaged else "dim" if row.reason else ""
+                # Names come from files: none of them is markup.
+                table.add_row(*(Text(cell, style=style) for cell in shown))
+        title = f"{study} (subject {subject})" if subject else study
+        console.print(Text(_plain(title), style="bold"), soft_wrap=True)
+        console.print(table)
 
 
 def _show_report(report: ConversionReport) -> None:
     for one in report.series:
         for line in _lines(one):
-            click.echo(line, err=True)
+            click.echo(_plain(line), err=True)
     files = sum(one.files for one in report.series if one.status == "converted")
     counts = [
         f"{report.count(status)} {status}"
@@ -214,7 +248,8 @@ def _show_report(report: ConversionReport) -> None:
 
 
 def _lines(one: SeriesResult) -> list[str]:
-    name = " ".join(filter(None, [one.study.strip("."), f"{one.expno}/{one.procno}", one.protocol]))
+    study = "" if one.study == "." else one.study
+    name = " ".join(filter(None, [study, f"{one.expno}/{one.procno}", one.protocol]))
     lines = []
     if one.status in ("skipped", "failed"):
         mark = "damaged" if one.damaged else one.status

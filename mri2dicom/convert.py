@@ -10,7 +10,8 @@ from .errors import Mri2DicomError, NothingUsableError, WrongCallError
 from .jobs import TASK_BYTES, Job, OnProgress, Writer
 from .model import RawSeries, Skipped
 from .names import UniqueNames, safe_name
-from .output import files_of, is_complete, is_same
+from .output import Present, files_of, present, tidy
+from .overview import exported_archives
 from .readers.archive import archive_stem, opened
 from .readers.registry import Reader, choose_reader
 from .report import (
@@ -21,12 +22,18 @@ from .report import (
     skipped_result,
     with_status,
 )
-from .settings import check, overrides_for
+from .settings import check, merged, side_values
 
 
 def default_output(path: Path) -> Path:
     """Return ``<input>_dcm`` beside the input; an archive's suffix does not count."""
     path = path.resolve()
+    if not path.name:
+        raise WrongCallError(
+            f"{path} is a whole drive, and nothing can be written beside it.",
+            path=path,
+            hint="Name the output folder too.",
+        )
     stem = archive_stem(path) if path.is_file() else None
     return path.with_name(f"{stem or path.name}_dcm")
 
@@ -88,6 +95,10 @@ def convert(
             path=target,
             hint="Choose an output folder elsewhere.",
         )
+    if target.exists() and not target.is_dir():
+        raise WrongCallError(
+            f"The output {target} is a file.", path=target, hint="Name a folder for the output."
+        )
     if jobs < 1:
         raise WrongCallError(f"{jobs} jobs are not possible; give 1 or more.")
     results: list[SeriesResult] = []
@@ -99,11 +110,11 @@ def convert(
         overrides=check(overrides or Overrides()),
         writer=Writer(jobs, on_progress or (lambda progress: None), stop, results),
         results=results,
+        source=source,
     )
     with opened(source) as root:
         run.convert(root, Path())
-        for archive in _exported_archives(source):
-            below = archive.relative_to(source).parent / (archive_stem(archive) or archive.name)
+        for archive, below in exported_archives(source):
             run.convert_archive(archive, below)
     if not results and not run.writer.stopped:
         raise NothingUsableError(
@@ -115,12 +126,6 @@ def convert(
     return ConversionReport(source, target, results, run.writer.stopped)
 
 
-def _exported_archives(source: Path) -> Iterator[Path]:
-    """Yield the studies that ParaVision exported into a folder as ``.PvDatasets``."""
-    if source.is_dir():
-        yield from sorted(p for p in source.rglob("*.PvDatasets") if p.is_file())
-
-
 @dataclass
 class _Run:
     target: Path
@@ -129,6 +134,7 @@ class _Run:
     overrides: Overrides
     writer: Writer
     results: list[SeriesResult]
+    source: Path
     _names: dict[Path, UniqueNames] = field(default_factory=dict)
     _seen: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -137,8 +143,10 @@ class _Run:
         if self.writer.stopped:
             return
         try:
+            # Side files beside the archive and above it hold for what is in it.
+            outer = side_values(archive.parent, self.source)
             with opened(archive) as root:
-                self.convert(root, below)
+                self.convert(root, below, outer)
         except Mri2DicomError as error:
             self.results.append(
                 SeriesResult(
@@ -146,15 +154,17 @@ class _Run:
                 )
             )
 
-    def convert(self, root: Path, below: Path) -> None:
+    def convert(self, root: Path, below: Path, outer: dict[str, str] | None = None) -> None:
         """Convert everything in a folder to the output, `below` its top."""
         try:
             reader = choose_reader(root)
         except NothingUsableError:
             return
-        self.writer.write(self._plan(reader, root, below))
+        self.writer.write(self._plan(reader, root, below, outer or {}))
 
-    def _plan(self, reader: Reader, root: Path, below: Path) -> Iterator[Job]:
+    def _plan(
+        self, reader: Reader, root: Path, below: Path, outer: dict[str, str]
+    ) -> Iterator[Job]:
         """Yield the series to be written; the others go straight to the results."""
         for located in reader.locate(root):
             if self.writer.cancelled():
@@ -166,9 +176,10 @@ class _Run:
                 self.results.append(skipped_result(series, study))
                 continue
             try:
-                overrides = overrides_for(series.study, root, self.overrides)
+                side = outer | side_values(series.study, root)
+                overrides = merged(side, self.overrides)
                 job = self._job(reader, located, series, study, overrides)
-            except (Mri2DicomError, OSError, ValueError) as error:
+            except Exception as error:  # whatever it is, it is this series' fault alone
                 self.results.append(result_of(series, study, "failed", reason=sentence_of(error)))
                 continue
             if job is not None:
@@ -193,12 +204,14 @@ class _Run:
         folder = self._folder(series, study)
         result = result_of(series, study, "converted", files=len(files.names), path=folder)
         result.warnings.extend(files.warnings)
-        if not self.overwrite and is_complete(folder, files.names):
-            if not is_same(folder, files):
+        there = Present.NOTHING if self.overwrite else present(folder, files)
+        if there in (Present.SAME, Present.OTHER):
+            if there is Present.OTHER:
                 result.warnings.append(
                     "The output that is there was made from other data, with other options or by "
                     "another version: it is kept; --overwrite replaces it."
                 )
+            tidy(folder)
             self.results.append(with_status(result, "kept"))
             return None
         per_file = max(1, series.pixels.nbytes // len(files.names))
@@ -211,11 +224,18 @@ class _Run:
             result=result,
             files=len(files.names),
             task_files=max(1, TASK_BYTES // per_file),
+            prepared=files,
         )
 
     def _folder(self, series: RawSeries, study: Path) -> Path:
         parent = self.target.joinpath(*(safe_name(part, limit=120) for part in study.parts))
         number = 10000 * series.expno + series.procno
+        if self.source.is_dir() and parent.is_relative_to(self.source):
+            raise WrongCallError(
+                f"The output {parent} would lie inside the input, which is never changed.",
+                path=parent,
+                hint="Choose an output folder elsewhere.",
+            )
         protocol = str(series.attributes.get("ProtocolName") or "")
         name = safe_name(f"{number}_{protocol}" if protocol else str(number))
         return parent / self._names.setdefault(parent, UniqueNames()).claim(name)

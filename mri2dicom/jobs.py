@@ -1,7 +1,9 @@
 """Write series: in this process, or shared among worker processes; cancel leaves nothing behind."""
 
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import lru_cache
 from multiprocessing import get_context
@@ -9,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from .dicom.header import Overrides
-from .errors import Mri2DicomError
 from .model import Skipped
 from .output import SeriesFiles, abandon, begin, files_of, finish, write_files
 from .readers.registry import reader_named
@@ -17,6 +18,8 @@ from .report import SeriesResult, sentence_of, with_status
 
 # Pixel bytes that one task of a worker process writes.
 TASK_BYTES = 32 * 2**20
+# Windows cannot wait for more processes at once.
+_MOST_PROCESSES = 61
 # Series whose tasks may wait at the same time.
 _OPEN_SERIES = 4
 
@@ -53,6 +56,7 @@ class Job:
     done: int = 0
     failed: str = ""
     pending: set[Future[int]] = field(default_factory=set)
+    prepared: SeriesFiles | None = None
 
     @property
     def title(self) -> str:
@@ -88,7 +92,9 @@ class Writer:
                 if self.stopped:
                     return
             return
-        with ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn")) as pool:
+        count = min(self.jobs, _MOST_PROCESSES)
+        context = get_context("spawn")
+        with ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_stop) as pool:
             self._write_in(pool, jobs)
 
     def _write_here(self, job: Job) -> None:
@@ -102,13 +108,13 @@ class Writer:
 
         try:
             part = begin(job.folder)
-            files = _load_files(job.reader, job.located, job.overrides, job.enhanced)
+            files = job.prepared or _load(job.reader, job.located, job.overrides, job.enhanced)
             write_files(files, part, 0, job.files, on_file)
             finish(job.folder)
         except _Stopped:
             self.stopped = True
             abandon(job.folder)
-        except (OSError, ValueError, Mri2DicomError) as error:
+        except Exception as error:  # whatever it is, the other series go on
             abandon(job.folder)
             self.results.append(with_status(job.result, "failed", sentence_of(error)))
         except BaseException:
@@ -142,15 +148,20 @@ class Writer:
                 abandon(job.folder)
 
     def _submit(self, pool: ProcessPoolExecutor, job: Job) -> bool:
+        job.prepared = None  # each process prepares its own
         try:
             part = begin(job.folder)
-        except OSError as error:
+            for start in range(0, job.files, job.task_files):
+                stop = min(start + job.task_files, job.files)
+                task = (job.reader, job.located, job.overrides, job.enhanced, part, start, stop)
+                job.pending.add(pool.submit(_write_task, *task))
+        except (OSError, BrokenProcessPool) as error:
+            if job.pending:
+                job.failed = sentence_of(error)
+                return True
+            abandon(job.folder)
             self.results.append(with_status(job.result, "failed", sentence_of(error)))
             return False
-        for start in range(0, job.files, job.task_files):
-            stop = min(start + job.task_files, job.files)
-            task = (job.reader, job.located, job.overrides, job.enhanced, part, start, stop)
-            job.pending.add(pool.submit(_write_task, *task))
         return True
 
     def _collect(self, running: list[Job]) -> None:
@@ -199,12 +210,22 @@ def _write_task(
     stop: int,
 ) -> int:
     """Write some files of a series in a worker process; return how many."""
-    write_files(_load_files(reader, located, overrides, enhanced), part, start, stop)
+    write_files(_load_once(reader, located, overrides, enhanced), part, start, stop)
     return stop - start
 
 
+def _ignore_stop() -> None:
+    """Let the main process alone answer Ctrl-C: it waits for the files that are being written."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+# A worker process lives for one run, in which the input does not change.
 @lru_cache(maxsize=2)
-def _load_files(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> SeriesFiles:
+def _load_once(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> SeriesFiles:
+    return _load(reader, located, overrides, enhanced)
+
+
+def _load(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> SeriesFiles:
     series = reader_named(reader).load(located)
     if isinstance(series, Skipped):
         raise OSError(f"the input changed during the run: {series.reason}")

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
@@ -40,6 +41,10 @@ def part_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.part")
 
 
+def _old_folder(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
 def begin(folder: Path) -> Path:
     """Make an empty folder to write into; what an interrupted run left there is removed."""
     part = part_folder(folder)
@@ -47,6 +52,12 @@ def begin(folder: Path) -> Path:
         shutil.rmtree(part)
     part.mkdir(parents=True)
     return part
+
+
+def tidy(folder: Path) -> None:
+    """Remove what an interrupted run left beside a complete series."""
+    for left in (part_folder(folder), _old_folder(folder)):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def write_files(
@@ -61,17 +72,23 @@ def write_files(
 
 
 def finish(folder: Path) -> None:
-    """Put the complete files in their place; older ones of the same series give way."""
-    part = part_folder(folder)
+    """Put the complete files in their place; older ones of the same series give way.
+
+    Where the new ones cannot be put there (a program holds a file open), the old ones stay.
+    """
+    part, old = part_folder(folder), _old_folder(folder)
     if folder.exists():
-        old = folder.with_name(f".{folder.name}.old")
         if old.exists():
             shutil.rmtree(old)
         folder.rename(old)
-        part.rename(folder)
-        shutil.rmtree(old)
+        try:
+            part.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
     else:
         part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def abandon(folder: Path) -> None:
@@ -79,23 +96,45 @@ def abandon(folder: Path) -> None:
     shutil.rmtree(part_folder(folder), ignore_errors=True)
 
 
-def is_complete(folder: Path, names: list[str]) -> bool:
-    """Tell whether all files of a series are there."""
+class Present(Enum):
+    """What is in a series' output folder before a run."""
+
+    NOTHING = "nothing"
+    PART = "part"
+    SAME = "same"
+    OTHER = "other"
+
+
+def present(folder: Path, files: SeriesFiles) -> Present:
+    """Tell what is in the output folder: nothing, a part of these files, all of them, or others.
+
+    Others were made from other data, with other options, or by another version of this suite.
+    """
     if not folder.is_dir():
-        return False
-    present = {entry.name for entry in os.scandir(folder) if entry.is_file()}
-    return set(names) <= present
+        return Present.NOTHING
+    with os.scandir(folder) as entries:
+        # A file without content is what a power cut leaves.
+        found = {
+            e.name
+            for e in entries
+            if e.name.endswith(".dcm") and e.is_file() and e.stat().st_size > 0
+        }
+    there = [number for number, name in enumerate(files.names) if name in found]
+    if not found:
+        return Present.NOTHING
+    if len(there) < len(found) or not _are_same(folder, files, {there[0], there[-1]}):
+        return Present.OTHER
+    return Present.SAME if len(there) == len(files.names) else Present.PART
 
 
-def is_same(folder: Path, files: SeriesFiles) -> bool:
-    """Tell whether the first and the last file are byte for byte what would be written.
+def _are_same(folder: Path, files: SeriesFiles, numbers: set[int]) -> bool:
+    """Tell whether some files are byte for byte what would be written.
 
     The series' data, the options and the version of this suite all show in them.
     """
-    last = len(files.names) - 1
     return all(
         _starts_with(folder / name, content)
-        for number in {0, last}
+        for number in numbers
         for name, content in files.files(number, number + 1)
     )
 

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .errors import Mri2DicomError, NothingUsableError
 from .model import RawSeries, Skipped
-from .readers.archive import opened
+from .readers.archive import archive_stem, opened
 from .readers.registry import choose_reader
 from .report import result_of, skipped_result
 
@@ -64,23 +65,58 @@ def read(path: Path | str) -> Iterator[RawSeries | Skipped]:
     CorruptDataError
         If an archive is damaged.
     """
-    with opened(Path(path)) as root:
-        reader = choose_reader(root)
-        for located in reader.locate(root):
-            yield reader.load(located)
+    for series, _ in _found(Path(path).resolve()):
+        yield series
 
 
 def inspect(path: Path | str) -> Iterator[Overview]:
     """Yield one row for each series at `path`."""
-    source = Path(path).resolve()
-    for series in read(source):
-        yield _row(series, source)
+    for series, study in _found(Path(path).resolve()):
+        yield _row(series, study)
 
 
-def _row(series: RawSeries | Skipped, source: Path) -> Overview:
-    study = Path(series.study.name)
-    if series.study.is_relative_to(source) and series.study != source:
-        study = series.study.relative_to(source)
+def exported_archives(source: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the studies that ParaVision exported into a folder as ``.PvDatasets``.
+
+    Yields
+    ------
+    tuple of Path
+        The archive, and the folder below the input that stands for it.
+    """
+    if source.is_dir():
+        for archive in sorted(p for p in source.rglob("*.PvDatasets") if p.is_file()):
+            name = archive_stem(archive) or archive.name
+            yield archive, archive.relative_to(source).parent / name
+
+
+def _found(source: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
+    """Yield every series with the name of its study; NothingUsableError if there is none."""
+    name = (archive_stem(source) if source.is_file() else None) or source.name
+    try:
+        for series, study in _found_in(source):
+            yield series, study if study.parts else Path(name)
+    except NothingUsableError:
+        if not any(exported_archives(source)):
+            raise
+    for archive, below in exported_archives(source):
+        try:
+            for series, study in _found_in(archive):
+                yield series, below / study
+        except Mri2DicomError as error:
+            reason = error.sentence()
+            yield Skipped("", archive, archive.name, 0, 0, reason, damaged=True), below
+
+
+def _found_in(path: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
+    with opened(path) as root:
+        reader = choose_reader(root)
+        for located in reader.locate(root):
+            series = reader.load(located)
+            inside = series.study.is_relative_to(root)
+            yield series, series.study.relative_to(root) if inside else Path()
+
+
+def _row(series: RawSeries | Skipped, study: Path) -> Overview:
     if isinstance(series, Skipped):
         result = skipped_result(series, study)
         matrix, planes, loops, kind = "", 0, "", "skipped"

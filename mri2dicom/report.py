@@ -1,5 +1,6 @@
 """What a conversion did, series by series."""
 
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -91,9 +92,12 @@ def sentence_of(error: BaseException) -> str:
     """Return what went wrong as a sentence for a person."""
     if isinstance(error, Mri2DicomError):
         return error.sentence()
+    if isinstance(error, BrokenProcessPool):
+        return "A process of the conversion ended early, perhaps for want of memory: use --jobs 1."
     if isinstance(error, OSError):
         return f"It could not be written: {error.strerror or error}."
-    return f"It could not be written: {error}"
+    what = str(error).rstrip(".") or type(error).__name__
+    return f"It could not be written: {what}."
 
 
 def result_of(

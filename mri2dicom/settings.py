@@ -1,6 +1,7 @@
 """What a person adds to the scanner's files: options, and small TOML files beside the studies."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ def read_side_file(path: Path) -> dict[str, str]:
     return values
 
 
-def overrides_for(study: Path, root: Path, options: Overrides) -> Overrides:
-    """Return what holds for one study: side files from the input down to it, then the options.
+def side_values(study: Path, root: Path) -> dict[str, str]:
+    """Return what the side files say of one study, from the input down to it; the nearest wins.
 
     Parameters
     ----------
@@ -54,14 +55,19 @@ def overrides_for(study: Path, root: Path, options: Overrides) -> Overrides:
         if folders[-1] == root or not parent.is_relative_to(root):
             break
         folders.append(parent)
-    merged: dict[str, Any] = {}
+    values: dict[str, str] = {}
     for folder in reversed(folders):
         path = folder / SIDE_FILE
         if path.is_file():
-            merged |= read_side_file(path)
+            values |= read_side_file(path)
+    return values
+
+
+def merged(side: Mapping[str, str], options: Overrides) -> Overrides:
+    """Return the values of side files with the options of the call put over them."""
     given = {f.name: getattr(options, f.name) for f in fields(options)}
-    merged |= {name: value for name, value in given.items() if value}
-    return check(replace(Overrides(), **merged))
+    values: dict[str, Any] = dict(side) | {name: value for name, value in given.items() if value}
+    return check(replace(Overrides(), **values))
 
 
 def check(overrides: Overrides) -> Overrides:

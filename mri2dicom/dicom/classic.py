@@ -1,13 +1,13 @@
 """Classic MR Image Storage: one file for each plane."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..model import RawSeries
-from .encode import Elements, Template, Typed, element, encode, join, tag_and_vr
+from .encode import Elements, Template, Typed, element, encode, tag_and_vr
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .part10 import file_bytes
 from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
@@ -26,6 +26,8 @@ _ALWAYS = (
     "PixelData",
 )
 _BY_PLANE = ("ImageOrientationPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept")
+# Text that may lie outside ASCII, and sequences, which may hold some.
+_TEXTS = (b"SH", b"LO", b"ST", b"LT", b"PN", b"UT", b"UC", b"SQ")
 _LATER = ("RealWorldValueMappingSequence", "ImageComments", "ImageType")
 
 
@@ -65,7 +67,7 @@ class ClassicSeries:
         constant = self._constant(overrides)
         varying = [tag_and_vr(keyword)[0] for keyword in (*_ALWAYS, *_BY_PLANE, *_LATER)]
         varying += [tag_and_vr(k)[0] for k in self._plane_keywords()]
-        varying += [tag for p in range(series.planes) for tag in self._private_tags(p)]
+        varying += self.values.saturation_tags()
         self._template = Template(constant, varying)
         self._image_type = constant[tag_and_vr("ImageType")[0]]
 
@@ -74,13 +76,6 @@ class ClassicSeries:
         """What a person should know of these files."""
         found = requantisation_warning(self.series, self.format)
         return [found] if found else []
-
-    def _private_tags(self, plane: int) -> list[int]:
-        # The planes of a series have the same private attributes but for the list index that a
-        # reference image lacks; a handful of planes shows them all.
-        if plane > 8 and plane % 97:
-            return []
-        return [tag for tag, _, _ in self.values.saturation(plane)]
 
     def _plane_keywords(self) -> set[str]:
         known = set(self.series.plane_attributes)
@@ -112,8 +107,7 @@ class ClassicSeries:
             "PixelRepresentation": int(self.format.signed),
         }
         header |= {tag: Typed(vr, v) for tag, vr, v in self.values.saturation(None)}
-        elements = encode(header)
-        return _with_charset(elements)
+        return with_charset(encode(header), self.values.texts())
 
     def plane_elements(self, plane: int, stored: StoredPlane) -> Elements:
         """Return the elements of one plane that differ from those of another."""
@@ -189,13 +183,9 @@ class ClassicSeries:
                 )
 
 
-def _with_charset(elements: Elements) -> Elements:
-    """Declare UTF-8 where any text needs it."""
-    if not join(elements).isascii() and _has_wide_text(elements):
+def with_charset(elements: Elements, others: Iterable[str] = ()) -> Elements:
+    """Declare UTF-8 where any text of these elements, or any of the others, needs it."""
+    wide = any(not text.isascii() for text in others)
+    if wide or any(e[4:6] in _TEXTS and not e[8:].isascii() for e in elements.values()):
         elements |= encode({"SpecificCharacterSet": "ISO_IR 192"})
     return elements
-
-
-def _has_wide_text(elements: Elements) -> bool:
-    text = (b"SH", b"LO", b"ST", b"LT", b"PN", b"UT", b"UC", b"SQ")
-    return any(e[4:6] in text and not e[8:].isascii() for e in elements.values())

@@ -18,6 +18,10 @@ from private_dictionaries import format_ds
 
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT"})
 _PACK = {"US": "<H", "SS": "<h", "UL": "<I", "SL": "<i", "FL": "<f", "FD": "<d"}
+# Text is padded with a blank, everything else with a zero byte.
+_TEXT = frozenset(
+    {"AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UC", "UR", "UT"}
+)
 # Longest value, in characters (PS3.5 table 6.2-1).
 _LIMIT = {"SH": 16, "CS": 16, "LO": 64, "PN": 64, "ST": 1024, "LT": 10240, "UI": 64}
 _ITEM = b"\xfe\xff\x00\xe0"
@@ -60,12 +64,18 @@ def clean_text(value: Any, vr: str) -> str:
 
 
 def element(tag: int, vr: str, value: Any) -> bytes:
-    """Encode one element; None and an empty text give an empty value."""
+    """Encode one element; None and an empty text give an empty value.
+
+    Raises
+    ------
+    ValueError
+        If the value does not fit the VR.
+    """
     if vr == "SQ":
         return sequence(tag, value or ())
     data = _value(vr, value)
     if len(data) % 2:
-        data += b"\0" if vr in ("UI", "OB", "UN") else b" "
+        data += b" " if vr in _TEXT else b"\0"
     head = struct.pack("<HH", tag >> 16, tag & 0xFFFF) + vr.encode()
     if vr in _LONG:
         return head + b"\0\0" + struct.pack("<I", len(data)) + data
@@ -82,7 +92,10 @@ def _value(vr: str, value: Any) -> bytes:
     if vr in _PACK:
         values = value if isinstance(value, (list, tuple)) else (value,)
         code = _PACK[vr]
-        return b"".join(struct.pack(code, one) for one in values)
+        try:
+            return b"".join(struct.pack(code, one) for one in values)
+        except (struct.error, OverflowError) as error:
+            raise ValueError(f"{value} does not fit the value representation {vr}") from error
     if vr == "AT":
         return struct.pack("<HH", value >> 16, value & 0xFFFF)
     if isinstance(value, (list, tuple)):

@@ -13,7 +13,7 @@ import numpy as np
 from private_dictionaries import load
 
 from ..model import RawSeries
-from .classic import _with_charset
+from .classic import with_charset
 from .dimensions import axes, frame_label, index_sequences
 from .encode import Elements, element, encode, join, sequence
 from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, private_group
@@ -133,8 +133,9 @@ class MultiFrameSeries:
         self, number: int, chosen: MultiFrame, scaling: dict[int, tuple[float, float]]
     ) -> bytes:
         values = plane_terms(enhanced_values(self.series, self._attributes))
+        first = int(chosen.planes[0])
         own = {
-            k: v[int(chosen.planes[0])]
+            k: v[first]
             for k, v in self.series.plane_attributes.items()
             if k == "ComplexImageComponent"
         }
@@ -144,17 +145,26 @@ class MultiFrameSeries:
         if "DiffusionBValue" in varying:
             varying |= {"DiffusionGradientDirectionSequence", "DiffusionBMatrixSequence"}
         shared_rows, frame_rows = self._table.split(varying)
-        measures = self._measures(chosen)
-        same = len({scaling[int(p)] for p in chosen.planes}) == 1
-        shared = self._table.encode(shared_rows, values) | measures.pop("shared")
+        same = len({(scaling[p], self.values.quantity(p)) for p in chosen.planes.tolist()}) == 1
+        thickness, way = self.series.thickness_mm, self.series.orientation
+        one_thickness = np.array_equal(
+            thickness[chosen.planes],
+            np.full(len(chosen.planes), thickness[first]),
+            equal_nan=True,
+        )
+        one_way = bool(np.all(way[chosen.planes] == way[first]))
+        shared = self._table.encode(shared_rows, values) | self._geometry(
+            first, measures=one_thickness, orientation=one_way
+        )
         if same and not self.is_map:
-            shared |= self._transformation(int(chosen.planes[0]), scaling)
+            shared |= self._transformation(first, scaling)
         if self.is_map:
-            shared |= self._transformation(int(chosen.planes[0]), scaling, chosen)
+            shared |= self._transformation(first, scaling, chosen)
         frames = [
             join(
                 self._table.encode(frame_rows, values | plane_terms(self.values.attributes(plane)))
-                | self._frame(plane, constant_orientation=bool(measures["orientation"]))
+                | self._frame(plane)
+                | self._geometry(plane, measures=not one_thickness, orientation=not one_way)
                 | ({} if same or self.is_map else self._transformation(plane, scaling))
                 | self._saturation(plane)
             )
@@ -167,7 +177,7 @@ class MultiFrameSeries:
             elements |= {t: element(t, vr, v) for t, vr, v in self.values.saturation(None)}
         elements[_SHARED] = sequence(_SHARED, [join(shared)])
         elements[_PER_FRAME] = sequence(_PER_FRAME, frames)
-        return join(_with_charset(elements))
+        return join(with_charset(elements))
 
     def _top(self, number: int, chosen: MultiFrame, values: dict[str, Any]) -> Elements:
         rows = [r for r in load_mapping("dicom_enhanced")["element"] if holds(r, values)]
@@ -211,22 +221,22 @@ class MultiFrameSeries:
             }
         return encode(header)
 
-    def _measures(self, chosen: MultiFrame) -> dict[str, Any]:
-        """Return the shared geometry; orientation only where all frames have one."""
-        series, planes = self.series, chosen.planes
-        thickness = float(series.thickness_mm[planes[0]])
-        item: dict[Any, Any] = {
-            "PixelSpacing": list(series.spacing_mm),
-            "SliceThickness": thickness if not np.isnan(thickness) else (self._spacing or 1.0),
-        }
-        if self._spacing is not None:
-            item["SpacingBetweenSlices"] = self._spacing
-        shared = dict([one_item("PixelMeasuresSequence", item)])
-        axes_ = series.orientation[planes]
-        constant = bool(np.all(axes_ == axes_[0]))
-        if constant:
-            shared |= dict([_orientation(axes_[0])])
-        return {"shared": shared, "orientation": constant}
+    def _geometry(self, plane: int, *, measures: bool, orientation: bool) -> dict[int, bytes]:
+        """Return the groups with pixel measures and plane orientation of one plane."""
+        series = self.series
+        result: dict[int, bytes] = {}
+        if measures:
+            own = float(series.thickness_mm[plane])
+            item: dict[Any, Any] = {
+                "PixelSpacing": list(series.spacing_mm),
+                "SliceThickness": own if not np.isnan(own) else (self._spacing or 1.0),
+            }
+            if self._spacing is not None:
+                item["SpacingBetweenSlices"] = self._spacing
+            result |= dict([one_item("PixelMeasuresSequence", item)])
+        if orientation:
+            result |= dict([_orientation(series.orientation[plane])])
+        return result
 
     def _transformation(
         self,
@@ -258,7 +268,7 @@ class MultiFrameSeries:
             result |= dict([one_item("RealWorldValueMappingSequence", item)])
         return result
 
-    def _frame(self, plane: int, *, constant_orientation: bool) -> dict[int, bytes]:
+    def _frame(self, plane: int) -> dict[int, bytes]:
         """Return position and Frame Content of one frame."""
         series = self.series
         values = {k: v[plane] for k, v in series.plane_attributes.items()}
@@ -280,15 +290,12 @@ class MultiFrameSeries:
         if label := self.values.label(plane):
             content["FrameComments"] = label
         position = {"ImagePositionPatient": series.position_mm[plane].tolist()}
-        result = dict(
+        return dict(
             [
                 one_item("FrameContentSequence", content),
                 one_item("PlanePositionSequence", position),
             ]
         )
-        if not constant_orientation:
-            result |= dict([_orientation(series.orientation[plane])])
-        return result
 
     def _saturation(self, plane: int) -> dict[int, bytes]:
         if not self.series.private or self.is_map:

@@ -101,6 +101,15 @@ class PlaneValues:
         """Slice Location of each plane, mm."""
         return geometry.slice_location(self.series.position_mm, self.series.orientation)
 
+    def texts(self) -> set[str]:
+        """Return the texts that planes may bring with them: names of loop steps, units, times."""
+        found = {label for d in self.series.dimensions for label in d.labels}
+        found |= set(self.series.unit)
+        for values in (*self.series.plane_attributes.values(), *self.series.private.values()):
+            if isinstance(values, list):
+                found |= {one for one in values if isinstance(one, str)}
+        return found
+
     def label(self, plane: int) -> str:
         """Return the names of the loop steps of a plane, such as the map's."""
         parts = [d.labels[d.index[plane]] for d in self.series.dimensions if d.labels]
@@ -123,6 +132,19 @@ class PlaneValues:
             if values[plane] is not None
         }
         return own | diffusion_items(own)
+
+    def saturation_tags(self) -> set[int]:
+        """Return the tags of the private CEST block that differ between planes or that some lack.
+
+        The block's creator is among them only where no constant part of the block has it.
+        """
+        varying = {
+            keyword: next((one for one in values if one is not None and one != ""), None)
+            for keyword, values in self.series.private.items()
+            if isinstance(values, list)
+        }
+        constant = {tag for tag, _, _ in self.saturation(None)}
+        return {tag for tag, _, _ in encode_block(varying)} - constant
 
     def saturation(self, plane: int | None) -> list[tuple[int, str, Any]]:
         """Return the encoded private CEST block: constant part (None), or that of one plane."""

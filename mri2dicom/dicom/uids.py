@@ -69,5 +69,10 @@ class SeriesUids:
 
     def _derived(self, *parts: str) -> str:
         return derived_uid(
-            parts[0], self.identity.content, self.form.value, self.subject, *parts[1:]
+            parts[0],
+            self.identity.study_uid,
+            self.identity.content,
+            self.form.value,
+            self.subject,
+            *parts[1:],
         )
