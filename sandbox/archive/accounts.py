@@ -1,0 +1,162 @@
+"""Users, logins and what they may do."""
+
+import hashlib
+import hmac
+import secrets
+import sqlite3
+import time
+import uuid
+from dataclasses import dataclass
+
+from .items import Item
+from .refusals import Refused
+
+SESSION_TIMEOUT_S = 15 * 60
+TOKEN_LIFE_S = 2 * 24 * 3600
+ROLES = ("Owners", "Members", "Collaborators")
+_SCRYPT = {"n": 2**12, "r": 8, "p": 1}
+
+
+@dataclass(frozen=True)
+class User:
+    """Who asks; `login` is ``guest`` without credentials."""
+
+    login: str
+    is_admin: bool
+
+
+GUEST = User("guest", False)
+
+
+def hash_secret(secret: str) -> str:
+    """Return a salted scrypt hash of a password or token secret."""
+    salt = secrets.token_bytes(16)
+    return salt.hex() + "$" + hashlib.scrypt(secret.encode(), salt=salt, **_SCRYPT).hex()
+
+
+def matches(secret: str, stored: str) -> bool:
+    """Tell whether a secret has this hash."""
+    salt, _, digest = stored.partition("$")
+    found = hashlib.scrypt(secret.encode(), salt=bytes.fromhex(salt), **_SCRYPT).hex()
+    return hmac.compare_digest(found, digest)
+
+
+def set_user(
+    connection: sqlite3.Connection,
+    login: str,
+    password: str,
+    *,
+    firstname: str = "",
+    lastname: str = "",
+    email: str = "",
+    is_admin: bool = False,
+) -> None:
+    """Make a user, or give one another password."""
+    connection.execute(
+        "INSERT INTO user VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (login) DO UPDATE SET password = excluded.password,"
+        " is_admin = excluded.is_admin",
+        (login, hash_secret(password), firstname, lastname, email, int(is_admin)),
+    )
+
+
+def check_login(connection: sqlite3.Connection, name: str, secret: str) -> User | None:
+    """Return the user of a name and password, or of an alias token; None for a bad pair."""
+    row = connection.execute("SELECT * FROM user WHERE login = ?", (name,)).fetchone()
+    if row is not None:
+        return User(name, bool(row["is_admin"])) if matches(secret, row["password"]) else None
+    row = connection.execute(
+        "SELECT secret, expires, user.login, is_admin FROM alias_token"
+        " JOIN user ON user.login = alias_token.login WHERE alias = ?",
+        (name,),
+    ).fetchone()
+    if row is None or row["expires"] < time.time() or not matches(secret, row["secret"]):
+        return None
+    return User(row["login"], bool(row["is_admin"]))
+
+
+def open_session(connection: sqlite3.Connection, user: User) -> str:
+    """Start a session and return its token, in the form of a servlet's."""
+    token = secrets.token_hex(16).upper()
+    connection.execute("INSERT INTO web_session VALUES (?, ?, ?)", (token, user.login, time.time()))
+    return token
+
+
+def session_user(connection: sqlite3.Connection, token: str) -> User | None:
+    """Return the user of a live session; None for an unknown or idle one."""
+    row = connection.execute(
+        "SELECT last_used, user.login, is_admin FROM web_session"
+        " JOIN user ON user.login = web_session.login WHERE token = ?",
+        (token,),
+    ).fetchone()
+    if row is None or row["last_used"] + SESSION_TIMEOUT_S < time.time():
+        return None
+    return User(row["login"], bool(row["is_admin"]))
+
+
+def close_session(connection: sqlite3.Connection, token: str) -> None:
+    """End a session."""
+    connection.execute("DELETE FROM web_session WHERE token = ?", (token,))
+
+
+def issue_token(connection: sqlite3.Connection, user: User) -> tuple[str, str, float]:
+    """Make an alias token; return alias, secret and when it expires (seconds since 1970)."""
+    alias, secret = str(uuid.uuid4()), secrets.token_urlsafe(48)
+    expires = time.time() + TOKEN_LIFE_S
+    connection.execute(
+        "INSERT INTO alias_token VALUES (?, ?, ?, ?)",
+        (alias, hash_secret(secret), user.login, expires),
+    )
+    return alias, secret, expires
+
+
+def role(connection: sqlite3.Connection, user: User, project: str) -> str:
+    """Return a user's role in a project; empty for none. An administrator is an owner."""
+    if user.is_admin:
+        return "Owners"
+    row = connection.execute(
+        "SELECT role FROM member WHERE project = ? AND login = ?", (project, user.login)
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _accessibility(connection: sqlite3.Connection, project: str) -> str:
+    row = connection.execute(
+        "SELECT value FROM field JOIN item ON item.pk = field.item WHERE item.kind = 'project'"
+        " AND item.id = ? AND path = 'accessibility'",
+        (project,),
+    ).fetchone()
+    return str(row[0]) if row else "private"
+
+
+def may_read(connection: sqlite3.Connection, user: User, item: Item) -> bool:
+    """Tell whether a user may see an item: through its project or one it is shared into."""
+    if role(connection, user, item.project) or _accessibility(connection, item.project) == "public":
+        return True
+    shared = connection.execute(
+        "SELECT 1 FROM share JOIN member ON member.project = share.project"
+        " WHERE share.item = ? AND member.login = ?",
+        (item.pk, user.login),
+    ).fetchone()
+    return shared is not None
+
+
+def may_edit(connection: sqlite3.Connection, user: User, project: str) -> bool:
+    """Tell whether a user may make and change data of a project: owners and members."""
+    return role(connection, user, project) in ("Owners", "Members")
+
+
+def may_delete(connection: sqlite3.Connection, user: User, project: str) -> bool:
+    """Tell whether a user may delete data and change settings of a project: owners."""
+    return role(connection, user, project) == "Owners"
+
+
+def demand(allowed: bool, message: str = "Invalid permissions.") -> None:
+    """Refuse with 403 what is not allowed.
+
+    Raises
+    ------
+    Refused
+    """
+    if not allowed:
+        raise Refused(403, message)

@@ -1,0 +1,60 @@
+"""The archive as one object: its database, its contents, its settings."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import accounts
+from .blobs import Blobs
+from .database import Database
+
+DEFAULT_PASSWORD = "admin"
+PASSWORD_VARIABLE = "XNAT_PIC_SANDBOX_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an archive is served.
+
+    Attributes
+    ----------
+    xnat : str
+        ``1.8``, ``1.9`` or ``1.10``: what differs between them follows this.
+    engine, containers : bool
+        Whether the classic pipeline engine and the Container Service are there.
+    faults : bool
+        Whether tests may inject faults.
+    idle_s : float
+        Idle seconds after which a session that is being received is built (XNAT: 300).
+    """
+
+    xnat: str = "1.8"
+    engine: bool = True
+    containers: bool = True
+    faults: bool = False
+    idle_s: float = 300.0
+
+
+@dataclass
+class Archive:
+    """An archive in a folder; opening one that exists finds everything as it was."""
+
+    folder: Path
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.database = Database(self.folder / "archive.sqlite")
+        self.blobs = Blobs(self.folder)
+        self._sweep()
+        password = os.environ.get(PASSWORD_VARIABLE) or DEFAULT_PASSWORD
+        with self.database.write() as connection:
+            accounts.set_user(
+                connection, "admin", password, firstname="Admin", lastname="", is_admin=True
+            )
+
+    def _sweep(self) -> None:
+        with self.database.read() as connection:
+            known = {row[0] for row in connection.execute("SELECT blob FROM file")}
+            known |= {row[0] for row in connection.execute("SELECT blob FROM prearchive_file")}
+        self.blobs.sweep(known)

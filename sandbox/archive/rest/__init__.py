@@ -1,0 +1,1 @@
+"""The REST addresses, one module for each part; each has a list called `routes`."""
