@@ -8,6 +8,7 @@ import numpy as np
 
 from ..model import RawSeries
 from .encode import Elements, Template, Typed, element, encode, tag_and_vr
+from .groups import holds
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .part10 import file_bytes
 from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
@@ -90,10 +91,11 @@ class ClassicSeries:
     def _constant(self, overrides: Overrides) -> Elements:
         series = self.series
         values = complete(series, Form.CLASSIC, overrides)
+        rows = [r for r in load_mapping("dicom_classic")["element"] if holds(r, values)]
         values["SpacingBetweenSlices"] = spacing_between_slices(series)
         header: dict[Any, Any] = {
             **common_header(series, Form.CLASSIC, self.uids, values),
-            **pick(load_mapping("dicom_classic")["element"], Form.CLASSIC, values),
+            **pick(rows, Form.CLASSIC, values),
             "AcquisitionNumber": 1,
             "ImagesInAcquisition": series.planes,
             "SamplesPerPixel": 1,

@@ -21,6 +21,11 @@ _NEUTRAL: dict[str, Any] = {
     "AnatomicRegionSequence": [code("SCT", "38266002", "Entire body")],
 }
 
+
+def _is_on(values: Values, keyword: str) -> bool:
+    return str(values.get(keyword, "NONE")) != "NONE"
+
+
 CONDITIONS: dict[str, Callable[[Values], bool]] = {
     "three_d": lambda v: v.get("MRAcquisitionType") == "3D",
     "rectilinear": lambda v: v.get("GeometryOfKSpaceTraversal", "RECTILINEAR") == "RECTILINEAR",
@@ -33,8 +38,16 @@ CONDITIONS: dict[str, Callable[[Values], bool]] = {
     "diffusion": lambda v: v.get("DiffusionBValue") is not None,
     "directional": lambda v: v.get("DiffusionGradientDirectionSequence") is not None,
     "in_time": lambda v: v.get("TemporalPositionTimeOffset") is not None,
-    "cardiac": lambda v: v.get("NominalCardiacTriggerDelayTime") is not None,
-    "respiratory": lambda v: v.get("NominalRespiratoryTriggerDelayTime") is not None,
+    "cardiac_gated": lambda v: _is_on(v, "CardiacSynchronizationTechnique"),
+    "respiratory_gated": lambda v: _is_on(v, "RespiratoryMotionCompensationTechnique"),
+    "cardiac": lambda v: (
+        v.get("NominalCardiacTriggerDelayTime") is not None
+        or _is_on(v, "CardiacSynchronizationTechnique")
+    ),
+    "respiratory": lambda v: (
+        v.get("NominalRespiratoryTriggerDelayTime") is not None
+        or _is_on(v, "RespiratoryMotionCompensationTechnique")
+    ),
 }
 
 

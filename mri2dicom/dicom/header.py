@@ -156,7 +156,8 @@ def _sequence_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, A
         options.append("FC")
     if values.get("PartialFourier") == "YES":
         options.append({"FREQUENCY": "PFF"}.get(values.get("PartialFourierDirection", ""), "PFP"))
-    if values.get("CardiacSynchronizationTechnique") not in (None, "NONE"):
+    triggered = "NominalCardiacTriggerDelayTime" in series.plane_attributes
+    if triggered or values.get("CardiacSynchronizationTechnique") not in (None, "NONE"):
         options.append("CG")
     if values.get("RespiratoryMotionCompensationTechnique") not in (None, "NONE"):
         options.append("RG")

@@ -187,7 +187,7 @@ class MultiFrameSeries:
             **pick(rows, self.form, values),
             **index_sequences(self._axes, self.uids.dimension_organization),
             "SOPInstanceUID": self.instance_uid(number),
-            "InstanceNumber": number + 1,
+            "InstanceNumber": chosen.number,
             "AcquisitionContextSequence": [],
             "SamplesPerPixel": 1,
             "PhotometricInterpretation": "MONOCHROME2",

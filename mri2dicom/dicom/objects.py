@@ -24,6 +24,8 @@ class MultiFrame:
         Planes of the series, in the scanner's order.
     part, parts, first : int
         Number in its concatenation, how many there are, and frames in those before it.
+    number : int
+        Instance Number; the parts of a concatenation have one.
     """
 
     name: str
@@ -31,6 +33,7 @@ class MultiFrame:
     part: int = 1
     parts: int = 1
     first: int = 0
+    number: int = 1
 
 
 def deal(
@@ -66,7 +69,7 @@ def deal(
         parts = -(-len(planes) // most)
         for part in range(parts):
             chosen = planes[part * most : (part + 1) * most]
-            result.append(MultiFrame(name, chosen, part + 1, parts, part * most))
+            result.append(MultiFrame(name, chosen, part + 1, parts, part * most, number + 1))
     return result
 
 
