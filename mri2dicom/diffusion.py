@@ -13,32 +13,43 @@ def b_value(matrix: Floats) -> Floats:
     return np.asarray(np.trace(matrix, axis1=-2, axis2=-1), dtype=np.float64)
 
 
-def rotate_to_patient(matrix: Floats, orientation: Floats) -> Floats:
+def rotate_to_patient(matrix: Floats, axes: Floats) -> Floats:
     """Turn b-matrices from read, phase and slice axes into patient axes.
 
     Parameters
     ----------
     matrix : ndarray of float, shape (n, 3, 3)
         ``PVM_DwBMat``.
-    orientation : ndarray of float, shape (3, 3)
-        Rows r0, r1, r2 of an untransposed frame: column, row and normal direction.
+    axes : ndarray of float, shape (3, 3)
+        Rows: read, phase and slice direction in the patient frame (`gradient_axes`).
 
     Returns
     -------
     ndarray of float, shape (n, 3, 3)
-
-    Notes
-    -----
-    ``B_patient = R^T B R`` with R = rows (-r0, -r1, +r2): image axes run against the read and
-    phase gradients.
+        ``B_patient = R^T B R`` with R = `axes`.
     """
-    axes = gradient_axes(orientation)
     return np.asarray(np.swapaxes(axes, -1, -2) @ matrix @ axes, dtype=np.float64)
 
 
-def gradient_axes(orientation: Floats) -> Floats:
-    """Return the read, phase and slice axes in the patient frame as rows, shape (3, 3)."""
-    return np.asarray(orientation * np.array([[-1.0], [-1.0], [1.0]]), dtype=np.float64)
+def gradient_axes(orientation: Floats, *, transposed: bool = False) -> Floats:
+    """Return the read, phase and slice axes in the patient frame as rows, shape (3, 3).
+
+    Parameters
+    ----------
+    orientation : ndarray of float, shape (3, 3)
+        Rows r0, r1, r2: column, row and normal direction.
+    transposed : bool
+        Phase encoding runs along the rows of the image.
+
+    Notes
+    -----
+    Image axes run against the read and phase gradients: (-r0, -r1, +r2). In a transposed frame
+    read and phase change places, and the slice axis turns to keep a right-handed system:
+    (-r1, -r0, -r2), as the slice offsets of such scans show.
+    """
+    signs = np.array([[-1.0], [-1.0], [-1.0 if transposed else 1.0]])
+    rows = orientation[[1, 0, 2]] if transposed else orientation
+    return np.asarray(rows * signs, dtype=np.float64)
 
 
 def principal_direction(matrix: Floats, hint: Floats | None = None) -> Floats:

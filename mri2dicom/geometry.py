@@ -150,10 +150,16 @@ def slice_location(position: Floats, orientation: Floats) -> Floats:
     return np.asarray(np.einsum("ni,ni->n", position, orientation[:, 2]), dtype=np.float64)
 
 
-def orthonormal_error(orientation: Floats) -> float:
-    """Return how far the axes are from unit length and right angles (0 for a rotation)."""
-    product = orientation @ np.swapaxes(orientation, -1, -2)
-    return float(np.max(np.abs(product - np.eye(3)))) if len(orientation) else 0.0
+def is_orthonormal(orientation: Floats, tolerance: float = 1e-3) -> bool:
+    """Tell whether the axes have unit length and right angles; those with NaN have not.
+
+    Parameters
+    ----------
+    orientation : ndarray of float, shape (n, 3, 3)
+    """
+    with np.errstate(all="ignore"):
+        product = orientation @ np.swapaxes(orientation, -1, -2)
+        return bool(np.all(np.abs(product - np.eye(3)) <= tolerance))
 
 
 def affine(

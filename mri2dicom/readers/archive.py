@@ -4,17 +4,20 @@ Archives come from strangers. Only the files a reader needs are unpacked, under 
 leave the folder, as plain files, and with a bound on what they may grow to.
 """
 
+import lzma
 import shutil
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from ..errors import CorruptDataError, NothingUsableError, OutputError
-from ..names import safe_name
+from ..names import UniqueNames, safe_name
 
 ZIP_SUFFIXES = (".zip", ".pvdatasets")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
@@ -25,6 +28,19 @@ MAX_PARAMETER_BYTES = 256 * 2**20
 MAX_GROWTH = 1000
 FREE_GROWTH = 2**30
 _CHUNK = 2**20
+_BLOCK = 512
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    EOFError,
+    NotImplementedError,
+    zlib.error,
+    lzma.LZMAError,
+    BadGzipFile,
+    FileExistsError,
+    NotADirectoryError,
+    ValueError,
+)
 
 
 def archive_stem(path: Path) -> str | None:
@@ -54,29 +70,34 @@ def opened(path: Path) -> Iterator[Path]:
     if path.is_dir():
         yield path
         return
-    if archive_stem(path) is None:
+    stem = archive_stem(path)
+    if stem is None:
         raise NothingUsableError(
             f"{path} is neither a folder nor an archive.",
             path=path,
             hint="Give a study's folder, a .zip, a .PvDatasets or a .tar.gz.",
         )
-    folder = Path(tempfile.mkdtemp(prefix="mri2dicom-"))
+    outer = Path(tempfile.mkdtemp(prefix="mri2dicom-")).resolve()
     try:
+        # The archive's own name, so that what is derived from a study's folder stays the same.
+        folder = outer / safe_name(stem, limit=120)
+        folder.mkdir()
         unpack(path, folder)
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(outer, ignore_errors=True)
 
 
 def unpack(path: Path, folder: Path) -> None:
     """Unpack what readers need from an archive."""
     budget = _Budget(path.stat().st_size * MAX_GROWTH + FREE_GROWTH, path)
+    targets = _Targets(folder)
     try:
         if path.name.lower().endswith(ZIP_SUFFIXES):
-            _unpack_zip(path, folder, budget)
+            _unpack_zip(path, targets, budget)
         else:
-            _unpack_tar(path, folder, budget)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, NotImplementedError) as error:
+            _unpack_tar(path, targets, budget)
+    except _DAMAGE as error:
         raise CorruptDataError(
             f"The archive {path.name} is damaged ({error}).", path=path, hint="Copy it again."
         ) from error
@@ -85,6 +106,10 @@ def unpack(path: Path, folder: Path) -> None:
             f"The archive {path.name} is encrypted.", path=path, hint="Unpack it first."
         ) from error
     except OSError as error:
+        if error.errno is None:  # the decompressor's own complaint, not the system's
+            raise CorruptDataError(
+                f"The archive {path.name} is damaged ({error}).", path=path, hint="Copy it again."
+            ) from error
         raise OutputError(
             f"The archive {path.name} cannot be unpacked: {error.strerror or error}.",
             path=path,
@@ -116,14 +141,31 @@ class _Budget:
             )
 
 
-def _target(folder: Path, name: str) -> Path | None:
-    """Return where an entry goes; None for one that is not wanted or would leave the folder."""
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or parts[-1] not in WANTED:
-        return None
-    if any(part in ("..", "/") or part.endswith(":") for part in parts):
-        return None
-    return folder.joinpath(*(safe_name(part, limit=120) for part in parts))
+class _Targets:
+    """Where entries go: below one folder, each folder of the archive in one of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folders: dict[tuple[str, ...], Path] = {(): folder}
+        self._names: dict[Path, UniqueNames] = {}
+
+    def of(self, name: str) -> Path | None:
+        """Return an entry's place; None for one not wanted or that would leave the folder."""
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if not parts or parts[-1] not in WANTED:
+            return None
+        if any(part in ("..", "/", "//") or part.endswith(":") for part in parts):
+            return None
+        return self._folder(parts[:-1]) / parts[-1]
+
+    def _folder(self, parts: tuple[str, ...]) -> Path:
+        for depth in range(1, len(parts) + 1):
+            if parts[:depth] not in self._folders:
+                parent = self._folders[parts[: depth - 1]]
+                # Two names may become one when they are cleaned or shortened.
+                names = self._names.setdefault(parent, UniqueNames())
+                own = names.claim(safe_name(parts[depth - 1], limit=120))
+                self._folders[parts[:depth]] = parent / own
+        return self._folders[parts]
 
 
 def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> None:
@@ -139,11 +181,11 @@ def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> N
             file.write(block)
 
 
-def _unpack_zip(path: Path, folder: Path, budget: _Budget) -> None:
+def _unpack_zip(path: Path, targets: _Targets, budget: _Budget) -> None:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             budget.entry()
-            target = _target(folder, info.filename)
+            target = targets.of(info.filename)
             is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
             if target is None or info.is_dir() or is_link or target.exists():
                 continue
@@ -151,13 +193,21 @@ def _unpack_zip(path: Path, folder: Path, budget: _Budget) -> None:
                 _copy(source, target, budget, info.file_size)
 
 
-def _unpack_tar(path: Path, folder: Path, budget: _Budget) -> None:
-    with tarfile.open(path, "r|*") as archive:
+def _unpack_tar(path: Path, targets: _Targets, budget: _Budget) -> None:
+    with tarfile.open(path, "r:*") as archive:
         for member in archive:
             budget.entry()
-            target = _target(folder, member.name)
+            target = targets.of(member.name)
             if target is None or not member.isreg() or target.exists():
                 continue
             source = archive.extractfile(member)
             if source is not None:
                 _copy(source, target, budget, member.size)
+        # An archive ends with blocks of zeros; one that was cut off does not, and tarfile is silent.
+        if archive.fileobj is None or not _ends(archive.fileobj, archive.offset):
+            raise tarfile.ReadError("its end is missing")
+
+
+def _ends(file: IO[bytes], offset: int) -> bool:
+    file.seek(offset)
+    return file.read(_BLOCK) == bytes(_BLOCK)

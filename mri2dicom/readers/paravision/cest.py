@@ -58,7 +58,7 @@ def read_saturation(reco: Reco, image_index: Sequence[int]) -> Saturation | None
     offsets = _find_offsets(reco, images, frequency, module_on=on)
     if not on and offsets is None:
         return None
-    values = _scalars(reco)
+    values = _scalars(reco, image_index)
     values |= _timing(reco, values)
     values.pop("ModuleTime", None)
     values["ChemicalExchangeSaturationMethod"] = str(reco.first("method:Method") or "") or None
@@ -78,25 +78,55 @@ def _method(reco: Reco) -> str:
     return method_name(str(reco.first("method:Method", "VisuAcqSequenceName") or ""))
 
 
-def _scalars(reco: Reco) -> dict[str, Any]:
+def _scalars(reco: Reco, image_index: Sequence[int]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for row in load_table("paravision_cest")["value"]:
         if row["keyword"] in values:
             continue
-        value = reco.first(*row["from"])
-        if isinstance(value, tuple):
+        name = next((name for name in row["from"] if reco.first(name) is not None), None)
+        if name is None:
+            continue
+        several = reco.numbers(name)
+        value = reco.first(name)
+        if len(set(several)) > 1:
+            value = _list_of_images(reco, row, name, several, image_index)
+        elif isinstance(value, tuple):
             value = value[0] if value else None
         if isinstance(value, (int, float)):
-            value = float(value) * row.get("factor", 1.0)
-            low, high = row.get("range", (-math.inf, math.inf))
-            if not low <= value <= high:
-                reco.warnings.append(
-                    f"{row['keyword']} reads {value:g}, outside {low:g} to {high:g}; left out."
-                )
-                continue
+            value = _plausible(reco, row, float(value) * row.get("factor", 1.0))
         if value is not None:
             values[row["keyword"]] = value
     return values
+
+
+def _plausible(reco: Reco, row: dict[str, Any], value: float) -> float | None:
+    low, high = row.get("range", (-math.inf, math.inf))
+    if math.isfinite(value) and low <= value <= high:
+        return value
+    reco.warnings.append(
+        f"{row['keyword']} reads {value:g}, outside {low:g} to {high:g}; left out."
+    )
+    return None
+
+
+def _list_of_images(
+    reco: Reco,
+    row: dict[str, Any],
+    name: str,
+    several: list[float],
+    image_index: Sequence[int],
+) -> list[float] | None:
+    """Return the value of each frame where it differs between images, as B1 in a power series."""
+    images = max(image_index, default=0) + 1
+    _, high = row.get("range", (0.0, math.inf))
+    possible = all(0 <= value <= high for value in several)
+    if row.get("per_image", False) and possible and images % len(several) == 0:
+        return [several[index % len(several)] for index in image_index]
+    reco.warnings.append(
+        f"{name.partition(':')[2]} has {len(several)} differing values, which are not those of "
+        f"the {images} images of a slice; left out."
+    )
+    return None
 
 
 def _timing(reco: Reco, values: dict[str, Any]) -> dict[str, Any]:
@@ -152,24 +182,29 @@ def _timing(reco: Reco, values: dict[str, Any]) -> dict[str, Any]:
 def _find_offsets(
     reco: Reco, images: int, frequency: float | None, *, module_on: bool
 ) -> _Offsets | None:
-    """Return the most trusted list whose length fits the images, else the most trusted one."""
+    """Return the most trusted list whose length fits the images, else the most trusted one.
+
+    With the module off only laboratories' own lists count, and not in a stock method. A list that
+    repeats one offset is a last choice: unused lists are filled with a default.
+    """
     table = load_table("paravision_cest")
     reference = int(str(reco.first(table["reference"]["from"])) in table["reference"]["on"])
-    unfitting: _Offsets | None = None
+    stock = str(reco.first("method:Method", "VisuAcqSequenceName") or "").startswith("Bruker:")
+    ranked: list[tuple[bool, bool, _Offsets]] = []
     for row in table["offsets"]:
         own = row.get("own", False)
-        if not module_on and not own:
+        if not module_on and (not own or stock):
             continue
         hz = _to_hz(reco, row, frequency)
-        if len(hz) < 2:
+        constant = len(set(hz)) < 2
+        if len(hz) < 2 or (constant and not module_on):
             continue
         # A list may hold the reference image itself or not: what fits the images decides.
-        for extra in dict.fromkeys((0 if own else reference, 0)):
-            if images % (len(hz) + extra) == 0:
-                return _Offsets(hz, row["from"].partition(":")[2], extra)
-        if module_on and unfitting is None:
-            unfitting = _Offsets(hz, row["from"].partition(":")[2])
-    return unfitting
+        extras = dict.fromkeys((0 if own else reference, 0))
+        fitting = [extra for extra in extras if images % (len(hz) + extra) == 0]
+        found = _Offsets(hz, row["from"].partition(":")[2], fitting[0] if fitting else 0)
+        ranked.append((not fitting, constant, found))
+    return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
 
 def _to_hz(reco: Reco, row: dict[str, Any], frequency: float | None) -> list[float]:
@@ -177,6 +212,12 @@ def _to_hz(reco: Reco, row: dict[str, Any], frequency: float | None) -> list[flo
     unit = row["unit"]
     if ":" in unit:
         unit = str(reco.first(unit) or "").removeprefix("unit_")
+    largest = max((abs(value) for value in values), default=0.0)
+    if unit == "ppm" and largest > row.get("ppm_limit", math.inf):
+        reco.warnings.append(
+            f"{row['from'].partition(':')[2]} reaches {largest:g}, too much for ppm: read as Hz."
+        )
+        unit = "hz"
     if unit == "hz":
         return values
     if unit != "ppm":
@@ -194,8 +235,9 @@ def _per_frame(
     series = {"MeasurementNumber": len(offsets.hz), "OffsetListSource": offsets.source}
     if images % length:
         reco.warnings.append(
-            f"{offsets.source} holds {len(offsets.hz)} offsets, which does not fit {images} images "
-            "of a slice: no offset is given to single images."
+            f"{offsets.source} holds {len(offsets.hz)} offsets ({min(offsets.hz):g} to "
+            f"{max(offsets.hz):g} Hz), which does not fit the {images} images of a slice: "
+            "no offset is given to single images."
         )
         return series
     played: list[float | None] = [None] * offsets.reference + list(offsets.hz)

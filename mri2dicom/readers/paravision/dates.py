@@ -41,7 +41,7 @@ def parse_datetime(value: Any) -> datetime | None:
         if match := _ISO.search(text):
             fraction = (match[3] or "0").ljust(6, "0")
             return datetime.fromisoformat(f"{match[1]}T{match[2]}.{fraction}{match[4] or ''}")
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, TypeError, OverflowError, OSError):
         return None
     return None
 

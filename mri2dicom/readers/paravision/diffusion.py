@@ -3,29 +3,55 @@
 import numpy as np
 
 from ...diffusion import b_value, gradient_axes, principal_direction, rotate_to_patient
+from ...geometry import PARALLEL_TOLERANCE
 from ...model import Floats
 from .frames import FrameGroup, FrameGroups
 from .reco import Reco
+from .transforms import phase_directions
 
 
 def diffusion_group(groups: FrameGroups) -> FrameGroup | None:
-    """Return the diffusion loop: by its id, or in 5.1 a movie loop commented ``diffusion``."""
+    """Return the diffusion loop: by its id, or in 5.1 a movie loop commented ``diffusion``.
+
+    A loop of any name that the b-matrix depends on is one as well.
+    """
     for group in groups.groups:
         if group.identifier == "FG_DIFFUSION":
             return group
+    owner = groups.owner("VisuAcqDiffusionBMatrix")
+    if owner is not None:
+        return owner[0]
     for group in groups.groups:
         if group.identifier == "FG_MOVIE" and "diffusion" in group.comment.lower():
             return group
     return None
 
 
-def b_matrices(reco: Reco, group: FrameGroup, orientation: Floats) -> Floats | None:
+def read_gradient_axes(reco: Reco, orientation: Floats) -> Floats | None:
+    """Return read, phase and slice axes as rows in the patient frame, shape (3, 3).
+
+    Parameters
+    ----------
+    orientation : ndarray of float, shape (n_planes, 3, 3)
+
+    Returns
+    -------
+    ndarray of float or None
+        None where planes differ in orientation: one matrix then means several directions.
+    """
+    if not np.allclose(orientation, orientation[0], atol=PARALLEL_TOLERANCE, rtol=0):
+        return None
+    phase = phase_directions(reco) or [""]
+    return gradient_axes(orientation[0], transposed=phase[0] == "ROW")
+
+
+def b_matrices(reco: Reco, group: FrameGroup, axes: Floats | None) -> Floats | None:
     """Return the b-matrix of each step of the loop in patient axes.
 
     Parameters
     ----------
-    orientation : ndarray of float, shape (3, 3)
-        Axes of the first frame.
+    axes : ndarray of float, shape (3, 3), or None
+        Read, phase and slice axes; without them only Visu's own matrices are of use.
 
     Returns
     -------
@@ -37,18 +63,23 @@ def b_matrices(reco: Reco, group: FrameGroup, orientation: Floats) -> Floats | N
     if visu.size == 9 * steps:
         return visu.reshape(steps, 3, 3)
     gradient = np.asarray(reco.numbers("method:PVM_DwBMat"), dtype=np.float64)
+    if axes is None:
+        reco.warnings.append(
+            "The slices differ in orientation: diffusion directions are not written."
+        )
+        return None
     if gradient.size == 9 * steps:
-        return rotate_to_patient(gradient.reshape(steps, 3, 3), orientation)
-    return _from_vectors(reco, steps, orientation)
+        return rotate_to_patient(gradient.reshape(steps, 3, 3), axes)
+    return _from_vectors(reco, steps, axes)
 
 
-def _from_vectors(reco: Reco, steps: int, orientation: Floats) -> Floats | None:
+def _from_vectors(reco: Reco, steps: int, axes: Floats) -> Floats | None:
     """Build b-matrices from b-values and gradient vectors (no imaging gradients in them)."""
     b_values = np.asarray(reco.numbers("method:PVM_DwEffBval"), dtype=np.float64)
     vectors = np.asarray(reco.numbers("method:PVM_DwGradVec"), dtype=np.float64)
     if b_values.size != steps or vectors.size != 3 * steps:
         return None
-    vectors = vectors.reshape(steps, 3) @ gradient_axes(orientation)
+    vectors = vectors.reshape(steps, 3) @ axes
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
     outer = unit[:, :, None] * unit[:, None, :]
@@ -57,24 +88,27 @@ def _from_vectors(reco: Reco, steps: int, orientation: Floats) -> Floats | None:
     return np.asarray(b_values[:, None, None] * outer, dtype=np.float64)
 
 
-def directions(reco: Reco, matrices: Floats, orientation: Floats) -> Floats:
+def directions(reco: Reco, matrices: Floats, axes: Floats | None) -> Floats:
     """Return the unit direction of each b-matrix; nominal directions decide the sign.
 
     Parameters
     ----------
     matrices : ndarray of float, shape (n, 3, 3)
         In patient axes.
-    orientation : ndarray of float, shape (3, 3)
+    axes : ndarray of float, shape (3, 3), or None
+        Read, phase and slice axes.
 
     Returns
     -------
     ndarray of float, shape (n, 3)
     """
     count = len(matrices)
+    if axes is None:
+        return principal_direction(matrices)
     hint = None
     vectors = np.asarray(reco.numbers("method:PVM_DwGradVec"), dtype=np.float64)
     if vectors.size == 3 * count:
-        hint = vectors.reshape(count, 3) @ gradient_axes(orientation)
+        hint = vectors.reshape(count, 3) @ axes
     else:
         nominal = np.asarray(reco.numbers("method:PVM_DwDir"), dtype=np.float64)
         plain = int(reco.number("method:PVM_DwAoImages") or 0)
@@ -82,7 +116,7 @@ def directions(reco: Reco, matrices: Floats, orientation: Floats) -> Floats:
         if nominal.size and nominal.size % 3 == 0 and each > 0:
             expanded = np.repeat(nominal.reshape(-1, 3), each, axis=0)
             if len(expanded) + plain == count:
-                hint = np.vstack([np.zeros((plain, 3)), expanded @ gradient_axes(orientation)])
+                hint = np.vstack([np.zeros((plain, 3)), expanded @ axes])
     return principal_direction(matrices, hint)
 
 

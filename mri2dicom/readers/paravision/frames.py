@@ -54,12 +54,15 @@ class FrameGroups:
         then the length of exactly one group. None where nothing fits.
         """
         owner = self.owner(name)
-        if owner is not None and count >= owner[1] + owner[0].length:
+        needed = owner[1] + owner[0].length if owner is not None else 0
+        if owner is not None and count == needed:
+            return owner[1] + self.index(owner[0])
+        if count == self.frames:
+            return np.arange(self.frames)
+        if owner is not None and count > needed:
             return owner[1] + self.index(owner[0])
         if count == 1:
             return np.zeros(self.frames, dtype=np.intp)
-        if count == self.frames:
-            return np.arange(self.frames)
         fitting = [group for group in self.groups if group.length == count]
         if len(fitting) == 1:
             return self.index(fitting[0])
@@ -90,7 +93,7 @@ def read_frame_groups(visu: Parameters, frames: int) -> FrameGroups:
         if not isinstance(entry, tuple) or len(entry) < 5 or not isinstance(entry[0], int):
             raise CorruptDataError("VisuFGOrderDesc is not a list of frame groups.", path=visu.path)
         length, identifier, comment, first, number = entry[:5]
-        own = depends[first : first + number] if _are_counts(first, number) else []
+        own = depends[first : first + number] if are_counts(first, number) else []
         if length < 1:
             raise CorruptDataError(f"Frame group {identifier} has no steps.", path=visu.path)
         groups.append(FrameGroup(str(identifier), str(comment), length, stride, tuple(own)))
@@ -115,7 +118,8 @@ def is_complex(visu: Parameters) -> bool:
     )
 
 
-def _are_counts(*values: Any) -> bool:
+def are_counts(*values: Any) -> bool:
+    """Tell whether all values are whole numbers of zero or more."""
     return all(isinstance(value, int) and value >= 0 for value in values)
 
 

@@ -14,18 +14,24 @@ def series_numbers(reco: Reco) -> tuple[int, int]:
     The folders' names are preferred: scans are copied, and two copies in one study must not share
     a number.
     """
-    packed = reco.number("VisuSeriesNumber")
-    expno, procno = (int(packed) >> 16, int(packed) & 0xFFFF) if packed else (1, 1)
-    expno = int(reco.number("VisuExperimentNumber") or expno)
-    procno = int(reco.number("VisuProcessingNumber") or procno)
+    packed = _whole(reco, "VisuSeriesNumber", 2**31)
+    expno, procno = (packed >> 16, packed & 0xFFFF) if packed else (1, 1)
+    expno = _whole(reco, "VisuExperimentNumber", 10**6) or expno
+    procno = _whole(reco, "VisuProcessingNumber", 10**4) or procno
     if reco.path.expno is not None and reco.path.expno != expno:
-        if packed or reco.number("VisuExperimentNumber"):
+        if packed or _whole(reco, "VisuExperimentNumber", 10**6):
             reco.warnings.append(
                 f"The folder is called {reco.path.expno} and the file says scan {expno}: "
                 "the folder's number is used."
             )
         expno = reco.path.expno
     return expno, reco.path.procno or procno
+
+
+def _whole(reco: Reco, name: str, limit: int) -> int:
+    """Return a number that can number a series; 0 for any other."""
+    value = reco.number(name) or 0.0
+    return int(value) if 0 < value < limit else 0
 
 
 def read_identity(reco: Reco) -> Identity:

@@ -33,7 +33,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _PLAIN_RUN = re.compile(r"@(\d+)\*\(([^()<>,\s]+)\)")
-_ESCAPE = re.compile(r"\\([<>\\])")
+# An escaped sign, or a line break: after a backslash it belongs to the text, else it only wraps.
+_ESCAPE = re.compile(r"\\([<>\\\n])|\n")
+_DIGITS = 18
 _INT = re.compile(r"[+-]?\d+\Z")
 _FLOAT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
 
@@ -200,8 +202,14 @@ def _record(name: str, raw: str) -> Record:
     match = _SIZE.match(raw)
     if match is None:
         return Record(name, (), raw)
-    dims = tuple(int(number) for number in match[1].split(","))
+    dims = tuple(_count(number) for number in match[1].split(","))
     return Record(name, dims, raw[match.end() :])
+
+
+def _count(digits: str) -> int:
+    """Return a number of items; one of absurd length counts as more than any file holds."""
+    digits = digits.strip().lstrip("0")
+    return int(digits or "0") if len(digits) <= _DIGITS else 10**_DIGITS
 
 
 def parse_value(record: Record) -> list[Any]:
@@ -234,35 +242,33 @@ class _String(str):
 
 def _plain_numbers(text: str) -> list[Any] | None:
     """Return the items of a purely numeric value, or None; the quick way for long arrays."""
-    if "<" in text:
+    if "<" in text or "," in text:
         return None
-    if "@" in text:
-        text = _PLAIN_RUN.sub(_expand_run, text)
-    if "(" in text or "," in text:
-        return None
-    return [_atom(word) for word in text.split()]
-
-
-def _expand_run(match: re.Match[str]) -> str:
-    count = int(match[1])
-    if count * (len(match[2]) + 1) > 16 * MAX_ITEMS:
-        raise ValueError(f"a run of {count} values is too long")
-    return f" {match[2]} " * count
+    items: list[Any] = []
+    for word in text.split():
+        if "(" not in word and ")" not in word:
+            items.append(_atom(word))
+            continue
+        run = _PLAIN_RUN.fullmatch(word)
+        if run is None:
+            return None
+        copies = _count(run[1])
+        if copies + len(items) > MAX_ITEMS:
+            raise ValueError(f"a run of {copies} values is too long")
+        items += [_atom(run[2])] * copies
+    return items
 
 
 def _atom(word: str) -> int | float | str:
-    if _INT.match(word):
-        return int(word) if len(word) < 4000 else float(word)
+    if _INT.match(word) and len(word) <= _DIGITS:
+        return int(word)
     if _FLOAT.match(word):
         return float(word)
     return word
 
 
 def _unescape(string: str) -> _String:
-    # A backslash at the end of a line is a line break of the text itself; any other line break
-    # only wraps, and the blank before it is part of the text.
-    parts = string[1:-1].replace("\\\n", "\0").replace("\n", "")
-    return _String(_ESCAPE.sub(r"\1", parts).replace("\0", "\n"))
+    return _String(_ESCAPE.sub(lambda match: match[1] or "", string[1:-1]))
 
 
 @dataclass
@@ -283,7 +289,7 @@ def _parse_items(text: str) -> list[Any]:
         position = match.end()
         kind = match.lastgroup
         if kind == "open" or kind == "repeat":
-            stack.append(_Level(copies=int(match["repeat"]) if kind == "repeat" else None))
+            stack.append(_Level(copies=_count(match["repeat"]) if kind == "repeat" else None))
             if len(stack) > MAX_DEPTH:
                 raise ValueError("its brackets are nested too deep")
         elif kind == "close":

@@ -49,7 +49,8 @@ def find_recos(root: Path, on_error: Callable[[OSError], None] | None = None) ->
     A scan without any reconstruction is yielded with ``procno`` None, so that it can be named.
     Links are not followed. The order is that of the folders, numbers sorted as numbers.
     """
-    for name, _, files in _walk(root, on_error):
+    # A relative path such as "." does not tell the names of the folders above it.
+    for name, _, files in _walk(root.resolve(), on_error):
         folder = Path(name)
         if folder.parent.name == "pdata" and _number(folder.name) is not None:
             yield _reco(folder)
@@ -83,7 +84,8 @@ def _is_scan(folder: Path, files: list[str]) -> bool:
 
 
 def _has_reco(scan: Path) -> bool:
-    pdata = scan / "pdata"
-    if not pdata.is_dir():
+    try:
+        children = list((scan / "pdata").iterdir())
+    except OSError:
         return False
-    return any(_number(child.name) is not None for child in pdata.iterdir() if child.is_dir())
+    return any(_number(child.name) is not None for child in children if child.is_dir())

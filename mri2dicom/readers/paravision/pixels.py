@@ -43,13 +43,15 @@ def core_size(reco: Reco) -> tuple[int, ...]:
     CorruptDataError
         If sizes are missing or make no image.
     """
-    size = tuple(int(number) for number in reco.visu.numbers("VisuCoreSize"))
-    dim = reco.number("VisuCoreDim")
-    if dim is None or not size or len(size) != int(dim):
+    numbers = reco.visu.numbers("VisuCoreSize")
+    if not numbers or len(numbers) != reco.number("VisuCoreDim"):
         raise CorruptDataError("visu_pars does not say how large the image is.")
-    if min(size) < 1 or max(size) > 65535:
-        raise CorruptDataError(f"An image of {' x '.join(map(str, size))} is not possible.")
-    return size
+    if len(numbers) not in (2, 3):
+        raise CorruptDataError(f"An image of {len(numbers)} dimensions is not possible.")
+    if not all(1 <= number <= 65535 and number.is_integer() for number in numbers):
+        shown = " x ".join(f"{number:g}" for number in numbers)
+        raise CorruptDataError(f"An image of {shown} is not possible.")
+    return tuple(int(number) for number in numbers)
 
 
 def frame_count(reco: Reco, path: Path, frame_bytes: int) -> int:

@@ -10,7 +10,7 @@ from ...errors import CorruptDataError
 from ...model import Dimension, Floats, Ints, Loop
 from .attributes import load_table
 from .diffusion import diffusion_group
-from .frames import FrameGroup, per_frame
+from .frames import FrameGroup, are_counts, per_frame
 from .reco import Reco
 
 
@@ -85,7 +85,7 @@ def _frame_geometry(reco: Reco, frames: int) -> tuple[Floats, Floats]:
     if position is None or axes is None:
         raise CorruptDataError("visu_pars does not say where the image lies in the animal.")
     orientation = axes.reshape(frames, 3, 3)
-    if not np.all(np.isfinite(position)) or geometry.orthonormal_error(orientation) > 1e-3:
+    if not np.all(np.isfinite(position)) or not geometry.is_orthonormal(orientation):
         raise CorruptDataError("The orientation in visu_pars is no set of perpendicular axes.")
     return position, orientation
 
@@ -99,6 +99,12 @@ def _scaling(reco: Reco, frames: int) -> tuple[Floats, Floats]:
     offset = per_frame(reco.visu, reco.groups, "VisuCoreDataOffs")
     if slope is None:
         slope = _reciprocal_slope(reco)
+    for name, found in (("VisuCoreDataSlope", slope), ("VisuCoreDataOffs", offset)):
+        values = reco.items(name)
+        if found is None and values:
+            raise CorruptDataError(
+                f"{name} has {len(values)} values, which fit no loop of the {frames} frames."
+            )
     if slope is None:
         reco.warnings.append("No scaling in the files: stored values are written as they are.")
         slope = np.ones((frames, 1))
@@ -114,7 +120,7 @@ def _reciprocal_slope(reco: Reco) -> Floats | None:
     rows = reco.groups.rows("RECO_map_slope", len(values)) if values.size else None
     if rows is None or np.any(values == 0):
         return None
-    reco.warnings.append("VisuCoreDataSlope is missing: taken from RECO_map_slope.")
+    reco.warnings.append("VisuCoreDataSlope is missing or does not fit: RECO_map_slope is used.")
     return np.asarray(1.0 / values[rows][:, None], dtype=np.float64)
 
 
@@ -135,10 +141,13 @@ def _stacks(reco: Reco, position: Floats, orientation: Floats, frames: int, dept
 
 
 def _one_by_geometry(position: Floats, orientation: Floats, depth: int) -> Ints:
-    """Give frames of one place one stack; frames elsewhere get their own."""
+    """Give frames of one place one stack; frames elsewhere get their own, in stored order."""
     places = np.concatenate([position, orientation.reshape(-1, 9)], axis=1)
-    _, number = np.unique(np.round(places, 6), axis=0, return_inverse=True)
-    return np.repeat(number.reshape(-1), depth).astype(np.intp)
+    _, first, number = np.unique(
+        np.round(places, 6), axis=0, return_index=True, return_inverse=True
+    )
+    order = np.argsort(np.argsort(first))
+    return np.repeat(order[number.reshape(-1)], depth).astype(np.intp)
 
 
 def _declared_packages(reco: Reco, slices: FrameGroup) -> Ints | None:
@@ -146,9 +155,9 @@ def _declared_packages(reco: Reco, slices: FrameGroup) -> Ints | None:
     result = np.full(slices.length, -1, dtype=np.intp)
     entries = reco.items("VisuCoreSlicePacksSlices")
     for number, entry in enumerate(entries):
-        if not isinstance(entry, tuple) or len(entry) < 2:
+        if not isinstance(entry, tuple) or len(entry) < 2 or not are_counts(*entry[:2]):
             return None
-        result[int(entry[0]) : int(entry[0]) + int(entry[1])] = number
+        result[entry[0] : entry[0] + entry[1]] = number
     return result if entries and np.all(result >= 0) else None
 
 
@@ -177,19 +186,34 @@ def read_dimensions(reco: Reco, planes: Planes) -> tuple[Dimension, ...]:
     """Return the loops of the planes, fastest first; loops of one step are left out."""
     table = load_table()["loops"]
     diffusion = diffusion_group(reco.groups)
-    identifiers = reco.items("VisuFGElemId") or reco.items("VisuFGElemComment")
-    labels = [str(item) for item in reco.items("VisuFGElemComment") or identifiers]
     result = []
     for group in reco.groups.groups:
         if group.length < 2 and group.identifier not in ("FG_ISA", "FG_DTI", "FG_CONTRAST_MAP"):
             continue
         loop = Loop.DIFFUSION if group is diffusion else _meaning(reco, group, table)
-        own = labels if len(labels) == group.length and loop is not Loop.SLICE else []
         index = reco.groups.index(group)[planes.frame]
         result.append(
-            Dimension(loop, group.identifier, group.length, index, group.comment, tuple(own))
+            Dimension(
+                loop, group.identifier, group.length, index, group.comment, _labels(reco, group)
+            )
         )
     return tuple(result)
+
+
+def _labels(reco: Reco, group: FrameGroup) -> tuple[str, ...]:
+    """Return the names of a loop's steps: those said to be its own, else those that fit it only."""
+    for name in ("VisuFGElemComment", "VisuFGElemId"):
+        labels = [str(item) for item in reco.items(name)]
+        owner = reco.groups.owner(name)
+        if owner is not None:
+            first = owner[1]
+            own = labels[first : first + group.length] if owner[0] is group else []
+        else:
+            fitting = [g for g in reco.groups.groups if g.length == len(labels)]
+            own = labels if fitting == [group] and group.identifier != "FG_SLICE" else []
+        if len(own) == group.length:
+            return tuple(own)
+    return ()
 
 
 _BY_DEPENDENT = {
@@ -209,6 +233,6 @@ def _meaning(reco: Reco, group: FrameGroup, table: dict[str, Any]) -> Loop:
         varying = len(set(reco.numbers("method:MultiRepTime")))
         if varying == group.length:
             return Loop.REPETITION_TIME
-        if loop is Loop.CARDIAC and str(reco.first("VisuCardiacSynchUsed")) != "Yes":
+        if group.identifier == "FG_MOVIE" and str(reco.first("VisuCardiacSynchUsed")) != "Yes":
             return Loop.CARDIAC if reco.items("VisuCardiacMovieFrameTime") else Loop.TIME
     return loop

@@ -1,5 +1,6 @@
 """The parameter files around one reconstruction, read when they are needed."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -116,17 +117,19 @@ class Reco:
         return None
 
     def number(self, *names: str) -> float | None:
-        """Return the first item of the first parameter that is a number."""
+        """Return the first item of the first parameter that is a finite number."""
         for name in names:
             items = self.items(name)
-            if items and isinstance(items[0], (int, float)):
+            if items and isinstance(items[0], (int, float)) and math.isfinite(items[0]):
                 return float(items[0])
         return None
 
     def numbers(self, name: str) -> list[float]:
-        """Return the items that are numbers; empty where one is not."""
+        """Return the items as finite numbers; empty where one is not."""
         items = self.items(name)
-        numbers = [float(item) for item in items if isinstance(item, (int, float))]
+        numbers = [
+            float(item) for item in items if isinstance(item, (int, float)) and math.isfinite(item)
+        ]
         return numbers if len(numbers) == len(items) else []
 
     def per_frame(self, name: str) -> list[Any] | None:

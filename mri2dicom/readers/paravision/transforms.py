@@ -1,5 +1,6 @@
 """The named transforms of the ParaVision mapping table."""
 
+import math
 from typing import Any
 
 from .attributes import PerFrame, Row, Transform
@@ -37,11 +38,11 @@ def number(reco: Reco, row: Row) -> Any:
     single: float | None = None
     slices = [group.length for group in reco.groups.groups if group.identifier == "FG_SLICE"]
     for name in row.sources:
-        items = reco.items(name)
-        if not items or not isinstance(items[0], (int, float)):
+        items = reco.numbers(name)
+        if not items:
             continue
         if not row.per_frame or len(items) == 1:
-            single = float(items[0]) if single is None else single
+            single = items[0] if single is None else single
             continue
         values = None if ":" in name and len(items) in slices else reco.per_frame(name)
         if values is not None:
@@ -125,7 +126,7 @@ def flip_angle(reco: Reco, row: Row) -> float | None:
         value = reco.first(name)
         if isinstance(value, tuple) and len(value) > 2:
             value = value[2]
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and math.isfinite(value):
             return float(value)
     return None
 
@@ -197,15 +198,21 @@ def phase_encoding(reco: Reco, row: Row) -> Any:
     Phase encoding along image axis 1 is COL; a frame whose transposition is 1 has its axes
     exchanged. ParaVision 5.1 says it frame by frame.
     """
+    directions = phase_directions(reco)
+    return None if directions is None else PerFrame(directions)
+
+
+def phase_directions(reco: Reco) -> list[str] | None:
+    """Return ROW, COL or OTHER for each frame; None where the file does not say it."""
     axis = _phase_axis(reco)
     if axis is not None:
         transposition = reco.per_frame("VisuCoreTransposition") or [0] * reco.groups.frames
         swapped = [axis ^ (1 if turn == 1 else 0) for turn in transposition]
-        return PerFrame(["COL" if one == 1 else "ROW" for one in swapped])
+        return ["COL" if one == 1 else "ROW" for one in swapped]
     old = reco.per_frame("VisuAcqImagePhaseEncDir")
     if old is None:
         return None
-    return PerFrame([{"col_dir": "COL", "row_dir": "ROW"}.get(str(word), "OTHER") for word in old])
+    return [{"col_dir": "COL", "row_dir": "ROW"}.get(str(word), "OTHER") for word in old]
 
 
 def acquisition_matrix(reco: Reco, row: Row) -> Any:

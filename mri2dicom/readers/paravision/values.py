@@ -8,7 +8,13 @@ import numpy as np
 from ...diffusion import B0_LIMIT, is_trace
 from ...model import Dimension, Loop
 from .dates import Dates, format_datetime
-from .diffusion import b_matrices, diffusion_group, directions, frame_b_values
+from .diffusion import (
+    b_matrices,
+    diffusion_group,
+    directions,
+    frame_b_values,
+    read_gradient_axes,
+)
 from .planes import Planes
 from .reco import Reco
 
@@ -35,6 +41,9 @@ def complex_parts(reco: Reco, planes: Planes, dimensions: tuple[Dimension, ...])
     types = reco.per_frame("VisuCoreFrameType")
     if part is not None and (types is None or len(set(types)) == 1):
         return ["IMAGINARY" if step else "REAL" for step in part.index]
+    words = reco.items("VisuCoreFrameType")
+    if part is not None and len(words) == part.length:
+        return [_PARTS.get(str(words[step]), "MAGNITUDE") for step in part.index]
     if types is None:
         return ["MAGNITUDE"] * len(planes.frame)
     return [_PARTS.get(str(word), "MAGNITUDE") for word in expand(types, planes)]
@@ -57,8 +66,8 @@ def diffusion_values(reco: Reco, planes: Planes) -> dict[str, list[Any]]:
     group = diffusion_group(reco.groups)
     if group is None:
         return {}
-    orientation = planes.orientation[0]
-    matrices = b_matrices(reco, group, orientation)
+    axes = read_gradient_axes(reco, planes.orientation)
+    matrices = b_matrices(reco, group, axes)
     b_values = frame_b_values(reco, group, matrices)
     if b_values is None:
         return {}
@@ -67,7 +76,7 @@ def diffusion_values(reco: Reco, planes: Planes) -> dict[str, list[Any]]:
     if matrices is None:
         kinds = ["NONE" if b < B0_LIMIT else "ISOTROPIC" for b in b_values]
         return result | {"DiffusionDirectionality": [kinds[k] for k in step]}
-    vectors = directions(reco, matrices, orientation)
+    vectors = directions(reco, matrices, axes)
     kinds, ways, tensors = [], [], []
     for b, matrix, vector in zip(b_values, matrices, vectors, strict=True):
         weighted = b >= B0_LIMIT
