@@ -203,11 +203,14 @@ def _unpack_tar(path: Path, targets: _Targets, budget: _Budget) -> None:
             source = archive.extractfile(member)
             if source is not None:
                 _copy(source, target, budget, member.size)
-        # An archive ends with blocks of zeros; one that was cut off does not, and tarfile is silent.
-        if archive.fileobj is None or not _ends(archive.fileobj, archive.offset):
+        # Whatever ends without its blocks of zeros was cut off; tarfile is silent about that.
+        if not _is_whole(archive):
             raise tarfile.ReadError("its end is missing")
 
 
-def _ends(file: IO[bytes], offset: int) -> bool:
-    file.seek(offset)
+def _is_whole(archive: tarfile.TarFile) -> bool:
+    file = archive.fileobj
+    if file is None:
+        return False
+    file.seek(archive.offset)
     return file.read(_BLOCK) == bytes(_BLOCK)
