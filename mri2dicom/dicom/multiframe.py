@@ -119,7 +119,8 @@ class MultiFrameSeries:
         for plane, stored in self._blocks(chosen.planes):
             slope, offset = float(self.series.slope[plane]), float(self.series.offset[plane])
             if self.is_map:
-                values = _real(stored, slope, offset)
+                # The ends as they are stored: readers refuse a value outside them.
+                values = _real(stored, slope, offset).astype(self.float_type)
                 finite = values[np.isfinite(values)]
                 result[plane] = (
                     (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
