@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class Level(Enum):
-    """How much a finding matters."""
+    """How much a finding matters: an error keeps its row from being uploaded."""
 
     NOTE = "note"
     WARNING = "warning"
@@ -74,6 +74,8 @@ class Session:
         Modality of the session (MR, PET, CT, US, NM, OT), which decides its XNAT type.
     side_files : tuple of Path
         Files beside the images (pdf, txt, ...) that become a resource.
+    findings : tuple of Finding
+        What reading the files showed. An error keeps the row from being uploaded.
     """
 
     source: Path
@@ -84,6 +86,12 @@ class Session:
     modality: str
     series: tuple[Series, ...]
     side_files: tuple[Path, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What `PlanRow.key` and `Plan.sessions` know the session by."""
+        return f"{self.study_uid}/{self.modality}"
 
     @property
     def files(self) -> int:
