@@ -71,7 +71,11 @@ def read_saturation(reco: Reco, image_index: Sequence[int]) -> Saturation | None
         values |= _per_frame(reco, offsets, image_index, frequency)
     else:
         values |= _single(reco, frequency)
-    return Saturation({k: v for k, v in values.items() if v is not None}, distinct >= 2)
+    return Saturation({k: v for k, v in values.items() if _is_known(v)}, distinct >= 2)
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None and (not isinstance(value, float) or math.isfinite(value))
 
 
 def _method(reco: Reco) -> str:
@@ -92,8 +96,12 @@ def _scalars(reco: Reco, image_index: Sequence[int]) -> dict[str, Any]:
             value = _list_of_images(reco, row, name, several, image_index)
         elif isinstance(value, tuple):
             value = value[0] if value else None
-        if isinstance(value, (int, float)):
+        if row.get("text", False):
+            value = str(value) if isinstance(value, str) else None
+        elif isinstance(value, (int, float)):
             value = _plausible(reco, row, float(value) * row.get("factor", 1.0))
+        elif not isinstance(value, list):
+            value = None
         if value is not None:
             values[row["keyword"]] = value
     return values

@@ -99,7 +99,7 @@ def exchanged_frames(reco: Reco, size: tuple[int, ...]) -> list[int]:
     if len(size) != 2 or size[0] == size[1]:
         return []
     turns = reco.per_frame("VisuCoreTransposition")
-    if not turns or len(set(turns)) < 2:
+    if not turns or all(turn == turns[0] for turn in turns):
         return []
     exchanged = [frame for frame, turn in enumerate(turns) if turn == 1]
     if exchanged:

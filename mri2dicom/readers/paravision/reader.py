@@ -53,6 +53,10 @@ def read_reco(path: RecoPath) -> RawSeries | Skipped:
         reason, damaged = error.message, True
     except OSError as error:
         reason, damaged = f"It cannot be read: {error.strerror or error}.", True
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # One strange file must not stop a study.
+        reason = f"It cannot be understood ({error}): please report this with its visu_pars."
+        damaged = True
     return _skipped(reco, reason, damaged=damaged)
 
 

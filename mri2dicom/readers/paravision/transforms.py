@@ -184,7 +184,7 @@ def parallel_reduction(reco: Reco, row: Row) -> float | None:
     product = 1.0
     for factor in factors:
         product *= factor
-    return product if product > 1.0 else None
+    return product if 1.0 < product < math.inf else None
 
 
 def _phase_axis(reco: Reco) -> int | None:

@@ -39,7 +39,7 @@ def complex_parts(reco: Reco, planes: Planes, dimensions: tuple[Dimension, ...])
     """
     part = next((d for d in dimensions if d.loop is Loop.COMPLEX), None)
     types = reco.per_frame("VisuCoreFrameType")
-    if part is not None and (types is None or len(set(types)) == 1):
+    if part is not None and (types is None or all(word == types[0] for word in types)):
         return ["IMAGINARY" if step else "REAL" for step in part.index]
     words = reco.items("VisuCoreFrameType")
     if part is not None and len(words) == part.length:
