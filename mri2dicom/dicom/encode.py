@@ -60,7 +60,11 @@ def clean_text(value: Any, vr: str) -> str:
     else:
         kept = "".join(c if c.isprintable() else " " for c in text.replace("\\", "/")).strip()
     limit = _LIMIT.get(vr)
-    return kept if limit is None or len(kept) <= limit else kept[:limit].rstrip()
+    if limit is None or len(kept) < limit:
+        return kept
+    kept = kept[:limit]
+    # Some readers count the blank that pads an odd number of bytes.
+    return (kept[:-1] if len(kept.encode("utf-8", "replace")) % 2 else kept).rstrip()
 
 
 def element(tag: int, vr: str, value: Any) -> bytes:
