@@ -1,0 +1,165 @@
+"""Which XNAT server, as whom, and over what kind of connection. Never a secret."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+SERVER_VARIABLE = "XNAT_PIC_SERVER"
+USER_VARIABLE = "XNAT_PIC_USER"
+PASSWORD_VARIABLE = "XNAT_PIC_PASSWORD"
+CA_VARIABLE = "XNAT_PIC_CA_BUNDLE"
+FOLDER_VARIABLE = "XNAT_PIC_HOME"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class ConnectionSettingsError(ValueError):
+    """The settings of the connection do not make sense; the text says what to change."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where to connect.
+
+    Attributes
+    ----------
+    server : str
+        Address without a trailing slash; a path is kept (``https://host/xnat``).
+    ca_bundle : Path or None
+        File of certificates to trust instead of the usual ones. Verification is always on.
+    connect_timeout_s, read_timeout_s : float
+        Seconds to wait for the connection, and for the next byte of an answer.
+
+    Proxies come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), as requests reads it.
+    """
+
+    server: str
+    user: str = ""
+    ca_bundle: Path | None = None
+    connect_timeout_s: float = 12.0
+    read_timeout_s: float = 300.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether what is sent, the login too, travels without encryption to another machine."""
+        parts = urlsplit(self.server)
+        return parts.scheme == "http" and (parts.hostname or "") not in _LOOPBACK
+
+    @property
+    def host(self) -> str:
+        """Host and port, for people."""
+        return urlsplit(self.server).netloc
+
+
+def settings_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of a person's settings (``XNAT_PIC_HOME``, else the system's place)."""
+    if named := environ.get(FOLDER_VARIABLE):
+        return Path(named)
+    from platformdirs import user_config_path
+
+    return user_config_path("xnat-pic", appauthor=False)
+
+
+def normal_address(text: str) -> str:
+    """Return a server's address in one spelling.
+
+    Without a scheme it is https, and http on this machine itself.
+
+    Raises
+    ------
+    ConnectionSettingsError
+        If it is no address of a web server, or holds a user or password.
+    """
+    text = text.strip()
+    if "://" not in text:
+        host = urlsplit(f"//{text}").hostname or ""
+        text = f"{'http' if host in _LOOPBACK else 'https'}://{text}"
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConnectionSettingsError(
+            "The server's address is not understood. Write it like https://xnat.example.org."
+        )
+    if "@" in parts.netloc:
+        raise ConnectionSettingsError(
+            "The server's address holds a login. Give the address alone; the user goes into "
+            f"--user or {USER_VARIABLE}, and the password is asked for."
+        )
+    path = parts.path.rstrip("/")
+    return urlunsplit((parts.scheme, parts.netloc.lower(), path, "", ""))
+
+
+def resolve(
+    server: str = "",
+    user: str = "",
+    ca_bundle: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Connection:
+    """Return the connection: what is given, else the environment, else what was saved.
+
+    Raises
+    ------
+    ConnectionSettingsError
+        If no server is known, or a setting makes no sense.
+    """
+    saved = load_saved(environ)
+    address = server or environ.get(SERVER_VARIABLE, "") or (saved.server if saved else "")
+    if not address:
+        raise ConnectionSettingsError(
+            f"No server is named. Use --server or {SERVER_VARIABLE}, or log in once."
+        )
+    address = normal_address(address)
+    same = saved is not None and saved.server == address
+    who = user or environ.get(USER_VARIABLE, "") or (saved.user if saved and same else "")
+    bundle = ca_bundle or (Path(environ[CA_VARIABLE]) if environ.get(CA_VARIABLE) else None)
+    if bundle is None and saved and same:
+        bundle = saved.ca_bundle
+    if bundle is not None and not bundle.exists():
+        raise ConnectionSettingsError(
+            f"The file of certificates {bundle} is not there. Correct --ca-bundle or {CA_VARIABLE}."
+        )
+    return Connection(address, who, bundle)
+
+
+def load_saved(environ: Mapping[str, str] = os.environ) -> Connection | None:
+    """Return the connection of the last `save`, None if there is none.
+
+    Raises
+    ------
+    ConnectionSettingsError
+        If the file cannot be understood.
+    """
+    path = settings_folder(environ) / "connection.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConnectionSettingsError(
+            f"The saved connection {path} cannot be read. Remove the file and log in again."
+        ) from error
+    address, bundle = table.get("server", ""), table.get("ca_bundle", "")
+    if not isinstance(address, str) or not address:
+        return None
+    connection = Connection(normal_address(address), str(table.get("user", "")))
+    return replace(connection, ca_bundle=Path(str(bundle)) if bundle else None)
+
+
+def save(connection: Connection, environ: Mapping[str, str] = os.environ) -> Path:
+    """Remember server, user and certificates for the next run; return the file."""
+    folder = settings_folder(environ)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "connection.toml"
+    values = {"server": connection.server, "user": connection.user}
+    if connection.ca_bundle is not None:
+        values["ca_bundle"] = str(connection.ca_bundle.absolute())
+    # A JSON string is a TOML string too.
+    text = "".join(
+        f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()
+    )
+    aside = path.with_name(path.name + ".part")
+    aside.write_text("# The server of the last login.\n" + text, encoding="utf-8", newline="\n")
+    aside.replace(path)
+    return path
