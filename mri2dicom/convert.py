@@ -1,11 +1,11 @@
 """Convert scanner data to DICOM: plan, write, report. Never stops at one series."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from .dicom.header import Overrides
+from .dicom.header import Overrides, subject_name
 from .errors import Mri2DicomError, NothingUsableError, WrongCallError
 from .jobs import TASK_BYTES, Job, OnProgress, Writer
 from .model import RawSeries, Skipped
@@ -202,7 +202,9 @@ class _Run:
         self._seen[key] = place
         files = files_of(series, overrides, enhanced=self.enhanced)
         folder = self._folder(series, study)
+        written = subject_name(overrides.apply(series.attributes))
         result = result_of(series, study, "converted", files=len(files.names), path=folder)
+        result = replace(result, subject=written)
         result.warnings.extend(files.warnings)
         there = Present.NOTHING if self.overwrite else present(folder, files)
         if there in (Present.SAME, Present.OTHER):
