@@ -11,6 +11,10 @@ from ...errors import CorruptDataError
 from .jcamp import Parameters
 
 
+# What a slice has whatever other loop happens to be as long.
+_OF_SLICES = frozenset({"VisuCorePosition", "VisuCoreOrientation", "VisuCoreFrameThickness"})
+
+
 @dataclass(frozen=True)
 class FrameGroup:
     """One entry of ``VisuFGOrderDesc``; `stride` frames lie between two of its steps."""
@@ -51,7 +55,7 @@ class FrameGroups:
         """Return the row of a parameter with `count` rows that each frame has.
 
         The declared dependence decides, then the cardinality rule (one for all, or one each),
-        then the length of exactly one group. None where nothing fits.
+        then the length of exactly one group (for geometry: the slices). None where nothing fits.
         """
         owner = self.owner(name)
         needed = owner[1] + owner[0].length if owner is not None else 0
@@ -64,6 +68,8 @@ class FrameGroups:
         if count == 1:
             return np.zeros(self.frames, dtype=np.intp)
         fitting = [group for group in self.groups if group.length == count]
+        if len(fitting) > 1 and name in _OF_SLICES:
+            fitting = [group for group in fitting if group.identifier == "FG_SLICE"]
         if len(fitting) == 1:
             return self.index(fitting[0])
         inner = self.frames // count if count and self.frames % count == 0 else 0
