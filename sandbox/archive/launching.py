@@ -1,0 +1,183 @@
+"""Start runs of pipelines and containers.
+
+The sandbox itself runs nothing. A package that does names a callable under the entry point group
+``sandbox.runners``: ``engine`` for pipeline descriptors, ``container`` for commands of the
+Container Service. It is called with a `Run` in a thread of its own, reports through the archive's
+REST addresses, and returns when the run is over. Without one every launch is recorded as Failed.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import accounts, workflows
+from .accounts import User
+from .archive import Archive
+from .items import Item
+from .workflows import Workflow
+
+GROUP = "sandbox.runners"
+ENGINE, CONTAINER = "engine", "container"
+_MARK = "sandbox"  # attribute src of the runs that this server started
+_AT_ONCE = 2
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a runner is given.
+
+    Attributes
+    ----------
+    workflow : int
+        Number of the workflow to report on.
+    host, alias, secret : str
+        The archive's address, and a token to log in with that ends with the run.
+    folder : Path
+        New and empty: the run's own.
+    catalog : Path or None
+        The engine's catalog folder; None for a container.
+    command : mapping
+        The command of a container with its wrapper under ``wrapper``; empty for a pipeline.
+    """
+
+    kind: str
+    workflow: int
+    name: str
+    item: str
+    label: str
+    xsi_type: str
+    project: str
+    launch_time: str
+    parameters: Mapping[str, Sequence[str]]
+    host: str
+    alias: str
+    secret: str = field(repr=False)
+    login: str
+    folder: Path
+    catalog: Path | None = None
+    command: Mapping[str, Any] = field(default_factory=dict)
+
+
+Runner = Callable[[Run], None]
+
+
+def find_runner(kind: str) -> Runner | None:
+    """Return the installed runner of a kind."""
+    found = metadata.entry_points(group=GROUP, name=kind)
+    for entry in found:
+        runner: Runner = entry.load()
+        return runner
+    return None
+
+
+def absent(kind: str) -> str:
+    """Return the sentence of a run that nothing can execute."""
+    what = "pipelines" if kind == ENGINE else "containers"
+    return (
+        f"Nothing was run: this sandbox has no runner for {what}. Install a package that brings"
+        f" one (entry point {kind} of the group {GROUP}), then launch again."
+    )
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A launch that is asked for; `name` is the workflow's pipeline name."""
+
+    kind: str
+    name: str
+    parameters: Mapping[str, Sequence[str]]
+    catalog: Path | None = None
+    command: Mapping[str, Any] = field(default_factory=dict)
+    scan: str = ""
+
+
+class Launcher:
+    """Starts runs, a few at a time; runs that an earlier server left open are closed as Failed."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="run")
+        with archive.database.write() as connection:
+            for one in workflows.find(connection, {"src": _MARK}):
+                if one.is_open:
+                    _fail(connection, one, "The server was stopped while this ran.")
+
+    def launch(self, wish: Wish, item: Item, user: User, host: str) -> Workflow:
+        """Record a run and start it; the record is Failed where no runner is installed."""
+        runner = find_runner(wish.kind)
+        with self._archive.database.write() as connection:
+            workflow = workflows.put(
+                connection,
+                {
+                    "id": item.id,
+                    "data_type": item.xsi_type,
+                    "externalid": item.project,
+                    "pipeline_name": wish.name,
+                    "launch_time": workflows.moment(),
+                    "status": "Queued",
+                    "type": wish.kind,
+                    "category": "DATA",
+                    "create_user": user.login,
+                    "scan_id": wish.scan,
+                    "src": _MARK,
+                    workflows.PARAMETERS: json.dumps(
+                        {name: list(values) for name, values in wish.parameters.items()}
+                    ),
+                },
+                user.login,
+            )
+            if runner is None:
+                return _fail(connection, workflow, absent(wish.kind))
+            alias, secret, _ = accounts.issue_token(connection, user)
+        folder = self._archive.folder / "runs" / str(workflow.pk)
+        folder.mkdir(parents=True, exist_ok=True)
+        run = Run(
+            kind=wish.kind,
+            workflow=workflow.pk,
+            name=wish.name,
+            item=item.id,
+            label=item.label,
+            xsi_type=item.xsi_type,
+            project=item.project,
+            launch_time=workflow.launch_time,
+            parameters=wish.parameters,
+            host=host,
+            alias=alias,
+            secret=secret,
+            login=user.login,
+            folder=folder,
+            catalog=wish.catalog,
+            command=wish.command,
+        )
+        self._pool.submit(self._execute, runner, run)
+        return workflow
+
+    def _execute(self, runner: Runner, run: Run) -> None:
+        sentence = "The runner ended without saying how the run ended."
+        try:
+            runner(run)
+        except Exception as error:
+            # A runner is foreign code: whatever it raises, the run must not stay open.
+            _log.exception("run %s failed", run.workflow)
+            sentence = f"The runner failed: {error}" if str(error) else "The runner failed."
+        with self._archive.database.write() as connection:
+            workflow = workflows.get(connection, run.workflow)
+            if workflow is not None and workflow.is_open:
+                _fail(connection, workflow, sentence)
+            connection.execute("DELETE FROM alias_token WHERE alias = ?", (run.alias,))
+
+    def close(self) -> None:
+        """Start nothing more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fail(connection: Any, workflow: Workflow, sentence: str) -> Workflow:
+    return workflows.update(
+        connection, workflow, status="Failed", details=sentence, step_description=sentence
+    )

@@ -1,0 +1,55 @@
+"""Find what a user asks for, and refuse what the user may not see or change."""
+
+import sqlite3
+
+from . import accounts, items
+from .accounts import User, demand
+from .items import Item
+from .refusals import not_found
+
+
+def project(
+    connection: sqlite3.Connection, user: User, name: str, *, edit: bool = False, own: bool = False
+) -> Item:
+    """Return a project by ID or alias.
+
+    Parameters
+    ----------
+    edit, own : bool
+        Whether the user must be allowed to change its data, or be one of its owners.
+
+    Raises
+    ------
+    Refused
+        404 where it does not exist or may not be read; 403 for a missing right.
+    """
+    found = items.find_project(connection, name)
+    if found is None or not accounts.may_read(connection, user, found):
+        raise not_found("project")
+    demand(not edit or accounts.may_edit(connection, user, found.id))
+    demand(not own or accounts.may_delete(connection, user, found.id))
+    return found
+
+
+def experiment(
+    connection: sqlite3.Connection, user: User, name: str, project: str = "", *, edit: bool = False
+) -> Item:
+    """Return a session or assessor by ID, or by label within a project.
+
+    Raises
+    ------
+    Refused
+        404 where it does not exist or may not be read; 403 for a missing right.
+    """
+    found = items.find_experiment(connection, name, project)
+    if found is None or not accounts.may_read(connection, user, found):
+        raise not_found("experiment")
+    demand(not edit or accounts.may_edit(connection, user, project or found.project))
+    return found
+
+
+def visible_projects(connection: sqlite3.Connection, user: User) -> list[Item]:
+    """Return the projects a user may read, by ID."""
+    rows = connection.execute("SELECT id FROM item WHERE kind = 'project' ORDER BY id")
+    found = [items.find_project(connection, row[0]) for row in rows.fetchall()]
+    return [one for one in found if one is not None and accounts.may_read(connection, user, one)]

@@ -1,0 +1,387 @@
+"""The Container Service: commands, wrappers, launch, containers (xapi/commands, xapi/containers).
+
+A container is the run of a wrapper; its number is that of its workflow.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .. import accounts, commands, items, lookup, workflows
+from ..accounts import demand
+from ..commands import Wrapper
+from ..http import Call, endpoint, json_text, text
+from ..items import Item
+from ..launching import CONTAINER, Launcher, Wish
+from ..refusals import Refused, not_found
+from ..workflows import Workflow
+from .pipelines import address
+from .workflows import may_see
+
+_VERSION = "3.4.3"
+
+
+@endpoint
+def version(_call: Call) -> Response:
+    """Return the version of the Container Service whose addresses these are."""
+    return json_text({"version": _VERSION})
+
+
+@endpoint
+def list_commands(call: Call) -> Response:
+    """List all commands."""
+    with call.archive.database.read() as connection:
+        found = commands.every(connection)
+    name, image = call.get("name"), call.get("image")
+    return json_text(
+        [one for one in found if name in ("", one["name"]) and image in ("", one["image"])]
+    )
+
+
+@endpoint
+def get_command(call: Call) -> Response:
+    """Return one command with its wrappers."""
+    with call.archive.database.read() as connection:
+        return json_text(commands.get(connection, call.path("command")))
+
+
+@endpoint
+def add_command(call: Call) -> Response:
+    """Keep a new command."""
+    demand(call.user.is_admin)
+    command = commands.check(_json(call.body))
+    with call.archive.database.write() as connection:
+        return json_text(commands.add(connection, command), 201)
+
+
+@endpoint
+def change_command(call: Call) -> Response:
+    """Put a command in place of an old one."""
+    demand(call.user.is_admin)
+    command = commands.check(_json(call.body))
+    with call.archive.database.write() as connection:
+        number = commands.get(connection, call.path("command"))["id"]
+        commands.change(connection, number, command)
+    return json_text(number)
+
+
+@endpoint
+def delete_command(call: Call) -> Response:
+    """Delete a command."""
+    demand(call.user.is_admin)
+    with call.archive.database.write() as connection:
+        number = commands.get(connection, call.path("command"))["id"]
+        commands.delete(connection, number)
+    return Response(status_code=204)
+
+
+@endpoint
+def list_available(call: Call) -> Response:
+    """List what can be launched on a type in a project."""
+    with call.archive.database.read() as connection:
+        project = lookup.project(connection, call.user, call.get("project"), edit=True)
+        return json_text(commands.available(connection, project.id, call.get("xsiType")))
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise Refused(400, "The body cannot be read as JSON.") from error
+
+
+def _wrapper(connection: sqlite3.Connection, call: Call) -> Wrapper:
+    return commands.find_wrapper(connection, call.path("wrapper"), call.path("command"))
+
+
+@endpoint
+def enabled(call: Call) -> Response:
+    """Tell whether a wrapper is enabled on the site, and in the project of the address."""
+    with call.archive.database.read() as connection:
+        wrapper = _wrapper(connection, call)
+        on_site = commands.is_enabled(connection, wrapper)
+        if not call.path("project"):
+            return json_text(on_site)
+        project = lookup.project(connection, call.user, call.path("project"))
+        in_project = commands.is_enabled(connection, wrapper, project.id)
+    return json_text(
+        {
+            "enabled-for-site": on_site,
+            "enabled-for-project": in_project,
+            "project": project.id,
+        }
+    )
+
+
+@endpoint
+def set_enabled(call: Call) -> Response:
+    """Enable or disable a wrapper on the site (administrators) or in a project (owners)."""
+    with call.archive.database.write() as connection:
+        project = ""
+        if call.path("project"):
+            project = lookup.project(connection, call.user, call.path("project"), own=True).id
+        else:
+            demand(call.user.is_admin)
+        on = call.request.url.path.rpartition("/")[2] == "enabled"
+        commands.enable(connection, _wrapper(connection, call), project, on=on)
+    return text()
+
+
+def _given(call: Call) -> dict[str, str]:
+    values = dict(call.params)
+    if call.body.strip():
+        found = _json(call.body)
+        if not isinstance(found, dict):
+            raise Refused(400, "The body must be a JSON map of texts.")
+        values |= {
+            str(name): value if isinstance(value, str) else json.dumps(value)
+            for name, value in found.items()
+        }
+    return values
+
+
+def _root(call: Call, wrapper: Wrapper) -> str:
+    inputs = [str(one.get("name")) for one in wrapper.external_inputs]
+    return call.path("root") or (inputs[0] if inputs else "")
+
+
+@endpoint
+def launch(call: Call) -> Response:
+    """Launch a wrapper."""
+    with call.archive.database.read() as connection:
+        wrapper = _wrapper(connection, call)
+    given = _given(call)
+    try:
+        workflow = _launch(call, wrapper, given)
+    except Refused as refusal:
+        if refusal.status in (403, 404):
+            raise
+        failure = {"status": "failure", "message": refusal.message, "params": given}
+        return json_text(failure | _ids(wrapper), 500)
+    answer = {"status": "success", "params": given, "workflow-id": str(workflow.pk)}
+    return json_text(answer | _ids(wrapper))
+
+
+def _ids(wrapper: Wrapper) -> dict[str, int]:
+    return {"command-id": int(wrapper.command["id"]), "wrapper-id": wrapper.id}
+
+
+@endpoint
+def launch_many(call: Call) -> Response:
+    """Launch a wrapper on each of several items; those that fail do not stop the others."""
+    with call.archive.database.read() as connection:
+        wrapper = _wrapper(connection, call)
+    given, root = _given(call), _root(call, wrapper)
+    try:
+        targets = json.loads(given.get(root, "[]"))
+    except ValueError as error:
+        raise Refused(400, f"{root} must be a JSON list of items.") from error
+    if not isinstance(targets, list) or not targets:
+        raise Refused(400, f"{root} must be a JSON list of items.")
+    successes, failures = [], []
+    for target in targets:
+        one = given | {root: str(target)}
+        try:
+            workflow = _launch(call, wrapper, one)
+        except Refused as refusal:
+            failures.append({"status": "failure", "message": refusal.message, "params": one})
+        else:
+            successes.append(
+                {"status": "success", "params": one, "workflow-id": str(workflow.pk)}
+                | _ids(wrapper)
+            )
+    return json_text(
+        {
+            "bulk-launch-id": workflows.moment(),
+            "pipeline-name": wrapper.name,
+            "successes": successes,
+            "failures": failures,
+        }
+    )
+
+
+def _launch(call: Call, wrapper: Wrapper, given: Mapping[str, str]) -> Workflow:
+    root = _root(call, wrapper)
+    if not given.get(root):
+        raise Refused(400, f"Name the {root or 'root input'} to run on.")
+    with call.archive.database.read() as connection:
+        item, scan = _item(connection, call, given[root])
+        _may_launch(connection, call, wrapper, call.path("project") or item.project)
+    for one in wrapper.command.get("inputs") or []:
+        name, fed = str(one.get("name")), _fed(wrapper)
+        missing = name not in given and name not in fed
+        if one.get("required") and missing and one.get("default-value") in (None, ""):
+            raise Refused(400, f"The input {name} is required and has no value.")
+    launcher: Launcher = call.request.app.state.launcher
+    command = {**wrapper.command, "wrapper": wrapper.about}
+    parameters = {name: [value] for name, value in given.items()}
+    wish = Wish(CONTAINER, wrapper.name, parameters, command=command, scan=scan)
+    return launcher.launch(wish, item, call.user, address(call))
+
+
+def _fed(wrapper: Wrapper) -> set[str]:
+    """Return the command inputs that get their value from the wrapper's inputs."""
+    both = (*wrapper.external_inputs, *(wrapper.about.get("derived-inputs") or []))
+    return {str(one.get("provides-value-for-command-input")) for one in both}
+
+
+def _may_launch(connection: sqlite3.Connection, call: Call, wrapper: Wrapper, project: str) -> None:
+    demand(accounts.may_edit(connection, call.user, project))
+    on = commands.is_enabled(connection, wrapper)
+    if not (on and commands.is_enabled(connection, wrapper, project)):
+        raise Refused(403, f"The wrapper {wrapper.name} is not enabled for this project.")
+
+
+def _item(connection: sqlite3.Connection, call: Call, value: str) -> tuple[Item, str]:
+    """Return the item a root value names (an ID or a URI), and the scan ID if it is one."""
+    parts = [part for part in value.split("/") if part]
+    named = dict(pairwise(parts))
+    project = named.get("projects", call.path("project"))
+    for kind in ("assessors", "experiments", "subjects", "projects"):
+        name = named.get(kind) or (parts[0] if len(parts) == 1 else "")
+        found = _FINDERS[kind](connection, name, project) if name else None
+        if found is not None and accounts.may_read(connection, call.user, found):
+            return found, named.get("scans", "")
+        if kind in named:
+            break
+    raise Refused(400, f"{value} is no item that can be found.")
+
+
+def _experiment(connection: sqlite3.Connection, name: str, project: str) -> Item | None:
+    found = items.find_experiment(connection, name, project)
+    return found or items.find_experiment(connection, name)
+
+
+_FINDERS: dict[str, Callable[[sqlite3.Connection, str, str], Item | None]] = {
+    "assessors": _experiment,
+    "experiments": _experiment,
+    "subjects": items.find_subject,
+    "projects": lambda connection, name, _: items.find_project(connection, name),
+}
+
+
+@endpoint
+def launch_form(call: Call) -> Response:
+    """Describe what a launch asks for."""
+    with call.archive.database.read() as connection:
+        wrapper = _wrapper(connection, call)
+    inputs = [
+        {
+            "name": one.get("name"),
+            "label": one.get("label") or one.get("name"),
+            "description": one.get("description", ""),
+            "type": one.get("type", "string"),
+            "required": bool(one.get("required")),
+            "value": call.get(str(one.get("name"))) or one.get("default-value") or "",
+            "select-values": one.get("select-values") or [],
+        }
+        for one in (*wrapper.external_inputs, *(wrapper.command.get("inputs") or []))
+        if one.get("name") not in _fed(wrapper)
+    ]
+    about = {"wrapper-name": wrapper.name, "image-name": wrapper.command["image"]}
+    return json_text({**_ids(wrapper), **about, "inputs": inputs})
+
+
+def _container(one: Workflow, known: Mapping[str, Wrapper]) -> dict[str, Any]:
+    wrapper = known.get(one.pipeline_name)
+    return {
+        "id": one.pk,
+        "container-id": one.fields.get("jobID", ""),
+        "workflow-id": str(one.pk),
+        "status": one.status,
+        "status-time": one.launch_time,
+        "user-id": one.login,
+        "project": one.externalid,
+        "command-id": wrapper.command["id"] if wrapper else None,
+        "wrapper-id": wrapper.id if wrapper else None,
+        "docker-image": wrapper.command["image"] if wrapper else "",
+        "command-line": wrapper.command.get("command-line", "") if wrapper else "",
+        "env": {},
+        "mounts": [],
+        "inputs": [
+            {"name": name, "value": ",".join(values)} for name, values in one.parameters.items()
+        ],
+        "outputs": [],
+        "history": [{"status": one.status, "message": one.fields.get("details", "")}],
+        "log-paths": [],
+    }
+
+
+def _runs(connection: sqlite3.Connection, call: Call) -> list[Workflow]:
+    wanted = {"type": CONTAINER, "src": "sandbox"}
+    if call.path("project"):
+        wanted["externalid"] = lookup.project(connection, call.user, call.path("project")).id
+    found = workflows.find(connection, wanted)
+    return [one for one in found if may_see(connection, call.user, one)]
+
+
+@endpoint
+def list_containers(call: Call) -> Response:
+    """List the runs of wrappers, the latest first."""
+    with call.archive.database.read() as connection:
+        known = {one.name: one for one in commands.wrappers(connection)}
+        return json_text([_container(one, known) for one in _runs(connection, call)])
+
+
+@endpoint
+def get_container(call: Call) -> Response:
+    """Return one run, or its log."""
+    with call.archive.database.read() as connection:
+        one = workflows.get(connection, call.path("container"))
+        if one is None or one.fields.get("type") != CONTAINER:
+            raise not_found("container")
+        if not may_see(connection, call.user, one):
+            raise not_found("container")
+        known = {wrapper.name: wrapper for wrapper in commands.wrappers(connection)}
+    log = call.path("log")
+    if log or call.request.url.path.endswith("/logs"):
+        return text(one.fields.get("details", "") if log != "stdout" else "")
+    return json_text(_container(one, known))
+
+
+@endpoint
+def act(_call: Call) -> Response:
+    """Refuse: this server keeps no container that it could end."""
+    raise Refused(404, "No such container is under way here: end the run at its runner.")
+
+
+def _both(path: str, function: Any, method: str) -> list[Route]:
+    """Return the routes of a wrapper's address in its spellings."""
+    ways = ("/wrappers/{wrapper}", "/commands/{command}/wrappers/{wrapper}")
+    return [
+        Route("/xapi" + project + way + path, function, methods=[method])
+        for project in ("/projects/{project}", "")
+        for way in ways
+    ]
+
+
+routes = [
+    Route("/xapi/containers/version", version, methods=["GET"]),
+    Route("/xapi/commands", list_commands, methods=["GET"]),
+    Route("/xapi/commands", add_command, methods=["POST"]),
+    Route("/xapi/commands/available", list_available, methods=["GET"]),
+    *_both("/enabled", enabled, "GET"),
+    *_both("/enabled", set_enabled, "PUT"),
+    *_both("/disabled", set_enabled, "PUT"),
+    *_both("/root/{root}/launch", launch, "POST"),
+    *_both("/root/{root}/launch", launch_form, "GET"),
+    *_both("/root/{root}/bulklaunch", launch_many, "POST"),
+    *_both("/launch", launch, "POST"),
+    *_both("/launch", launch_form, "GET"),
+    *_both("/bulklaunch", launch_many, "POST"),
+    Route("/xapi/commands/{command}", get_command, methods=["GET"]),
+    Route("/xapi/commands/{command}", change_command, methods=["POST"]),
+    Route("/xapi/commands/{command}", delete_command, methods=["DELETE"]),
+    Route("/xapi/containers", list_containers, methods=["GET"]),
+    Route("/xapi/projects/{project}/containers", list_containers, methods=["GET"]),
+    Route("/xapi/containers/{container}", get_container, methods=["GET"]),
+    Route("/xapi/containers/{container}/logs", get_container, methods=["GET"]),
+    Route("/xapi/containers/{container}/logs/{log}", get_container, methods=["GET"]),
+    Route("/xapi/containers/{container}/kill", act, methods=["POST"]),
+    Route("/xapi/containers/{container}/finalize", act, methods=["POST"]),
+]

@@ -1,0 +1,365 @@
+"""Pipelines of the classic engine: lists, details, launch (data/.../pipelines, xapi/pipelines)."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .. import catalogue, items, lookup
+from ..accounts import demand
+from ..catalogue import ProjectPipeline, SitePipeline
+from ..descriptors import to_json
+from ..http import Call, endpoint, json_text, table_response, text
+from ..items import Item
+from ..launching import ENGINE, Launcher, Wish
+from ..refusals import Refused, not_found
+from ..workflows import Workflow
+
+_COLUMNS = ("Name", "Path", "Description", "Applies To", "Datatype", "StepId", "DisplayText")
+_NOT_PARAMETERS = ("match", "legacy", "format", "xnat_csrf", "event_reason", "project", "_")
+_ACTIONS = ("triggerPipelines", "pullDataFromHeaders", "fixScanTypes")
+_AUTO_RUN = "auto-run"
+
+
+def _row(one: ProjectPipeline, applies_to: str) -> dict[str, str]:
+    values = (one.name, one.path, one.description, applies_to, one.datatype, one.step_id)
+    return dict(zip(_COLUMNS, (*values, one.display), strict=True))
+
+
+def _site_row(one: SitePipeline) -> dict[str, str]:
+    about = one.descriptor
+    values = (about.name, one.path, about.description, about.applies_to, about.applies_to, "", "")
+    return dict(zip(_COLUMNS, values, strict=True))
+
+
+def _listed(connection: sqlite3.Connection, project: Item, datatype: str) -> list[dict[str, str]]:
+    site = {one.path: one for one in catalogue.site_pipelines(connection)}
+    return [
+        _row(one, site[one.path].descriptor.applies_to if one.path in site else one.datatype)
+        for one in catalogue.project_pipelines(connection, project.id)
+        if datatype in ("", one.datatype)
+    ]
+
+
+@endpoint
+def list_project(call: Call) -> Response:
+    """List the pipelines a project uses; with ``additional=true`` those of the site as well."""
+    with call.archive.database.read() as connection:
+        project = lookup.project(connection, call.user, call.path("project"), own=True)
+        if call.format("json") == "xml":
+            return _spec(connection, project)
+        rows = _listed(connection, project, "")
+        if call.flag("additional"):
+            used = {row["Path"] for row in rows}
+            rows += [
+                _site_row(one)
+                for one in catalogue.site_pipelines(connection)
+                if one.path not in used
+            ]
+    return table_response(call, _COLUMNS, rows, title="Pipelines")
+
+
+@endpoint
+def remove_project(call: Call) -> Response:
+    """Take a pipeline from a project."""
+    with call.archive.database.write() as connection:
+        project = lookup.project(connection, call.user, call.path("project"), own=True)
+        catalogue.remove_from_project(
+            connection, project.id, call.get("path"), call.get("datatype")
+        )
+    return text()
+
+
+def _spec(connection: sqlite3.Connection, project: Item) -> Response:
+    known = items.fields(connection, project)
+    body = catalogue.archive_spec(
+        project.id,
+        catalogue.project_pipelines(connection, project.id),
+        known.get("prearchive_code", "0"),
+        known.get("quarantine_code", "0"),
+    )
+    return Response(body, media_type="text/xml")
+
+
+@endpoint
+def get_spec(call: Call) -> Response:
+    """Return a project's archive specification."""
+    with call.archive.database.read() as connection:
+        return _spec(connection, lookup.project(connection, call.user, call.path("project")))
+
+
+@endpoint
+def put_spec(call: Call) -> Response:
+    """Set the pipelines of a project from an archive specification (the sandbox's own address)."""
+    with call.archive.database.write() as connection:
+        project = lookup.project(connection, call.user, call.path("project"), own=True)
+        listed = catalogue.read_archive_spec(connection, call.body)
+        for old in catalogue.project_pipelines(connection, project.id):
+            catalogue.remove_from_project(connection, project.id, old.path, old.datatype)
+        for one in listed:
+            catalogue.put_project_pipeline(connection, project.id, one)
+    return text()
+
+
+@endpoint
+def get_pipeline(call: Call) -> Response:
+    """Return what a project's pipeline is and asks for."""
+    with call.archive.database.read() as connection:
+        project = lookup.project(connection, call.user, call.path("project"))
+        _, site = find_pipeline(connection, project, call.path("name"))
+    return json_text(to_json(site.descriptor, site.path))
+
+
+def find_pipeline(
+    connection: sqlite3.Connection, project: Item, name: str
+) -> tuple[ProjectPipeline, SitePipeline]:
+    """Return a pipeline of a project by step id or name, and its descriptor.
+
+    Raises
+    ------
+    Refused
+        404 where the project does not use it.
+    """
+    found = catalogue.find_project_pipeline(connection, project.id, name)
+    site = catalogue.find_site(connection, found.path) if found is not None else None
+    if found is None or site is None:
+        raise not_found("pipeline")
+    return found, site
+
+
+@endpoint
+def launch(call: Call) -> Response:
+    """Launch a pipeline on a session. A step id that nobody knows is no error, as in XNAT."""
+    with call.archive.database.read() as connection:
+        project = lookup.project(connection, call.user, call.path("project"))
+        session = lookup.experiment(
+            connection, call.user, call.path("experiment"), project.id, edit=True
+        )
+        step = call.path("name")
+        if step in _ACTIONS:
+            return text()
+        try:
+            one, site = find_pipeline(connection, project, step)
+        except Refused:
+            return text()
+    given = _body_parameters(call.body) if call.body.strip() else {}
+    for name, value in call.params:
+        if name.lower() not in _NOT_PARAMETERS:
+            given.setdefault(name, [])
+            given[name] += _as_list(value)
+    start(call, one, site, session, given)
+    return text()
+
+
+def start(
+    call: Call,
+    one: ProjectPipeline,
+    site: SitePipeline,
+    session: Item,
+    given: Mapping[str, list[str]],
+) -> Workflow:
+    """Launch a pipeline on a session; declared inputs that are not given get their defaults."""
+    parameters = dict(given)
+    for asked in site.descriptor.inputs:
+        default = one.defaults.get(asked.name) or (asked.choices[0] if asked.choices else "")
+        if asked.name not in parameters and default:
+            parameters[asked.name] = [default]
+    launcher: Launcher = call.request.app.state.launcher
+    wish = Wish(ENGINE, site.path, parameters, catalog=site.folder)
+    return launcher.launch(wish, session, call.user, address(call))
+
+
+def address(call: Call) -> str:
+    """Return where this server is reached from this machine."""
+    host, port = call.request.scope["server"]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _as_list(value: str) -> list[str]:
+    """Return a parameter's values: ``[a,b]`` is a list."""
+    if value.startswith("[") and value.endswith("]"):
+        return [part.strip().strip("\"'") for part in value[1:-1].split(",")]
+    return [value]
+
+
+def _body_parameters(body: bytes) -> dict[str, list[str]]:
+    """Return the values of the engine's ``Parameters`` document."""
+    try:
+        root = ElementTree.fromstring(body)
+    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
+        raise Refused(400, "The parameters cannot be read as XML.") from error
+    found: dict[str, list[str]] = {}
+    for one in root.iter("{*}parameter"):
+        name = (one.findtext("{*}name") or "").strip()
+        values = one.find("{*}values")
+        if name and values is not None:
+            found[name] = [(value.text or "").strip() for value in values]
+    return found
+
+
+@endpoint
+def list_site(call: Call) -> Response:
+    """List the site's pipelines (newer API)."""
+    with call.archive.database.read() as connection:
+        rows = [_site_row(one) for one in catalogue.site_pipelines(connection)]
+    wanted = call.get("xsiType")
+    return json_text([row for row in rows if wanted in ("", row["Applies To"])])
+
+
+@endpoint
+def list_for_project(call: Call) -> Response:
+    """List a project's pipelines (newer API)."""
+    with call.archive.database.read() as connection:
+        project = lookup.project(connection, call.user, call.path("project"))
+        return json_text(_listed(connection, project, call.get("xsiType")))
+
+
+@endpoint
+def parameters(call: Call) -> Response:
+    """Return what a pipeline asks for (newer API)."""
+    with call.archive.database.read() as connection:
+        name = call.get("pipelinename")
+        if call.get("project"):
+            project = lookup.project(connection, call.user, call.get("project"))
+            _, site = find_pipeline(connection, project, name)
+        else:
+            known = catalogue.find_site(connection, name)
+            if known is None:
+                raise not_found("pipeline")
+            site = known
+    return json_text(to_json(site.descriptor, site.path))
+
+
+@endpoint
+def launch_many(call: Call) -> Response:
+    """Launch a pipeline on one or several sessions (newer API).
+
+    The sessions stand under ``experiments`` (or ``session``, ``id``) of the JSON body: an ID, a
+    label, a URI, or a JSON list of them as text.
+    """
+    given = _json_map(call.body)
+    wanted: list[str] = []
+    for name in [key for key in given if key.lower() in ("experiments", "session", "id")]:
+        wanted += _names(given.pop(name))
+    if not wanted:
+        raise Refused(400, "Name the sessions to run on as experiments.")
+    successes, failures = [], []
+    with call.archive.database.read() as connection:
+        project = lookup.project(connection, call.user, call.get("project"), edit=True)
+        one, site = find_pipeline(connection, project, call.path("name"))
+        sessions = {
+            name: items.find_experiment(connection, name.rpartition("/")[2], project.id)
+            for name in wanted
+        }
+    for name, session in sessions.items():
+        if session is None:
+            failures.append({"id": name, "message": "Unable to find the specified experiment."})
+            continue
+        values = {key: _as_list(value) for key, value in given.items()}
+        workflow = start(call, one, site, session, values)
+        successes.append({"id": session.id, "workflow-id": str(workflow.pk)})
+    return json_text({"successes": successes, "failures": failures})
+
+
+def _names(text: str) -> list[str]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = text.split(",")
+    listed = found if isinstance(found, list) else [text]
+    return [str(one).strip() for one in listed if str(one).strip()]
+
+
+def _json_map(body: bytes) -> dict[str, str]:
+    """Return a JSON map of texts."""
+    try:
+        found: Any = json.loads(body or b"{}")
+    except ValueError as error:
+        raise Refused(400, "The body cannot be read as JSON.") from error
+    if not isinstance(found, dict):
+        raise Refused(400, "The body must be a JSON map of texts.")
+    return {
+        str(name): value if isinstance(value, str) else json.dumps(value)
+        for name, value in found.items()
+    }
+
+
+@endpoint
+def terminate(call: Call) -> Response:
+    """Refuse: this server keeps no process that it could end."""
+    raise Refused(404, "No such run can be ended here: end it at its runner.")
+
+
+@endpoint
+def auto_run(call: Call) -> Response:
+    """Tell or set whether AutoRun is wanted after archiving; the sandbox does not launch it."""
+    with call.archive.database.write() as connection:
+        owner = call.path("project")
+        if owner:
+            owner = lookup.project(connection, call.user, owner, own=True).id
+        else:
+            demand(call.user.is_admin or call.request.method == "GET")
+        if call.request.method == "PUT":
+            value = call.body.decode("utf-8", "replace").strip() or call.get("enabled")
+            wanted = "true" if value.lower() == "true" else "false"
+            connection.execute(
+                "INSERT OR REPLACE INTO document VALUES (?, ?, '', ?)", (owner, _AUTO_RUN, wanted)
+            )
+        row = connection.execute(
+            "SELECT body FROM document WHERE owner = ? AND kind = ?", (owner, _AUTO_RUN)
+        ).fetchone()
+    return json_text(row is not None and row[0] == "true")
+
+
+@endpoint
+def register(call: Call) -> Response:
+    """Offer the descriptors of a folder on the server (the sandbox's own address).
+
+    With ``project`` the project uses them at once, under their names.
+    """
+    demand(call.user.is_admin)
+    with call.archive.database.write() as connection:
+        paths = catalogue.register_folder(connection, Path(call.get("folder")))
+        if call.get("project"):
+            project = lookup.project(connection, call.user, call.get("project"))
+            for one in catalogue.site_pipelines(connection):
+                if one.path in paths:
+                    catalogue.add_to_project(connection, project.id, one)
+    return json_text(paths)
+
+
+@endpoint
+def unregister(call: Call) -> Response:
+    """Take a descriptor from the site (the sandbox's own address)."""
+    demand(call.user.is_admin)
+    with call.archive.database.write() as connection:
+        catalogue.unregister(connection, call.get("path"))
+    return text()
+
+
+_PROJECT = "/data/projects/{project}"
+spec_routes = [
+    Route(_PROJECT + "/archive_spec", get_spec, methods=["GET"]),
+    Route(_PROJECT + "/archive_spec", put_spec, methods=["PUT"]),
+]
+routes = [
+    Route(_PROJECT + "/pipelines", list_project, methods=["GET"]),
+    Route(_PROJECT + "/pipelines", remove_project, methods=["DELETE"]),
+    Route(_PROJECT + "/pipelines/{name}", get_pipeline, methods=["GET"]),
+    Route(_PROJECT + "/pipelines/{name}/experiments/{experiment}", launch, methods=["POST"]),
+    Route("/xapi/pipelines/site", list_site, methods=["GET"]),
+    Route("/xapi/pipelines/project/{project}", list_for_project, methods=["GET"]),
+    Route("/xapi/pipelines/parameters", parameters, methods=["GET"]),
+    Route("/xapi/pipelines/launch/{name}", launch_many, methods=["POST"]),
+    Route("/xapi/pipelines/terminate/{name}/project/{project}", terminate, methods=["POST"]),
+    Route("/xapi/pipelines/autoRun", auto_run, methods=["GET", "PUT"]),
+    Route("/xapi/pipelines/autoRun/projects/{project}", auto_run, methods=["GET", "PUT"]),
+    Route("/sandbox/pipelines", register, methods=["POST"]),
+    Route("/sandbox/pipelines", unregister, methods=["DELETE"]),
+]
