@@ -93,6 +93,10 @@ class Blobs:
                 incoming.write(chunk)
             return self.keep(incoming, name)
 
+    def placing(self) -> "Placing":
+        """Open a block that puts contents in place for one transaction."""
+        return Placing(self)
+
     def path(self, blob: str) -> Path:
         """Return where a blob lies."""
         return self._folder / blob
@@ -110,3 +114,38 @@ class Blobs:
                 shutil.rmtree(path.parent, ignore_errors=True)
                 removed += 1
         return removed
+
+
+class Placing:
+    """Contents put in place for one transaction: an error inside the block removes them again.
+
+    The transaction's commit is the last thing in the block. What it let go of is named with
+    `drop` and removed at the end.
+    """
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._placed: list[str] = []
+        self._dropped: list[str] = []
+
+    def keep(self, incoming: IncomingFile, name: str) -> Blob:
+        """Put a received content in its place."""
+        blob = self._blobs.keep(incoming, name)
+        self._placed.append(blob.path)
+        return blob
+
+    def store(self, chunks: Iterable[bytes], name: str) -> Blob:
+        """Put a content given in pieces in its place."""
+        blob = self._blobs.store(chunks, name)
+        self._placed.append(blob.path)
+        return blob
+
+    def drop(self, *blobs: str) -> None:
+        """Name contents to remove after the commit; empty names are none."""
+        self._dropped += [blob for blob in blobs if blob]
+
+    def __enter__(self) -> "Placing":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._blobs.remove(self._dropped if kind is None else self._placed)

@@ -3,6 +3,7 @@
 import html
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -17,6 +18,7 @@ from .archive import Archive
 from .refusals import Refused
 
 MAX_BODY = 64 * 2**20
+MAX_DRAINED = 2**30
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -104,13 +106,25 @@ def streaming(function: Callable[[Call], Awaitable[Response]]) -> Endpoint:
 
     async def handle(request: Request) -> Response:
         try:
-            return await function(_call(request))
-        except Refused as refusal:
-            return error_response(request, refusal)
+            try:
+                return await function(_call(request))
+            except Refused as refusal:
+                await _drain(request)
+                return error_response(request, refusal)
         except ClientDisconnect:
             return Response(status_code=499)
 
     return handle
+
+
+async def _drain(request: Request) -> None:
+    """Read the rest of a refused body, so that its sender is there to read the answer."""
+    size = 0
+    with suppress(RuntimeError):  # it was read to its end
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_DRAINED:
+                return
 
 
 def _call(request: Request) -> Call:
