@@ -1,0 +1,84 @@
+"""What an answer of the server says, and what no answer says, in words for a person."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import requests
+
+from xnat_config.connection import Connection
+
+from .errors import LoginError, UnreachableError
+
+REPEATED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MESSAGE = re.compile(r"<h3>(.*?)</h3>", re.DOTALL | re.IGNORECASE)
+_TAG = re.compile(r"<[^>]*>")
+LOG_IN_AGAIN = "Log in again (xnat-pic-uploader login), then run the same command: it goes on."
+
+
+def expired() -> LoginError:
+    """Return the error of a token whose time is over."""
+    return LoginError("The stored login has expired.", hint=LOG_IN_AGAIN)
+
+
+def is_logged_out(answer: requests.Response) -> bool:
+    """Tell whether an answer means that nobody is logged in."""
+    if answer.status_code == 401:
+        return True
+    return answer.status_code in (302, 303) and "Login" in answer.headers.get("location", "")
+
+
+def asked_wait_s(answer: requests.Response | None) -> float:
+    """Return the seconds that an answer asks to wait, 0 if none."""
+    text = answer.headers.get("retry-after", "") if answer is not None else ""
+    return float(text) if text.isdigit() else 0.0
+
+
+def reason(answer: requests.Response) -> str:
+    """Return the server's reason in its own words, short and printable."""
+    text = answer.text[:100_000]
+    found = _MESSAGE.search(text)
+    if found:
+        text = found.group(1)
+    elif "<html" in text[:500].lower() or "<!doctype" in text[:500].lower():
+        text = ""
+    else:
+        text = _json_message(answer) or text
+    text = html.unescape(_TAG.sub(" ", text))
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text[:500] or f"The server answered {answer.status_code} ({answer.reason})."
+
+
+def _json_message(answer: requests.Response) -> str:
+    try:
+        content = answer.json()
+    except ValueError:
+        return ""
+    return str(content.get("message", "")) if isinstance(content, dict) else ""
+
+
+def no_answer(connection: Connection, fault: Exception | None) -> UnreachableError:
+    """Put a fault of the connection into words; never the fault's own text, which has the URL."""
+    if isinstance(fault, requests.exceptions.SSLError):
+        text = f"The certificate of {connection.host} is not trusted."
+        hint = "Give your centre's certificates with --ca-bundle FILE."
+    elif isinstance(fault, requests.exceptions.ProxyError):
+        text = f"The proxy on the way to {connection.host} does not let the request through."
+        hint = "Check HTTPS_PROXY and NO_PROXY in the environment."
+    elif isinstance(fault, requests.Timeout):
+        text = f"{connection.host} did not answer in time."
+        hint = "Run the same command again later: it goes on where it stopped."
+    else:
+        text = f"The connection to {connection.host} failed or was cut."
+        hint = "Check address and network, then run the same command again: it goes on."
+    return UnreachableError(text, hint=hint)
+
+
+def server_fault(answer: requests.Response) -> UnreachableError:
+    """Put a server's fault into words."""
+    return UnreachableError(
+        f"The server met a fault (status {answer.status_code}): {reason(answer)}",
+        hint="Run the same command again later: it goes on where it stopped.",
+        status=answer.status_code,
+    )
