@@ -6,24 +6,32 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp
 
 from .archive import Archive
+from .faults import Faults
 from .gate import Gate
 from .http import error_response, phrase
+from .launching import Launcher
 from .refusals import Refused
-from .rest import login
+from .rest import containers, login, pipelines, workflows
 
 
-def make_app(archive: Archive) -> Starlette:
+def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
-    routes: list[BaseRoute] = [*login.routes]
+    routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
+    if archive.settings.engine:
+        routes += pipelines.routes
+    if archive.settings.containers:
+        routes += containers.routes
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Gate, archive=archive)],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
     )
     app.state.archive = archive
-    return app
+    app.state.launcher = Launcher(archive)
+    return Faults(app, archive) if archive.settings.faults else app
 
 
 def _http_error(request: Request, error: Exception) -> Response:
