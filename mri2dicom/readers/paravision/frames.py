@@ -10,7 +10,6 @@ import numpy.typing as npt
 from ...errors import CorruptDataError
 from .jcamp import Parameters
 
-
 # What a slice has whatever other loop happens to be as long.
 _OF_SLICES = frozenset({"VisuCorePosition", "VisuCoreOrientation", "VisuCoreFrameThickness"})
 

@@ -54,7 +54,7 @@ def classify(
     if loops.get(Loop.REPETITION_TIME, 0) > 1 or loops.get(Loop.INVERSION, 0) > 1:
         return Kind.T1_SERIES
     if loops.get(Loop.ECHO, 0) > 2:
-        gradient = (row.get("echo") or _echo(reco)) == "GRADIENT"
+        gradient = (_echo(reco) or row.get("echo")) == "GRADIENT"
         return Kind.T2STAR_SERIES if gradient else Kind.T2_SERIES
     if Loop.CARDIAC in loops or Loop.RESPIRATORY in loops:
         return Kind.CINE
