@@ -1,13 +1,13 @@
 """Classic MR Image Storage: one file for each plane."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..model import RawSeries
-from .encode import Elements, Template, Typed, element, encode, tag_and_vr
+from .encode import Elements, Template, Typed, charset, element, encode, tag_and_vr
 from .groups import holds
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .part10 import file_bytes
@@ -27,8 +27,6 @@ _ALWAYS = (
     "PixelData",
 )
 _BY_PLANE = ("ImageOrientationPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept")
-# Text that may lie outside ASCII, and sequences, which may hold some.
-_TEXTS = (b"SH", b"LO", b"ST", b"LT", b"PN", b"UT", b"UC", b"SQ")
 _LATER = ("RealWorldValueMappingSequence", "ImageComments", "ImageType")
 
 
@@ -109,7 +107,7 @@ class ClassicSeries:
             "PixelRepresentation": int(self.format.signed),
         }
         header |= {tag: Typed(vr, v) for tag, vr, v in self.values.saturation(None)}
-        return with_charset(encode(header), self.values.texts())
+        return encode(header | charset(header, self.values.texts()))
 
     def plane_elements(self, plane: int, stored: StoredPlane) -> Elements:
         """Return the elements of one plane that differ from those of another."""
@@ -183,11 +181,3 @@ class ClassicSeries:
                     self.names[plane],
                     file_bytes(Form.CLASSIC, self.instance_uid(plane), [body]),
                 )
-
-
-def with_charset(elements: Elements, others: Iterable[str] = ()) -> Elements:
-    """Declare UTF-8 where any text of these elements, or any of the others, needs it."""
-    wide = any(not text.isascii() for text in others)
-    if wide or any(e[4:6] in _TEXTS and not e[8:].isascii() for e in elements.values()):
-        elements |= encode({"SpecificCharacterSet": "ISO_IR 192"})
-    return elements

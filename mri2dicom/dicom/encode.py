@@ -59,6 +59,10 @@ def clean_text(value: Any, vr: str) -> str:
         kept = "".join(c for c in text if c.isprintable() or c in "\r\n\t")
     else:
         kept = "".join(c if c.isprintable() else " " for c in text.replace("\\", "/")).strip()
+    if vr == "PN":
+        # One component group of at most five components.
+        names = kept.replace("=", " ").split("^")
+        kept = "^".join([*names[:4], " ".join(names[4:])]).rstrip("^ ")
     limit = _LIMIT.get(vr)
     if limit is None or len(kept) < limit:
         return kept
@@ -137,6 +141,21 @@ def encode(values: Mapping[Any, Any]) -> Elements:
             vr, value = value.vr, value.value
         result[tag] = element(tag, vr, value)
     return result
+
+
+def charset(*sources: Any) -> dict[str, str]:
+    """Return the declaration of UTF-8 where any text in these values needs it, else nothing."""
+    return {"SpecificCharacterSet": "ISO_IR 192"} if any(map(_is_wide, sources)) else {}
+
+
+def _is_wide(value: Any) -> bool:
+    if isinstance(value, Typed):
+        return _is_wide(value.value)
+    if isinstance(value, str):
+        return not value.isascii()
+    if isinstance(value, Mapping):
+        return any(map(_is_wide, value.values()))
+    return isinstance(value, (list, tuple, set)) and any(map(_is_wide, value))
 
 
 def join(elements: Elements) -> bytes:

@@ -13,9 +13,8 @@ import numpy as np
 from private_dictionaries import load
 
 from ..model import RawSeries
-from .classic import with_charset
 from .dimensions import axes, frame_label, index_sequences
-from .encode import Elements, element, encode, join, sequence
+from .encode import Elements, charset, element, encode, join, sequence
 from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, private_group
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .objects import MultiFrame, deal
@@ -178,7 +177,7 @@ class MultiFrameSeries:
             elements |= {t: element(t, vr, v) for t, vr, v in self.values.saturation(None)}
         elements[_SHARED] = sequence(_SHARED, [join(shared)])
         elements[_PER_FRAME] = sequence(_PER_FRAME, frames)
-        return join(with_charset(elements))
+        return join(elements)
 
     def _top(self, number: int, chosen: MultiFrame, values: dict[str, Any]) -> Elements:
         rows = [r for r in load_mapping("dicom_enhanced")["element"] if holds(r, values)]
@@ -220,7 +219,7 @@ class MultiFrameSeries:
                 "InConcatenationTotalNumber": chosen.parts,
                 "ConcatenationFrameOffsetNumber": chosen.first,
             }
-        return encode(header)
+        return encode(header | charset(values, self.values.texts()))
 
     def _geometry(self, plane: int, *, measures: bool, orientation: bool) -> dict[int, bytes]:
         """Return the groups with pixel measures and plane orientation of one plane."""

@@ -102,12 +102,12 @@ class PlaneValues:
         return geometry.slice_location(self.series.position_mm, self.series.orientation)
 
     def texts(self) -> set[str]:
-        """Return the texts that planes may bring with them: names of loop steps, units, times."""
+        """Return the texts that planes bring with them, such as names of loop steps and units."""
         found = {label for d in self.series.dimensions for label in d.labels}
         found |= set(self.series.unit)
         for values in (*self.series.plane_attributes.values(), *self.series.private.values()):
-            if isinstance(values, list):
-                found |= {one for one in values if isinstance(one, str)}
+            several = values if isinstance(values, list) else [values]
+            found |= {one for one in several if isinstance(one, str)}
         return found
 
     def label(self, plane: int) -> str:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.uid import ExplicitVRLittleEndian
 
-from mri2dicom.dicom.classic import with_charset
 from mri2dicom.dicom.encode import (
     Template,
     Typed,
+    charset,
     clean_text,
     element,
     encode,
@@ -39,8 +39,16 @@ def read(body: bytes) -> pydicom.Dataset:
     return ds
 
 
+def cleaned(values):
+    """Return texts as they will stand in the file, which decides on the character set."""
+    return {
+        key: clean_text(one, tag_and_vr(key)[1]) if isinstance(one, str) else one
+        for key, one in values.items()
+    }
+
+
 def read_back(**values):
-    return read(join(with_charset(encode(values))))
+    return read(join(encode(values | charset(cleaned(values)))))
 
 
 def unpadded(text: str) -> str:
@@ -150,7 +158,7 @@ def test_attribute_tags():
 
 # --- text ------------------------------------------------------------------------------------
 
-LIMITS = {"StudyID": 16, "SeriesDescription": 64, "ImageComments": 10240, "PatientName": 64}
+LIMITS = {"StudyID": 16, "SeriesDescription": 64, "ImageComments": 10240}
 
 
 @pytest.mark.parametrize("keyword", LIMITS)
@@ -164,6 +172,15 @@ def test_any_text_can_be_read_back(keyword, text):
     assert ("SpecificCharacterSet" in ds) == (not cleaned.isascii())
     if "SpecificCharacterSet" in ds:
         assert ds.SpecificCharacterSet == "ISO_IR 192"
+
+
+@given(text=ANY_TEXT)
+def test_any_subject_id_can_be_read_back(text):
+    name = subject_name({"PatientID": text})
+    ds = read_back(PatientName=name, PatientID=name)
+    assert str(ds.PatientName) == (ds.PatientID or "") == name
+    assert len(name) <= 64
+    assert not set(name) & set("^=\\")
 
 
 @given(text=ANY_TEXT)
@@ -192,6 +209,15 @@ def test_long_text_keeps_its_lines_and_backslashes():
 )
 def test_signs_that_are_not_legal(text, cleaned):
     assert clean_text(text, "LO") == cleaned
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [("^^^^", ""), ("a=b", "a b"), ("a^b^c^d^e^f", "a^b^c^d^e f"), ("Doe^J^^", "Doe^J"), ("=", "")],
+)
+def test_names_of_people(text, cleaned):
+    assert clean_text(text, "PN") == cleaned
+    assert str(read_back(ReferringPhysicianName=text).ReferringPhysicianName) == cleaned
 
 
 def test_a_cut_never_ends_in_a_blank():
