@@ -60,10 +60,11 @@ def zip_stream(entries: Iterable[Entry], level: int = 1) -> Iterator[bytes]:
     """Yield a zip archive; `level` 0 stores, 9 compresses most."""
     sink = _Sink()
     method = zipfile.ZIP_DEFLATED if level else zipfile.ZIP_STORED
-    with zipfile.ZipFile(sink, "w", method, compresslevel=level or None) as archive:
+    with zipfile.ZipFile(sink, "w", method) as archive:
         for entry in entries:
             info = zipfile.ZipInfo(entry.name, time.gmtime(entry.path.stat().st_mtime)[:6])
             info.compress_type = method
+            info._compresslevel = level  # type: ignore[attr-defined]  # public from Python 3.13 on
             info.external_attr = 0o644 << 16
             info.file_size = entry.size
             with archive.open(info, "w") as target:

@@ -14,12 +14,13 @@ from .gate import Gate
 from .http import error_response, phrase
 from .launching import Launcher
 from .refusals import Refused
-from .rest import containers, login, pipelines, workflows
+from .rest import containers, files, login, pipelines, resources, workflows
 
 
 def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
+    routes += [*files.routes, *resources.routes]
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:
