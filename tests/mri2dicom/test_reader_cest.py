@@ -1,0 +1,495 @@
+"""Saturation: gates, sources by version, timing, and which image has which offset."""
+
+import numpy as np
+import pytest
+from builder import Raw, Word, make_reco, read_one
+
+from mri2dicom.model import Kind
+
+F0 = 400.38072396468129
+ON, OFF = Word("On"), Word("Off")
+OFFSETS = [-1000.0, -500, 0, 500, 1000]
+
+MODULES = {
+    "360.3.6": {
+        "Method": "Bruker:RARE",
+        "PVM_SatTransOnOff": ON,
+        "PVM_SatTransType": Word("CEST"),
+        "PVM_SatTransPulseEnum": Word("gauss"),
+        "PVM_SatTransPulse": (50.0, 54.8, 180.0, Word("Yes")),
+        "PVM_SatTransPulseAmpl_uT": 2.5,
+        "PVM_SatTransNPulses": 36,
+        "PVM_SatTransInterPulseDelay": 5.0,
+        "PVM_SatTransModuleTime": 1990.0,
+        "PVM_SatTransFL": OFFSETS,
+        "PVM_FrqWork": [F0, 300.0],
+    },
+    "6.0.1": {
+        "Method": "User:my_cest_RARE",
+        "PVM_MagTransOnOff": ON,
+        "PVM_MagTransPulse1Enum": "gauss",
+        "PVM_MagTransPulse1": (50.0, 54.8, 180.0, Word("Yes")),
+        "PVM_MagTransPower": 2.5,
+        "PVM_MagTransPulsNumb": 36,
+        "PVM_MagTransInterDelay": 5.0,
+        "PVM_MagTransModuleTime": 1990.0,
+        "PVM_MagTransFL": OFFSETS,
+        "PVM_FrqWork": [F0],
+    },
+    "5.1": {
+        "Method": Word("cestRARE"),
+        "PVM_MagTransOnOff": ON,
+        "PVM_MagTransPulseEnum": Word("gauss"),
+        "PVM_MagTransPulse": (50.0, 54.8, 180.0, Word("Yes")),
+        "PVM_MagTransPower": 2.5,
+        "PVM_MagTransPulsNumb": 36,
+        "PVM_MagTransInterDelay": 5.0,
+        "PVM_MagTransModuleTime": 1990.0,
+    },
+}
+VERSIONS = list(MODULES)
+
+
+def study(tmp_path, version="360.3.6", groups=(("FG_CYCLE", 5),), visu=None, acqp=None, **method):
+    """Write a saturated series; a method parameter of None is left out."""
+    if version == "5.1" and acqp is None:
+        acqp = {"ACQ_O2_list_size": 5, "ACQ_O2_list": OFFSETS, "BF1": F0}
+    method = MODULES[version] | method
+    defaults = {"VisuAcqRepetitionTime": [5000.0], "VisuAcqImagingFrequency": F0}
+    make_reco(
+        tmp_path / "s", version=version, groups=groups, visu=defaults | (visu or {}),
+        method=method, acqp=acqp,
+    )  # fmt: skip
+    return read_one(tmp_path / "s")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_module_of_each_version(tmp_path, version):
+    series = study(tmp_path, version)
+    private = series.private
+    assert series.kind is Kind.CEST
+    assert private["ChemicalExchangeSaturationMethod"] == MODULES[version]["Method"]
+    assert private["SaturationType"] == "CEST"
+    assert private["PulseShape"] == "gauss"
+    assert private["B1Saturation"] == 2.5
+    assert private["PulseLength"] == 50
+    assert private["PulseNumber"] == 36
+    assert private["InterpulseDelay"] == 5
+    assert private["SaturationLength"] == 1975
+    assert private["DutyCycle"] == pytest.approx(90.90909, abs=1e-5)
+    assert private["MeasurementNumber"] == 5
+    assert private["WorkingFrequency"] == F0
+    assert private["SaturationOffsetHz"] == OFFSETS
+    np.testing.assert_allclose(private["SaturationOffsetPpm"], np.array(OFFSETS) / F0)
+    assert private["SaturationListIndex"] == [1, 2, 3, 4, 5]
+    assert private["SaturationRepetition"] == [1] * 5
+    assert private["SaturationReferenceImage"] == ["NO"] * 5
+    assert (
+        private["OffsetListSource"]
+        == {
+            "360.3.6": "PVM_SatTransFL",
+            "6.0.1": "PVM_MagTransFL",
+            "5.1": "ACQ_O2_list",
+        }[version]
+    )
+    assert "ModuleTime" not in private
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_module_that_is_off_says_nothing(tmp_path, version):
+    """The lists then hold placeholders."""
+    switch = "PVM_SatTransOnOff" if version.startswith("360") else "PVM_MagTransOnOff"
+    series = study(
+        tmp_path, version, visu={"VisuAcqMagnetizationTransfer": Word("No")}, **{switch: OFF}
+    )
+    assert series.private == {}
+    assert series.kind is Kind.TIME_SERIES
+
+
+@pytest.mark.parametrize("protocol", ["CEST_RARE", "cest EPI", "my scan"])
+def test_the_protocols_name_does_not_matter(tmp_path, protocol):
+    for state in (ON, OFF):
+        series = study(
+            tmp_path / state,
+            visu={"VisuAcquisitionProtocol": protocol},
+            PVM_SatTransOnOff=state,
+        )
+        assert bool(series.private) == (state == ON)
+        assert "DiffusionBValue" not in series.plane_attributes
+
+
+def test_one_offset_is_no_spectrum(tmp_path):
+    series = study(
+        tmp_path,
+        groups=[("FG_SLICE", 3)],
+        PVM_SatTransFL=None,
+        PVM_SatTransFreqValues=[-4.2],
+        PVM_SatTransFreqUnit=Word("unit_ppm"),
+    )
+    assert series.kind is Kind.ANATOMY
+    assert series.private["MeasurementNumber"] == 1
+    assert series.private["SaturationOffsetPpm"] == pytest.approx(-4.2)
+    assert series.private["SaturationOffsetHz"] == pytest.approx(-4.2 * F0)
+    assert series.private["OffsetListSource"] == "PVM_SatTransFreqValues"
+
+
+def test_one_offset_played_again_and_again_is_no_spectrum(tmp_path):
+    series = study(tmp_path, PVM_SatTransFL=[700.0] * 5)
+    assert series.kind is Kind.TIME_SERIES
+    assert series.private["SaturationOffsetHz"] == [700] * 5
+
+
+@pytest.mark.parametrize(
+    ("frequency", "unit", "value", "hz", "ppm"),
+    [
+        (F0, "unit_ppm", 3.5, 1401.332534, 3.5),
+        (F0, "unit_hz", -1681.6, -1681.6, -4.200002396),
+        (300.319057478109, "unit_hz", -30032.0, -30032, -100.0003138),
+    ],
+)
+def test_units_of_offsets(tmp_path, frequency, unit, value, hz, ppm):
+    series = study(
+        tmp_path,
+        groups=[("FG_CYCLE", 2)],
+        PVM_SatTransFL=None,
+        PVM_SatTransFreqValues=[value, 0.0],
+        PVM_SatTransFreqUnit=Word(unit),
+        PVM_FrqWork=[frequency],
+    )
+    assert series.private["SaturationOffsetHz"] == pytest.approx([hz, 0], rel=1e-9)
+    assert series.private["SaturationOffsetPpm"] == pytest.approx([ppm, 0], rel=1e-9)
+
+
+def test_runs_and_exponents_in_the_list(tmp_path):
+    series = study(
+        tmp_path, groups=[("FG_CYCLE", 4)], PVM_SatTransFL=Raw("( 4 )\n@2*(-1000) 0 1e3")
+    )
+    assert series.private["SaturationOffsetHz"] == [-1000, -1000, 0, 1000]
+
+
+@pytest.mark.parametrize(
+    ("method", "acqp", "expected"),
+    [
+        ({"PVM_FrqWork": [300.1]}, {"BF1": 300.2}, 300.1),
+        ({"PVM_FrqWork": None}, {"BF1": 300.2}, 300.2),
+        ({"PVM_FrqWork": None}, {}, 300.3),
+    ],
+)
+def test_the_working_frequency_is_the_scans_own(tmp_path, method, acqp, expected):
+    series = study(tmp_path, visu={"VisuAcqImagingFrequency": 300.3}, acqp=acqp, **method)
+    assert series.private["WorkingFrequency"] == expected
+    np.testing.assert_allclose(series.private["SaturationOffsetPpm"][0], -1000 / expected)
+
+
+def test_a_list_is_played_again_and_varies_fastest(tmp_path):
+    """Forty-four offsets in 176 images of one slice: four passes."""
+    hz = [-30032.0] * 3 + [float(v) for v in np.linspace(-3000, 3000, 41)]
+    series = study(tmp_path, groups=[("FG_CYCLE", 176)], PVM_SatTransFL=hz)
+    private = series.private
+    assert private["SaturationOffsetHz"] == hz * 4
+    assert private["SaturationListIndex"] == list(range(1, 45)) * 4
+    assert private["SaturationRepetition"] == np.repeat([1, 2, 3, 4], 44).tolist()
+    assert private["MeasurementNumber"] == 44
+
+
+@pytest.mark.parametrize("slices_first", [True, False])
+def test_slices_are_taken_out_of_the_count(tmp_path, slices_first):
+    groups = [("FG_SLICE", 3, "", ["VisuCorePosition"]), ("FG_CYCLE", 5)]
+    series = study(tmp_path, groups=groups if slices_first else groups[::-1])
+    expected = np.repeat(OFFSETS, 3) if slices_first else np.tile(OFFSETS, 3)
+    assert series.private["SaturationOffsetHz"] == expected.tolist()
+
+
+def test_offsets_and_repetitions_as_two_loops(tmp_path):
+    series = study(tmp_path, groups=[("FG_CYCLE", 5), ("FG_SLICE", 2), ("FG_REPETITION", 2)])
+    assert series.private["SaturationOffsetHz"] == OFFSETS * 4
+    assert series.private["SaturationRepetition"] == [1] * 10 + [2] * 10
+
+
+def test_planes_of_a_volume_share_its_offset(tmp_path):
+    make_reco(
+        tmp_path / "s",
+        version="360.3.6",
+        size=(8, 6, 3),
+        groups=[("FG_CYCLE", 5)],
+        method=MODULES["360.3.6"],
+    )
+    series = read_one(tmp_path / "s")
+    assert series.private["SaturationOffsetHz"] == np.repeat(OFFSETS, 3).tolist()
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_a_reference_scan_comes_first(tmp_path, passes):
+    series = study(
+        tmp_path,
+        groups=[("FG_CYCLE", 6 * passes)],
+        PVM_SatTransRefScan=ON,
+        PVM_SatTransRepetitions=6,
+    )
+    private = series.private
+    assert private["SaturationOffsetHz"] == [None, *OFFSETS] * passes
+    assert private["SaturationOffsetPpm"][0] is None
+    assert private["SaturationReferenceImage"] == ["YES", *["NO"] * 5] * passes
+    assert private["SaturationListIndex"] == [None, 1, 2, 3, 4, 5] * passes
+    assert private["SaturationRepetition"] == np.repeat(range(1, passes + 1), 6).tolist()
+    assert private["MeasurementNumber"] == 5
+
+
+def test_a_list_that_holds_its_reference_is_not_moved(tmp_path):
+    series = study(tmp_path, PVM_SatTransRefScan=ON)
+    assert series.private["SaturationOffsetHz"] == OFFSETS
+
+
+@pytest.mark.parametrize(
+    ("ppm", "expected"),
+    [
+        ([-100.0, -3, 0, 3], [True, False, False, False]),
+        ([-3.0, -300, 0, 300, 3], [False, True, False, True, False]),
+        ([-3.0, 0, 3, 40], [False, False, False, True]),
+        ([-3.0, 0, 3, 15], [False] * 4),
+        ([-10.0, 0, 10, 25], [False] * 4),
+        ([-40.0, 0, 3, 40], [False] * 4),
+    ],
+)
+def test_which_images_are_unsaturated(tmp_path, ppm, expected):
+    series = study(
+        tmp_path,
+        groups=[("FG_CYCLE", len(ppm))],
+        PVM_SatTransFL=None,
+        PVM_SatTransFreqValues=ppm,
+        PVM_SatTransFreqUnit=Word("unit_ppm"),
+    )
+    assert [mark == "YES" for mark in series.private["SaturationReferenceImage"]] == expected
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("images", [4, 7, 11])
+def test_a_list_that_does_not_fit_belongs_to_the_series(tmp_path, version, images):
+    series = study(tmp_path, version, groups=[("FG_CYCLE", images)])
+    private = series.private
+    assert private["MeasurementNumber"] == 5
+    assert private["OffsetListSource"] in ("PVM_SatTransFL", "PVM_MagTransFL", "ACQ_O2_list")
+    for keyword in ("SaturationOffsetHz", "SaturationOffsetPpm", "SaturationListIndex"):
+        assert keyword not in private
+    (warning,) = [text for text in series.warnings if "offsets" in text]
+    assert "5 offsets (-1000 to 1000 Hz)" in warning
+    assert f"the {images} images" in warning
+    assert private["PulseLength"] == 50
+
+
+def test_trust_the_list_that_fits(tmp_path):
+    series = study(
+        tmp_path,
+        PVM_SatTransFL=[0.0, 1.0, 2.0],
+        PVM_SatTransFreqValues=OFFSETS,
+        PVM_SatTransFreqUnit=Word("unit_hz"),
+    )
+    assert series.private["OffsetListSource"] == "PVM_SatTransFreqValues"
+    assert series.private["SaturationOffsetHz"] == OFFSETS
+
+
+def test_a_list_full_of_one_default_gives_way_to_a_real_one(tmp_path):
+    series = study(
+        tmp_path,
+        PVM_SatTransFL=[1500.0] * 5,
+        PVM_SatTransFreqValues=OFFSETS,
+        PVM_SatTransFreqUnit=Word("unit_hz"),
+    )
+    assert series.private["OffsetListSource"] == "PVM_SatTransFreqValues"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ("PVM_ppgFreqList1", "SatFreqList"),
+        ("SatFreqList", "Fp_SatOffsetHz"),
+        ("Fp_SatOffsetHz", "PVM_SatTransFL"),
+        ("PVM_SatTransFL", "PVM_SatTransFreqValues"),
+        ("PVM_SatTransFreqValues", "PVM_MagTransFL"),
+    ],
+)
+def test_the_order_of_trust(tmp_path, better, worse):
+    lists = {"PVM_SatTransFL": None, "PVM_SatTransFreqUnit": Word("unit_hz")}
+    lists |= {better: OFFSETS, worse: [v + 1 for v in OFFSETS]}
+    series = study(tmp_path, **lists)
+    assert series.private["OffsetListSource"] == better
+    assert series.private["SaturationOffsetHz"] == OFFSETS
+
+
+def test_acq_o2_list_of_one_is_unrelated(tmp_path):
+    series = study(tmp_path, "6.0.1", acqp={"ACQ_O2_list": [1234.0], "BF1": F0})
+    assert series.private["OffsetListSource"] == "PVM_MagTransFL"
+
+
+@pytest.mark.parametrize("name", ["PVM_ppgFreqList1", "SatFreqList", "MT_Offsets_NoM0"])
+def test_the_list_of_a_laboratorys_method_counts_with_the_module_off(tmp_path, name):
+    method = {"PVM_MagTransOnOff": OFF, "PVM_MagTransFL": [1500.0], name: OFFSETS}
+    series = study(tmp_path, "6.0.1", **method)
+    assert series.kind is Kind.CEST
+    assert series.private["OffsetListSource"] == name
+    assert series.private["SaturationOffsetHz"] == OFFSETS
+
+
+def test_a_laboratorys_list_that_does_not_fit_is_told_of(tmp_path):
+    series = study(
+        tmp_path, "6.0.1", groups=[("FG_CYCLE", 7)], PVM_MagTransOnOff=OFF, SatFreqList=OFFSETS
+    )
+    assert series.private["MeasurementNumber"] == 5
+    assert "SaturationOffsetHz" not in series.private
+    assert any("SatFreqList" in text for text in series.warnings)
+
+
+def test_a_stock_method_with_the_module_off_has_no_list_of_its_own(tmp_path):
+    method = {"PVM_MagTransOnOff": OFF, "Method": "Bruker:FLASH", "PVM_ppgFreqList1": OFFSETS}
+    series = study(tmp_path, "6.0.1", **method)
+    assert series.private == {}
+
+
+def test_offsets_of_a_user_method_in_ppm_or_hz(tmp_path):
+    ppm = [-100.0, -3.5, 0.0, 3.5, 5.0]
+    series = study(tmp_path / "ppm", Method="User:fp_EPI", Fp_SatOffset=ppm)
+    assert series.private["OffsetListSource"] == "Fp_SatOffset"
+    np.testing.assert_allclose(series.private["SaturationOffsetPpm"], ppm)
+    series = study(tmp_path / "hz", Method="User:fp_EPI", Fp_SatOffset=OFFSETS)
+    assert series.private["SaturationOffsetHz"] == OFFSETS
+    assert any("too much for ppm" in text for text in series.warnings)
+
+
+def test_a_power_series_has_one_b1_per_image(tmp_path):
+    powers = [0.0, 1.0, 2.0, 3.0, 4.0]
+    series = study(tmp_path, PVM_SatTransPulseAmpl_uT=None, Fp_SatPows=powers)
+    assert series.private["B1Saturation"] == powers
+    series = study(tmp_path / "t", PVM_SatTransPulseAmpl_uT=None, Fp_SatPows=[2.0] * 5)
+    assert series.private["B1Saturation"] == 2.0
+
+
+@pytest.mark.parametrize("powers", [[1.0, 2.0], [1.0, 2.0, 3.0, 4.0, 500.0]])
+def test_a_power_list_that_cannot_be_is_left_out(tmp_path, powers):
+    series = study(tmp_path, PVM_SatTransPulseAmpl_uT=None, Fp_SatPows=powers)
+    assert "B1Saturation" not in series.private
+    assert any("Fp_SatPows" in text for text in series.warnings)
+
+
+@pytest.mark.parametrize(
+    ("power", "kept"), [(0.05, True), (50.0, True), (0.01, False), (900.0, False)]
+)
+def test_power_in_microtesla_must_be_plausible(tmp_path, power, kept):
+    series = study(tmp_path, "6.0.1", PVM_MagTransPower=power)
+    assert ("B1Saturation" in series.private) == kept
+    assert kept or any("B1Saturation" in text for text in series.warnings)
+
+
+def test_the_pulse_length_in_microseconds_where_the_pulse_is_missing(tmp_path):
+    series = study(tmp_path, PVM_SatTransPulse=None, PVM_StP0=50000.0)
+    assert series.private["PulseLength"] == 50
+    series = study(tmp_path / "b", "5.1", PVM_MagTransPulse=None, PVM_MtP0=50000.0)
+    assert series.private["PulseLength"] == 50
+
+
+def timing(tmp_path, tr, groups=(("FG_CYCLE", 5),), scan_ms=None, **method):
+    no_train = {"PVM_SatTransInterPulseDelay": 0.0, "PVM_SatTransModuleTime": None}
+    return study(
+        tmp_path,
+        groups=groups,
+        visu={"VisuAcqRepetitionTime": [tr], "VisuAcqScanTime": scan_ms},
+        Method="User:cestEPI",
+        **(no_train | method),
+    ).private
+
+
+def test_one_pulse_and_the_rest_is_readout(tmp_path):
+    private = timing(tmp_path, 6000.0, PVM_SatTransPulse=(5000.0, 1), PVM_SatTransNPulses=1)
+    assert private["SaturationLength"] == 5000
+    assert private["DutyCycle"] == 100
+    assert private["ReadoutTime"] == 1000
+    assert private["SaturationTimingSource"] == "DERIVED"
+    assert "RecoveryTime" not in private
+    assert "InterpulseDelay" not in private
+
+
+def test_a_short_pulse_before_each_further_slice(tmp_path):
+    private = timing(
+        tmp_path,
+        6000.0,
+        groups=[("FG_SLICE", 5, "", ["VisuCorePosition"]), ("FG_CYCLE", 5)],
+        PVM_SatTransPulse=(3000.0, 1),
+        PVM_SatTransNPulses=1,
+        PVM_SatTransPulseLength2=20.0,
+    )
+    assert private["PulseLength2"] == 20
+    assert private["ReadoutTime"] == 584
+
+
+def test_a_second_pulse_longer_than_tr_is_in_microseconds(tmp_path):
+    private = timing(
+        tmp_path,
+        6000.0,
+        PVM_SatTransPulse=(3000.0, 1),
+        PVM_SatTransNPulses=1,
+        PVM_SatTransPulseLength2=20000.0,
+    )
+    assert private["PulseLength2"] == 20
+
+
+def test_tr_shorter_than_the_pulse_is_that_of_the_excitation(tmp_path):
+    private = timing(
+        tmp_path,
+        2.67,
+        groups=[("FG_CYCLE", 176)],
+        scan_ms=34489.84,
+        PVM_SatTransFL=[float(v) for v in range(44)],
+        PVM_SatTransPulse=(6000.0, 1),
+        PVM_SatTransNPulses=1,
+    )
+    assert private["ReadoutTime"] == pytest.approx(195.965)
+    assert "RecoveryTime" not in private
+
+
+def test_recovery_where_the_readout_is_known(tmp_path):
+    series = study(tmp_path, PVM_EchoTime=4.0, PVM_RareFactor=32)
+    private = series.private
+    assert private["ReadoutTime"] == 128
+    assert private["SaturationTimingSource"] == "MEASURED"
+    assert private["RecoveryTime"] == 5000 - 1990 - 128
+
+
+def test_a_negative_recovery_is_not_written(tmp_path):
+    series = study(
+        tmp_path, visu={"VisuAcqRepetitionTime": [2000.0]}, PVM_EchoTime=4.0, PVM_RareFactor=32
+    )
+    assert "RecoveryTime" not in series.private
+
+
+@pytest.mark.parametrize(
+    ("version", "method", "expected"),
+    [
+        ("360.3.6", {"PVM_SatTransType": Word("MTC")}, "MTC"),
+        ("6.0.1", {"Method": "Bruker:RARE"}, None),
+        ("6.0.1", {"Method": "User:cestFISP"}, "CEST"),
+        ("5.1", {"Method": Word("RARE")}, None),
+    ],
+)
+def test_the_type_is_said_only_where_it_is_known(tmp_path, version, method, expected):
+    assert study(tmp_path, version, **method).private.get("SaturationType") == expected
+
+
+def test_visu_alone_says_that_saturation_was_played(tmp_path):
+    series = study(
+        tmp_path,
+        PVM_SatTransOnOff=None,
+        visu={"VisuAcqMagnetizationTransfer": Word("Yes")},
+    )
+    assert series.kind is Kind.CEST
+    assert series.attributes["MagnetizationTransfer"] == "OFF_RESONANCE"
+
+
+def test_without_a_method_there_is_nothing_to_say_but_the_flag(tmp_path):
+    make_reco(
+        tmp_path / "s",
+        groups=[("FG_CYCLE", 5)],
+        visu={"VisuAcqMagnetizationTransfer": Word("Yes")},
+    )
+    series = read_one(tmp_path / "s")
+    assert series.attributes["MagnetizationTransfer"] == "OFF_RESONANCE"
+    assert "SaturationOffsetHz" not in series.private
+    assert series.kind is Kind.TIME_SERIES
