@@ -106,14 +106,10 @@ def unpack(path: Path, folder: Path) -> None:
             f"The archive {path.name} is encrypted.", path=path, hint="Unpack it first."
         ) from error
     except OSError as error:
-        if error.errno is None:  # the decompressor's own complaint, not the system's
-            raise CorruptDataError(
-                f"The archive {path.name} is damaged ({error}).", path=path, hint="Copy it again."
-            ) from error
-        raise OutputError(
-            f"The archive {path.name} cannot be unpacked: {error.strerror or error}.",
+        raise CorruptDataError(
+            f"The archive {path.name} is damaged or cannot be read ({error.strerror or error}).",
             path=path,
-            hint="Free some space in the folder for temporary files.",
+            hint="Copy it again.",
         ) from error
 
 
@@ -169,16 +165,39 @@ class _Targets:
 
 
 def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
     limit = announced if target.name == "2dseq" else min(announced, MAX_PARAMETER_BYTES)
     written = 0
-    with target.open("wb") as file:
+    with _created(target) as file:
         while block := source.read(_CHUNK):
             written += len(block)
             budget.spend(len(block))
             if written > limit:
                 raise CorruptDataError(f"{target.name} in the archive is larger than announced.")
-            file.write(block)
+            _write(file, block)
+
+
+def _created(target: Path) -> IO[bytes]:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target.open("wb")
+    except (FileExistsError, NotADirectoryError):  # the archive has a file of a folder's name
+        raise
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _write(file: IO[bytes], block: bytes) -> None:
+    try:
+        file.write(block)
+    except OSError as error:
+        raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> OutputError:
+    return OutputError(
+        f"The archive cannot be unpacked: {error.strerror or error}.",
+        hint="Free some space in the folder for temporary files.",
+    )
 
 
 def _unpack_zip(path: Path, targets: _Targets, budget: _Budget) -> None:
@@ -204,13 +223,17 @@ def _unpack_tar(path: Path, targets: _Targets, budget: _Budget) -> None:
             if source is not None:
                 _copy(source, target, budget, member.size)
         # Whatever ends without its blocks of zeros was cut off; tarfile is silent about that.
-        if not _is_whole(archive):
+        if not _is_whole(archive, budget):
             raise tarfile.ReadError("its end is missing")
 
 
-def _is_whole(archive: tarfile.TarFile) -> bool:
+def _is_whole(archive: tarfile.TarFile, budget: _Budget) -> bool:
+    """Tell whether the end is there; reading on to it also tests a compressed file's checksum."""
     file = archive.fileobj
     if file is None:
         return False
     file.seek(archive.offset)
-    return file.read(_BLOCK) == bytes(_BLOCK)
+    ended = file.read(_BLOCK) == bytes(_BLOCK)
+    while ended and (block := file.read(_CHUNK)):
+        budget.spend(len(block))
+    return ended
