@@ -1,0 +1,165 @@
+"""Pause, stop and watch a long piece of work from another thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .errors import CancelledError
+
+_WINDOW_S = 15.0
+_TELL_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the work is.
+
+    Attributes
+    ----------
+    bytes_done, bytes_total : int
+        What is sent, and what there is to send.
+    bytes_per_s : float
+        Rate of the last seconds.
+    remaining_s : float or None
+        None while it cannot be told.
+    what : str
+        What is at work now, in words.
+    """
+
+    bytes_done: int
+    bytes_total: int
+    bytes_per_s: float
+    remaining_s: float | None
+    what: str
+
+
+class Control:
+    """Stops and pauses work; `cancel` and `pause` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._cancelled = threading.Event()
+        self._running = threading.Event()
+        self._running.set()
+
+    def cancel(self) -> None:
+        """Stop as soon as possible; what is done stays."""
+        self._cancelled.set()
+        self._running.set()
+
+    def pause(self) -> None:
+        """Stop after the archive that is being sent; `resume` goes on."""
+        self._running.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._running.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody stopped the work."""
+        return self._cancelled.is_set()
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether the work waits."""
+        return not self._running.is_set()
+
+    def check(self) -> None:
+        """Raise if the work was stopped.
+
+        Raises
+        ------
+        CancelledError
+            If it was.
+        """
+        if self.is_cancelled:
+            raise CancelledError("Stopped.", hint="Run the same command again: it goes on.")
+
+    def wait_if_paused(self) -> None:
+        """Wait while paused; raise if stopped."""
+        self._running.wait()
+        self.check()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than until the work is stopped."""
+        self._cancelled.wait(seconds)
+        self.check()
+
+
+class Meter:
+    """Counts bytes of several threads and tells somebody from time to time."""
+
+    def __init__(self, total: int, tell: Callable[[Progress], None] | None = None) -> None:
+        self._lock = threading.Lock()
+        self._total = total
+        self._done = 0
+        self._what = ""
+        self._tell = tell
+        self._told = 0.0
+        self._past: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+
+    def add(self, count: int) -> None:
+        """Count bytes; a negative count takes back what has to be sent again."""
+        self._step(count, 0, None)
+
+    def add_total(self, count: int) -> None:
+        """Correct the number of bytes to send."""
+        self._step(0, count, None)
+
+    def say(self, what: str) -> None:
+        """Tell what is at work now."""
+        self._step(0, 0, what)
+
+    def progress(self) -> Progress:
+        """Return how far the work is."""
+        with self._lock:
+            return self._progress(time.monotonic())
+
+    def _step(self, done: int, total: int, what: str | None) -> None:
+        with self._lock:
+            now = time.monotonic()
+            self._done = max(self._done + done, 0)
+            self._total = max(self._total + total, 0)
+            if what is not None:
+                self._what = what
+            if what is None and now - self._told < _TELL_EVERY_S and self._done < self._total:
+                return
+            self._told = now
+            progress = self._progress(now)
+            tell = self._tell
+        if tell is not None:
+            tell(progress)
+
+    def _progress(self, now: float) -> Progress:
+        self._past.append((now, self._done))
+        while len(self._past) > 2 and now - self._past[0][0] > _WINDOW_S:
+            self._past.popleft()
+        then, before = self._past[0]
+        rate = max(self._done - before, 0) / max(now - then, 1e-3)
+        left = max(self._total - self._done, 0)
+        remaining = left / rate if rate > 1.0 else None
+        return Progress(self._done, self._total, rate, remaining, self._what)
+
+
+class PartMeter:
+    """Counts the bytes of one archive, and takes them back when it is sent again."""
+
+    def __init__(self, meter: Meter, control: Control) -> None:
+        self._meter = meter
+        self._control = control
+        self._sent = 0
+
+    def again(self) -> None:
+        """Start from nothing."""
+        self._meter.add(-self._sent)
+        self._sent = 0
+
+    def sent(self, count: int) -> None:
+        """Count a block; raise if the work was stopped."""
+        self._control.check()
+        self._sent += count
+        self._meter.add(count)
