@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -169,6 +170,85 @@ def _write_with_progress(out: Path, options: MouseOptions) -> list[WrittenStudy]
             bar.update(task, completed=done, total=total, description=f"Mouse {subject}")
 
         return write_mice(out, options, show)
+
+
+@main.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("xnat-pic-archive"),
+    show_default=True,
+    help="Folder of the archive; made where it does not exist.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--xnat",
+    type=click.Choice(("1.8", "1.9", "1.10")),
+    default="1.8",
+    show_default=True,
+    help="Version to answer as.",
+)
+@click.option("--without-engine", is_flag=True, help="Have no classic pipeline engine.")
+@click.option("--without-containers", is_flag=True, help="Have no Container Service.")
+@click.option(
+    "--pipelines",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Catalog folder of pipeline descriptors to offer on the site.",
+)
+@click.option("--faults", is_flag=True, help="Let tests inject faults at /sandbox/faults.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every request.")
+@click.option("--json", "as_json", is_flag=True, help="Print address and user as JSON when ready.")
+def serve(
+    data: Path,
+    host: str,
+    port: int,
+    xnat: str,
+    without_engine: bool,
+    without_containers: bool,
+    pipelines: Path | None,
+    faults: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Serve an archive that answers like XNAT, with web pages, until Ctrl+C.
+
+    Log in as admin. The password is that of the environment variable XNAT_PIC_SANDBOX_PASSWORD;
+    without it, it is "admin", and only this machine can reach the server.
+    """
+    from .archive.archive import Settings
+    from .archive.serving import USER, Place
+    from .archive.serving import serve as run
+
+    settings = Settings(xnat, not without_engine, not without_containers, faults)
+    place = Place(data, host, port, settings, pipelines, verbose)
+
+    def ready(address: str) -> None:
+        if as_json:
+            click.echo(json.dumps({"url": address, "user": USER}))
+        click.echo(f"The XNAT-PIC sandbox is ready at {address} (Ctrl+C ends it).", err=True)
+        click.echo(f"Log in as {USER}, {_password_hint()}.", err=True)
+
+    try:
+        run(place, ready)
+    except SandboxError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        click.echo("The sandbox has ended; its data are kept.", err=True)
+
+
+def _password_hint() -> str:
+    from .archive.archive import DEFAULT_PASSWORD, PASSWORD_VARIABLE
+
+    if os.environ.get(PASSWORD_VARIABLE):
+        return f"with the password of {PASSWORD_VARIABLE}"
+    return f"password {DEFAULT_PASSWORD}"
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import time
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,7 +17,7 @@ from .http import error_page
 
 # Reached without a login: the page to log in, the login itself, and what a client asks first.
 _OPEN = ("/app/template/Login.vm", "/data/services/auth", "/data/JSESSION", "/static/", "/login")
-_API = ("/data", "/xapi", "/fs")
+_API = ("/data", "/xapi", "/fs", "/sandbox")
 _BROWSERS = ("mozilla", "msie", "applewebkit", "opera")
 
 
@@ -47,6 +47,10 @@ class Gate:
         folder = scope["path"].endswith("/") and "/files/" in scope["path"]
         scope["path"] = normal_path(scope["path"]) + ("/" if folder else "")
         headers = Headers(scope=scope)
+        if _is_foreign(scope["method"], headers):
+            page = error_page(403, "A page of another site may not change anything here.")
+            await Response(page, 403, media_type="text/html")(scope, receive, send)
+            return
         user, token, new = await run_in_threadpool(self._identify, headers, scope["path"])
         scope["user"] = user or accounts.GUEST
         scope["session_token"] = token
@@ -74,6 +78,14 @@ class Gate:
                 )
                 return user, token, False
             return user, accounts.open_session(connection, user), True
+
+
+def _is_foreign(method: str, headers: Headers) -> bool:
+    """Tell whether a browser sends a change from a page of another site."""
+    origin = headers.get("origin")
+    if origin is None or method in ("GET", "HEAD", "OPTIONS"):
+        return False
+    return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
 def _basic(header: str) -> tuple[str, str]:
@@ -112,7 +124,9 @@ def _with_cookies(send: Send, new_token: str) -> Send:
             life = accounts.SESSION_TIMEOUT_S * 1000
             headers.append("set-cookie", f'SESSION_EXPIRATION_TIME="{moment},{life}"; Path=/')
             if new_token:
-                headers.append("set-cookie", f"JSESSIONID={new_token}; Path=/; HttpOnly")
+                headers.append(
+                    "set-cookie", f"JSESSIONID={new_token}; Path=/; HttpOnly; SameSite=Lax"
+                )
         await send(message)
 
     return wrapped

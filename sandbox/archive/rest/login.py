@@ -25,7 +25,7 @@ def services_auth(call: Call) -> Response:
             return text("Authentication failed.", 401)
         token = accounts.open_session(connection, user)
     response = text(token)
-    response.headers.append("set-cookie", f"JSESSIONID={token}; Path=/; HttpOnly")
+    response.headers.append("set-cookie", f"JSESSIONID={token}; Path=/; HttpOnly; SameSite=Lax")
     return response
 
 

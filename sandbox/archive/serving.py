@@ -1,0 +1,197 @@
+"""Serve an archive from a terminal."""
+
+import ipaddress
+import logging
+import os
+import socket
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from ..errors import OptionError
+from . import catalogue
+from .archive import DEFAULT_PASSWORD, PASSWORD_VARIABLE, Archive, Settings
+from .refusals import Refused
+from .server import make_app
+
+USER = "admin"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an archive is served, and from which folder.
+
+    Attributes
+    ----------
+    port : int
+        0 takes a free one.
+    pipelines : Path or None
+        Catalog folder whose descriptors are offered on the site.
+    """
+
+    folder: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    settings: Settings = field(default_factory=Settings)
+    pipelines: Path | None = None
+    verbose: bool = False
+
+
+def serve(place: Place, ready: Callable[[str], None]) -> None:
+    """Serve until the process is told to stop.
+
+    Parameters
+    ----------
+    ready : callable
+        Called with the address once requests are answered.
+
+    Raises
+    ------
+    OptionError
+        Where the wish cannot be granted: address in use, folder in use, password too well known.
+    """
+    check_password(place.host)
+    listener = _listen(place.host, place.port)
+    with listener:
+        lock = _lock(place.folder)
+        try:
+            archive = Archive(place.folder, place.settings)
+            if place.pipelines is not None:
+                _offer(archive, place.pipelines)
+            app = make_app(archive)
+            if _is_default_password():
+                app = LocalNames(app)
+            _run(app, listener, place, ready)
+        finally:
+            lock.close()
+
+
+def _run(app: ASGIApp, listener: socket.socket, place: Place, ready: Callable[[str], None]) -> None:
+    port = listener.getsockname()[1]
+    host = f"[{place.host}]" if ":" in place.host else place.host
+    level = logging.INFO if place.verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s %(message)s")  # to stderr
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=place.verbose,
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+    server = _Server(config)
+    server.when_ready = lambda: ready(f"http://{host}:{port}")
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    when_ready: Callable[[], None]
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self.when_ready()
+
+
+def _is_default_password() -> bool:
+    return (os.environ.get(PASSWORD_VARIABLE) or DEFAULT_PASSWORD) == DEFAULT_PASSWORD
+
+
+def check_password(host: str) -> None:
+    """Refuse to serve other machines with the password that everybody knows.
+
+    Raises
+    ------
+    OptionError
+    """
+    if _is_default_password() and not is_loopback(host):
+        raise OptionError(
+            f"The address {host} can be reached from other machines, and the password of"
+            f" {USER} is the one that everybody knows.",
+            f"Set another one in the environment variable {PASSWORD_VARIABLE}, or leave out"
+            " --host.",
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or address is this machine's own."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name != "nt":  # there it would let two servers share a port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise OptionError(
+            f"The address {host}, port {port}, cannot be used: {error.strerror}.",
+            "Choose another --port, or end the program that uses it.",
+        ) from error
+    return listener
+
+
+def _lock(folder: Path) -> sqlite3.Connection:
+    """Keep other servers away from a folder for as long as this process lives."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = sqlite3.connect(folder / "in-use.sqlite", timeout=0, isolation_level=None)
+        lock.execute("BEGIN EXCLUSIVE")
+    except OSError as error:
+        raise OptionError(
+            f"The folder {folder} cannot be used: {error.strerror}.", "Choose another --data."
+        ) from error
+    except sqlite3.OperationalError as error:
+        raise OptionError(
+            f"The folder {folder} is served already, or cannot be written.",
+            "End the other server, or choose another --data.",
+        ) from error
+    return lock
+
+
+def _offer(archive: Archive, folder: Path) -> None:
+    try:
+        with archive.database.write() as connection:
+            catalogue.register_folder(connection, folder)
+    except Refused as refusal:
+        raise OptionError(refusal.message, "Choose another --pipelines.") from refusal
+
+
+class LocalNames:
+    """Middleware that answers only under this machine's own names.
+
+    With the password that everybody knows, a page of another site could otherwise reach the
+    server by giving its own name this machine's address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse its name."""
+        if scope["type"] == "http" and not is_loopback(_host_name(Headers(scope=scope))):
+            message = "This sandbox answers as localhost or 127.0.0.1 only."
+            await PlainTextResponse(message, 421)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _host_name(headers: Headers) -> str:
+    name: Any = headers.get("host", "localhost")
+    if name.startswith("["):
+        return str(name.partition("]")[0][1:])
+    return str(name.partition(":")[0])
