@@ -1,0 +1,50 @@
+"""Sentences for people about what was found; one place for their form."""
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from .model import Finding, Level
+
+_NAMED = 3
+
+
+def note(code: str, message: str) -> Finding:
+    """Return a finding that only informs."""
+    return Finding(code, Level.NOTE, plain(message))
+
+
+def warning(code: str, message: str) -> Finding:
+    """Return a finding to look at; the row is uploaded."""
+    return Finding(code, Level.WARNING, plain(message))
+
+
+def error(code: str, message: str) -> Finding:
+    """Return a finding that keeps its row from being uploaded."""
+    return Finding(code, Level.ERROR, plain(message))
+
+
+def few(things: Collection[object]) -> str:
+    """Name the first of several things, and say how many more there are."""
+    named = ", ".join(str(thing) for thing in list(things)[:_NAMED])
+    more = len(things) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def plain(text: str) -> str:
+    """Return one line without signs that would steer a terminal or a table."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def below(path: Path, root: Path) -> str:
+    """Return a path as people read it: relative to the folder that was scanned."""
+    try:
+        return path.relative_to(root).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def worst(findings: Iterable[Finding]) -> Level | None:
+    """Return the highest level among findings, None where there are none."""
+    order = list(Level)
+    levels = [order.index(finding.level) for finding in findings]
+    return order[max(levels)] if levels else None
