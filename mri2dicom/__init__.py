@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .convert import convert
+    from .conversion import convert
     from .dicom.header import Overrides
     from .overview import inspect, read
     from .report import ConversionReport
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ConversionReport", "Overrides", "convert", "inspect", "read"]
 
 _HOMES = {
-    "convert": "convert",
+    "convert": "conversion",  # a module of the same name would hide the function
     "inspect": "overview",
     "read": "overview",
     "ConversionReport": "report",

@@ -104,7 +104,7 @@ def convert_command(
     above it within PATH, may hold subject_id, species, strain, study_label,
     anatomical_orientation and subject_position.
     """
-    from .convert import convert
+    from .conversion import convert
     from .dicom.header import Overrides
     from .errors import Mri2DicomError
 
