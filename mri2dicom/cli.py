@@ -253,10 +253,10 @@ def _lines(one: SeriesResult) -> list[str]:
     lines = []
     if one.status in ("skipped", "failed"):
         mark = "damaged" if one.damaged else one.status
-        lines.append(f"{mark:8} {name}: {one.reason}")
+        lines.append(f"{mark:9} {name}: {one.reason}")
     else:
-        lines.append(f"{one.status:9}{name} ({one.kind}, {one.files} files)")
-    lines += [f"         note: {warning}" for warning in one.warnings]
+        lines.append(f"{one.status:9} {name} ({one.kind}, {one.files} files)")
+    lines += [f"{'':9} note: {warning}" for warning in one.warnings]
     return lines
 
 
