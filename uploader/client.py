@@ -11,10 +11,10 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from urllib.parse import quote
 
 import requests
@@ -36,16 +36,6 @@ from .errors import LoginError, RefusedError, ServerError, UnreachableError
 from .opening import connect
 
 Params = Mapping[str, str] | list[tuple[str, str]]
-
-
-class Body(Protocol):
-    """What is streamed: a known number of bytes, in blocks."""
-
-    def __len__(self) -> int:
-        """Bytes in all."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the blocks, from the start each time."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +186,7 @@ class Client:
         path: str,
         *,
         params: Params | None = None,
-        body: Callable[[], Body | bytes] | None = None,
+        body: Callable[[], Iterable[bytes]] | None = None,
         json: Any = None,
         content_type: str = "",
         repeat: bool = True,
@@ -208,7 +198,8 @@ class Client:
         Parameters
         ----------
         body : callable, optional
-            Makes the body anew for each attempt.
+            Makes the body anew for each attempt: bytes, or blocks of bytes. One with ``len()``
+            is sent with its length, another one in chunks.
         repeat : bool
             False for what must not be done twice: then a lost answer and a fault of the server
             raise `LostAnswerError` at once, and the caller looks before it tries again.

@@ -73,3 +73,17 @@ class UnreachableError(ServerError):
 
 class CancelledError(UploaderError):
     """A person stopped the work; what is done stays, and the next run goes on."""
+
+
+class RowError(UploaderError):
+    """One session cannot go on: its reason goes into the report, the others go on.
+
+    Parameters
+    ----------
+    code : str
+        Stable short name, as in `uploader.model.Finding`.
+    """
+
+    def __init__(self, code: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
