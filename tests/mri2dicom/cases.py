@@ -64,6 +64,11 @@ def converted(source: Path, out: Path, **options) -> mri2dicom.ConversionReport:
     return report
 
 
+def by_scan(report: mri2dicom.ConversionReport) -> dict:
+    """Give the series of a report by scan number."""
+    return {one.expno: one for one in report.series}
+
+
 def files_below(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.dcm"))
 
