@@ -8,13 +8,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
-from .archive import Archive
+from .archive import Archive, Settings
 from .faults import Faults
 from .gate import Gate
 from .http import error_response, phrase
 from .launching import Launcher
 from .refusals import Refused
 from .rest import containers, files, login, pipelines, resources, workflows
+from .web import pages, runs
 
 
 def make_app(archive: Archive) -> ASGIApp:
@@ -25,6 +26,7 @@ def make_app(archive: Archive) -> ASGIApp:
         routes += pipelines.routes
     if archive.settings.containers:
         routes += containers.routes
+    routes += web_routes(archive.settings)
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Gate, archive=archive)],
@@ -33,6 +35,16 @@ def make_app(archive: Archive) -> ASGIApp:
     app.state.archive = archive
     app.state.launcher = Launcher(archive)
     return Faults(app, archive) if archive.settings.faults else app
+
+
+def web_routes(settings: Settings) -> list[BaseRoute]:
+    """Return the addresses of the pages for people."""
+    routes: list[BaseRoute] = [*pages.routes, *runs.routes]
+    if settings.engine:
+        routes += runs.engine_routes
+    if settings.containers:
+        routes += runs.container_routes
+    return routes
 
 
 def _http_error(request: Request, error: Exception) -> Response:

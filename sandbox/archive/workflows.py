@@ -6,7 +6,7 @@ what has no column of its own is kept by name in `fields`.
 
 import json
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -187,6 +187,16 @@ def _extra(old: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
             if name.lower() not in given:
                 fields.pop(name, None)
     return {name: value for name, value in fields.items() if value}
+
+
+def labels(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str]:
+    """Return the labels of the items that workflows are on, by ID."""
+    rows = connection.execute(
+        "SELECT id, label FROM item WHERE id IN (SELECT value FROM json_each(?))"
+        " AND kind IN ('experiment', 'assessor', 'subject', 'project')",
+        (json.dumps(sorted(ids)),),
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def from_xml(body: bytes) -> dict[str, str]:

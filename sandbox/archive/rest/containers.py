@@ -211,6 +211,20 @@ def _launch(call: Call, wrapper: Wrapper, given: Mapping[str, str]) -> Workflow:
         raise Refused(400, f"Name the {root or 'root input'} to run on.")
     with call.archive.database.read() as connection:
         item, scan = _item(connection, call, given[root])
+    return launch_on(call, wrapper, item, given, scan)
+
+
+def launch_on(
+    call: Call, wrapper: Wrapper, item: Item, given: Mapping[str, str], scan: str = ""
+) -> Workflow:
+    """Launch a wrapper on an item.
+
+    Raises
+    ------
+    Refused
+        403 where it is not enabled or the user may not; 400 for a missing input.
+    """
+    with call.archive.database.read() as connection:
         _may_launch(connection, call, wrapper, call.path("project") or item.project)
     for one in wrapper.command.get("inputs") or []:
         name, fed = str(one.get("name")), _fed(wrapper)

@@ -11,7 +11,7 @@ from defusedxml.common import DefusedXmlException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import catalogue, items, lookup
+from .. import catalogue, items, lookup, schema_links
 from ..accounts import demand
 from ..catalogue import ProjectPipeline, SitePipeline
 from ..descriptors import to_json
@@ -166,10 +166,16 @@ def start(
 ) -> Workflow:
     """Launch a pipeline on a session; declared inputs that are not given get their defaults."""
     parameters = dict(given)
-    for asked in site.descriptor.inputs:
-        default = one.defaults.get(asked.name) or (asked.choices[0] if asked.choices else "")
-        if asked.name not in parameters and default:
-            parameters[asked.name] = [default]
+    with call.archive.database.read() as connection:
+        for asked in site.descriptor.inputs:
+            if asked.name in parameters:
+                continue
+            values = [one.defaults.get(asked.name) or next(iter(asked.choices), "")]
+            if asked.schema_link and not values[0]:
+                found = schema_links.resolve(connection, session, asked.schema_link)
+                values = [choice.value for choice in found]
+            if any(values):
+                parameters[asked.name] = values
     launcher: Launcher = call.request.app.state.launcher
     wish = Wish(ENGINE, site.path, parameters, catalog=site.folder)
     return launcher.launch(wish, session, call.user, address(call))

@@ -128,7 +128,7 @@ def list_workflows(call: Call) -> Response:
             connection, {k: v for k, v in wanted.items() if v}, like=call.path("pipeline")
         )
         found = [one for one in found if may_see(connection, call.user, one)]
-        labels = _labels(connection, {one.id for one in found})
+        labels = workflows.labels(connection, {one.id for one in found})
     if call.get("display").upper() == "LATEST":
         latest = {one.id: one for one in reversed(found)}
         found = sorted(latest.values(), key=lambda one: -one.pk)
@@ -144,14 +144,6 @@ def list_workflows(call: Call) -> Response:
         for one in found
     ]
     return table_response(call, _COLUMNS, rows, title="Workflows")
-
-
-def _labels(connection: sqlite3.Connection, ids: set[str]) -> dict[str, str]:
-    rows = connection.execute(
-        "SELECT DISTINCT item.id, label FROM item JOIN workflow ON workflow.id = item.id"
-        " WHERE kind IN ('experiment', 'assessor', 'subject', 'project')"
-    )
-    return {row[0]: row[1] for row in rows if row[0] in ids}
 
 
 routes = [
