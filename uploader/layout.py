@@ -1,4 +1,4 @@
-"""Which folder level holds what: patterns such as ``group/{group}/timepoint/{timepoint}/{subject}``.
+"""Which folder level holds what: patterns such as ``group/{group}/{timepoint}/{subject}``.
 
 A pattern is matched from the scanned folder downwards; levels below it (study, series) are free.
 
@@ -268,9 +268,10 @@ def _units(text: str, variables: Variables) -> tuple[Unit, ...]:
             if not at_border:
                 raise _wrong(text, f"{part!r} follows a ] without a /")
             segment = _segment(part.strip(), text)
-            (bracketed if depth else units).append(
-                segment if depth else Unit((segment,), optional=False)  # type: ignore[arg-type]
-            )
+            if depth:
+                bracketed.append(segment)
+            else:
+                units.append(Unit((segment,), optional=False))
             at_border = False
     if depth:
         raise _wrong(text, "a [ is not closed")

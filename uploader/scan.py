@@ -23,6 +23,12 @@ from .side_files import assign_side_files, folders_held, nearest
 from .walk import Tree, walk
 
 OnRead = Callable[[int, int], None]
+# What reading the files can show; a later scan says it anew.
+FILE_CODES = frozenset(
+    {"closed-folder", "damaged", "dicom-in-raw", "duplicate-differs", "duplicate-instance",
+     "empty-folder", "instance-in-two-studies", "no-dicom", "no-series-number", "patients-differ",
+     "same-series-number", "shared-side-file", "study-has-more", "unknown-sop-class", "unreadable"}
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
