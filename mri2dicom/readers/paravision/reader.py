@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import CorruptDataError
-from ...model import Dimension, Kind, Loop, RawSeries, Skipped
+from ...model import Dimension, Kind, Loop, PixelSource, RawSeries, Skipped
 from ..registry import Confidence
 from .attributes import map_attributes
 from .cest import Saturation, read_saturation
@@ -108,13 +108,18 @@ def _why_not(reco: Reco) -> tuple[str, bool]:
     return "", False
 
 
-def _read(reco: Reco) -> RawSeries:
+def _read_pixels(reco: Reco) -> tuple[PixelSource, tuple[int, ...], int]:
+    """Return the pixels, the size of a frame and the number of frames; sets the frame groups."""
     size = core_size(reco)
     dtype = stored_type(reco)
-    frame_bytes = dtype.itemsize * int(np.prod(size))
     image = reco.path.folder / IMAGE
-    frames = frame_count(reco, image, frame_bytes)
+    frames = frame_count(reco, image, dtype.itemsize * int(np.prod(size)))
     reco.groups = read_frame_groups(reco.visu, frames)
+    return pixel_source(image, dtype, size, frames, exchanged_frames(reco, size)), size, frames
+
+
+def _read(reco: Reco) -> RawSeries:
+    pixels, size, frames = _read_pixels(reco)
     planes = read_planes(reco, size, frames)
     dimensions = read_dimensions(reco, planes)
     dates = read_dates(reco)
@@ -137,7 +142,7 @@ def _read(reco: Reco) -> RawSeries:
     )
     constant["ImageIsDerived"] = derived
     expno, procno = series_numbers(reco)
-    wide = dtype.str[1:] in _WIDE
+    wide = pixels.dtype.str[1:] in _WIDE
     return RawSeries(
         reader=NAME,
         study=reco.path.study,
@@ -146,7 +151,7 @@ def _read(reco: Reco) -> RawSeries:
         procno=procno,
         kind=kind,
         identity=read_identity(reco),
-        pixels=pixel_source(image, dtype, size, frames, exchanged_frames(reco, size)),
+        pixels=pixels,
         position_mm=planes.position,
         orientation=planes.orientation,
         spacing_mm=planes.spacing_mm,
