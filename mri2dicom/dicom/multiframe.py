@@ -122,7 +122,7 @@ class MultiFrameSeries:
                 values = _real(stored, slope, offset).astype(self.float_type)
                 finite = values[np.isfinite(values)]
                 result[plane] = (
-                    (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+                    (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
                 )
             else:
                 kept = stored_plane(stored, slope, offset, self.format)
@@ -250,6 +250,7 @@ class MultiFrameSeries:
         if self.is_map and chosen is not None and found is not None:
             low = min(scaling[int(p)][0] for p in chosen.planes)
             high = max(scaling[int(p)][1] for p in chosen.planes)
+            low, high = (low, high) if low <= high else (0.0, 0.0)  # no value anywhere
             item = real_world_value(found, 1.0, 0.0, (low, high), floats=True)
             result |= dict([one_item("RealWorldValueMappingSequence", item)])
         slope, offset = (1.0, 0.0) if self.is_map else scaling[plane]

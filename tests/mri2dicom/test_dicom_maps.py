@@ -85,12 +85,26 @@ def test_float_maps(tmp_path, slope):
         assert "PixelData" not in ds
         np.testing.assert_array_equal(ds.pixel_array, own)
         np.testing.assert_array_equal(seen_by_highdicom(path), own)
+        (mapping,) = ds.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+        assert mapping.DoubleFloatRealWorldValueFirstValueMapped == np.nanmin(own)
+        assert mapping.DoubleFloatRealWorldValueLastValueMapped == np.nanmax(own)
     first, second = (pydicom.dcmread(path) for path in files)
     assert unit_and_meaning(first) == ("ms", ("DCM", "113065"))
     assert unit_and_meaning(second) == ("ms", ("DCM", "113061"))
     assert first.ContentDescription == "T2 relaxation time"
     assert first.SOPInstanceUID != second.SOPInstanceUID
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
+
+
+def test_a_map_without_any_value(tmp_path):
+    pixels = np.full((3, 6, 8), np.nan, dtype="<f4")
+    study = map_study(tmp_path / "maps", pixels, labels=["T1 relaxation"], units=["ms"])
+    (path,) = maps_of(converted(study, tmp_path / "out"))
+    ds = pydicom.dcmread(path)
+    assert np.isnan(ds.pixel_array).all()
+    (mapping,) = ds.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence
+    assert mapping.DoubleFloatRealWorldValueFirstValueMapped == 0.0
+    assert mapping.DoubleFloatRealWorldValueLastValueMapped == 0.0
 
 
 def test_whole_numbers_of_32_bits_need_float64(tmp_path):
