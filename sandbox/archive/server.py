@@ -8,29 +8,48 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
+from . import clock
 from .archive import Archive, Settings
 from .faults import Faults
 from .gate import Gate
 from .http import error_response, phrase
 from .launching import Launcher
 from .refusals import Refused
-from .rest import containers, files, login, pipelines, resources, workflows
+from .rest import (
+    containers,
+    custom,
+    files,
+    hierarchy,
+    imports,
+    login,
+    pipelines,
+    prearchive,
+    projects,
+    resources,
+    sharing,
+    site,
+    tables,
+    workflows,
+)
 from .web import pages, runs
 
 
 def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
-    routes += [*files.routes, *resources.routes]
+    routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:
         routes += containers.routes
+    routes += [*site.routes, *custom.routes, *projects.routes, *sharing.routes]
+    routes += [*tables.routes, *hierarchy.routes]
     routes += web_routes(archive.settings)
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Gate, archive=archive)],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
+        lifespan=lambda _: clock.running(archive),
     )
     app.state.archive = archive
     app.state.launcher = Launcher(archive)

@@ -1,0 +1,279 @@
+"""How DICOM objects become projects, subjects, sessions and scans (pure; facts in the table).
+
+A header is a mapping from DICOM keyword to text; values of several are joined by a backslash.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+Header = Mapping[str, str]
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Where a study belongs by its own headers; empty for what they do not say."""
+
+    project: str
+    subject: str
+    session: str
+    auto_archive: str
+
+
+@dataclass(frozen=True)
+class ScanDescription:
+    """One scan of a session: its ID, its series, its type and element values."""
+
+    id: str
+    series: str
+    xsi_type: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class SessionDescription:
+    """A session as its objects give it."""
+
+    xsi_type: str = "xnat:otherDicomSessionData"
+    fields: dict[str, str] = field(default_factory=dict)
+    scans: tuple[ScanDescription, ...] = ()
+
+
+@cache
+def rules() -> dict[str, Any]:
+    """Return the table of facts."""
+    source = resources.files(__package__ or "").joinpath("dicom_rules.toml")
+    return tomllib.loads(source.read_text("utf-8"))
+
+
+@cache
+def _sop_classes() -> dict[str, dict[str, Any]]:
+    return {row["uid"]: row for row in rules()["sop"]}
+
+
+@cache
+def keywords() -> tuple[str, ...]:
+    """Return the keywords a header needs for these rules."""
+    wanted = {row["keyword"] for row in rules()["field"]}
+    for row in rules()["lookup"]:
+        wanted |= {*row["places"], *row["whole"]}
+    wanted |= {"SOPClassUID", "SOPInstanceUID", "SeriesNumber", "InstanceNumber", "NumberOfFrames"}
+    return tuple(sorted(wanted | {"StudyInstanceUID", "SeriesInstanceUID", "Modality"}))
+
+
+def clean_label(text: str) -> str:
+    """Return a label as XNAT writes it when it archives: other characters become ``_``."""
+    return _UNSAFE.sub("_", text.strip())
+
+
+def assign(header: Header, find_project: Callable[[str], str]) -> Assignment:
+    """Return where an object belongs by its header.
+
+    Parameters
+    ----------
+    find_project : callable
+        Returns the ID of a project that exists and may be written, by ID or alias; else nothing.
+    """
+    found = {row["what"]: "" for row in rules()["lookup"]}
+    for row in rules()["lookup"]:
+        for candidate in _candidates(header, row):
+            value = find_project(candidate) if row["what"] == "project" else candidate
+            if value:
+                found[row["what"]] = value
+                break
+    return Assignment(**found)
+
+
+def _candidates(header: Header, row: Mapping[str, Any]) -> Iterable[str]:
+    entry = re.compile(rf"(?:^|[\s,;]){row['key']}\s*:\s*([A-Za-z0-9_-]*)(?=$|[\s,;])", re.I)
+    for place in row["places"]:
+        match = entry.search(header.get(place, ""))
+        if match and match[1]:
+            yield match[1]
+    for place in row["whole"]:
+        if value := header.get(place, "").strip():
+            yield value
+
+
+def session_type(headers: Iterable[Header]) -> str:
+    """Return the type of the session that these objects make."""
+    pairs = {(one.get("SOPClassUID", ""), one.get("Modality", "")) for one in headers}
+    by_class = {_sop_classes().get(sop, {}).get("session", "") for sop, _ in pairs} - {""}
+    table = rules()
+    if by_class >= set(table["combined"]["types"]):
+        return _type(table["combined"]["session"], "Session")
+    for kind in table["session_order"]:
+        if kind in by_class:
+            return _type(kind, "Session")
+    modalities = {modality for _, modality in pairs}
+    for modality in table["modality_order"]:
+        if modality in modalities:
+            return _type(table["modality"].get(modality, table["fallback_session"]), "Session")
+    return _type(table["fallback_session"], "Session")
+
+
+def scan_type(headers: Iterable[Header]) -> str:
+    """Return the type of the scan that the objects of a series make."""
+    counted = Counter(one.get("SOPClassUID", "") for one in headers)
+    for sop, _ in counted.most_common():
+        if sop in _sop_classes():
+            return _type(_sop_classes()[sop]["scan"], "Scan")
+    return _type(rules()["fallback_scan"], "Scan")
+
+
+def _type(kind: str, what: str) -> str:
+    return f"xnat:{kind}{'Image' if (kind, what) == ('rt', 'Scan') else ''}{what}Data"
+
+
+def resource_label(header: Header) -> str:
+    """Return the scan resource an archived object goes into."""
+    primary = _sop_classes().get(header.get("SOPClassUID", ""), {}).get("primary", False)
+    return "DICOM" if primary else "secondary"
+
+
+def modality_code(header: Header) -> str:
+    """Return the letters that tell scans of one number apart."""
+    return _UNSAFE.sub("", header.get("Modality", "")) or "OT"
+
+
+def series_number(header: Header) -> str:
+    """Return a series' own scan ID: its number, else its UID with other signs replaced."""
+    number = header.get("SeriesNumber", "").strip()
+    if number:
+        return re.sub(r"[^\w.-]", "_", number)
+    return re.sub(r"\W", "_", header["SeriesInstanceUID"])
+
+
+def scan_ids(series: Mapping[str, Header]) -> dict[str, str]:
+    """Return the scan ID of each series of a session, by series UID.
+
+    Series that share a number all get it with modality and a count behind: ``5-MR1``, ``5-MR2``.
+    """
+    own = {uid: series_number(header) for uid, header in series.items()}
+    shared = {number for number, count in Counter(own.values()).items() if count > 1}
+    taken = set(own.values()) - shared
+    ids = {}
+    for uid, number in own.items():
+        ids[uid] = number
+        if number in shared:
+            ids[uid] = numbered_id(number, series[uid], taken)
+            taken.add(ids[uid])
+    return ids
+
+
+def numbered_id(number: str, header: Header, taken: Iterable[str]) -> str:
+    """Return ``<number>-<modality><n>`` with the first n that is free."""
+    used = set(taken)
+    n = 1
+    while f"{number}-{modality_code(header)}{n}" in used:
+        n += 1
+    return f"{number}-{modality_code(header)}{n}"
+
+
+def describe(headers: Sequence[Header]) -> SessionDescription:
+    """Return the session that these objects of one study make."""
+    if not headers:
+        return SessionDescription()
+    series: dict[str, list[Header]] = {}
+    for header in headers:
+        series.setdefault(header["SeriesInstanceUID"], []).append(header)
+    firsts = {uid: min(group, key=_order) for uid, group in series.items()}
+    ordered = dict(sorted(firsts.items(), key=lambda pair: _natural(series_number(pair[1]))))
+    ids = scan_ids(ordered)
+    scans = tuple(
+        ScanDescription(ids[uid], uid, scan_type(series[uid]), _scan_fields(first, series[uid]))
+        for uid, first in ordered.items()
+    )
+    lead = next(iter(ordered.values()))
+    return SessionDescription(session_type(headers), _fields(lead, "session"), scans)
+
+
+def _order(header: Header) -> tuple[int, str]:
+    number = header.get("InstanceNumber", "")
+    return (int(number) if number.isdigit() else 0, header["SOPInstanceUID"])
+
+
+def _natural(text: str) -> tuple[int, str]:
+    return (int(text) if text.isdigit() else 10**12, text)
+
+
+def _scan_fields(first: Header, group: Sequence[Header]) -> dict[str, str]:
+    values = _fields(first, "scan")
+    if scan_type(group) == "xnat:mrScanData":
+        values |= _fields(first, "mr")
+    frames = (one.get("NumberOfFrames", "") for one in group)
+    values["frames"] = str(sum(int(n) if n.isdigit() and int(n) else 1 for n in frames))
+    values["quality"] = "usable"
+    return values
+
+
+def _fields(header: Header, of: str) -> dict[str, str]:
+    values = {}
+    for row in rules()["field"]:
+        if row["of"] == of:
+            text = header.get(row["keyword"], "").strip()
+            if "index" in row:
+                parts = text.split("\\")
+                text = parts[row["index"]] if row["index"] < len(parts) else ""
+            if value := _FORMS[row["form"]](text):
+                values[row["path"]] = value
+    return values
+
+
+def _date(text: str) -> str:
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if re.match(r"\d{8}", text) else ""
+
+
+def _time(text: str) -> str:
+    digits = text.partition(".")[0]
+    if not digits.isdigit() or len(digits) < 2:
+        return ""
+    digits = digits.ljust(6, "0")
+    return f"{digits[:2]}:{digits[2:4]}:{digits[4:6]}"
+
+
+def _number(text: str) -> str:
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return ""
+
+
+def _integer(text: str) -> str:
+    try:
+        return str(round(float(text)))
+    except (ValueError, OverflowError):
+        return ""
+
+
+_FORMS: dict[str, Callable[[str], str]] = {
+    "text": str,
+    "date": _date,
+    "time": _time,
+    "number": _number,
+    "integer": _integer,
+}
+
+
+def file_name(header: Header, given: str = "") -> str:
+    """Return the name an object is filed under: the given one where safe, else XNAT's own."""
+    base = given.replace("\\", "/").rpartition("/")[2]
+    if _SAFE_NAME.match(base):
+        return base
+    key = f"{header.get('SOPClassUID', '')}{header['SOPInstanceUID']}"
+    digest = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[:12]
+    parts = (
+        header.get("StudyInstanceUID", "") or "0",
+        series_number(header),
+        header.get("InstanceNumber", "") or "0",
+        digest,
+    )
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", "-".join(parts)) + ".dcm"

@@ -1,0 +1,318 @@
+"""Take studies in: from a received file to sessions of the prearchive or the archive.
+
+Objects are put in place first; then one transaction lists them, builds and archives.
+"""
+
+import math
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import archiving, items, prearchive
+from .accounts import User, demand, may_edit
+from .archive import Archive
+from .archiving import Outcome, Policy, Target
+from .blobs import Blob, Blobs, Placing
+from .dicom_files import NotDicomError, read_header
+from .dicom_rules import Assignment, Header, assign, clean_label, file_name, rules
+from .prearchive import AUTO_ARCHIVE, RECEIVING, UNASSIGNED, Session, Wish
+from .refusals import Refused
+from .unpack import Budget, Member, archive_kind, members
+
+_ARCHIVE = re.compile(
+    r"/archive(?:/projects/([^/]+)(?:/subjects/([^/]+))?(?:/experiments/([^/]+))?)?/?\Z"
+)
+_PREARCHIVE = re.compile(r"/prearchive(?:/projects/([^/]+)(?:/([^/]+)(?:/([^/]+))?)?)?/?\Z")
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where an import goes.
+
+    Attributes
+    ----------
+    place : str
+        ``archive``, ``prearchive``, or empty for none named.
+    timestamp, folder : str
+        A session of the prearchive to add to.
+    """
+
+    place: str = ""
+    project: str = ""
+    subject: str = ""
+    session: str = ""
+    timestamp: str = ""
+    folder: str = ""
+
+
+def parse_destination(text: str) -> Destination:
+    """Return what ``dest`` means; it may start with ``/data``.
+
+    Raises
+    ------
+    Refused
+        400.
+    """
+    if not text:
+        return Destination()
+    path = text.removeprefix("/data")
+    if match := _ARCHIVE.match(path):
+        project, subject, session = (part or "" for part in match.groups())
+        return Destination("archive", project, subject, session)
+    if match := _PREARCHIVE.match(path):
+        project, timestamp, folder = (part or "" for part in match.groups())
+        return Destination("prearchive", project, timestamp=timestamp, folder=folder)
+    raise Refused(400, f"Parameter dest format error: {text}")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What an import asks for.
+
+    Attributes
+    ----------
+    build, archive, direct : bool
+        Whether the session is built, archived, or goes to the archive without a prearchive
+        session that anybody sees.
+    lenient : bool
+        Whether files that are not DICOM are passed over.
+    rename : bool
+        Whether files get XNAT's own names.
+    """
+
+    destination: Destination = field(default_factory=Destination)
+    project: str = ""
+    subject: str = ""
+    session: str = ""
+    policy: Policy = field(default_factory=Policy)
+    build: bool = False
+    archive: bool = False
+    direct: bool = False
+    lenient: bool = False
+    rename: bool = False
+    source: str = ""
+    visit: str = ""
+    timezone: str = ""
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """An object in its place, not listed yet."""
+
+    header: Header
+    blob: Blob
+    given: str
+
+
+def objects_of_archive(
+    blobs: Blobs, placing: Placing, path: Path, kind: str, *, lenient: bool
+) -> list[Incoming]:
+    """Put the DICOM objects of an archive in place; archives inside it are opened too.
+
+    Raises
+    ------
+    Refused
+        400 for anything that is no DICOM, unless `lenient` and there is some that is.
+    """
+    found: list[Incoming] = []
+    problem = ""
+    for member in _leaves(blobs, path, kind, Budget(path.stat().st_size)):
+        try:
+            found.append(_place(blobs, placing, member))
+        except NotDicomError as error:
+            problem = f"unable to read DICOM object {member.name}: {error}"
+            if not lenient:
+                raise Refused(400, problem) from error
+    if problem and not found:
+        raise Refused(400, problem)
+    return found
+
+
+def _leaves(blobs: Blobs, path: Path, kind: str, budget: Budget) -> Iterator[Member]:
+    for member in members(path, kind, budget):
+        inner = archive_kind(member.name)
+        if not inner:
+            yield member
+            continue
+        if budget.depth == 0:
+            raise Refused(400, "The archive holds archives in archives; unpack them first.")
+        budget.depth -= 1
+        with blobs.receive() as incoming:
+            for piece in member.pieces:
+                incoming.write(piece)
+            incoming.close()
+            yield from _leaves(blobs, incoming.path, inner, budget)
+        budget.depth += 1
+
+
+def _place(blobs: Blobs, placing: Placing, member: Member) -> Incoming:
+    with blobs.receive() as incoming:
+        for piece in member.pieces:
+            incoming.write(piece)
+        incoming.close()
+        header = read_header(incoming.path)
+        blob = placing.keep(incoming, file_name(header, member.name))
+    return Incoming(header, blob, member.name)
+
+
+@dataclass
+class Importer:
+    """Lists objects in sessions, within one transaction."""
+
+    archive: Archive
+    connection: sqlite3.Connection
+    user: User
+    order: Order
+    placing: Placing
+
+    def __post_init__(self) -> None:
+        self._sessions: dict[tuple[str, str, str], Session] = {}
+        self._projects: dict[str, str] = {}
+        self._timestamp = self.order.destination.timestamp or prearchive.new_timestamp()
+
+    def run(self, objects: list[Incoming]) -> list[Outcome]:
+        """List objects, then build and archive what the order says.
+
+        Sessions that could not be archived stay in the prearchive; their outcome says why.
+        """
+        fixed = self._explicit_project()
+        for one in objects:
+            session = self._session(one.header, fixed)
+            own = file_name(one.header)
+            name = own if self.order.rename else file_name(one.header, one.given)
+            replaced = prearchive.add(self.connection, session, one.header, one.blob, name, own)
+            self.placing.drop(replaced)
+        return [self._finish(session) for session in self._sessions.values()]
+
+    def _explicit_project(self) -> str:
+        """Return the ID of the project that was named; empty for none that exists."""
+        if not self.order.project or self.order.project == UNASSIGNED:
+            return ""
+        project = items.find_project(self.connection, self.order.project)
+        if project is None:
+            return ""
+        demand(
+            may_edit(self.connection, self.user, project.id),
+            f"You may not add data to project {project.id}.",
+        )
+        return project.id
+
+    def _writable(self, name: str) -> str:
+        if name not in self._projects:
+            project = items.find_project(self.connection, name)
+            allowed = project is not None and may_edit(self.connection, self.user, project.id)
+            self._projects[name] = project.id if project is not None and allowed else ""
+        return self._projects[name]
+
+    def _session(self, header: Header, fixed: str) -> Session:
+        order = self.order
+        found = assign(header, self._writable)
+        project = fixed if order.project else found.project
+        name = order.session or found.session or str(rules()["no_label"])
+        key = (project, header["StudyInstanceUID"], name)
+        if key not in self._sessions:
+            wish = self._wish(header, found, project, name)
+            self._sessions[key] = self._receive(wish)
+        return self._sessions[key]
+
+    def _wish(self, header: Header, found: Assignment, project: str, name: str) -> Wish:
+        order = self.order
+        auto = {"true": "AutoArchive", "false": "Manual"}.get(found.auto_archive.lower(), "")
+        if not auto and project:
+            owner = items.find_project(self.connection, project)
+            values = items.fields(self.connection, owner) if owner is not None else {}
+            auto = AUTO_ARCHIVE.get(values.get("prearchive_code", "0"), "Manual")
+        parameters = {"login": self.user.login}
+        if order.direct and project:
+            parameters["direct"] = "true"
+        return Wish(
+            project,
+            order.subject or found.subject,
+            name,
+            header["StudyInstanceUID"],
+            header.get("StudyDate", ""),
+            auto,
+            order.source,
+            order.visit,
+            order.timezone,
+            parameters,
+        )
+
+    def _receive(self, wish: Wish) -> Session:
+        destination = self.order.destination
+        if destination.folder:
+            there = prearchive.find(
+                self.connection, wish.project, destination.timestamp, destination.folder
+            )
+            if there is not None:
+                if there.tag and there.tag != wish.tag:
+                    raise Refused(400, f"The prearchive session {there.url} holds another study.")
+                prearchive.check_free(there)
+                return prearchive.touch(self.connection, there, prearchive.RECEIVING)
+        return prearchive.receive(self.connection, wish, self._timestamp)
+
+    def _finish(self, session: Session) -> Outcome:
+        direct = bool(session.parameters.get("direct"))
+        if direct:
+            label = clean_label(session.name)
+            uri = f"/xapi/direct-archive/{session.project}/{session.tag}/{label}"
+            return Outcome(session, uri=uri)
+        if self.order.archive:
+            target = Target(session.project, self.order.subject, self.order.session)
+            outcome, obsolete = archiving.attempt(
+                self.connection, self.user, session, target, self.order.policy
+            )
+            self.placing.drop(*obsolete)
+            return outcome
+        if self.order.build:
+            session = prearchive.build(self.connection, session)
+        return Outcome(session, uri="/data" + session.url)
+
+
+def take(
+    archive: Archive, user: User, order: Order, gather: Callable[[Placing], list[Incoming]]
+) -> list[Outcome]:
+    """Take objects in; `gather` puts them in place.
+
+    Raises
+    ------
+    Refused
+        Where nothing was taken in.
+    """
+    with archive.blobs.placing() as placing:
+        objects = gather(placing)
+        with archive.database.write() as connection:
+            return Importer(archive, connection, user, order, placing).run(objects)
+
+
+def finish(archive: Archive, key: int, before: float = math.inf) -> None:
+    """Build a session that is being received; archive it where its project says so.
+
+    Parameters
+    ----------
+    before : float
+        Leave it alone where something came after this moment (seconds since 1970).
+    """
+    with archive.blobs.placing() as placing, archive.database.write() as connection:
+        session = prearchive.get(connection, key)
+        if session is None or session.status != RECEIVING or session.lastmod > before:
+            return
+        session = prearchive.build(connection, session)
+        if session.parameters.get("direct") or session.autoarchive.startswith("AutoArchive"):
+            _, obsolete = auto_archive(connection, session)
+            placing.drop(*obsolete)
+
+
+def auto_archive(connection: sqlite3.Connection, session: Session) -> tuple[Outcome, list[str]]:
+    """Archive a session on behalf of who sent it; where that fails it is seen in the prearchive."""
+    user = User(session.parameters.get("login", "admin"), True)
+    policy = Policy.of_project(session.autoarchive)
+    outcome, obsolete = archiving.attempt(connection, user, session, Target(), policy)
+    if outcome.refusal is not None:
+        connection.execute(
+            "UPDATE prearchive SET parameters = json_remove(parameters, '$.direct') WHERE pk = ?",
+            (session.pk,),
+        )
+    return outcome, obsolete
