@@ -168,7 +168,7 @@ def add_to_project(
             step_id=step_id,
             path=pipeline.path,
             name=about.name,
-            display=about.name.replace("_", " "),
+            display=about.name[:1].upper() + about.name[1:].replace("_", " "),
             description=about.description,
             datatype=datatype or about.applies_to or "All Datatypes",
         ),

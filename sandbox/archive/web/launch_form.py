@@ -86,8 +86,8 @@ def _wrapper_field(name: str, one: Mapping[str, object]) -> Field:
     listed = one.get("select-values")
     if one.get("type") == "boolean":
         value = "true" if value.lower() == "true" else "false"
-        choices = (Choice("true", "yes"), Choice("false", "no"))
-        return Field(name, description, "choice", choices, (value,), required)
+        both = (Choice("true", "yes"), Choice("false", "no"))
+        return Field(name, description, "choice", both, (value,), required)
     if isinstance(listed, list) and listed:
         choices = tuple(
             Choice(str(two["value"]), str(two.get("label") or ""))
