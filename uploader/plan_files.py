@@ -212,3 +212,10 @@ def _no_plan(path: Path, why: str) -> PlanError:
     return PlanError(
         f"{path} is no plan: {why}.", path=path, hint="Correct it, or make a new one with scan."
     )
+
+
+def companions(path: Path) -> list[Path]:
+    """Return the files that belong to a plan and are no data: itself, its journal, its reports."""
+    if not path.parent.is_dir():
+        return [path]
+    return [one for one in path.parent.iterdir() if one.name.startswith(path.name)]

@@ -1,0 +1,312 @@
+"""The command ``xnat-pic-uploader``."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from .model import Finding, Plan
+
+EXIT_CODES = """\b
+Exit codes:
+  0  all done
+  2  wrong call, or a file cannot be read or written
+  3  nothing usable found
+  4  corrupt input
+  5  login refused
+  6  the server refuses or does not answer
+  8  done in part: some rows need attention
+"""
+# Commands that speak with a server, in a module of their own: name to module and attribute.
+_SERVER_COMMANDS = "uploader.commands_server"
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("xnat-pic")
+        except PackageNotFoundError:
+            number = "0"
+        click.echo(f"xnat-pic-uploader, version {number}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Bring imaging studies into XNAT: scan, check, upload, verify, report."""
+
+
+def _pairs(
+    _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    """Split NAME=VALUE."""
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE, as group=treated.")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+@main.command("scan", epilog=EXIT_CODES)
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--project", required=True, help="ID of the project in XNAT.")
+@click.option(
+    "--layout",
+    default="auto",
+    show_default=True,
+    help="What the folder levels hold, such as group/{group}/timepoint/{timepoint}/{subject}, "
+    "{group}/[{dose}/]{timepoint}/{subject} or {subject}_{timepoint}.",
+)
+@click.option(
+    "--set",
+    "given",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_pairs,
+    help="A value where no folder level gives one; may be repeated.",
+)
+@click.option(
+    "--variables",
+    "sheet",
+    type=click.Path(path_type=Path),
+    help="A .csv or .xlsx table with a column subject or session; it counts before the folders.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("plan.csv"),
+    show_default=True,
+    help="The plan, .csv or .xlsx.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a plan that is there.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes that read headers.")
+@click.option("--site", type=click.Path(path_type=Path), help="The site's own settings, a .toml.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
+def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> None:
+    """Find the sessions in FOLDER and write a plan to look at and edit. Sends nothing."""
+    from xnat_config import SiteConfigError
+
+    from .errors import UploaderError
+
+    try:
+        plan, damaged = _scan(folder, output, **options)
+    except (UploaderError, SiteConfigError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        click.echo("Stopped; no plan was written.", err=True)
+        sys.exit(8)
+    if as_json:
+        click.echo(json.dumps(plan_as_json(plan), indent=1))
+    _show_plan(plan)
+    if not plan.rows:
+        click.echo(f"No DICOM image was found in {folder}; no plan was written.", err=True)
+        click.echo("Convert scanner data with mri2dicom first.", err=True)
+        sys.exit(4 if damaged else 3)
+    click.echo(f"Plan: {output}", err=True)
+    sys.exit(8 if _needs_attention(plan) else 0)
+
+
+def _scan(
+    folder: Path,
+    output: Path,
+    *,
+    project: str,
+    layout: str,
+    given: dict[str, str],
+    sheet: Path | None,
+    overwrite: bool,
+    jobs: int | None,
+    site: Path | None,
+) -> tuple[Plan, int]:
+    from xnat_config import load_config
+
+    from .errors import WrongCallError
+    from .layout import parse_layout
+    from .plan import AUTO, build_plan
+    from .plan_files import companions, is_xlsx, write_plan
+    from .scan import scan_folder
+    from .variable_table import read_variable_table
+
+    is_xlsx(output)
+    if output.exists() and not overwrite:
+        raise WrongCallError(
+            f"{output} is there already.",
+            hint="Name another file with -o, or replace it with --overwrite.",
+        )
+    config = load_config(site)
+    if layout != AUTO:
+        parse_layout(layout, config.variables)
+    table = read_variable_table(sheet, config.variables) if sheet else None
+    aside = [*companions(output), *([sheet] if sheet else [])]
+    with Bar("Reading headers") as bar:
+        scan = scan_folder(folder, config, jobs=jobs, on_read=bar.update, leave_out=aside)
+    plan = build_plan(scan, project, config, layout=layout, given=given, table=table)
+    if plan.rows:
+        write_plan(plan, output)
+    return plan, scan.damaged
+
+
+class Bar:
+    """A progress bar on standard error; silent where no person watches."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._progress: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Bar:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._progress = Progress(console=Console(stderr=True), transient=True)
+            self._progress.start()
+            self._task = self._progress.add_task(self._title, total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def update(self, done: int, total: int) -> None:
+        """Show how far the work is."""
+        if self._progress is not None:
+            self._progress.update(self._task, completed=done, total=total)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Say what went wrong and end with the exit code that belongs to it."""
+    from .errors import (
+        CancelledError,
+        DataError,
+        LoginError,
+        NothingUsableError,
+        ServerError,
+        UploaderError,
+    )
+    from .findings import plain
+
+    if isinstance(error, UploaderError):
+        text = error.sentence()
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
+    else:
+        text = str(error)
+    click.echo(f"xnat-pic-uploader: {plain(text)}", err=True)
+    codes: list[tuple[type[Exception], int]] = [
+        (NothingUsableError, 3),
+        (DataError, 4),
+        (LoginError, 5),
+        (ServerError, 6),
+        (CancelledError, 8),
+    ]
+    sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 2))
+
+
+def plan_as_json(plan: Plan) -> dict[str, Any]:
+    """Return a plan as JSON values."""
+    return {
+        "root": str(plan.root),
+        "project": plan.project,
+        "layout": plan.layout,
+        "findings": [_finding_as_json(finding) for finding in plan.findings],
+        "rows": [
+            {
+                "key": row.key,
+                "include": row.include,
+                "project": row.project,
+                "subject": row.subject,
+                "session": row.session,
+                "modality": row.modality,
+                "variables": row.variables,
+                "date": row.date,
+                "scans": row.scans,
+                "files": row.files,
+                "bytes": row.bytes,
+                "source": row.source,
+                "findings": [_finding_as_json(finding) for finding in row.findings],
+            }
+            for row in plan.rows
+        ],
+    }
+
+
+def _finding_as_json(finding: Finding) -> dict[str, str]:
+    return {"code": finding.code, "level": finding.level.value, "message": finding.message}
+
+
+def _needs_attention(plan: Plan) -> bool:
+    from .model import Level
+
+    findings = [f for row in plan.rows if row.include for f in row.findings]
+    return any(finding.level is Level.ERROR for finding in [*plan.findings, *findings])
+
+
+def _show_plan(plan: Plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from .findings import plain
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    if plan.rows:
+        names = list(dict.fromkeys(name for row in plan.rows for name in row.variables))
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for head in ("subject", "session", *names):
+            table.add_column(head, overflow="fold")
+        for head in ("scans", "files", "MiB"):
+            table.add_column(head, justify="right", no_wrap=True)
+        for row in plan.rows:
+            texts = [row.subject, row.session, *(row.variables.get(n, "") for n in names)]
+            size = f"{row.bytes / 2**20:.1f}"
+            cells = [*texts, str(row.scans), str(row.files), size]
+            # Names come from files: none of them is markup.
+            table.add_row(*(Text(plain(cell)) for cell in cells))
+        console.print(table)
+    for finding in plan.findings:
+        _show_finding(console, "", finding)
+    for row in plan.rows:
+        for finding in row.findings:
+            _show_finding(console, row.session or row.source, finding)
+
+
+def _show_finding(console: Any, where: str, finding: Finding) -> None:
+    from rich.text import Text
+
+    from .findings import plain
+
+    style = {"error": "red", "warning": "yellow"}.get(finding.level.value, "")
+    text = f"{finding.level.value}: {f'{where}: ' if where else ''}{finding.message}"
+    console.print(Text(plain(text), style=style), soft_wrap=True)
+
+
+if importlib.util.find_spec(_SERVER_COMMANDS):
+    for _command in importlib.import_module(_SERVER_COMMANDS).COMMANDS:
+        main.add_command(_command)
+
+
+if __name__ == "__main__":
+    main()
