@@ -129,6 +129,8 @@ class Addresses:
 
     def of(self, item: Item) -> str:
         """Return an item's URI."""
+        if item.kind == "cache":
+            return "/data/user/cache"
         if item.pk not in self._known:
             self._known[item.pk] = items.uri(self._connection, item)
         return self._known[item.pk]

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from .accounts import User, may_edit
 from .blobs import Blob
 from .dicom_rules import Header, ScanDescription, SessionDescription, clean_label, describe
 from .refusals import Refused
@@ -126,6 +127,11 @@ def sessions(connection: sqlite3.Connection, *, direct: bool = False) -> list[Se
         (int(direct),),
     )
     return [found for row in rows if (found := _session(row)) is not None]
+
+
+def may_change(connection: sqlite3.Connection, user: User, session: Session) -> bool:
+    """Tell whether a user may see and change a session; unassigned ones are administrators'."""
+    return may_edit(connection, user, session.project) if session.project else user.is_admin
 
 
 def new_timestamp() -> str:

@@ -29,6 +29,7 @@ from .rest import (
     sharing,
     site,
     tables,
+    upkeep,
     workflows,
 )
 from .web import pages, runs
@@ -38,6 +39,7 @@ def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
     routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
+    routes += upkeep.routes
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:

@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from .. import filing, listings
-from ..accounts import demand, may_delete
+from ..accounts import demand
 from ..blobs import Blob, Placing
 from ..filing import check_path
 from ..http import Call, endpoint, json_text, streaming, table_response, text
@@ -17,7 +17,7 @@ from ..listings import Addresses, Filed
 from ..refusals import Refused, not_found
 from ..unpack import PIECE, Budget, archive_kind, members
 from .bodies import Received, is_file_type, receive
-from .parents import Parent, resolve
+from .parents import CACHE, may_delete, resolve
 from .sending import disposition, media_type, send_archive, send_file
 
 _COLUMNS: tuple[str, ...] = (
@@ -177,15 +177,17 @@ async def put(call: Call) -> Response:
         return await run_in_threadpool(_put_received, call, received)
 
 
-def _check(call: Call) -> Parent:
+def _check(call: Call) -> None:
     """Refuse what is not there or not allowed before its body arrives."""
     if call.path("path").rstrip("/"):
         check_path(call.path("path").rstrip("/"))
+    if call.path("parent") == CACHE:
+        check_path(call.path("resource"))
+        return
     with call.archive.database.read() as connection:
         parent = resolve(connection, call.user, call.path("parent"), edit=True)
         if not listings.resources(connection, [parent.one], parent.side, call.path("resource")):
             check_path(call.path("resource"))
-    return parent
 
 
 def _put_received(call: Call, received: list[Received]) -> Response:
@@ -286,7 +288,7 @@ def delete(call: Call) -> Response:
         found = _chosen(call) if call.path("path") else []
         if not found:
             raise Refused(404, "No matched files.")
-        demand(all(may_delete(connection, call.user, one.item.project) for one in found))
+        demand(all(may_delete(connection, call.user, one.item) for one in found))
         placing.drop(*filing.delete_files(connection, [one.file for one in found]))
     return text()
 

@@ -1,14 +1,17 @@
 """The import service: DICOM-zip, SI and gradual-DICOM, and direct archiving."""
 
+import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import importing, items, prearchive
+from .. import importing, items, listings, prearchive
 from ..accounts import GUEST, demand, may_delete, may_edit
 from ..archiving import Outcome, Policy
 from ..blobs import IncomingFile, Placing
@@ -18,8 +21,9 @@ from ..http import Call, endpoint, json_text, streaming, text
 from ..importing import Destination, Incoming, Order, parse_destination
 from ..prearchive import Session
 from ..refusals import Refused, not_found
-from ..unpack import archive_kind
+from ..unpack import PIECE, archive_kind
 from .bodies import Received, receive
+from .parents import CACHE, resolve
 
 _ZIP, _SI, _GRADUAL = "DICOM-zip", "SI", "gradual-DICOM"
 _HANDLERS = {name.lower(): name for name in (_ZIP, _SI, _GRADUAL)}
@@ -31,8 +35,18 @@ _NAMES = {
     "application/x-tar": "upload.tar",
     "application/x-gtar": "upload.tar.gz",
 }
+_CACHED = re.compile(r"(?:/data)?/user/cache/resources/([^/]+)/files/(.+)")
 _sending: set[tuple[int, str, str]] = set()
 _sending_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is imported: `content` for something that just arrived, and may be kept as it is."""
+
+    name: str
+    path: Path
+    content: IncomingFile | None = None
 
 
 @streaming
@@ -42,11 +56,33 @@ async def import_(call: Call) -> Response:
     handler = _handler(call)
     parse_destination(call.get("dest"))
     if call.get("src"):
-        raise Refused(404, f"Unable to find the specified file {call.get('src')}.")
+        return await run_in_threadpool(_import_cached, call, handler)
     async with receive(call, chunked_status=400) as received:
         if len(received) != 1:
             raise Refused(400, "Importer is limited to one uploaded resource at a time.")
-        return await run_in_threadpool(_import, call, handler, received[0])
+        return await run_in_threadpool(_import_received, call, handler, received[0])
+
+
+def _import_received(call: Call, handler: str, received: Received) -> Response:
+    content = received.content
+    content.close()
+    name = received.name or _NAMES.get(call.content_type, "")
+    return _import(call, handler, Source(name, content.path, content))
+
+
+def _import_cached(call: Call, handler: str) -> Response:
+    """Take in a file that the user put into the cache before."""
+    match = _CACHED.match(call.get("src"))
+    if match is None:
+        raise Refused(400, "src names a file of /user/cache/resources/NAME/files/PATH.")
+    with call.archive.database.read() as connection:
+        parent = resolve(connection, call.user, CACHE)
+        found = listings.files(connection, parent.items, name=match[1])
+    for one in found:
+        if one.file.path == match[2]:
+            path = call.archive.blobs.path(one.file.blob)
+            return _import(call, handler, Source(one.file.path, path))
+    raise not_found("file")
 
 
 def _handler(call: Call) -> str:
@@ -57,45 +93,45 @@ def _handler(call: Call) -> str:
     return handler
 
 
-def _import(call: Call, handler: str, received: Received) -> Response:
+def _import(call: Call, handler: str, source: Source) -> Response:
     order = _order(call, handler)
-    received.content.close()
 
     def gather(placing: Placing) -> list[Incoming]:
         if handler == _GRADUAL:
-            return [_single(placing, received)]
-        kind = archive_kind(received.name or _NAMES.get(call.content_type, ""))
+            return [_single(placing, source)]
+        kind = archive_kind(source.name)
         if not kind:
             raise Refused(400, "Unsupported format; send a zip, or name the file's type.")
         return importing.objects_of_archive(
-            call.archive.blobs, placing, received.content.path, kind, lenient=order.lenient
+            call.archive.blobs, placing, source.path, kind, lenient=order.lenient
         )
 
-    if handler == _GRADUAL:
-        with _alone(call, received.content):
-            outcomes = importing.take(call.archive, call.user, order, gather)
-    else:
+    with _alone(call, source) if handler == _GRADUAL else nullcontext():
         outcomes = importing.take(call.archive, call.user, order, gather)
     return _answer(handler, outcomes)
 
 
-def _single(placing: Placing, received: Received) -> Incoming:
-    header = _header(received.content)
-    name = received.name
-    return Incoming(header, placing.keep(received.content, file_name(header, name)), name)
+def _single(placing: Placing, source: Source) -> Incoming:
+    header = _header(source)
+    name = file_name(header, source.name)
+    if source.content is not None:
+        return Incoming(header, placing.keep(source.content, name), source.name)
+    with source.path.open("rb") as file:
+        blob = placing.store(iter(lambda: file.read(PIECE), b""), name)
+    return Incoming(header, blob, source.name)
 
 
-def _header(content: IncomingFile) -> dict[str, str]:
+def _header(source: Source) -> dict[str, str]:
     try:
-        return read_header(content.path)
+        return read_header(source.path)
     except NotDicomError as error:
         raise Refused(400, f"unable to read DICOM object: {error}") from error
 
 
 @contextmanager
-def _alone(call: Call, content: IncomingFile) -> Iterator[None]:
+def _alone(call: Call, source: Source) -> Iterator[None]:
     """Refuse an object that is being taken in at this moment already."""
-    header = _header(content)
+    header = _header(source)
     key = (id(call.archive), header["StudyInstanceUID"], header["SOPInstanceUID"])
     with _sending_lock:
         if key in _sending:

@@ -15,6 +15,7 @@ from ..accounts import User, demand
 from ..items import Item
 from ..refusals import not_found
 
+CACHE = "user/cache"
 _SINGULAR = {
     "projects": "project",
     "subjects": "subject",
@@ -31,6 +32,7 @@ class _ParentConvertor(Convertor[str]):
     regex = (
         "(?:projects|subjects|experiments)/[^/]+"
         "(?:/(?:subjects|experiments|scans|assessors|reconstructions)/[^/]+)*(?:/(?:in|out))?"
+        "|user/cache"
     )
 
     def convert(self, value: str) -> str:
@@ -84,6 +86,8 @@ def resolve(connection: sqlite3.Connection, user: User, text: str, *, edit: bool
     Refused
         404 where it does not exist or may not be read; 403 for a missing right.
     """
+    if text == CACHE:
+        return _cache(connection, user, make=edit)
     parts = text.split("/")
     side = parts.pop() if len(parts) % 2 else ""
     found: tuple[Item, ...] = ()
@@ -102,6 +106,37 @@ def resolve(connection: sqlite3.Connection, user: User, text: str, *, edit: bool
     assert above is not None
     demand(not edit or all(accounts.may_edit(connection, user, one.project) for one in found))
     return Parent(found, side, above)
+
+
+def _cache(connection: sqlite3.Connection, user: User, *, make: bool) -> Parent:
+    """Return the item that holds a user's own files for a while; make it where it must be."""
+    demand(user is not accounts.GUEST)
+    identifier = f"cache {user.login}"
+    row = connection.execute(
+        "SELECT pk FROM item WHERE kind = 'cache' AND id = ?", (identifier,)
+    ).fetchone()
+    if row is not None:
+        found = items.get(connection, row["pk"])
+    elif make:
+        found = items.create(
+            connection,
+            "cache",
+            label=user.login,
+            xsi_type="",
+            project=identifier,
+            parent=None,
+            user=user.login,
+            identifier=identifier,
+        )
+    else:
+        raise not_found("resource")
+    assert found is not None
+    return Parent((found,), "", found)
+
+
+def may_delete(connection: sqlite3.Connection, user: User, item: Item) -> bool:
+    """Tell whether a user may delete files of an item."""
+    return item.kind == "cache" or accounts.may_delete(connection, user, item.project)
 
 
 def _named(

@@ -14,7 +14,7 @@ from ..dicom_rules import SessionDescription
 from ..downloads import Entry
 from ..elements import Element, build, to_xml
 from ..http import Call, endpoint, table_response, text
-from ..prearchive import UNASSIGNED, Session
+from ..prearchive import UNASSIGNED, Session, may_change
 from ..refusals import Refused, not_found
 from .imports import uri_list
 from .sending import archive_response, disposition
@@ -24,13 +24,6 @@ _COLUMNS = (
     *("folderName", "name", "tag", "status", "url", "autoarchive", "prevent_anon"),
     *("prevent_auto_commit", "SOURCE", "VISIT", "PROTOCOL", "TIMEZONE"),
 )
-
-
-def _may(connection: sqlite3.Connection, call: Call, session: Session) -> bool:
-    """Tell whether the user may see and change a session; unassigned ones are administrators'."""
-    if not session.project:
-        return call.user.is_admin
-    return may_edit(connection, call.user, session.project)
 
 
 def _find(connection: sqlite3.Connection, call: Call) -> Session:
@@ -46,7 +39,7 @@ def _find(connection: sqlite3.Connection, call: Call) -> Session:
     )
     if found is None:
         raise not_found("session")
-    demand(_may(connection, call, found))
+    demand(may_change(connection, call.user, found))
     return found
 
 
@@ -93,7 +86,8 @@ def listing(call: Call) -> Response:
         found = [
             one
             for one in prearchive.sessions(connection)
-            if (not wanted or (one.project or UNASSIGNED) in wanted) and _may(connection, call, one)
+            if (not wanted or (one.project or UNASSIGNED) in wanted)
+            and may_change(connection, call.user, one)
         ]
     return _table(call, found)
 
@@ -361,7 +355,7 @@ def _sources(connection: sqlite3.Connection, call: Call) -> list[Session]:
         session = prearchive.find(connection, parts[2], parts[3], parts[4])
         if session is None:
             raise not_found("session")
-        demand(_may(connection, call, session))
+        demand(may_change(connection, call.user, session))
         found.append(session)
     return found
 

@@ -7,12 +7,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .. import filing, listings
-from ..accounts import demand, may_delete
+from ..accounts import demand
 from ..filing import File, Resource
 from ..http import Call, endpoint, table_response, text
 from ..listings import Counted
 from ..refusals import Refused, not_found
-from .parents import Parent, resolve, scan_types
+from .parents import Parent, may_delete, resolve, scan_types
 from .sending import send_archive
 
 _COLUMNS: tuple[str, ...] = (
@@ -154,7 +154,7 @@ def remove(call: Call) -> Response:
     with archive.blobs.placing() as placing, archive.database.write() as connection:
         parent = resolve(connection, call.user, call.path("parent"))
         found = find(call, parent)
-        demand(all(may_delete(connection, call.user, one.item.project) for one in found))
+        demand(all(may_delete(connection, call.user, one.item) for one in found))
         for one in found:
             placing.drop(*filing.delete_resource(connection, one.resource))
     return text()
