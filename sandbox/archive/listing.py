@@ -122,6 +122,8 @@ def _columns(listing: Listing, xsi_type: str) -> list[Column]:
             names += default_columns(listing.kind, xsi_type)
         else:
             names.append(name)
+    if listing.kind == "experiment" and not listing.project and not listing.parent:
+        names.append("xsiType")  # pyxnat reads it without asking for it
     found: dict[str, Column] = {}
     for name in names:
         column = resolve(listing.kind, name, project)

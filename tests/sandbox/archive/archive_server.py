@@ -71,7 +71,7 @@ def serving(archive: Archive) -> Iterator[Served]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         config = uvicorn.Config(
-            make_app(archive), log_level="error", loop="asyncio", ws="none", lifespan="on"
+            make_app(archive), log_level="error", loop="asyncio", ws="none", lifespan="auto"
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -87,5 +87,4 @@ def serving(archive: Archive) -> Iterator[Served]:
         finally:
             served.session.close()
             server.should_exit = True
-            server.force_exit = True
             thread.join(START_S)

@@ -1,0 +1,254 @@
+"""What the site tells of itself: versions, schemas, users, plugins, what may be searched."""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .. import accounts, columns, schema
+from ..accounts import GUEST, demand
+from ..archive import Settings
+from ..elements import value_type
+from ..http import Call, endpoint, json_text, table_response, text
+from ..items import SITE
+from ..refusals import Refused, not_found
+
+_VERSIONS = {"1.8": "1.8.10", "1.9": "1.9.2", "1.10": "1.10.0"}
+_BUILT = datetime(2024, 6, 11, 10, 0, 0, tzinfo=UTC)
+_STARTED = time.monotonic()
+_ELEMENT_COLUMNS = ["ELEMENT_NAME", "SINGULAR", "PLURAL", "SECURED", "COUNT"]
+_FIELD_COLUMNS = [
+    "FIELD_ID",
+    "HEADER",
+    "SUMMARY",
+    "TYPE",
+    "REQUIRES_VALUE",
+    "DESC",
+    "ELEMENT_NAME",
+    "SRC",
+]
+_USER_COLUMNS = ["login", "firstname", "lastname", "email", "xdat_user_id"]
+
+
+def build_info(settings: Settings) -> dict[str, str]:
+    """Return which XNAT the sandbox answers like."""
+    version = _VERSIONS[settings.xnat]
+    return {
+        "version": version,
+        "buildNumber": "0",
+        "buildDate": _BUILT.strftime("%a %b %d %H:%M:%S UTC %Y"),
+        "sha": "0000000",
+        "shaFull": "0" * 40,
+        "isDirty": "false",
+        "commit": "v0-0-g0000000",
+        "branch": "xnat-pic-sandbox",
+        "tag": version,
+        "timestamp": str(int(_BUILT.timestamp() * 1000)),
+        "hostName": "localhost",
+        "displayHostName": "never",
+        "nodeId": "xnat-pic-sandbox",
+    }
+
+
+@endpoint
+def get_build_info(call: Call) -> Response:
+    """Return the version, all of it or one property."""
+    known = build_info(call.archive.settings)
+    name = call.path("property")
+    if not name:
+        return json_text(known)
+    if name not in known:
+        raise not_found("property")
+    return text(known[name])
+
+
+@endpoint
+def uptime(call: Call) -> Response:
+    """Return how long the server has been up."""
+    del call
+    seconds = int(time.monotonic() - _STARTED)
+    names, sizes = ("days", "hours", "minutes"), (86400, 3600, 60)
+    told = {}
+    for name, size in zip(names, sizes, strict=True):
+        told[name], seconds = str(seconds // size), seconds % size
+    return json_text({**told, "seconds": f"{seconds}.000"})
+
+
+@endpoint
+def site_config(call: Call) -> Response:
+    """Return the few preferences that the sandbox has."""
+    known: dict[str, Any] = {
+        "siteId": SITE,
+        "siteUrl": str(call.request.base_url).rstrip("/"),
+        "requireLogin": True,
+        "checksums": True,
+        "sessionXmlRebuilderInterval": call.archive.settings.idle_s / 60,
+        "sessionTimeout": "15 minutes",
+        "uiAllowNonAdminProjectCreation": True,
+    }
+    name = call.path("property")
+    if not name:
+        return json_text(known)
+    if name not in known:
+        raise not_found("preference")
+    return json_text(known[name])
+
+
+@endpoint
+def plugins(call: Call) -> Response:
+    """Return the plugins whose addresses are served, by their ID."""
+    named = {"ohifViewerPlugin": "XNAT OHIF Viewer Plugin"}
+    if call.archive.settings.containers:
+        named["containers"] = "XNAT 1.8 Container Service Plugin"
+    version = build_info(call.archive.settings)["version"]
+    return json_text(
+        {key: {"id": key, "name": name, "version": version} for key, name in named.items()}
+    )
+
+
+@endpoint
+def list_schemas(call: Call) -> Response:
+    """Return the names of the schemas."""
+    del call
+    return json_text(schema.schema_names())
+
+
+@endpoint
+def get_schema(call: Call) -> Response:
+    """Return a schema."""
+    name = call.path("name").removesuffix(".xsd")
+    name = name.rpartition("/")[2] if name.count("/") == 1 else name
+    if name not in schema.schema_names():
+        raise not_found("schema")
+    return Response(schema.schema_text(name), media_type="application/xml")
+
+
+@endpoint
+def list_elements(call: Call) -> Response:
+    """List the data types that the archive holds, with how many there are."""
+    with call.archive.database.read() as connection:
+        rows = connection.execute(
+            "SELECT xsi_type, COUNT(*) FROM item WHERE kind NOT IN ('scan', 'reconstruction')"
+            " GROUP BY xsi_type ORDER BY xsi_type"
+        ).fetchall()
+    listed = []
+    for name, count in rows:
+        singular, plural = schema.display_names(name)
+        listed.append(
+            {
+                "ELEMENT_NAME": name,
+                "SINGULAR": singular,
+                "PLURAL": plural,
+                "SECURED": "true",
+                "COUNT": count,
+            }
+        )
+    return table_response(call, _ELEMENT_COLUMNS, listed)
+
+
+@endpoint
+def list_fields(call: Call) -> Response:
+    """List what a data type may be listed by: its short names."""
+    name = schema.exact_name(call.path("element"))
+    kind = schema.family_of(name)
+    if not kind:
+        raise not_found("data type")
+    listed = []
+    for short, path in columns.shortcuts(kind).items():
+        xsi_type, _, element = path.partition("/")
+        if schema.family_of(xsi_type) == kind and not schema.is_a(name, xsi_type):
+            continue
+        listed.append(
+            {
+                "FIELD_ID": short.upper(),
+                "HEADER": short,
+                "SUMMARY": f"{name}.{short.upper()}",
+                "TYPE": value_type(xsi_type, element).removeprefix("xs:"),
+                "REQUIRES_VALUE": "false",
+                "DESC": path,
+                "ELEMENT_NAME": name,
+                "SRC": "0",
+            }
+        )
+    return table_response(call, _FIELD_COLUMNS, listed)
+
+
+@endpoint
+def search(call: Call) -> Response:
+    """Refuse stored and posted searches: the listings with filters do what they are for."""
+    raise Refused(
+        501,
+        "The XNAT-PIC sandbox does not run search documents;"
+        " use a listing with columns and filters.",
+    )
+
+
+@endpoint
+def list_users(call: Call) -> Response:
+    """List the users."""
+    demand(call.user is not GUEST)
+    with call.archive.database.read() as connection:
+        rows = connection.execute(
+            "SELECT login, firstname, lastname, email, rowid AS xdat_user_id FROM user"
+            " ORDER BY login"
+        ).fetchall()
+    return table_response(call, _USER_COLUMNS, [dict(row) for row in rows])
+
+
+@endpoint
+def user_names(call: Call) -> Response:
+    """Return the logins of the users, as the newer API tells them."""
+    demand(call.user is not GUEST)
+    with call.archive.database.read() as connection:
+        rows = connection.execute("SELECT login FROM user ORDER BY login").fetchall()
+    return json_text([row["login"] for row in rows])
+
+
+@endpoint
+def create_user(call: Call) -> Response:
+    """Make a user from JSON; administrators may."""
+    demand(call.user.is_admin)
+    try:
+        told = json.loads(call.body)
+    except ValueError as error:
+        raise Refused(400, "Send the user as JSON.") from error
+    if not isinstance(told, dict):
+        raise Refused(400, "Send the user as a JSON object.")
+    login, password = str(told.get("username", "")), str(told.get("password", ""))
+    if not login or not password:
+        raise Refused(400, "A user needs a username and a password.")
+    with call.archive.database.write() as connection:
+        known = connection.execute("SELECT 1 FROM user WHERE login = ?", (login,)).fetchone()
+        if known or login == GUEST.login:
+            raise Refused(409, f"There is a user {login} already.")
+        names = {key: str(told.get(key, "")) for key in ("firstName", "lastName", "email")}
+        accounts.set_user(
+            connection,
+            login,
+            password,
+            firstname=names["firstName"],
+            lastname=names["lastName"],
+            email=names["email"],
+        )
+    return json_text({"username": login, **names, "enabled": True, "verified": True}, 201)
+
+
+routes = [
+    Route("/xapi/siteConfig/buildInfo", get_build_info, methods=["GET"]),
+    Route("/xapi/siteConfig/buildInfo/{property}", get_build_info, methods=["GET"]),
+    Route("/xapi/siteConfig/uptime", uptime, methods=["GET"]),
+    Route("/xapi/siteConfig", site_config, methods=["GET"]),
+    Route("/xapi/siteConfig/{property}", site_config, methods=["GET"]),
+    Route("/xapi/plugins", plugins, methods=["GET"]),
+    Route("/xapi/schemas", list_schemas, methods=["GET"]),
+    Route("/xapi/schemas/{name:path}", get_schema, methods=["GET"]),
+    Route("/data/search/elements", list_elements, methods=["GET"]),
+    Route("/data/search/elements/{element}", list_fields, methods=["GET"]),
+    Route("/data/search", search, methods=["POST"]),
+    Route("/data/users", list_users, methods=["GET"]),
+    Route("/xapi/users", user_names, methods=["GET"]),
+    Route("/xapi/users", create_user, methods=["POST"]),
+]
