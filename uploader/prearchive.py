@@ -7,7 +7,7 @@ Sending the same instance twice into one session of the prearchive replaces it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
 from .client import LostAnswerError
 from .compare import SeriesMatch, match_files
@@ -17,6 +17,7 @@ from .jobs import Job, Tools, look
 from .journal import State
 from .loads import Instance, SeriesLoad, entries
 from .remote import RemoteFile, Waiting, read_prearchive, read_waiting_files
+from .sending import body_of, keep_digests
 from .zipstream import Entry, ZipStream, split
 
 _RECEIVING = ("RECEIVING", "RECEIVING_INTERRUPT")
@@ -165,18 +166,13 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], ad
     stream = ZipStream(part, counter.sent)
     if not address:
         tools.journal.begin_sending(job.key)
-
-    def body() -> Iterable[bytes]:
-        counter.again()
-        return stream if stream.is_sized else _Unsized(stream)
-
     for attempt in range(1, client.patience.attempts + 1):
         try:
             answer = client.send(
                 "POST",
                 "/data/services/import",
                 params=_import_params(job, address),
-                body=body,
+                body=body_of(stream, counter),
                 content_type="application/zip",
                 repeat=False,
             )
@@ -193,25 +189,8 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], ad
             address = _address_of(answer.text) or address
         break
     tools.journal.set_prearchive(job.key, address)
-    by_name = {one.name: one for one in series.instances.values()}
-    tools.journal.add_digests(
-        job.key,
-        [
-            (by_name[name].sop_uid, by_name[name].sent_uid, digest)
-            for name, digest in stream.digests.items()
-        ],
-    )
+    keep_digests(tools, job, series, stream)
     return address
-
-
-class _Unsized:
-    """A stream whose length nobody knows beforehand: it has no len()."""
-
-    def __init__(self, stream: ZipStream) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
 
 
 def _import_params(job: Job, address: str) -> dict[str, str]:
