@@ -26,6 +26,7 @@ from .rest import (
     prearchive,
     projects,
     resources,
+    roi,
     sharing,
     site,
     tables,
@@ -39,7 +40,7 @@ def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
     routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
-    routes += upkeep.routes
+    routes += [*upkeep.routes, *roi.routes]
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:
