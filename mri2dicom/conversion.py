@@ -13,7 +13,8 @@ from .names import UniqueNames, safe_name
 from .output import Present, files_of, present, tidy
 from .overview import exported_archives
 from .readers.archive import archive_stem, opened
-from .readers.registry import Reader, choose_reader
+from .readers.contract import Reader
+from .readers.registry import choose_reader
 from .report import (
     ConversionReport,
     SeriesResult,

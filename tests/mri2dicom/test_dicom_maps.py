@@ -8,7 +8,7 @@ import highdicom
 import numpy as np
 import pydicom
 import pytest
-from builder import make_pixels, make_reco
+from builder import make_pixels, make_reco, read_one
 from cases import converted, datasets, mouse
 from pydicom.sr._concepts_dict import concepts
 
@@ -197,3 +197,23 @@ def test_overview_of_a_map_is_plain_json(tmp_path):
     report = converted(study, tmp_path / "out")
     (one,) = json.loads(json.dumps(report.as_json()))["series"]
     assert (one["kind"], one["files"], one["status"]) == ("derived", 1, "converted")
+
+
+@pytest.mark.parametrize(("unit", "is_quantity"), [("ms", True), ("a.u.", False), ("", False)])
+def test_arbitrary_units_measure_nothing(tmp_path, unit, is_quantity):
+    """A unit of an intensity does not make it a quantity: it stays an MR image."""
+    make_reco(tmp_path / "study", dtype="<f4", visu={"VisuCoreDataUnits": [unit]})
+    assert read_one(tmp_path / "study").is_quantity is is_quantity
+
+
+@pytest.mark.parametrize(
+    ("frame_type", "is_quantity"), [("REAL_IMAGE", True), ("MAGNITUDE_IMAGE", False)]
+)
+def test_magnitudes_of_a_field_map_are_intensities(tmp_path, frame_type, is_quantity):
+    make_reco(
+        tmp_path / "study",
+        dtype="<f4",
+        frame_type=frame_type,
+        method={"Method": "Bruker:FieldMap"},
+    )
+    assert read_one(tmp_path / "study").is_quantity is is_quantity

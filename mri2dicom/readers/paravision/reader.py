@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import CorruptDataError
 from ...model import Dimension, Kind, Loop, PixelSource, RawSeries, Skipped
-from ..registry import Confidence
+from ..contract import Confidence
 from .attributes import map_attributes
 from .cest import Saturation, read_saturation
 from .dates import Dates, read_dates
@@ -143,6 +143,8 @@ def _read(reco: Reco) -> RawSeries:
     constant["ImageIsDerived"] = derived
     expno, procno = series_numbers(reco)
     wide = pixels.dtype.str[1:] in _WIDE
+    # A field map's scan holds its magnitudes too, which are intensities.
+    field = kind is Kind.FIELD_MAP and set(parts) != {"MAGNITUDE"}
     return RawSeries(
         reader=NAME,
         study=reco.path.study,
@@ -164,7 +166,7 @@ def _read(reco: Reco) -> RawSeries:
         plane_attributes=plane_values,
         private=_private(saturation, planes),
         unit=units,
-        is_quantity=wide and (derived or bool(units) or kind is Kind.FIELD_MAP),
+        is_quantity=wide and (derived or bool(units) or field),
         warnings=tuple(dict.fromkeys(reco.warnings)),
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...diffusion import B0_LIMIT, is_trace
 from ...model import Dimension, Loop
+from .attributes import load_table
 from .dates import Dates, format_datetime
 from .diffusion import (
     b_matrices,
@@ -51,10 +52,11 @@ def complex_parts(reco: Reco, planes: Planes, dimensions: tuple[Dimension, ...])
 
 def data_units(reco: Reco, planes: Planes) -> tuple[str, ...]:
     """Return the unit of each plane as the file spells it; empty where it has none."""
-    units = reco.per_frame("VisuCoreDataUnits")
-    if units is None or not any(str(unit).strip() for unit in units):
-        return ()
-    return tuple(str(unit).strip() for unit in expand(units, planes))
+    found = reco.per_frame("VisuCoreDataUnits")
+    arbitrary = load_table()["units"]["arbitrary"]
+    units = [str(unit).strip() for unit in found or ()]
+    units = ["" if unit.lower() in arbitrary else unit for unit in units]
+    return tuple(expand(units, planes)) if any(units) else ()
 
 
 def diffusion_values(reco: Reco, planes: Planes) -> dict[str, list[Any]]:
