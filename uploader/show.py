@@ -1,0 +1,221 @@
+"""How results look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .findings import plain
+
+if TYPE_CHECKING:
+    from .check import RowCheck
+    from .control import Progress
+    from .set_variables import Change, Differences
+    from .upload import RowResult, UploadResult
+    from .verify import RowProof
+
+_STYLES = {"error": "red", "warning": "yellow"}
+
+
+def _say(text: str, style: str = "") -> None:
+    click.secho(plain(text), err=True, fg=style or None)
+
+
+def _table(heads: tuple[str, ...], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console.print(table)
+
+
+def checks(rows: list[RowCheck]) -> None:
+    """Show a comparison; the bad rows last, with what to do."""
+    _table(
+        ("session", "subject", "is", "files to send"),
+        [[one.row.session, one.row.subject, one.verdict.value, str(one.missing)] for one in rows],
+    )
+    for one in sorted(rows, key=lambda row: row.is_bad):
+        for finding in one.findings:
+            text = f"{finding.level.value}: {one.row.session}: {finding.message}"
+            _say(text, _STYLES.get(finding.level.value, ""))
+    bad = sum(one.is_bad for one in rows)
+    if bad:
+        _say(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
+
+
+def check_as_json(one: RowCheck) -> dict[str, Any]:
+    """Return a row's comparison as JSON values."""
+    return {
+        "key": one.row.key,
+        "session": one.row.session,
+        "subject": one.row.subject,
+        "verdict": one.verdict.value,
+        "missing": one.missing,
+        "findings": [
+            {"code": f.code, "level": f.level.value, "message": f.message} for f in one.findings
+        ],
+    }
+
+
+def uploaded(result: UploadResult) -> None:
+    """Show how an upload ended."""
+    counts: dict[str, int] = {}
+    for row in result.rows:
+        counts[row.outcome.value] = counts.get(row.outcome.value, 0) + 1
+    for problem in result.problems:
+        _say(problem.sentence(), "red")
+    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
+    _say(f"Sessions: {told}.")
+
+
+def upload_as_json(result: UploadResult) -> dict[str, Any]:
+    """Return how an upload ended as JSON values."""
+    return {
+        "rows": [
+            {
+                "key": one.row.key,
+                "session": one.row.session,
+                "outcome": one.outcome.value,
+                "reason": one.reason,
+            }
+            for one in result.rows
+        ],
+        "problems": [one.sentence() for one in result.problems],
+    }
+
+
+def proofs(rows: list[RowProof], problems: list[str]) -> None:
+    """Show what a verification found."""
+    _table(
+        ("session", "planned", "found", "checksummed", "is"),
+        [
+            [
+                one.row.session,
+                str(one.planned),
+                str(one.found),
+                str(one.checksummed),
+                one.proof.value,
+            ]
+            for one in rows
+        ],
+    )
+    for one in rows:
+        for text in one.problems:
+            _say(f"{one.row.session}: {text}", "red")
+        for text in one.notes:
+            _say(f"{one.row.session}: {text}")
+    for text in problems:
+        _say(text, "red")
+
+
+def proof_as_json(one: RowProof) -> dict[str, Any]:
+    """Return what was found of one session as JSON values."""
+    return {
+        "key": one.row.key,
+        "session": one.row.session,
+        "planned": one.planned,
+        "found": one.found,
+        "checksummed": one.checksummed,
+        "proof": one.proof.value,
+        "problems": one.problems,
+        "notes": one.notes,
+    }
+
+
+def changes(found: Differences) -> None:
+    """Show old and new values."""
+    for one in found.changes:
+        _say(one.sentence())
+    for row in found.absent:
+        _say(f"{row.session} is not on the server: nothing to correct.", "yellow")
+    if not found.changes:
+        _say("Every value is as in the plan.")
+
+
+def change_as_json(one: Change) -> dict[str, str]:
+    """Return a value to write as JSON values."""
+    return {
+        "project": one.project,
+        "subject": one.subject,
+        "session": one.session,
+        "name": one.name,
+        "old": one.old,
+        "new": one.new,
+    }
+
+
+class UploadBar:
+    """Progress in bytes, rate and remaining time on standard error; one line for each row."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> UploadBar:
+        """Start to draw, where a person watches."""
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(binary_units=True),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task("", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the drawing."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def update(self, progress: Progress) -> None:
+        """Show how far the work is."""
+        if self._progress is not None:
+            from rich.markup import escape
+
+            self._progress.update(
+                self._task,
+                description=escape(plain(progress.what)),
+                completed=progress.bytes_done,
+                total=progress.bytes_total or None,
+            )
+
+    def row(self, result: RowResult) -> None:
+        """Show how a row ended."""
+        if result.outcome.value == "left out":
+            return
+        text = f"{result.outcome.value}: {result.row.session}"
+        if result.reason:
+            text += f": {result.reason}"
+        if self._progress is not None:
+            from rich.text import Text
+
+            self._progress.console.print(Text(plain(text)), soft_wrap=True)
+        else:
+            click.echo(plain(text), err=True)
