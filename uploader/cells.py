@@ -138,8 +138,12 @@ def write_xlsx(
     from openpyxl.styles import Font
     from openpyxl.utils import get_column_letter
 
+    ready = {
+        title: [[_number_or_text(value, path) for value in row] for row in rows]
+        for title, rows in sheets.items()
+    }
     book = Workbook(write_only=True)
-    for index, (title, rows) in enumerate(sheets.items()):
+    for index, (title, rows) in enumerate(ready.items()):
         sheet = book.create_sheet(title)
         if index == 0:
             sheet.freeze_panes = "A2"
@@ -148,7 +152,7 @@ def write_xlsx(
         for number, row in enumerate(rows):
             cells: list[Any] = []
             for value in row:
-                cell = WriteOnlyCell(sheet, value=_number_or_text(value, path))
+                cell = WriteOnlyCell(sheet, value=value)
                 if isinstance(value, str):
                     # A text that begins with = is no formula.
                     cell.data_type = "s"

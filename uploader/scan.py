@@ -103,8 +103,9 @@ def scan_folder(
 
 def _without_pixels(header: Header, kinds: Kinds) -> Header:
     """Call an image damaged that has no pixels: the file ends before them."""
-    cut = not header.has_pixels and kinds.is_primary(header.sop_class_uid)
-    if header.state is not State.DICOM or not cut:
+    uid = header.sop_class_uid
+    is_image = kinds.is_primary(uid) or "Image Storage" in UID(uid).name
+    if header.state is not State.DICOM or header.has_pixels or not is_image:
         return header
     return replace(header, state=State.DAMAGED, problem="it ends before the pixels")
 
