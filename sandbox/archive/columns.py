@@ -25,6 +25,18 @@ _BOOK_KEEPING = {
     "label": "label",
     "project": "project",
 }
+_COUNT = "meta/count/"
+_TOLD = {
+    "meta/session_label": "session.label",
+    "meta/owners": (
+        "(SELECT group_concat(login, ' <br/> ') FROM member"
+        " WHERE project = own.id AND role = 'Owners')"
+    ),
+    "meta/access": (
+        "COALESCE((SELECT value FROM field"
+        " WHERE field.item = own.pk AND field.path = 'accessibility'), 'private')"
+    ),
+}
 _DATES = ("meta/insert_date", "meta/last_modified")
 _VARIABLES = "fields/field"
 
@@ -69,6 +81,19 @@ def _table() -> dict[str, Any]:
 def title(kind: str) -> str:
     """Return the title of a kind's listing."""
     return str(_table()[kind]["title"])
+
+
+def search_fields(kind: str) -> dict[str, str]:
+    """Return the short names that the display fields of searches show, by field ID."""
+    found: dict[str, str] = _table()["experiment" if kind == "assessor" else kind]["search"][
+        "fields"
+    ]
+    return found
+
+
+def always_told(kind: str) -> list[str]:
+    """Return the IDs of the display fields that every search answers with."""
+    return list(_table()["experiment" if kind == "assessor" else kind]["search"]["always"])
 
 
 def default_columns(kind: str, xsi_type: str = "") -> list[str]:
@@ -174,14 +199,21 @@ def _in_project(path: str) -> str:
 
 def _expression(kind: str, alias: str, xsi_type: str, path: str) -> tuple[str, tuple[str, ...]]:
     lower = path.lower()
+    values: tuple[str, ...] = ()
     if lower == "subject_id":
-        sql, values = "subject.id", ()
+        sql = "subject.id"
     elif lower in ("image_session_id", "imagesession_id"):
-        sql, values = "session.id", ()
-    elif lower == "meta/session_label":
-        sql, values = "session.label", ()
+        sql = "session.id"
+    elif lower in _TOLD:
+        sql = _TOLD[lower]
+    elif lower.startswith(_COUNT):
+        sql = (
+            "(SELECT NULLIF(COUNT(*), 0) FROM item counted WHERE counted.kind = 'experiment'"
+            " AND counted.project = own.id AND counted.xsi_type = ?)"
+        )
+        values = (path.removeprefix(_COUNT),)
     elif lower in _BOOK_KEEPING:
-        sql, values = f"{alias}.{_BOOK_KEEPING[lower]}", ()
+        sql = f"{alias}.{_BOOK_KEEPING[lower]}"
     else:
         sql = f"(SELECT value FROM field WHERE field.item = {alias}.pk AND field.path = ?)"
         return _checked(kind, alias, xsi_type, sql, (path,))

@@ -60,6 +60,8 @@ class Listing:
         Only what this project owns or has been given a share of.
     parent : Item, optional
         Only what is right below this item.
+    condition : (str, list of str)
+        A further condition as SQL, with its values.
     params : list of (str, str)
         The request's parameters.
     """
@@ -70,6 +72,7 @@ class Listing:
     project: Item | None = None
     parent: Item | None = None
     columns: list[str] = field(default_factory=list)
+    condition: tuple[str, list[str]] = ("", [])
 
     def get(self, name: str) -> str:
         """Return a parameter by its name in any letters."""
@@ -83,8 +86,8 @@ def run(connection: sqlite3.Connection, listing: Listing) -> list[dict[str, Any]
     conditions, values = _conditions(listing, xsi_type)
     filters = _filters(listing)
     joins = {column.join for column in (*shown, *(column for column, _, _ in filters))}
-    for _, condition, told in filters:
-        conditions.append(condition)
+    for condition, told in [(sql, told) for _, sql, told in filters] + [listing.condition]:
+        conditions += [condition] if condition else []
         values += told
     selected = ", ".join(f"{column.sql} AS c{i}" for i, column in enumerate(shown))
     query = (
