@@ -255,9 +255,7 @@ def _file(call: Call, placing: Placing, placed: list[tuple[str, Blob]]) -> Respo
         resource = (
             found[0].resource
             if found
-            else filing.create_resource(
-                connection, parent.one, name, side=parent.side, format=attributes["format"]
-            )
+            else filing.create_resource(connection, parent.one, name, side=parent.side)
         )
         for path, blob in placed:
             stored, obsolete = filing.put_file(
