@@ -116,8 +116,14 @@ def members(path: Path, kind: str, budget: Budget) -> Iterator[Member]:
     Refused
         400 for what is unsafe or broken, in words.
     """
-    try:
+    with _in_words():
         yield from _zip(path, budget) if kind == "zip" else _tar(path, kind, budget)
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        yield
     except _BROKEN as error:
         raise Refused(400, f"The archive cannot be read ({error}); pack it again.") from error
 
@@ -131,13 +137,15 @@ def _name(name: str) -> str:
 def _pieces(source: IO[bytes], size: int) -> Iterator[bytes]:
     left = size
     while left:
-        piece = source.read(min(PIECE, left))
-        if not piece:
-            raise EOFError("a file in it ends early")
+        with _in_words():
+            piece = source.read(min(PIECE, left))
+            if not piece:
+                raise EOFError("a file in it ends early")
         left -= len(piece)
         yield piece
-    if source.read(1):
-        raise ValueError("a file in it is longer than it says")
+    with _in_words():
+        if source.read(1):
+            raise ValueError("a file in it is longer than it says")
 
 
 def _zip(path: Path, budget: Budget) -> Iterator[Member]:
