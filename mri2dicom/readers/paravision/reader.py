@@ -142,9 +142,6 @@ def _read(reco: Reco) -> RawSeries:
     )
     constant["ImageIsDerived"] = derived
     expno, procno = series_numbers(reco)
-    wide = pixels.dtype.str[1:] in _WIDE
-    # A field map's scan holds its magnitudes too, which are intensities.
-    field = kind is Kind.FIELD_MAP and set(parts) != {"MAGNITUDE"}
     return RawSeries(
         reader=NAME,
         study=reco.path.study,
@@ -166,9 +163,15 @@ def _read(reco: Reco) -> RawSeries:
         plane_attributes=plane_values,
         private=_private(saturation, planes),
         unit=units,
-        is_quantity=wide and (derived or bool(units) or field),
+        is_quantity=pixels.dtype.str[1:] in _WIDE
+        and (derived or bool(units) or _is_field_map(kind, parts)),
         warnings=tuple(dict.fromkeys(reco.warnings)),
     )
+
+
+def _is_field_map(kind: Kind, parts: list[str]) -> bool:
+    """Tell a field map from the magnitudes that its scan holds too."""
+    return kind is Kind.FIELD_MAP and set(parts) != {"MAGNITUDE"}
 
 
 def _attributes(
