@@ -240,6 +240,19 @@ def test_labels_of_no_group_go_to_the_one_loop_they_fit(tmp_path):
     assert labels == {Loop.COIL: ("x", "y"), Loop.SLICE: ()}
 
 
+@pytest.mark.parametrize("depth", [1, 2])
+def test_frames_that_lie_elsewhere_without_a_slice_loop_are_stacks_of_their_own(tmp_path, depth):
+    """Stacks are numbered in the order of the frames, not of their places."""
+    make_reco(
+        tmp_path / "s",
+        size=(8, 6) if depth == 1 else (8, 6, depth),
+        groups=[("FG_ORIENT", 3, "", ["VisuCorePosition"]), ("FG_CYCLE", 2)],
+        position=[[5, 0, 0], [1, 0, 0], [3, 0, 0]],
+    )
+    series = read_one(tmp_path / "s")
+    assert series.stack.tolist() == np.repeat([0, 1, 2, 0, 1, 2], depth).tolist()
+
+
 def test_time_of_two_nested_loops(tmp_path):
     make_reco(
         tmp_path / "s",

@@ -255,6 +255,23 @@ def test_what_does_not_add_up_is_an_error_and_no_trap(body):
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        "@101*(0)",
+        "@60*(0) @60*(0)",
+        "@101*((0, 1))",
+        "@60*((0, 1)) @60*((0, 1))",
+        "@11*(@11*(0))",
+        "(1, @60*(0), @60*(0))",
+    ],
+)
+def test_runs_are_bounded_before_they_are_expanded(monkeypatch, body):
+    monkeypatch.setattr("mri2dicom.readers.paravision.jcamp.MAX_ITEMS", 100)
+    with pytest.raises(CorruptDataError, match=r"too long|too many"):
+        one("( 3 )\n" + body)
+
+
+@pytest.mark.parametrize(
     "sign", ["\\", "(", ")", "<", ">", "@", ",", "@1*(", "\\<", " ", "\n", "0 "]
 )
 @pytest.mark.parametrize("lead", ["", "( 65 )\n<", "("])

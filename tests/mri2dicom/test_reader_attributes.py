@@ -1,6 +1,7 @@
 """What the reader says about a series: attributes, dates, identity, kinds, where it lies."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from builder import Raw, Word, make_reco, make_uid, read_all, read_one
@@ -242,6 +243,13 @@ def test_any_level_of_a_study_can_be_given(tmp_path, level):
     series = read_one(tmp_path / "in" / level)
     assert (series.study.name, series.location) == ("s", "5/pdata/2")
     assert (series.expno, series.procno) == (5, 2)
+
+
+def test_a_relative_path_is_looked_up_where_it_leads(tmp_path, monkeypatch):
+    make_reco(tmp_path / "s", expno=5, procno=2)
+    monkeypatch.chdir(tmp_path / "s/5/pdata/2")
+    (found,) = find_recos(Path())
+    assert (found.study.name, found.location, found.expno) == ("s", "5/pdata/2", 5)
 
 
 def test_scans_come_in_the_order_of_their_numbers(tmp_path):
