@@ -86,7 +86,8 @@ def encode(dataset: Dataset) -> bytes:
 
 
 def name_of(dataset: Dataset) -> str:
-    return f"{dataset.get('SeriesNumber', 0)}/{dataset.Modality}{dataset.InstanceNumber:04d}.dcm"
+    folder = f"{dataset.get('PatientID', 'x')}/{dataset.get('SeriesNumber', 0)}"
+    return f"{folder}/{dataset.Modality}{dataset.InstanceNumber:04d}.dcm"
 
 
 def make_zip(datasets: Iterable[Dataset], **extra: bytes) -> bytes:

@@ -1,0 +1,722 @@
+"""Imports, the prearchive and archiving: states, merges, conflicts, with their statuses."""
+
+import hashlib
+import io
+import json
+import time
+from typing import Any
+
+import pytest
+from archive_server import ServeArchive, Served
+from dicoms import Study, encode, make_object, make_study, make_zip
+from pydicom.dataset import Dataset
+
+from sandbox.archive import accounts
+from sandbox.archive.clock import finish_all_idle
+
+ZIP = {"Content-Type": "application/zip"}
+DICOM = {"Content-Type": "application/dicom"}
+IMPORT = "/data/services/import"
+EXISTS = "Session already exists, retry with overwrite enabled"
+MATCHING = "Session already exists with matching files."
+
+
+@pytest.fixture
+def site(served: Served) -> Served:
+    assert served.put("/data/projects/P1").status_code == 200
+    assert served.put("/data/projects/P2").status_code == 200
+    return served
+
+
+def send(site: Served, objects: list[Dataset], **params: str) -> Any:
+    return site.post(IMPORT, params=params, data=make_zip(objects), headers=ZIP)
+
+
+def archive(site: Served, objects: list[Dataset], **params: str) -> Any:
+    return send(site, objects, dest="/archive/projects/P1", **params)
+
+
+def waiting(site: Served) -> list[dict[str, str]]:
+    return site.rows("/data/prearchive/projects")
+
+
+def states(site: Served) -> list[str]:
+    return [row["status"] for row in waiting(site)]
+
+
+def sessions(site: Served, project: str = "P1") -> list[str]:
+    return [row["label"] for row in site.rows(f"/data/projects/{project}/experiments")]
+
+
+def scans(site: Served, label: str = "mouse1_MR1") -> dict[str, int]:
+    """Scan IDs with how many files each has."""
+    base = f"/data/projects/P1/experiments/{label}/scans"
+    return {row["ID"]: len(site.rows(f"{base}/{row['ID']}/files")) for row in site.rows(base)}
+
+
+def heading(answer: Any) -> str:
+    text: str = answer.text
+    assert "<br>" in text
+    return text[text.index("<h3>") + 4 : text.index("</h3>")]
+
+
+def contents(site: Served) -> int:
+    return sum(p.is_file() for p in (site.archive.folder / "blobs").rglob("*"))
+
+
+class TestDicomZip:
+    def test_without_destination_it_is_being_received(self, site: Served) -> None:
+        objects = make_study(Study())
+        answer = send(site, objects, project="P1", subject="S1", session="E1")
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/uri-list")
+        uri = answer.text.removesuffix("\r\n")
+        (row,) = waiting(site)
+        assert uri == "/data" + row["url"]
+        assert row["url"] == f"/prearchive/projects/P1/{row['timestamp']}/E1"
+        assert row["status"] == "RECEIVING"
+        assert (row["subject"], row["name"], row["tag"]) == (
+            "S1",
+            "E1",
+            objects[0].StudyInstanceUID,
+        )
+        time.strptime(row["lastmod"], "%Y-%m-%d %H:%M:%S.%f")
+        assert len(row["timestamp"]) == len("20240108_101112123")
+        assert list(row) == [
+            "project",
+            "timestamp",
+            "lastmod",
+            "uploaded",
+            "scan_date",
+            "scan_time",
+            "subject",
+            "folderName",
+            "name",
+            "tag",
+            "status",
+            "url",
+            "autoarchive",
+            "prevent_anon",
+            "prevent_auto_commit",
+            "SOURCE",
+            "VISIT",
+            "PROTOCOL",
+            "TIMEZONE",
+        ]
+
+    def test_to_the_prearchive_it_is_built(self, site: Served) -> None:
+        answer = send(site, make_study(Study()), dest="/prearchive/projects/P1")
+        uri = answer.text.strip()
+        assert states(site) == ["READY"]
+        (row,) = site.rows(uri)
+        assert row["scan_time"] == "10:11:12"
+        assert [r["ID"] for r in site.rows(uri + "/scans")] == ["1", "2"]
+        (resource,) = site.rows(uri + "/scans/1/resources")
+        assert (resource["label"], resource["file_count"]) == ("DICOM", "3")
+        files = site.rows(uri + "/scans/1/resources/DICOM/files")
+        assert [f["Name"] for f in files] == ["MR0001.dcm", "MR0002.dcm", "MR0003.dcm"]
+        assert site.get(files[0]["URI"]).content[128:132] == b"DICM"
+        assert "<xnat:MRSession" in site.get(uri + "?format=xml").text
+        assert site.get(uri + "?format=zip").content[:2] == b"PK"
+        assert "built" in site.get(uri + "/logs").text
+        assert site.rows(uri + "/resources") == []
+        assert site.get(uri + "/scans/9/resources").status_code == 404
+        assert site.get(uri + "x").status_code == 404
+
+    def test_to_the_archive_within_the_request(self, site: Served) -> None:
+        objects = make_study(Study())
+        answer = archive(site, objects)
+        assert answer.text == (
+            "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
+        )
+        assert waiting(site) == []
+        assert scans(site) == {"1": 3, "2": 3}
+        base = "/data/projects/P1/subjects/mouse1/experiments/mouse1_MR1"
+        digests = {row["digest"] for row in site.rows(base + "/scans/ALL/files")}
+        assert digests == {hashlib.md5(encode(one)).hexdigest() for one in objects}
+        item = site.get(base + "?format=json").json()["items"][0]
+        assert item["meta"]["xsi:type"] == "xnat:mrSessionData"
+        assert item["data_fields"]["UID"] == objects[0].StudyInstanceUID
+        assert str(item["data_fields"]["date"]) == "2024-01-31"
+
+    @pytest.mark.parametrize(
+        "dest",
+        [
+            "/archive/projects/P1/subjects/S 1/experiments/E.1",
+            "/data/archive/projects/P1/subjects/S 1/experiments/E.1",
+        ],
+    )
+    def test_labels_are_cleaned_when_archived(self, site: Served, dest: str) -> None:
+        answer = send(site, make_study(Study(), 1, 1), dest=dest)
+        assert answer.text.strip() == "/data/archive/projects/P1/subjects/S_1/experiments/E_1"
+
+    def test_subjects_are_found_without_case(self, site: Served) -> None:
+        site.put("/data/projects/P1/subjects/MOUSE1")
+        archive(site, make_study(Study(), 1, 1))
+        assert [row["label"] for row in site.rows("/data/projects/P1/subjects")] == ["MOUSE1"]
+
+    def test_headers_say_where_it_belongs(self, site: Served) -> None:
+        comments = "Project:P2 Subject:S7 Session:S7_day1"
+        objects = make_study(Study(values={"PatientComments": comments}), 1, 1)
+        answer = send(site, objects, dest="/archive")
+        assert answer.text.strip() == "/data/archive/projects/P2/subjects/S7/experiments/S7_day1"
+
+    def test_without_a_project_it_is_unassigned(self, site: Served) -> None:
+        answer = send(site, make_study(Study(), 1, 1), dest="/archive")
+        assert answer.status_code == 400
+        assert "unable to identify destination project" in heading(answer)
+        (row,) = waiting(site)
+        assert (row["project"], row["status"]) == ("Unassigned", "ERROR")
+        assert row["url"].startswith("/prearchive/projects/Unassigned/")
+        assert len(site.rows("/data/prearchive/projects/Unassigned")) == 1
+        assert site.rows("/data/prearchive/projects/P1") == []
+
+    def test_several_studies_in_one_file(self, site: Served) -> None:
+        one = make_study(Study(patient="a", patient_id="a1"), 1, 2)
+        two = make_study(Study(patient="b", patient_id="b1"), 1, 2)
+        answer = archive(site, [*one, two[0]])
+        assert sorted(answer.text.split()) == [
+            "/data/archive/projects/P1/subjects/a/experiments/a1",
+            "/data/archive/projects/P1/subjects/b/experiments/b1",
+        ]
+
+    def test_forms_and_tar(self, site: Served) -> None:
+        data = make_zip(make_study(Study(), 1, 2))
+        parts = {"image_archive": ("study.zip", data), "project": (None, "P1")}
+        answer = site.post(IMPORT + "?dest=/prearchive", files=parts)
+        assert answer.status_code == 200
+        assert waiting(site)[0]["project"] == "P1"
+        two = [("a", ("a.zip", data)), ("b", ("b.zip", data))]
+        assert "limited to one" in heading(site.post(IMPORT, files=two))
+
+    def test_repeated_import_while_receiving_is_one_session(self, site: Served) -> None:
+        study = Study()
+        first = send(site, make_study(study, 1, 2), project="P1")
+        again = send(site, make_study(study, 2, 2), project="P1")
+        assert first.text == again.text
+        assert len(site.rows(first.text.strip() + "/scans")) == 2
+        assert contents(site) == 4
+
+    def test_nothing_but_files_that_are_no_dicom(self, site: Served) -> None:
+        data = make_zip([], notes__txt=b"text")
+        answer = site.post(IMPORT + "?Ignore-Unparsable=true", data=data, headers=ZIP)
+        assert answer.status_code == 400
+        assert "notes.txt" in heading(answer)
+
+    def test_other_files_are_passed_over_where_asked(self, site: Served) -> None:
+        data = make_zip(make_study(Study(), 1, 2), notes__txt=b"text")
+        refused = site.post(IMPORT, data=data, headers=ZIP)
+        assert refused.status_code == 400
+        assert (waiting(site), contents(site)) == ([], 0)
+        for query in ("?Ignore-Unparsable=true", "?action=commit"):
+            assert site.post(IMPORT + query, data=data, headers=ZIP).status_code == 200
+        assert contents(site) == 2
+
+    @pytest.mark.parametrize(
+        ("query", "status"),
+        [
+            ("import-handler=none", 404),
+            ("import-handler=XAR", 404),
+            ("dest=/elsewhere", 400),
+            ("dest=/archive/projects", 400),
+            ("src=/etc/passwd", 400),
+            ("src=/user/cache/resources/none/files/a.zip", 404),
+        ],
+    )
+    def test_bad_parameters(self, site: Served, query: str, status: int) -> None:
+        data = make_zip(make_study(Study(), 1, 1))
+        assert site.post(f"{IMPORT}?{query}", data=data, headers=ZIP).status_code == status
+        assert contents(site) == 0
+
+    def test_bad_bodies(self, site: Served) -> None:
+        octets = {"Content-Type": "application/octet-stream"}
+        answer = site.post(IMPORT, data=make_zip([]), headers=octets)
+        assert heading(answer).startswith("Unsupported format")
+        assert site.post(IMPORT, data=b"", headers=DICOM).status_code == 400
+        assert site.post(IMPORT, data=iter([b"x"]), headers=octets).status_code == 400
+        chunked = iter([make_zip(make_study(Study(), 1, 1))])
+        assert site.post(IMPORT, data=chunked, headers=ZIP).status_code == 200
+
+    def test_own_names_where_asked(self, site: Served) -> None:
+        (one,) = make_study(Study(), 1, 1)
+        archive(site, [one], rename="true")
+        (row,) = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/files")
+        assert row["Name"].startswith(f"{one.StudyInstanceUID}-1-1-")
+
+    def test_other_object_of_the_same_name_gets_its_own(self, site: Served) -> None:
+        study = Study()
+        send(site, [make_object(study, 1, 1)], project="P1", dest="/prearchive")
+        other = make_object(study, 1, 1, SOPInstanceUID="1.2.3.4")
+        answer = send(site, [other], project="P1", dest="/prearchive")
+        files = site.rows(answer.text.strip() + "/scans/1/resources/DICOM/files")
+        assert len(files) == 2
+        assert {f["Name"] for f in files} > {"MR0001.dcm"}
+
+    def test_file_from_the_users_cache(self, site: Served) -> None:
+        data = make_zip(make_study(Study(), 1, 2))
+        path = "/user/cache/resources/up/files/f.zip"
+        assert site.put("/data" + path, data=data, headers=ZIP).status_code == 200
+        query = {"src": path, "dest": "/archive/projects/P1"}
+        assert site.post(IMPORT, params=query).status_code == 200
+        assert scans(site) == {"1": 2}
+
+    def test_secondary_captures_have_their_own_resource(self, site: Served) -> None:
+        study = Study()
+        capture = make_object(study, 1, 9, sop_class="1.2.840.10008.5.1.4.1.1.7")
+        archive(site, [*make_study(study, 1, 2), capture])
+        rows = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/resources")
+        assert {r["label"]: r["file_count"] for r in rows} == {"DICOM": "2", "secondary": "1"}
+
+    def test_series_without_number_or_with_the_same(self, site: Served) -> None:
+        study = Study()
+        objects = [
+            make_object(study, 5, 1, series_uid="1.2.5.1"),
+            make_object(study, 5, 2, series_uid="1.2.5.2"),
+            make_object(study, None, 3, series_uid="1.2.5.3"),
+        ]
+        archive(site, objects)
+        assert scans(site) == {"5-MR1": 1, "5-MR2": 1, "1_2_5_3": 1}
+
+
+class TestRights:
+    def test_only_who_may_edit(self, site: Served) -> None:
+        with site.archive.database.write() as connection:
+            for login in ("member", "reader"):
+                accounts.set_user(connection, login, "pw")
+            connection.execute("INSERT INTO member VALUES ('P1', 'member', 'Members')")
+            connection.execute("INSERT INTO member VALUES ('P1', 'reader', 'Collaborators')")
+        member, reader = site.as_user("member", "pw"), site.as_user("reader", "pw")
+        objects = make_study(Study(), 1, 1)
+        assert archive(reader, objects).status_code == 403
+        assert contents(site) == 0
+        uri = send(member, objects, dest="/prearchive/projects/P1").text.strip()
+        assert [row["url"] for row in waiting(member)] == [uri.removeprefix("/data")]
+        assert waiting(reader) == []
+        assert reader.get(uri).status_code == 403
+        assert member.delete(uri).status_code == 403
+        moved = member.post(f"/data/services/prearchive/move?src={uri}&newProject=P2")
+        assert moved.status_code in (403, 404)
+        assert reader.post(f"/data/services/archive?src={uri}").status_code == 403
+        assert member.post(f"/data/services/archive?src={uri}").status_code == 200
+
+
+class TestAgain:
+    """The same study twice, in other order, in halves, with a conflicting subject."""
+
+    def test_twice_without_overwrite(self, site: Served) -> None:
+        objects = make_study(Study())
+        archive(site, objects)
+        answer = archive(site, objects[::-1])
+        assert answer.status_code == 400
+        assert heading(answer) == f"unable to archive for the Prearchive session: {EXISTS}"
+        assert states(site) == ["CONFLICT"]
+        assert EXISTS in site.get("/data" + waiting(site)[0]["url"] + "/logs").text
+        assert scans(site) == {"1": 3, "2": 3}
+        assert contents(site) == 12
+
+    def test_twice_with_append(self, site: Served) -> None:
+        objects = make_study(Study())
+        archive(site, objects)
+        answer = archive(site, objects, overwrite="append")
+        assert MATCHING in heading(answer)
+        assert states(site) == ["CONFLICT"]
+        assert archive(site, objects, overwrite="none").status_code == 400
+        assert len(waiting(site)) == 1
+        replaced = archive(site, objects, overwrite="append", overwrite_files="true")
+        assert replaced.status_code == 200
+        assert (waiting(site), contents(site)) == ([], 6)
+        assert scans(site) == {"1": 3, "2": 3}
+
+    @pytest.mark.parametrize("word", ["delete", "override", "DELETE"])
+    def test_twice_with_delete(self, site: Served, word: str) -> None:
+        study = Study()
+        archive(site, make_study(study))
+        fewer = [make_object(study, 1, 1, PatientComments="new")]
+        assert archive(site, fewer, overwrite=word).status_code == 200
+        assert scans(site) == {"1": 3, "2": 3}
+        assert contents(site) == 6
+        digest = hashlib.md5(encode(fewer[0])).hexdigest()
+        rows = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/files")
+        assert digest in {row["digest"] for row in rows}
+
+    def test_halves_by_series(self, site: Served) -> None:
+        objects = make_study(Study(), 2, 3)
+        archive(site, objects[3:])
+        assert archive(site, objects[:3], overwrite="append").status_code == 200
+        assert scans(site) == {"1": 3, "2": 3}
+
+    def test_halves_of_a_series(self, site: Served) -> None:
+        objects = make_study(Study(), 1, 6)
+        archive(site, objects[::2])
+        assert archive(site, objects[1::2], overwrite="append").status_code == 200
+        assert scans(site) == {"1": 6}
+        item = site.get("/data/projects/P1/experiments/mouse1_MR1/scans/1?format=json").json()
+        assert str(item["items"][0]["data_fields"]["frames"]) == "6"
+
+    def test_other_subject(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        for word in ("append", "delete"):
+            answer = archive(site, make_study(study, 1, 2), overwrite=word, subject="other")
+            assert answer.status_code == 400
+            assert heading(answer).endswith(
+                "Invalid modification of session subject via archive process."
+                ": mouse1_MR1 Already Exists for another Subject"
+            )
+        assert states(site) == ["CONFLICT"]
+        assert [row["label"] for row in site.rows("/data/projects/P1/subjects")] == ["mouse1"]
+
+    def test_other_study_of_the_same_label(self, site: Served) -> None:
+        archive(site, make_study(Study(), 1, 2))
+        other = make_study(Study(), 1, 2)
+        assert "session UID" in heading(archive(site, other, overwrite="append"))
+        assert archive(site, other, overwrite="delete").status_code == 200
+        assert scans(site) == {"1": 2, "1-MR1": 2}
+
+    def test_other_modality(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        pet = make_study(study, 1, 2, modality="PT")
+        answer = archive(site, pet, overwrite="delete")
+        assert "Data may require a manual merge." in heading(answer)
+
+    def test_same_series_under_another_number(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1, series_uid="1.2.77")])
+        again = [make_object(study, 3, 2, series_uid="1.2.77")]
+        answer = archive(site, again, overwrite="append")
+        assert "same UID, but a different number (1)." in heading(answer)
+
+    def test_same_number_of_another_series(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 3, 1, series_uid="1.2.77")])
+        again = [make_object(study, 3, 1, series_uid="1.2.78")]
+        assert archive(site, again, overwrite="append").status_code == 200
+        assert scans(site) == {"3": 1, "3-MR1": 1}
+
+    def test_open_workflow(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 1))
+        identifier = site.rows("/data/projects/P1/experiments")[0]["ID"]
+        with site.archive.database.write() as connection:
+            connection.execute(
+                "INSERT INTO workflow (id, pipeline_name, launch_time, status)"
+                " VALUES (?, 'process_T2', '2024-01-01', 'Running')",
+                (identifier,),
+            )
+        more = [make_object(study, 1, 2)]
+        answer = archive(site, more, overwrite="append")
+        assert "Session processing may already be in progress: process_T2." in heading(answer)
+        with site.archive.database.write() as connection:
+            connection.execute("UPDATE workflow SET status = 'Complete'")
+        assert archive(site, more, overwrite="append").status_code == 200
+
+    def test_after_a_conflict_the_session_waits_and_can_be_archived(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        archive(site, make_study(study, 2, 2))
+        (row,) = waiting(site)
+        src = {"src": row["url"]}
+        answer = site.post("/data/services/archive", params=src)
+        assert answer.status_code == 500
+        assert heading(answer) == f"FAILED: Unable to archive {row['folderName']}: {MATCHING}"
+        assert states(site) == ["CONFLICT"]
+        answer = site.post("/data/services/archive", params={**src, "overwrite": "append"})
+        assert answer.text == "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
+        assert scans(site) == {"1": 2, "2": 2}
+        assert (waiting(site), contents(site)) == ([], 4)
+
+
+class TestOldImporter:
+    def test_it_builds_and_reports_conflicts_as_such(self, site: Served) -> None:
+        objects = make_study(Study(), 1, 2)
+        params = {"import-handler": "SI"}
+        assert send(site, objects, project="P1", **params).status_code == 200
+        assert states(site) == ["READY"]
+        assert archive(site, objects, **params).status_code == 200
+        answer = archive(site, objects, **params)
+        assert (answer.status_code, heading(answer)) == (409, EXISTS)
+
+
+class TestGradual:
+    QUERY = "?import-handler=gradual-DICOM"
+
+    def test_object_by_object_then_commit(self, site: Served) -> None:
+        objects = make_study(Study(), 2, 3)
+        uris = {
+            site.post(f"{IMPORT}{self.QUERY}&PROJECT_ID=P1", data=encode(one), headers=DICOM).text
+            for one in [*objects, objects[0]]
+        }
+        (uri,) = uris
+        assert states(site) == ["RECEIVING"]
+        answer = site.post(uri.strip() + "?action=commit")
+        assert (answer.status_code, answer.text) == (200, uri)
+        assert states(site) == ["READY"]
+        assert contents(site) == 6
+        answer = site.post(uri.strip(), data={"action": "commit", "AA": "true"})
+        assert answer.status_code == 301
+        assert "location" not in answer.headers
+        assert answer.text == "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1"
+        assert scans(site) == {"1": 3, "2": 3}
+
+    def test_only_upper_case_parameters_count(self, site: Served) -> None:
+        one = encode(make_object(Study()))
+        lower = "&project=P1&subject=S&session=E"
+        site.post(f"{IMPORT}{self.QUERY}{lower}", data=one, headers=DICOM)
+        upper = "&PROJECT_ID=P1&SUBJECT_ID=S&EXPT_LABEL=E"
+        site.post(f"{IMPORT}{self.QUERY}{upper}", data=one, headers=DICOM)
+        found = [(row["project"], row["subject"], row["name"]) for row in waiting(site)]
+        assert found == [("Unassigned", "mouse1", "mouse1_MR1"), ("P1", "S", "E")]
+
+    @pytest.mark.parametrize(
+        "missing", ["SOPInstanceUID", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"]
+    )
+    def test_objects_that_lack_what_they_need(self, site: Served, missing: str) -> None:
+        one = make_object(Study())
+        data = encode(one)
+        broken = make_object(Study())
+        delattr(broken, missing)
+        buffer = io.BytesIO()
+        broken.save_as(buffer, enforce_file_format=False, implicit_vr=False, little_endian=True)
+        for content in (buffer.getvalue(), data[:100], b"text", data[200:]):
+            answer = site.post(IMPORT + self.QUERY, data=content, headers=DICOM)
+            assert answer.status_code == 400
+            assert heading(answer).startswith("unable to read DICOM object")
+        assert (waiting(site), contents(site)) == ([], 0)
+
+    def test_other_study_into_an_occupied_place(self, site: Served) -> None:
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive/projects/P1").text.strip()
+        path = f"{IMPORT}{self.QUERY}&dest={uri}"
+        other = encode(make_object(Study()))
+        assert site.post(path, data=other, headers=DICOM).status_code == 400
+        assert contents(site) == 1
+
+
+class TestPrearchive:
+    @pytest.fixture
+    def uri(self, site: Served) -> str:
+        return str(
+            send(site, make_study(Study(), 1, 2), dest="/prearchive/projects/P1").text.strip()
+        )
+
+    def test_listings_have_no_title(self, site: Served, uri: str) -> None:
+        for path in (
+            "/data/prearchive",
+            "/data/prearchive/projects",
+            "/data/prearchive/projects/P2,P1",
+        ):
+            result = site.get(path).json()["ResultSet"]
+            assert list(result) == ["Result"]
+            assert len(result["Result"]) == 1
+        lines = site.get("/data/prearchive/projects?format=csv").text.splitlines()
+        assert lines[0].startswith("project,timestamp,lastmod,")
+        assert len(lines) == 2
+
+    def test_actions(self, site: Served, uri: str) -> None:
+        for action in ("build", "reset"):
+            answer = site.post(uri, data={"action": action})
+            assert (answer.status_code, answer.text) == (200, uri + "\r\n")
+        assert site.post(uri + "?action=dance").status_code == 400
+        assert site.post(uri + "?action=move").status_code == 400
+        assert site.post(uri + "?action=move&newProject=NONE").status_code == 404
+        moved = site.post(uri + "?action=move&newProject=P2")
+        assert moved.status_code == 301
+        assert moved.text == uri.replace("/P1/", "/P2/")
+        assert site.get(uri).status_code == 404
+        body = json.dumps({"action": "commit", "auto-archive": "true"})
+        headers = {"Content-Type": "application/json"}
+        assert site.post(moved.text, data=body, headers=headers).status_code == 301
+        assert sessions(site, "P2") == ["mouse1_MR1"]
+
+    def test_delete(self, site: Served, uri: str) -> None:
+        assert site.delete(uri).status_code == 200
+        assert site.delete(uri).status_code == 500
+        assert (waiting(site), contents(site)) == ([], 0)
+
+    def test_services(self, site: Served, uri: str) -> None:
+        base = "/data/services/prearchive"
+        plain = uri.removeprefix("/data")
+        rebuilt = site.post(f"{base}/rebuild?src={plain}").json()["ResultSet"]["Result"]
+        assert [row["status"] for row in rebuilt] == ["READY"]
+        moved = site.post(f"{base}/move?src={uri}&newProject=P2&async=false").json()
+        (row,) = moved["ResultSet"]["Result"]
+        assert row["project"] == "P2"
+        assert site.post(f"{base}/move?src={uri}&newProject=P2").status_code == 404
+        assert site.post(f"{base}/rebuild").status_code == 400
+        assert site.post(f"{base}/rebuild?src=/elsewhere").status_code == 400
+        form = {"src": row["url"], "async": "false"}
+        deleted = site.post(f"{base}/delete?format=csv", data=form)
+        assert deleted.status_code == 200
+        assert deleted.text.startswith("project,timestamp,")
+        assert waiting(site) == []
+
+    def test_archive_as_something_else(self, site: Served, uri: str) -> None:
+        params = {"src": uri, "project": "P2", "subject": "S9", "session": "E9"}
+        answer = site.post("/data/services/archive", params=params)
+        assert answer.text == "/data/archive/projects/P2/subjects/S9/experiments/E9\r\n"
+        assert site.post("/data/services/archive", params=params).status_code == 404
+
+    def test_redirect_to_what_was_archived(self, site: Served, uri: str) -> None:
+        answer = site.post(f"/data/services/archive?src={uri}&redirect=true")
+        assert answer.status_code == 303
+        assert answer.headers["location"].endswith("/experiments/mouse1_MR1")
+
+    def test_several_at_once(self, site: Served, uri: str) -> None:
+        other = send(site, make_study(Study("m2", "m2_MR1"), 1, 1), dest="/prearchive/projects/P1")
+        answer = site.post("/data/services/archive", params={"src": [uri, other.text.strip()]})
+        rows = answer.json()["ResultSet"]["Result"]
+        assert [row["status"] for row in rows] == ["ARCHIVING", "ARCHIVING"]
+        assert sorted(sessions(site)) == ["m2_MR1", "mouse1_MR1"]
+
+    @pytest.mark.parametrize("status", ["ARCHIVING", "BUILDING", "MOVING", "_DELETING"])
+    def test_busy_sessions_are_left_alone(self, site: Served, uri: str, status: str) -> None:
+        with site.archive.database.write() as connection:
+            connection.execute("UPDATE prearchive SET status = ?", (status,))
+        for answer in (
+            site.post(f"/data/services/archive?src={uri}"),
+            site.post(f"/data/services/prearchive/rebuild?src={uri}"),
+            site.post(f"/data/services/prearchive/delete?src={uri}"),
+            site.post(uri + "?action=commit"),
+            site.post(uri + "?action=move&newProject=P2"),
+            site.delete(uri),
+        ):
+            assert answer.status_code == 403
+            assert heading(answer) == "Operation already in progress on this prearchive entry."
+        assert states(site) == [status]
+
+    def test_unassigned_sessions_can_be_given_a_project(self, site: Served) -> None:
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive").text.strip()
+        assert "/Unassigned/" in uri
+        answer = site.post(f"/data/services/archive?src={uri}")
+        assert answer.status_code == 500
+        assert "unable to identify destination project" in heading(answer)
+        assert states(site) == ["ERROR"]
+        assert site.post(f"/data/services/archive?src={uri}&project=P1").status_code == 200
+
+
+class TestClock:
+    def set_code(self, site: Served, code: str) -> None:
+        assert site.put(f"/data/projects/P1/prearchive_code/{code}").status_code == 200
+
+    def age(self, site: Served) -> None:
+        with site.archive.database.write() as connection:
+            connection.execute("UPDATE prearchive SET lastmod = lastmod - 301")
+        finish_all_idle(site.archive)
+
+    def test_idle_sessions_are_built(self, site: Served) -> None:
+        send(site, make_study(Study(), 1, 1), project="P1")
+        finish_all_idle(site.archive)
+        assert states(site) == ["RECEIVING"]
+        self.age(site)
+        assert states(site) == ["READY"]
+
+    def test_automatic_archiving_leaves_conflicts(self, site: Served) -> None:
+        self.set_code(site, "4")
+        objects = make_study(Study(), 1, 2)
+        send(site, objects, project="P1")
+        assert waiting(site)[0]["autoarchive"] == "AutoArchive"
+        self.age(site)
+        assert (waiting(site), scans(site)) == ([], {"1": 2})
+        send(site, objects, project="P1")
+        self.age(site)
+        assert states(site) == ["CONFLICT"]
+
+    def test_automatic_archiving_that_overwrites(self, site: Served) -> None:
+        self.set_code(site, "5")
+        objects = make_study(Study(), 1, 2)
+        for _ in range(2):
+            send(site, objects, project="P1")
+            self.age(site)
+        assert (waiting(site), scans(site)) == ([], {"1": 2})
+
+    def test_the_object_may_say_otherwise(self, site: Served) -> None:
+        self.set_code(site, "4")
+        study = Study(values={"PatientComments": "AA:false"})
+        send(site, make_study(study, 1, 1), project="P1")
+        self.age(site)
+        assert states(site) == ["READY"]
+
+    def test_the_server_looks_by_itself(self, serve: ServeArchive) -> None:
+        site = serve("short", idle_s=0.2)
+        site.put("/data/projects/P1")
+        send(site, make_study(Study(), 1, 1), project="P1")
+        deadline = time.monotonic() + 10
+        while states(site) != ["READY"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+class TestDirectArchive:
+    def test_straight_to_the_archive(self, site: Served) -> None:
+        study = Study()
+        answer = send(site, make_study(study, 1, 2), project="P1", **{"Direct-Archive": "true"})
+        uri = answer.text.strip()
+        assert uri == f"/xapi/direct-archive/P1/{study.uid}/mouse1_MR1"
+        assert waiting(site) == []
+        assert site.get(uri).json()["status"] == "RECEIVING"
+        assert sessions(site) == []
+        assert site.post(uri).status_code == 200
+        assert scans(site) == {"1": 2}
+        assert site.get(uri).status_code == 404
+
+    def test_a_conflict_shows_in_the_prearchive(self, site: Served) -> None:
+        objects = make_study(Study(), 1, 2)
+        archive(site, objects)
+        uri = send(site, objects, project="P1", **{"Direct-Archive": "true"}).text.strip()
+        site.post(uri)
+        assert states(site) == ["CONFLICT"]
+
+    def test_it_can_be_dropped(self, site: Served) -> None:
+        objects = make_study(Study(), 1, 2)
+        uri = send(site, objects, project="P1", **{"Direct-Archive": "true"}).text.strip()
+        number = site.get(uri).json()["id"]
+        assert site.delete(f"/xapi/direct-archive/{number}").status_code == 200
+        assert site.delete(f"/xapi/direct-archive/{number}").status_code == 404
+        assert contents(site) == 0
+
+
+def test_dicom_dump(site: Served) -> None:
+    archive(site, make_study(Study(), 1, 1))
+    src = "/archive/projects/P1/experiments/mouse1_MR1/scans/1"
+    query = {"src": src, "field": ["PatientID", "00100010"], "format": "json"}
+    rows = site.get("/data/services/dicomdump", params=query).json()["ResultSet"]["Result"]
+    assert rows == [
+        {
+            "tag1": "(0010,0010)",
+            "tag2": "",
+            "vr": "PN",
+            "value": "mouse1",
+            "desc": "Patient's Name",
+        },
+        {
+            "tag1": "(0010,0020)",
+            "tag2": "",
+            "vr": "LO",
+            "value": "mouse1_MR1",
+            "desc": "Patient ID",
+        },
+    ]
+    everything = site.get("/data/services/dicomdump", params={"src": src}).json()
+    assert len(everything["ResultSet"]["Result"]) > 20
+    uri = send(site, make_study(Study(), 1, 1), project="P2", dest="/prearchive").text.strip()
+    query = {"src": uri.removeprefix("/data") + "/scans/1", "field": "Modality"}
+    rows = site.get("/data/services/dicomdump", params=query).json()["ResultSet"]["Result"]
+    assert [row["value"] for row in rows] == ["MR"]
+    for bad, status in (("/archive/experiments/NONE", 404), ("", 400), ("/archive", 400)):
+        assert site.get("/data/services/dicomdump", params={"src": bad}).status_code == status
+
+
+def test_a_restart_keeps_everything(serve: ServeArchive) -> None:
+    site = serve("kept")
+    site.put("/data/projects/P1")
+    archive(site, make_study(Study(), 1, 2))
+    send(site, make_study(Study("m2", "m2"), 1, 2), project="P1")
+    stray = site.archive.folder / "blobs" / "aa" / "stray" / "x"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"left by a killed process")
+    again = serve("kept")
+    assert scans(again) == {"1": 2}
+    assert states(again) == ["RECEIVING"]
+    assert not stray.exists()
+    for row in again.rows("/data/projects/P1/experiments/mouse1_MR1/scans/ALL/files"):
+        assert hashlib.md5(again.get(row["URI"]).content).hexdigest() == row["digest"]
