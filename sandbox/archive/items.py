@@ -69,7 +69,7 @@ def find_project(connection: sqlite3.Connection, name: str) -> Item | None:
     if row is None:
         row = connection.execute(
             "SELECT item.* FROM item JOIN field ON field.item = item.pk WHERE kind = 'project'"
-            " AND path LIKE 'aliases/alias[%' AND value = ?",
+            " AND path LIKE 'aliases/alias%/alias' AND value = ?",
             (name,),
         ).fetchone()
     return _item(row)
