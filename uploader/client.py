@@ -186,7 +186,7 @@ class Client:
         path: str,
         *,
         params: Params | None = None,
-        body: Callable[[], Iterable[bytes]] | None = None,
+        body: Callable[[], Iterable[bytes] | bytes] | None = None,
         json: Any = None,
         content_type: str = "",
         repeat: bool = True,

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -187,11 +188,12 @@ def _disguise(journal: Journal | None, asked: str = "") -> Disguise | None:
     return Anonymiser(map_uids=way.endswith("UIDs"))
 
 
-def _journal_of(path: Path) -> Journal | None:
+def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
+    """Open the journal of a plan where there is one."""
     from .journal import Journal, journal_path
 
     place = journal_path(path)
-    return Journal(place) if place.is_file() else None
+    return Journal(place) if place.is_file() else nullcontext()
 
 
 @click.command("check")
@@ -213,8 +215,7 @@ def check_command(
 
         config = load_config(site)
         plan = load_plan(plan_path, config)
-        journal = _journal_of(plan_path)
-        with access.open_client(**options) as client:
+        with _journal_of(plan_path) as journal, access.open_client(**options) as client:
             rows = check(
                 plan,
                 client,
@@ -359,14 +360,13 @@ def report_command(plan_path: Path, output: Path | None) -> None:
         if page.suffix.lower() not in (".html", ".htm"):
             raise WrongCallError("The report is a page.", hint="Name it with the ending .html.")
         plan = read_plan(plan_path)
-        journal = _journal_of(plan_path)
-        if journal is None:
-            raise PlanError(
-                f"{plan_path} has no journal: nothing was uploaded with it.",
-                path=plan_path,
-                hint="Run upload first.",
-            )
-        with journal:
+        with _journal_of(plan_path) as journal:
+            if journal is None:
+                raise PlanError(
+                    f"{plan_path} has no journal: nothing was uploaded with it.",
+                    path=plan_path,
+                    hint="Run upload first.",
+                )
             for path in write_report(plan, journal, page):
                 click.echo(f"Written: {path}", err=True)
         return 0

@@ -99,7 +99,7 @@ def _define_classic(
         client.send(
             "PUT",
             url_path("projects", project),
-            body=lambda: (document,),
+            body=lambda: document,
             content_type="text/xml",
         )
     return said
