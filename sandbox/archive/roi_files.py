@@ -87,7 +87,7 @@ def _read_aim(path: Path) -> Collection:
         raise Refused(422, "The file is no AIM document that can be read.") from error
     if root is None or root.tag != _AIM_ROOT:
         raise Refused(422, "The file is no AIM 4 ImageAnnotationCollection.")
-    annotations = list(root.iter("{*}ImageAnnotation"))
+    annotations = root.findall(".//{*}ImageAnnotation")
     moment = _attribute(root.find("{*}dateTime"), "value")
     return Collection(
         type=AIM,
@@ -118,7 +118,9 @@ def _attribute(element: Element | None, name: str) -> str:
 
 
 def _roots(root: Element, parent: str, name: str) -> frozenset[str]:
-    found = (_attribute(one.find(f"{{*}}{name}"), "root") for one in root.iter(f"{{*}}{parent}"))
+    found = (
+        _attribute(one.find(f"{{*}}{name}"), "root") for one in root.iterfind(f".//{{*}}{parent}")
+    )
     return frozenset(uid for uid in found if uid)
 
 

@@ -201,7 +201,7 @@ def _body_parameters(body: bytes) -> dict[str, list[str]]:
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
         raise Refused(400, "The parameters cannot be read as XML.") from error
     found: dict[str, list[str]] = {}
-    for one in root.iter("{*}parameter"):
+    for one in root.iterfind(".//{*}parameter"):
         name = (one.findtext("{*}name") or "").strip()
         values = one.find("{*}values")
         if name and values is not None:

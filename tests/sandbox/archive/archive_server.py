@@ -67,7 +67,7 @@ ServeArchive = Callable[..., Served]
 @contextmanager
 def serving(archive: Archive) -> Iterator[Served]:
     """Serve an archive on a free loopback port while the block runs."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:  # so asyncio sets TCP_NODELAY
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         config = uvicorn.Config(

@@ -1,0 +1,173 @@
+"""The Container Service: commands, wrappers, launch."""
+
+from typing import Any
+
+import pytest
+from archive_server import ServeArchive, Served
+from filled import add_user, fill
+
+from sandbox.archive import launching
+from sandbox.archive.launching import Run
+
+COMMAND: dict[str, Any] = {
+    "name": "t2",
+    "image": "xnat-pic/pipelines:1",
+    "command-line": "process #MODEL# #SESSION#",
+    "inputs": [
+        {"name": "model", "type": "select-one", "select-values": ["2p", "3p"], "required": True},
+        {"name": "session", "required": True},
+    ],
+    "xnat": [
+        {
+            "name": "t2-session",
+            "label": "Process T2",
+            "contexts": ["xnat:imageSessionData"],
+            "external-inputs": [
+                {
+                    "name": "session",
+                    "type": "Session",
+                    "provides-value-for-command-input": "session",
+                }
+            ],
+        }
+    ],
+}
+
+
+def _add(served: Served) -> tuple[int, int]:
+    """Add the command; return its number and its wrapper's."""
+    answer = served.post("/xapi/commands", json=COMMAND)
+    assert answer.status_code == 201, answer.text
+    command = served.get(f"/xapi/commands/{answer.json()}").json()
+    return int(answer.json()), int(command["xnat"][0]["id"])
+
+
+def _enable(served: Served, command: int) -> None:
+    path = f"commands/{command}/wrappers/t2-session/enabled"
+    assert served.put(f"/xapi/{path}").status_code == 200
+    assert served.put(f"/xapi/projects/P1/{path}").status_code == 200
+
+
+def test_commands_come_and_go(served: Served) -> None:
+    command, wrapper = _add(served)
+    assert [one["name"] for one in served.get("/xapi/commands").json()] == ["t2"]
+    changed = COMMAND | {"image": "xnat-pic/pipelines:2"}
+    assert served.post(f"/xapi/commands/{command}", json=changed).json() == command
+    found = served.get(f"/xapi/commands/{command}").json()
+    assert found["image"] == "xnat-pic/pipelines:2"
+    assert found["xnat"][0]["id"] == wrapper
+    assert served.delete(f"/xapi/commands/{command}").status_code == 204
+    assert served.get(f"/xapi/commands/{command}").status_code == 404
+    assert _add(served)[0] > command
+
+
+@pytest.mark.parametrize(
+    "body", ["{", "[]", '{"name": "x"}', '{"name": "x", "image": "y", "xnat": [{}]}']
+)
+def test_bad_command_is_refused_in_words(served: Served, body: str) -> None:
+    answer = served.post("/xapi/commands", data=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.headers["Content-Type"].startswith("text/plain")
+
+
+def test_only_administrators_change_commands(served: Served) -> None:
+    fill(served)
+    command, _ = _add(served)
+    owner = add_user(served, "owner", "Owners")
+    assert owner.post("/xapi/commands", json=COMMAND).status_code == 403
+    assert owner.delete(f"/xapi/commands/{command}").status_code == 403
+    path = f"/xapi/commands/{command}/wrappers/t2-session/enabled"
+    assert owner.put(path).status_code == 403
+    assert owner.put(path.replace("/xapi", "/xapi/projects/P1")).status_code == 200
+    member = add_user(served, "member", "Members")
+    assert member.put(path.replace("/xapi", "/xapi/projects/P1")).status_code == 403
+
+
+def test_available_needs_both_switches_and_the_type(served: Served) -> None:
+    fill(served)
+    command, wrapper = _add(served)
+    listing = "/xapi/commands/available?project=P1&xsiType="
+    assert served.get(listing + "xnat:mrSessionData").json() == []
+    assert served.get(f"/xapi/wrappers/{wrapper}/enabled").json() is False
+    _enable(served, command)
+    rows = served.get(listing + "xnat:mrSessionData").json()
+    assert [(row["wrapper-id"], row["root-element-name"]) for row in rows] == [(wrapper, "session")]
+    assert served.get(listing + "xnat:mrScanData").json() == []
+    state = served.get(f"/xapi/projects/P1/wrappers/{wrapper}/enabled").json()
+    assert state == {"enabled-for-site": True, "enabled-for-project": True, "project": "P1"}
+    served.put(f"/xapi/wrappers/{wrapper}/disabled")
+    assert served.get(listing + "xnat:mrSessionData").json() == []
+
+
+@pytest.mark.parametrize("target", ["{id}", "/archive/experiments/{id}", "S1_MR"])
+@pytest.mark.parametrize("path", ["/root/session/launch", "/launch"])
+def test_launch_without_runner_fails_in_the_workflow(
+    served: Served, target: str, path: str
+) -> None:
+    session = fill(served)
+    command, wrapper = _add(served)
+    _enable(served, command)
+    body = {"session": target.format(id=session), "model": "3p"}
+    answer = served.post(f"/xapi/projects/P1/wrappers/{wrapper}{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found["status"] == "success"
+    assert (found["command-id"], found["wrapper-id"]) == (command, wrapper)
+    workflow = served.get(f"/data/workflows/{found['workflow-id']}").json()["items"][0]
+    assert workflow["data_fields"]["status"] == "Failed"
+    assert "no runner for containers" in workflow["data_fields"]["details"]
+    assert workflow["data_fields"]["id"] == session
+    container = served.get("/xapi/projects/P1/containers").json()[0]
+    assert container["workflow-id"] == found["workflow-id"]
+    assert container["status"] == "Failed"
+    assert "no runner" in served.get(f"/xapi/containers/{container['id']}/logs/stderr").text
+
+
+def test_launch_says_what_is_missing(served: Served) -> None:
+    session = fill(served)
+    command, wrapper = _add(served)
+    path = f"/xapi/projects/P1/wrappers/{wrapper}/root/session/launch"
+    assert served.post(path, json={"session": session, "model": "2p"}).status_code == 403
+    _enable(served, command)
+    answer = served.post(path, json={"session": session})
+    assert answer.status_code == 500
+    assert answer.json()["status"] == "failure"
+    assert "model" in answer.json()["message"]
+    assert served.post(path, json={"session": "nothing", "model": "2p"}).status_code == 500
+    wrong = "/archive/projects/P1/subjects/S1/experiments/nothing"
+    assert served.post(path, json={"session": wrong, "model": "2p"}).status_code == 500
+    assert served.post("/xapi/projects/P1/wrappers/99/launch", json={}).status_code == 404
+
+
+def test_bulk_launch_goes_on_after_a_failure(served: Served) -> None:
+    session = fill(served)
+    command, wrapper = _add(served)
+    _enable(served, command)
+    answer = served.post(
+        f"/xapi/projects/P1/wrappers/{wrapper}/root/session/bulklaunch",
+        json={"session": f'["nothing", "/archive/experiments/{session}"]', "model": "2p"},
+    ).json()
+    assert [one["params"]["session"] for one in answer["failures"]] == ["nothing"]
+    assert len(answer["successes"]) == 1
+
+
+def test_runner_gets_the_command(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = fill(served)
+    command, wrapper = _add(served)
+    _enable(served, command)
+    seen: list[Run] = []
+    monkeypatch.setattr(launching, "find_runner", lambda kind: seen.append if kind else None)
+    path = f"/xapi/wrappers/{wrapper}/launch"
+    assert served.post(path, json={"session": session, "model": "2p"}).json()["status"] == "success"
+    for _ in range(500):
+        if served.get("/xapi/containers").json()[0]["status"] == "Failed":
+            break
+    assert seen[0].command["image"] == COMMAND["image"]
+    assert seen[0].command["wrapper"]["name"] == "t2-session"
+    assert dict(seen[0].parameters) == {"session": [session], "model": ["2p"]}
+
+
+def test_without_containers_there_are_no_addresses(serve: ServeArchive) -> None:
+    served = serve(containers=False)
+    assert served.get("/xapi/commands").status_code == 404
+    assert served.get("/xapi/containers/version").status_code == 404

@@ -1,0 +1,128 @@
+"""Workflows: made, changed and read as the engine and pyxnat do it."""
+
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
+import pytest
+from archive_server import Served
+from filled import add_user, fill
+
+PREFIX = "wrk:workflowData/"
+WRK = "{http://nrg.wustl.edu/workflow}"
+
+
+def _values(session: str, **more: str) -> dict[str, str]:
+    values = {
+        "id": session,
+        "data_type": "xnat:mrSessionData",
+        "pipeline_name": "process_T2/process_T2.xml",
+        "launch_time": "2024-01-31 10:11:12.5",
+        "status": "Queued",
+        "ExternalID": "P1",
+        **more,
+    }
+    return {PREFIX + name: value for name, value in values.items()}
+
+
+def _found(served: Served, session: str) -> list[dict[str, Any]]:
+    answer = served.get("/data/workflows", params={PREFIX + "id": session})
+    return [one["data_fields"] for one in answer.json()["items"]]
+
+
+def test_put_makes_and_then_changes_one_workflow(served: Served) -> None:
+    session = fill(served)
+    assert served.put("/data/workflows", params=_values(session)).status_code == 200
+    assert _found(served, session)[0]["status"] == "Queued"
+    changed = _values(
+        session, status="Running", current_step_id="2", launch_time="2024-01-31T10:11:12.500"
+    )
+    del changed[PREFIX + "data_type"]
+    assert served.put("/data/workflows", params=changed).status_code == 200
+    found = _found(served, session)
+    assert len(found) == 1
+    assert found[0]["status"] == "Running"
+    assert found[0]["current_step_id"] == "2"
+    assert found[0]["data_type"] == "xnat:mrSessionData"
+    assert found[0]["externalid"] == "P1"
+
+
+def test_engine_reports_with_documents(served: Served) -> None:
+    session = fill(served)
+    served.put("/data/workflows", params=_values(session))
+    number = _found(served, session)[0]["wrk_workflowData_id"]
+    document = served.get(f"/data/services/workflows/workflowid/{number}")
+    root = ElementTree.fromstring(document.content)
+    assert root.tag == WRK + "Workflow"
+    assert root.get("ID") == session
+    root.set("status", "Running")
+    root.set("percentageComplete", "50.0")
+    root.set("current_step_id", "1")
+    headers = {"Content-Type": "application/xml; charset=ISO-8859-1"}
+    body = ElementTree.tostring(root)
+    answer = served.put("/data/workflows?req_format=xml", data=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert _found(served, session)[0]["percentageComplete"] == "50.0"
+    root.set("status", "Complete")
+    del root.attrib["current_step_id"]
+    served.put("/data/workflows?req_format=xml", data=ElementTree.tostring(root), headers=headers)
+    last = _found(served, session)
+    assert len(last) == 1
+    assert last[0]["status"] == "Complete"
+    assert "current_step_id" not in last[0]
+
+
+@pytest.mark.parametrize("name", ["id", "data_type", "pipeline_name", "launch_time", "status"])
+def test_missing_key_is_refused(served: Served, name: str) -> None:
+    values = _values("XNATPIC_E00001")
+    del values[PREFIX + name]
+    assert served.put("/data/workflows", params=values).status_code == 400
+
+
+def test_only_administrators_make_workflows(served: Served) -> None:
+    session = fill(served)
+    member = add_user(served, "member", "Members")
+    assert member.put("/data/workflows", params=_values(session)).status_code == 403
+
+
+def test_reading_needs_the_right(served: Served) -> None:
+    session = fill(served)
+    served.put("/data/workflows", params=_values(session))
+    number = _found(served, session)[0]["wrk_workflowData_id"]
+    stranger, member = add_user(served, "stranger"), add_user(served, "member", "Collaborators")
+    assert stranger.get(f"/data/workflows/{number}").status_code == 404
+    assert member.get(f"/data/workflows/{number}").status_code == 200
+    assert stranger.rows("/data/services/workflows/process_T2") == []
+
+
+def test_unknown_workflow_is_404(served: Served) -> None:
+    assert served.get("/data/workflows/99").status_code == 404
+    assert served.get("/data/workflows/x").status_code == 404
+    missing = served.get("/data/workflows", params={PREFIX + "id": "XNATPIC_E00009"})
+    assert missing.status_code == 404
+
+
+def test_listing_of_a_pipeline(served: Served) -> None:
+    session = fill(served)
+    for minute, status in enumerate(("Failed", "Complete")):
+        time = f"2024-01-31 10:0{minute}:00"
+        served.put("/data/workflows", params=_values(session, launch_time=time, status=status))
+    other = _values(session, pipeline_name="other/other.xml")
+    served.put("/data/workflows", params=other)
+    path = "/data/services/workflows/process_T2"
+    rows = served.rows(path, project="P1", experiment="S1_MR", display="ALL")
+    assert [row["status"] for row in rows] == ["Complete", "Failed"]
+    assert rows[0]["label"] == "S1_MR"
+    latest = served.rows(path, project="P1", display="LATEST")
+    assert [row["status"] for row in latest] == ["Complete"]
+    assert [row["status"] for row in served.rows(path, status="Failed")] == ["Failed"]
+    assert served.rows(path, project="P2") == []
+
+
+def test_hostile_document_is_refused(served: Served) -> None:
+    body = (
+        '<!DOCTYPE x [<!ENTITY a "aaaa">]><wrk:Workflow '
+        'xmlns:wrk="http://nrg.wustl.edu/workflow" ID="&a;"/>'
+    )
+    headers = {"Content-Type": "text/xml"}
+    answer = served.put("/data/workflows", data=body, headers=headers)
+    assert answer.status_code == 422
