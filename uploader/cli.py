@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import sys
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+
+from .commands_server import COMMANDS
 
 if TYPE_CHECKING:
     from .model import Finding, Plan
@@ -24,8 +25,6 @@ Exit codes:
   6  the server refuses or does not answer
   8  done in part: some rows need attention
 """
-# Commands that speak with a server, in a module of their own: name to module and attribute.
-_SERVER_COMMANDS = "uploader.commands_server"
 
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -303,9 +302,8 @@ def _show_finding(console: Any, where: str, finding: Finding) -> None:
     console.print(Text(plain(text), style=style), soft_wrap=True)
 
 
-if importlib.util.find_spec(_SERVER_COMMANDS):
-    for _command in importlib.import_module(_SERVER_COMMANDS).COMMANDS:
-        main.add_command(_command)
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from multiprocessing import get_context
@@ -27,6 +29,8 @@ _WORTH_WORKERS = 1500
 _MOST_WORKERS = 8
 
 _PREAMBLE = 128
+# Bytes of a file that hold most headers.
+_HEAD = 32768
 _CHARSET = 0x00080005
 _PIXELS = {0x56000020, 0x7FE00008, 0x7FE00009, 0x7FE00010}  # spectra too
 _PADDING_GROUP = 0xFFFC
@@ -152,8 +156,8 @@ class _AtPixels:
 
     def __call__(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
         where = self._file.tell()
-        if length != _UNDEFINED:
-            self.missing = max(self.missing, where + length - self._size)
+        if length != _UNDEFINED and where + length - self._size > self.missing:
+            self.missing = where + length - self._size
         if tag in _PIXELS:
             self.found = True
             self.fragments_at = where if length == _UNDEFINED else 0
@@ -162,14 +166,12 @@ class _AtPixels:
 
 
 def _read(path: Path, file: BinaryIO, size: int, mtime_ns: int) -> Header:
-    start = file.read(_PREAMBLE + 4)
-    marked = start[_PREAMBLE:] == b"DICM"
+    start = file.read(_HEAD)
+    marked = start[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
     if not (marked or _looks_like_dicom(start)):
         return Header(path, State.OTHER, size, mtime_ns)
-    file.seek(0)
-    pixels = _AtPixels(file, size)
     try:
-        dataset = read_partial(file, stop_when=pixels, force=not marked, specific_tags=_TAGS)
+        dataset, pixels = _parse(file, start, size, marked)
         values = _texts(dataset)
     except Exception as error:
         # Damaged bytes make pydicom raise nearly anything; one file must not end the scan.
@@ -199,6 +201,24 @@ def _read(path: Path, file: BinaryIO, size: int, mtime_ns: int) -> Header:
         has_pixels=pixels.found,
         **values,
     )
+
+
+def _parse(file: BinaryIO, start: bytes, size: int, marked: bool) -> tuple[FileDataset, _AtPixels]:
+    """Parse a header from the beginning of its file; from all of it where that is too short."""
+    if len(start) < size:
+        # A file in memory tells its place many times faster than one on disk.
+        memory = io.BytesIO(start)
+        pixels = _AtPixels(memory, size)
+        with suppress(Exception):
+            dataset = read_partial(memory, pixels, force=not marked, specific_tags=_TAGS)
+            if pixels.found:
+                return dataset, pixels
+        file.seek(0)
+        stream = file
+    else:
+        stream = io.BytesIO(start)
+    pixels = _AtPixels(stream, size)
+    return read_partial(stream, pixels, force=not marked, specific_tags=_TAGS), pixels
 
 
 def _looks_like_dicom(start: bytes) -> bool:

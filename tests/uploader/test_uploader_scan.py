@@ -97,6 +97,19 @@ def test_compressed_pixels_that_are_cut_are_seen(tmp_path):
         assert "cut off" in header.problem
 
 
+@pytest.mark.parametrize("size", [30_000, 40_000, 90_000])
+def test_a_long_header_is_read_to_its_end(tmp_path, size):
+    path = write(tmp_path / "a.dcm", instance=4)
+    ds = pydicom.dcmread(path)
+    ds.add_new(0x00189999, "UT", "y" * size)
+    ds.save_as(path)
+    assert path.stat().st_size > size
+    header = read_header(path)
+    assert (header.state, header.instance_number, header.has_pixels) == (State.DICOM, 4, True)
+    path.write_bytes(path.read_bytes()[:-5])
+    assert "5 bytes" in read_header(path).problem
+
+
 def test_workers_read_the_same_as_one_process(tmp_path):
     paths = write_series(tmp_path, 300)
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
