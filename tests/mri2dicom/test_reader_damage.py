@@ -1,7 +1,8 @@
 """Damaged, incomplete and absurd input: a series, or a sentence; never another exception."""
 
+import errno
 import itertools
-import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -279,15 +280,21 @@ def test_nothing_to_read_says_so(tmp_path):
         read_all(tmp_path / "file.txt")
 
 
-@pytest.mark.skipif(
-    os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="needs a user whom the file system can refuse",
-)
-def test_a_file_that_may_not_be_read(tmp_path):
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    """The disk refuses one file, as it does for a user without the right."""
     folder = make_reco(tmp_path / "s")
-    (folder / "visu_pars").chmod(0)
-    series = read_skipped(tmp_path / "s")
-    assert "cannot be read" in series.reason
+    make_reco(tmp_path / "s", expno=2)
+    refused, read_bytes = folder / "visu_pars", Path.read_bytes
+
+    def read(path):
+        if path == refused:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    one, other = read_all(tmp_path / "s")
+    assert "cannot be read" in one.reason
+    assert other.expno == 2
 
 
 def test_dangling_links_and_old_exports_do_not_matter(tmp_path):
