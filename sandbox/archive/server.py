@@ -16,6 +16,7 @@ from .http import error_response, phrase
 from .launching import Launcher
 from .refusals import Refused
 from .rest import (
+    commands,
     containers,
     custom,
     files,
@@ -44,7 +45,7 @@ def make_app(archive: Archive) -> ASGIApp:
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:
-        routes += containers.routes
+        routes += [*containers.routes, *commands.routes]
     routes += [*site.routes, *custom.routes, *projects.routes, *sharing.routes]
     routes += [*tables.routes, *hierarchy.routes]
     routes += web_routes(archive.settings)

@@ -1,4 +1,4 @@
-"""The Container Service: commands, wrappers, launch, containers (xapi/commands, xapi/containers).
+"""The Container Service: launch of wrappers, and containers (xapi/containers).
 
 A container is the run of a wrapper; its number is that of its workflow.
 """
@@ -20,6 +20,7 @@ from ..items import Item
 from ..launching import CONTAINER, Launcher, Wish
 from ..refusals import Refused, not_found
 from ..workflows import Workflow
+from .commands import both, read_json, wrapper_of
 from .pipelines import address
 from .workflows import may_see
 
@@ -32,110 +33,10 @@ def version(_call: Call) -> Response:
     return json_text({"version": _VERSION})
 
 
-@endpoint
-def list_commands(call: Call) -> Response:
-    """List all commands."""
-    with call.archive.database.read() as connection:
-        found = commands.every(connection)
-    name, image = call.get("name"), call.get("image")
-    return json_text(
-        [one for one in found if name in ("", one["name"]) and image in ("", one["image"])]
-    )
-
-
-@endpoint
-def get_command(call: Call) -> Response:
-    """Return one command with its wrappers."""
-    with call.archive.database.read() as connection:
-        return json_text(commands.get(connection, call.path("command")))
-
-
-@endpoint
-def add_command(call: Call) -> Response:
-    """Keep a new command."""
-    demand(call.user.is_admin)
-    command = commands.check(_json(call.body))
-    with call.archive.database.write() as connection:
-        return json_text(commands.add(connection, command), 201)
-
-
-@endpoint
-def change_command(call: Call) -> Response:
-    """Put a command in place of an old one."""
-    demand(call.user.is_admin)
-    command = commands.check(_json(call.body))
-    with call.archive.database.write() as connection:
-        number = commands.get(connection, call.path("command"))["id"]
-        commands.change(connection, number, command)
-    return json_text(number)
-
-
-@endpoint
-def delete_command(call: Call) -> Response:
-    """Delete a command."""
-    demand(call.user.is_admin)
-    with call.archive.database.write() as connection:
-        number = commands.get(connection, call.path("command"))["id"]
-        commands.delete(connection, number)
-    return Response(status_code=204)
-
-
-@endpoint
-def list_available(call: Call) -> Response:
-    """List what can be launched on a type in a project."""
-    with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.get("project"), edit=True)
-        return json_text(commands.available(connection, project.id, call.get("xsiType")))
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise Refused(400, "The body cannot be read as JSON.") from error
-
-
-def _wrapper(connection: sqlite3.Connection, call: Call) -> Wrapper:
-    return commands.find_wrapper(connection, call.path("wrapper"), call.path("command"))
-
-
-@endpoint
-def enabled(call: Call) -> Response:
-    """Tell whether a wrapper is enabled on the site, and in the project of the address."""
-    with call.archive.database.read() as connection:
-        wrapper = _wrapper(connection, call)
-        on_site = commands.is_enabled(connection, wrapper)
-        if not call.path("project"):
-            return json_text(on_site)
-        project = lookup.project(connection, call.user, call.path("project"))
-        in_project = commands.is_enabled(connection, wrapper, project.id)
-    return json_text(
-        {
-            "enabled-for-site": on_site,
-            "enabled-for-project": in_project,
-            "project": project.id,
-        }
-    )
-
-
-@endpoint
-def set_enabled(call: Call) -> Response:
-    """Enable or disable a wrapper on the site (administrators) or in a project (owners)."""
-    with call.archive.database.write() as connection:
-        project = ""
-        if call.path("project"):
-            project = lookup.project(connection, call.user, call.path("project"), own=True).id
-        else:
-            demand(call.user.is_admin)
-        on = call.request.url.path.rpartition("/")[2] == "enabled"
-        commands.enable(connection, _wrapper(connection, call), project, on=on)
-    return text()
-
-
 def _given(call: Call) -> dict[str, str]:
     values = dict(call.params)
     if call.body.strip():
-        found = _json(call.body)
+        found = read_json(call.body)
         if not isinstance(found, dict):
             raise Refused(400, "The body must be a JSON map of texts.")
         values |= {
@@ -154,7 +55,7 @@ def _root(call: Call, wrapper: Wrapper) -> str:
 def launch(call: Call) -> Response:
     """Launch a wrapper."""
     with call.archive.database.read() as connection:
-        wrapper = _wrapper(connection, call)
+        wrapper = wrapper_of(connection, call)
     given = _given(call)
     try:
         workflow = _launch(call, wrapper, given)
@@ -175,7 +76,7 @@ def _ids(wrapper: Wrapper) -> dict[str, int]:
 def launch_many(call: Call) -> Response:
     """Launch a wrapper on each of several items; those that fail do not stop the others."""
     with call.archive.database.read() as connection:
-        wrapper = _wrapper(connection, call)
+        wrapper = wrapper_of(connection, call)
     given, root = _given(call), _root(call, wrapper)
     try:
         targets = json.loads(given.get(root, "[]"))
@@ -283,7 +184,7 @@ _FINDERS: dict[str, Callable[[sqlite3.Connection, str, str], Item | None]] = {
 def launch_form(call: Call) -> Response:
     """Describe what a launch asks for."""
     with call.archive.database.read() as connection:
-        wrapper = _wrapper(connection, call)
+        wrapper = wrapper_of(connection, call)
     inputs = [
         {
             "name": one.get("name"),
@@ -364,33 +265,14 @@ def act(_call: Call) -> Response:
     raise Refused(404, "No such container is under way here: end the run at its runner.")
 
 
-def _both(path: str, function: Any, method: str) -> list[Route]:
-    """Return the routes of a wrapper's address in its spellings."""
-    ways = ("/wrappers/{wrapper}", "/commands/{command}/wrappers/{wrapper}")
-    return [
-        Route("/xapi" + project + way + path, function, methods=[method])
-        for project in ("/projects/{project}", "")
-        for way in ways
-    ]
-
-
 routes = [
     Route("/xapi/containers/version", version, methods=["GET"]),
-    Route("/xapi/commands", list_commands, methods=["GET"]),
-    Route("/xapi/commands", add_command, methods=["POST"]),
-    Route("/xapi/commands/available", list_available, methods=["GET"]),
-    *_both("/enabled", enabled, "GET"),
-    *_both("/enabled", set_enabled, "PUT"),
-    *_both("/disabled", set_enabled, "PUT"),
-    *_both("/root/{root}/launch", launch, "POST"),
-    *_both("/root/{root}/launch", launch_form, "GET"),
-    *_both("/root/{root}/bulklaunch", launch_many, "POST"),
-    *_both("/launch", launch, "POST"),
-    *_both("/launch", launch_form, "GET"),
-    *_both("/bulklaunch", launch_many, "POST"),
-    Route("/xapi/commands/{command}", get_command, methods=["GET"]),
-    Route("/xapi/commands/{command}", change_command, methods=["POST"]),
-    Route("/xapi/commands/{command}", delete_command, methods=["DELETE"]),
+    *both("/root/{root}/launch", launch, "POST"),
+    *both("/root/{root}/launch", launch_form, "GET"),
+    *both("/root/{root}/bulklaunch", launch_many, "POST"),
+    *both("/launch", launch, "POST"),
+    *both("/launch", launch_form, "GET"),
+    *both("/bulklaunch", launch_many, "POST"),
     Route("/xapi/containers", list_containers, methods=["GET"]),
     Route("/xapi/projects/{project}/containers", list_containers, methods=["GET"]),
     Route("/xapi/containers/{container}", get_container, methods=["GET"]),

@@ -100,7 +100,7 @@ def test_available_needs_both_switches_and_the_type(served: Served) -> None:
 
 
 @pytest.mark.parametrize("target", ["{id}", "/archive/experiments/{id}", "S1_MR"])
-@pytest.mark.parametrize("path", ["/root/session/launch", "/launch"])
+@pytest.mark.parametrize("path", ["root/session/launch", "launch"])
 def test_launch_without_runner_fails_in_the_workflow(
     served: Served, target: str, path: str
 ) -> None:
@@ -108,7 +108,7 @@ def test_launch_without_runner_fails_in_the_workflow(
     command, wrapper = _add(served)
     _enable(served, command)
     body = {"session": target.format(id=session), "model": "3p"}
-    answer = served.post(f"/xapi/projects/P1/wrappers/{wrapper}{path}", json=body)
+    answer = served.post(f"/xapi/projects/P1/wrappers/{wrapper}/{path}", json=body)
     assert answer.status_code == 200, answer.text
     found = answer.json()
     assert found["status"] == "success"
