@@ -86,9 +86,11 @@ def listing(call: Call) -> Response:
         found = [
             one
             for one in prearchive.sessions(connection)
-            if (not wanted or (one.project or UNASSIGNED) in wanted)
-            and may_change(connection, call.user, one)
+            if not wanted or (one.project or UNASSIGNED) in wanted
         ]
+        each = {one.project: one for one in found}
+        mine = {name for name, one in each.items() if may_change(connection, call.user, one)}
+        found = [one for one in found if one.project in mine]
     return _table(call, found)
 
 
