@@ -109,7 +109,7 @@ class Journal:
         self.path = path
         self._lock = threading.RLock()
         try:
-            self._connection = sqlite3.connect(path, timeout=5, check_same_thread=False)
+            self._connection = sqlite3.connect(path, timeout=1, check_same_thread=False)
             self._connection.isolation_level = None
             # One writer for the whole run: two runs of one plan would send everything twice.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")

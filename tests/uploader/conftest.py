@@ -1,0 +1,137 @@
+"""A real server of the sandbox, and small studies on disk."""
+
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
+from uploader.client import Client, Patience
+from uploader.credentials import from_password
+from uploader.jobs import Options
+from uploader.journal import Journal
+from uploader.plan import build_plan
+from uploader.scan import scan_folder
+from uploader.upload import upload
+from uploader.verify import verify
+from xnat_config import load_config
+from xnat_config.connection import Connection
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sandbox" / "archive"))
+
+from archive_server import serving
+
+PATIENCE = Patience(attempts=4, first_wait_s=0.01, longest_wait_s=0.05)
+
+
+@dataclass
+class Server:
+    """A served archive with what tests ask of it."""
+
+    served: object
+    clients: list = field(default_factory=list)
+
+    @property
+    def url(self):
+        return self.served.url
+
+    def client(self, user="admin", password="admin", **options):
+        options.setdefault("patience", PATIENCE)
+        made = Client(Connection(self.url, user), from_password(user, password), **options)
+        self.clients.append(made)
+        return made
+
+    def fault(self, *rules):
+        answer = self.served.session.post(f"{self.url}/sandbox/faults", json=list(rules))
+        assert answer.status_code == 200, answer.text
+
+    def faults(self):
+        return self.served.session.get(f"{self.url}/sandbox/faults").json()
+
+    def no_faults(self):
+        self.served.session.delete(f"{self.url}/sandbox/faults")
+
+    def files(self, project="P1"):
+        """Return the name and digest of every DICOM file in the archive, doubles included."""
+        found = []
+        for row in self.served.rows(f"/data/projects/{project}/experiments"):
+            files = self.served.rows(f"/data/experiments/{row['ID']}/scans/ALL/files")
+            found += [(file["Name"], file["digest"]) for file in files]
+        return sorted(found)
+
+    def waiting(self, project="P1"):
+        return self.served.rows(f"/data/prearchive/projects/{project}")
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Serve an archive with faults; call it with settings that differ."""
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    with ExitStack() as stack:
+        servers = []
+
+        def make(folder="archive", **settings):
+            archive = Archive(tmp_path / folder, Settings(faults=True, **settings))
+            servers.append(Server(stack.enter_context(serving(archive))))
+            return servers[-1]
+
+        yield make
+        for server in servers:
+            server.no_faults()
+            for client in server.clients:
+                client.close()
+
+
+@pytest.fixture
+def xnat(start):
+    """A server with an empty project P1."""
+    server = start()
+    assert server.served.put("/data/projects/P1").status_code == 200
+    return server
+
+
+@dataclass
+class Work:
+    """A folder of studies, its plan and its journal, against one server."""
+
+    server: Server
+    folder: Path
+    home: Path
+
+    def plan(self, project="P1", **options):
+        config = load_config(environ={"XNAT_PIC_HOME": str(self.home)})
+        return build_plan(scan_folder(self.folder, config), project, config, **options)
+
+    @property
+    def config(self):
+        return load_config(environ={"XNAT_PIC_HOME": str(self.home)})
+
+    def journal(self):
+        return Journal(self.home / "plan.csv.journal")
+
+    def upload(self, plan=None, *, client=None, control=None, on_row=None, **options):
+        """Upload; return the result and close what was opened."""
+        with self.journal() as journal, client or self.server.client() as logged_in:
+            return upload(
+                plan or self.plan(),
+                logged_in,
+                journal,
+                self.config,
+                Options(settle_s=20, **options),
+                control=control,
+                on_row=on_row,
+            )
+
+    def verify(self, plan=None, **options):
+        with self.journal() as journal, self.server.client() as client:
+            return verify(plan or self.plan(), client, self.config, journal, **options)
+
+
+@pytest.fixture
+def work(xnat, tmp_path):
+    """An empty folder to fill with studies for the server's project P1."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "home").mkdir()
+    return Work(xnat, tmp_path / "data", tmp_path / "home")

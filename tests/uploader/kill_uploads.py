@@ -1,0 +1,155 @@
+"""Kill uploads at random moments, run them again, and compare the server's listing with the disk.
+
+The tests do this a few times; as a program it does it as often as asked:
+
+    python tests/uploader/kill_uploads.py --times 50
+"""
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent / "sandbox" / "archive"), str(ROOT)]
+
+from disk import expected_files, write_study  # noqa: E402
+
+from uploader.plan import build_plan  # noqa: E402
+from uploader.plan_files import write_plan  # noqa: E402
+from uploader.scan import scan_folder  # noqa: E402
+from xnat_config import load_config  # noqa: E402
+
+
+class Killed:
+    """A small study that is uploaded into a project of its own, and killed on the way."""
+
+    def __init__(self, url, folder, project):
+        self.project = project
+        self.data = folder / "data"
+        self.plan = folder / "plan.csv"
+        home = folder / "home"
+        home.mkdir(parents=True)
+        write_study(self.data / "m01" / "pre", "11", "m01")
+        write_study(self.data / "m01" / "post1w", "12", "m01")
+        write_study(self.data / "m02" / "pre", "13", "m02", series=(1,))
+        (self.data / "m02" / "pre" / "notes.txt").write_text("calm", encoding="utf-8")
+        self.env = {
+            **os.environ,
+            "XNAT_PIC_SERVER": url,
+            "XNAT_PIC_USER": "admin",
+            "XNAT_PIC_PASSWORD": "admin",
+            "XNAT_PIC_HOME": str(home),
+        }
+        config = load_config(environ=self.env)
+        layout = "{subject}/{timepoint}"
+        write_plan(build_plan(scan_folder(self.data, config), project, config, layout=layout),
+                   self.plan)  # fmt: skip
+
+    def command(self, name):
+        """Start a command of the uploader as a process of its own."""
+        code = "from uploader.cli import main; main()"
+        return subprocess.Popen(
+            [sys.executable, "-c", code, name, str(self.plan)],
+            cwd=ROOT,
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def kill_after(self, seconds):
+        """Upload, and kill the process after some time; tell whether it was still at work."""
+        process = self.command("upload")
+        try:
+            process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return True
+        return False
+
+    def finish(self, name="upload"):
+        """Run a command to its end; return exit code and what it said."""
+        process = self.command(name)
+        said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    def time_of_a_run(self):
+        """Return the seconds that an upload takes when nobody kills it."""
+        start = time.monotonic()
+        code, said = self.finish()
+        assert code == 0, said
+        return time.monotonic() - start
+
+
+def compare(served, one):
+    """Fail unless the server lists what is on disk, once, and nothing waits."""
+    found = []
+    for row in served.rows(f"/data/projects/{one.project}/experiments"):
+        files = served.rows(f"/data/experiments/{row['ID']}/scans/ALL/files")
+        found += [(file["Name"], file["digest"]) for file in files]
+    assert sorted(found) == expected_files(one.data)
+    assert served.rows(f"/data/prearchive/projects/{one.project}") == []
+    assert len(served.rows(f"/data/projects/{one.project}/subjects")) == 2
+
+
+def kill_many(served, folder, times, seed, on_round=lambda *_: None):
+    """Kill `times` uploads, each at another moment; return how many were at work then."""
+    chance = random.Random(seed)
+    first = Killed(served.url, folder / "whole", "KW")
+    assert served.put("/data/projects/KW").status_code == 200
+    whole = first.time_of_a_run()
+    compare(served, first)
+    killed = 0
+    for k in range(times):
+        one = Killed(served.url, folder / f"k{k}", f"K{k}")
+        assert served.put(f"/data/projects/{one.project}").status_code == 200
+        # Start-up takes the first third; the work is in the rest.
+        moment = whole * chance.uniform(0.3, 1.0)
+        was_at_work = one.kill_after(moment)
+        killed += was_at_work
+        code, said = one.finish()
+        assert code == 0, f"killed after {moment:.3f} s of {whole:.3f}:\n{said}"
+        compare(served, one)
+        on_round(k, moment, was_at_work)
+    return killed
+
+
+@contextmanager
+def _archive(folder):
+    from archive_server import serving
+
+    from sandbox.archive.archive import Archive, Settings
+
+    with serving(Archive(folder, Settings())) as served:
+        yield served
+
+
+def main():
+    """Kill uploads and say how it went."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    options = parser.parse_args()
+    sys.stdout.write(f"seed {options.seed}\n")
+    with tempfile.TemporaryDirectory() as folder, _archive(Path(folder) / "archive") as served:
+        killed = kill_many(
+            served,
+            Path(folder),
+            options.times,
+            options.seed,
+            lambda k, moment, hit: sys.stdout.write(f"{k} {moment:.3f} s killed={hit}\n"),
+        )
+    sys.stdout.write(f"{killed} of {options.times} uploads were killed at work; all complete.\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,191 @@
+"""Whatever the server or the line does, an upload ends complete or with a clear row."""
+
+import pytest
+from disk import expected_files, write_group, write_study
+
+from uploader.upload import Outcome
+
+IMPORT = {"method": "POST", "path": "/data/services/import"}
+ARCHIVE = {"method": "POST", "path": "/data/services/archive"}
+
+
+def _end_complete(work, runs=1):
+    """Run until done; everything is there once, proved by listing."""
+    for _ in range(runs):
+        result = work.upload()
+        if result.exit_code == 0:
+            break
+    assert result.exit_code == 0, [row.reason for row in result.rows]
+    work.server.no_faults()
+    assert work.server.files() == expected_files(work.folder)
+    assert work.server.waiting() == []
+    assert all(not one.problems for one in work.verify())
+
+
+COMPLETE_AT_ONCE = {
+    "login lost before an import": [{**IMPORT, "drop_login": True, "skip": 1}],
+    "login lost at every kind of request": [
+        {"method": "PUT", "path": "/data/projects/P1/subjects/*", "drop_login": True},
+        {"path": "/data/prearchive/projects/P1", "drop_login": True},
+        {**ARCHIVE, "drop_login": True},
+        {"path": "/data/experiments/*", "drop_login": True},
+    ],
+    "500 once for an import": [{**IMPORT, "status": 500}],
+    "500 once for archiving": [{**ARCHIVE, "status": 500}],
+    "503 at start": [{"status": 503, "count": 3, "path": "/data/services/auth"}],
+    "502 from a proxy everywhere, now and then": [
+        {"status": 502, "count": 1, "skip": k} for k in (3, 7, 12, 20, 31)
+    ],
+    "import cut after the first bytes": [{**IMPORT, "cut_request_after": 10}],
+    "import cut in the middle": [{**IMPORT, "cut_request_after": 700}],
+    "second import cut near its end": [{**IMPORT, "skip": 1, "cut_request_after": 1900}],
+    "answer of an import cut": [{**IMPORT, "cut_answer_after": 5}],
+    "answer of an import lost after the work": [{**IMPORT, "lose_answer": True}],
+    "answer of the second import lost": [{**IMPORT, "lose_answer": True, "skip": 1}],
+    "answers of all first imports lost": [{**IMPORT, "lose_answer": True, "count": 3}],
+    "answer of archiving lost after the work": [{**ARCHIVE, "lose_answer": True, "count": 3}],
+    "answer of a listing cut": [
+        {"method": "GET", "path": "/data/*", "cut_answer_after": 20, "count": 2, "skip": 6}
+    ],
+    "answer of making a subject lost": [
+        {"method": "PUT", "path": "/data/projects/P1/subjects/m01", "lose_answer": True}
+    ],
+    "slow server": [{**IMPORT, "delay_s": 0.5, "count": 2}, {**ARCHIVE, "delay_s": 0.5}],
+}
+
+
+@pytest.mark.parametrize("rules", COMPLETE_AT_ONCE.values(), ids=COMPLETE_AT_ONCE.keys())
+def test_fault_that_passes_is_overcome_in_one_run(work, rules):
+    write_group(work.folder)
+    work.server.fault(*rules)
+    result = work.upload()
+    hits = [rule["hits"] for rule in work.server.faults()]
+    assert all(hits), f"a rule was never met: {hits}"
+    assert [row.reason for row in result.rows] == [""] * 3
+    _end_complete(work)
+
+
+@pytest.mark.parametrize("rule", [IMPORT, ARCHIVE], ids=["import", "archive"])
+def test_server_always_at_fault_ends_in_clear_rows_and_the_next_run_goes_on(work, rule):
+    write_group(work.folder)
+    work.server.fault({**rule, "status": 500, "count": 0})
+    result = work.upload()
+    assert {row.outcome for row in result.rows} == {Outcome.FAILED}
+    assert all("fault (status 500)" in row.reason for row in result.rows)
+    assert result.exit_code == 6
+    assert work.server.files() == []
+    work.server.no_faults()
+    _end_complete(work)
+
+
+def test_line_that_always_breaks_ends_in_clear_rows_and_the_next_run_goes_on(work):
+    write_group(work.folder)
+    work.server.fault({**IMPORT, "cut_request_after": 800, "count": 0})
+    result = work.upload()
+    assert {row.outcome for row in result.rows} == {Outcome.FAILED}
+    assert all("was cut" in row.reason for row in result.rows)
+    work.server.no_faults()
+    _end_complete(work)
+
+
+@pytest.mark.parametrize("after", [0, 1, 29, 300, 880, 1700, 2400])
+def test_connection_cut_at_any_byte_loses_and_doubles_nothing(work, after):
+    write_study(work.folder / "m01", series=(1,))
+    work.server.fault({**IMPORT, "cut_request_after": after, "count": 2})
+    _end_complete(work)
+
+
+def test_session_from_somebody_else_in_the_prearchive_is_left_alone(work):
+    write_study(work.folder / "m01")
+    plan = work.plan()
+    row = plan.rows[0]
+    other = _zip(work.folder)
+    answer = work.server.served.post(
+        "/data/services/import",
+        params={
+            "dest": "/prearchive/projects/P1",
+            "project": "P1",
+            "subject": row.subject,
+            "session": row.session,
+        },
+        data=other,
+        headers={"Content-Type": "application/zip"},
+    )
+    assert answer.status_code == 200, answer.text
+    result = work.upload(plan)
+    assert result.rows[0].outcome is Outcome.FAILED
+    assert "prearchive" in result.rows[0].reason
+    assert "did not send" in result.rows[0].reason
+    assert result.exit_code == 8
+    assert len(work.server.waiting()) == 1
+    assert work.server.files() == []
+
+
+def _zip(folder):
+    import io
+    import zipfile
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path in folder.rglob("*.dcm"):
+            archive.write(path, path.relative_to(folder).as_posix().replace("/", "_"))
+    return out.getvalue()
+
+
+def test_full_disk_ends_in_a_clear_row_that_is_not_repeated(work):
+    """XNAT tells a full disk as 400; the import must be asked once only."""
+    write_study(work.folder / "m01")
+    work.server.fault({**IMPORT, "status": 400, "count": 0})
+    result = work.upload()
+    assert result.rows[0].outcome is Outcome.FAILED
+    assert "refuses" in result.rows[0].reason
+    assert work.server.faults()[0]["hits"] == 1
+    work.server.no_faults()
+    _end_complete(work)
+
+
+def test_insufficient_storage_is_not_repeated(work):
+    write_study(work.folder / "m01")
+    work.server.fault({**IMPORT, "status": 507, "count": 0})
+    result = work.upload()
+    assert result.rows[0].outcome is Outcome.FAILED
+    assert work.server.faults()[0]["hits"] == 1
+    work.server.no_faults()
+    _end_complete(work)
+
+
+def test_login_that_ends_for_good_stops_everything_and_says_so(work):
+    """A token that expires in mid-run: no session goes on, none is half there."""
+    write_group(work.folder)
+    client = work.server.client()
+    client.open()
+    client._login = type(client._login)("admin", "admin", "no longer right")
+    work.server.fault({**IMPORT, "drop_login": True, "skip": 1})
+    result = work.upload(client=client)
+    assert result.exit_code == 5
+    assert any("refuses the login" in row.reason for row in result.rows)
+    work.server.no_faults()
+    _end_complete(work)
+
+
+def test_server_that_answers_too_late_is_asked_what_it_did(work):
+    from dataclasses import replace
+
+    write_study(work.folder / "m01")
+    client = work.server.client()
+    client.connection = replace(client.connection, read_timeout_s=0.4)
+    work.server.fault({**IMPORT, "delay_s": 1.0})
+    result = work.upload(client=client)
+    assert result.exit_code == 0, [row.reason for row in result.rows]
+    _end_complete(work)
+
+
+def test_refused_archiving_gives_the_servers_reason(work):
+    """Somebody archives another study under the label between check and upload."""
+    write_study(work.folder / "m01")
+    work.server.fault({**ARCHIVE, "status": 409, "count": 0})
+    result = work.upload()
+    assert result.rows[0].outcome is Outcome.FAILED
+    assert result.rows[0].reason
+    work.server.no_faults()
+    _end_complete(work)
