@@ -25,8 +25,6 @@ def run(folder: Path) -> int:
     int
         Exit code of the conversion.
     """
-    if folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())  # short names to read and to copy
     mice, dicom = folder / "scanner", folder / "dicom"
     for path in (mice, dicom, folder / "scanner_truth"):
         if path.exists():
@@ -34,11 +32,11 @@ def run(folder: Path) -> int:
     start = time.monotonic()
     click.echo("Scanning digital mice (two groups, two doses, two timepoints) ...")
     studies = write_mice(mice, MouseOptions(animals=1, traps=True))
-    click.echo(f"  {len(studies)} ParaVision 360 studies in {mice}")
+    click.echo(f"  {len(studies)} ParaVision 360 studies in {_short(mice)}")
     click.echo("Converting them to DICOM ...")
     report = convert(mice, dicom, jobs=2)
     files = sum(one.files for one in report.series)
-    click.echo(f"  {report.count('converted')} series, {files} files in {dicom}")
+    click.echo(f"  {report.count('converted')} series, {files} files in {_short(dicom)}")
     skipped = {one.reason for one in report.series if one.status == "skipped"}
     for reason in sorted(skipped):
         click.echo(f"  skipped: {reason}")
@@ -47,8 +45,14 @@ def run(folder: Path) -> int:
     return report.exit_code
 
 
+def _short(path: Path) -> Path:
+    """Return a path as it is typed from here."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _what_to_look_at(mice: Path, dicom: Path, study: Path) -> str:
     below = study.relative_to(mice)
+    mice, dicom, study = _short(mice), _short(dicom), _short(study)
     return f"""What to look at:
   {dicom / below}
       one folder a series; open it in any DICOM viewer. The Z-spectrum (70001) carries its
