@@ -15,11 +15,11 @@ $(BIN)/python:
 	packaging/make-venv "$(PYTHON_FOUND)" $(VENV)
 
 $(VENV)/.stamp-run: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[all]'
 	touch $@
 
 $(VENV)/.stamp-test: setup.cfg pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[all,test]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[all,test]'
 	touch $@ $(VENV)/.stamp-run
 
 system-packages:
@@ -40,7 +40,7 @@ clean:
 
 # Benchmarks need their peers, which live in an environment of their own.
 bench: | .venv-bench/bin/python
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[sandbox,bench]'
+	.venv-bench/bin/python -m pip install -qq --disable-pip-version-check -e '.[sandbox,bench]'
 	.venv-bench/bin/python benchmarks/convert.py
 
 .venv-bench/bin/python:
