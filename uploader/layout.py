@@ -131,6 +131,15 @@ class Layout:
         }
         return tuple(found)
 
+    @property
+    def has_names(self) -> bool:
+        """Whether any value has the name of its variable before it."""
+        return any(
+            unit.segments[0].literal and len(unit.segments) > 1
+            for units in self.alternatives
+            for unit in units
+        )
+
     def match(self, levels: Sequence[str], is_subject: Callable[[str], bool]) -> Match:
         """Read the values of a folder.
 

@@ -71,7 +71,7 @@ def build_plan(
     """
     given = dict(given or {})
     _check_names(given)
-    above = levels_above(scan.root, config.variables)
+    above = _above(scan, config)
     pattern, findings = _layout_of(scan, config, layout, above)
     reads = {one.key: _read_levels(one, scan.root, pattern, above, config) for one in scan.sessions}
     names = _variable_names(config, pattern, given, table)
@@ -109,6 +109,19 @@ def build_plan(
         findings=(*findings, *scan.findings),
     )
     return check_plan(plan, config)
+
+
+def _above(scan: Scan, config: SiteConfig) -> tuple[str, ...]:
+    """Return the folders above the scanned one that count: none whose variable stands below too."""
+    announced = config.variables.announced_by
+    above = levels_above(scan.root, config.variables)
+    below_root = {
+        announced(level)
+        for one in scan.sessions
+        for levels in _levels(one, scan.root)
+        for level in levels
+    } - {""}
+    return () if below_root & {announced(level) for level in above} else above
 
 
 def _check_names(given: Mapping[str, str]) -> None:
@@ -167,7 +180,7 @@ def _read_levels(
     from_above: dict[str, None] = {}
     for levels in _levels(session, root):
         match = layout.match(levels, is_subject)
-        if above:
+        if above and layout.has_names:
             wider = layout.match((*above, *levels), is_subject)
             if len(wider.values) > len(match.values) or match.problem:
                 from_above |= dict.fromkeys(set(wider.values) - set(match.values) - {SUBJECT})

@@ -79,6 +79,20 @@ def test_one_subjects_folder_reads_what_stands_above(trial):
     assert "group=treated" in finding(row, "from-above").message
 
 
+def test_what_stands_above_does_not_count_where_it_stands_below_too(tmp_path):
+    home = tmp_path / "group" / "anna" / "mice"
+    study(home / "group" / "treated" / "m01", 1)
+    (row,) = plan(home).rows
+    assert (row.subject, row.variables["group"]) == ("m01", "treated")
+    assert codes(row) == []
+
+
+def test_a_layout_without_names_reads_nothing_above(tmp_path):
+    study(tmp_path / "group" / "anna" / "mice" / "treated" / "m01", 1)
+    (row,) = plan(tmp_path / "group" / "anna" / "mice", layout="{timepoint}/{subject}").rows
+    assert row.variables == {"group": "", "timepoint": "treated", "dose": ""}
+
+
 def test_set_gives_a_value_only_where_no_level_does(tmp_path):
     study(tmp_path / "a" / "timepoint" / "pre" / "m01", 1)
     study(tmp_path / "a" / "m02", 2, "m02", "post1w")
