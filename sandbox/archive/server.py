@@ -25,6 +25,7 @@ from .rest import (
     login,
     pipelines,
     prearchive,
+    prearchive_actions,
     projects,
     resources,
     roi,
@@ -41,7 +42,7 @@ def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
     routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
-    routes += [*upkeep.routes, *roi.routes]
+    routes += [*prearchive_actions.routes, *upkeep.routes, *roi.routes]
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:

@@ -28,3 +28,12 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ServeArch
 def served(serve: ServeArchive) -> Served:
     """An empty archive with the usual settings."""
     return serve()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One archive for a module's tests, which empty it themselves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(PASSWORD_VARIABLE, raising=False)
+        with serving(Archive(tmp_path_factory.mktemp("module") / "archive")) as made:
+            yield made

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from archive_server import Served
+from emptied import emptied
 
 from sandbox.archive import accounts
 
@@ -23,8 +24,9 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture
-def site(served: Served) -> Served:
+def site(server: Served) -> Served:
     """A project with a subject, a session and two scans."""
+    served = emptied(server)
     assert served.put("/data/projects/P1").status_code == 200
     assert served.put("/data/projects/P1/subjects/S1").status_code == 201
     assert served.put(SESSION + "?xsiType=xnat:mrSessionData").status_code == 201

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from archive_server import ServeArchive, Served
 from dicoms import Study, encode, make_object, make_study, make_zip
+from emptied import emptied
 from pydicom.dataset import Dataset
 
 from sandbox.archive import accounts
@@ -22,7 +23,8 @@ MATCHING = "Session already exists with matching files."
 
 
 @pytest.fixture
-def site(served: Served) -> Served:
+def site(server: Served) -> Served:
+    served = emptied(server)
     assert served.put("/data/projects/P1").status_code == 200
     assert served.put("/data/projects/P2").status_code == 200
     return served
