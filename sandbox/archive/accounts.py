@@ -99,6 +99,13 @@ def close_session(connection: sqlite3.Connection, token: str) -> None:
     connection.execute("DELETE FROM web_session WHERE token = ?", (token,))
 
 
+def forget_expired(connection: sqlite3.Connection) -> None:
+    """Forget sessions and tokens whose time is over."""
+    moment = time.time()
+    connection.execute("DELETE FROM web_session WHERE last_used < ?", (moment - SESSION_TIMEOUT_S,))
+    connection.execute("DELETE FROM alias_token WHERE expires < ?", (moment,))
+
+
 def issue_token(connection: sqlite3.Connection, user: User) -> tuple[str, str, float]:
     """Make an alias token; return alias, secret and when it expires (seconds since 1970)."""
     alias, secret = str(uuid.uuid4()), secrets.token_urlsafe(48)

@@ -49,6 +49,7 @@ class Archive:
         self._sweep()
         password = os.environ.get(PASSWORD_VARIABLE) or DEFAULT_PASSWORD
         with self.database.write() as connection:
+            accounts.forget_expired(connection)
             accounts.set_user(
                 connection, "admin", password, firstname="Admin", lastname="", is_admin=True
             )

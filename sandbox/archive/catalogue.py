@@ -16,9 +16,11 @@ from xml.sax.saxutils import escape, quoteattr
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
+from . import schema
 from .descriptors import Descriptor, read_descriptor
 from .refusals import Refused, not_found
 
+EVERY_TYPE = "All Datatypes"
 ARC = "http://nrg.wustl.edu/arc"
 _A = f"{{{ARC}}}"
 _SITE, _FOLDER = "pipeline", "pipeline-folder"
@@ -60,6 +62,10 @@ class ProjectPipeline:
     description: str
     datatype: str
     defaults: Mapping[str, str] = field(default_factory=dict)
+
+    def applies_to(self, xsi_type: str) -> bool:
+        """Tell whether it is offered on a type."""
+        return self.datatype == EVERY_TYPE or schema.is_a(xsi_type, self.datatype)
 
 
 def register_folder(connection: sqlite3.Connection, folder: Path) -> list[str]:
@@ -170,7 +176,7 @@ def add_to_project(
             name=about.name,
             display=about.name[:1].upper() + about.name[1:].replace("_", " "),
             description=about.description,
-            datatype=datatype or about.applies_to or "All Datatypes",
+            datatype=datatype or about.applies_to or EVERY_TYPE,
         ),
     )
 

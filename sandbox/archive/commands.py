@@ -9,17 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import schema
 from .database import next_number
 from .refusals import Refused, not_found
 
 _COMMAND, _ENABLED = "command", "wrapper-enabled"
-# What a wrapper's context covers besides the type itself, by the end of the type's name.
-_COVERS = {
-    "xnat:imageSessionData": "SessionData",
-    "xnat:imageScanData": "ScanData",
-    "xnat:imageAssessorData": "",
-    "xnat:experimentData": "",
-}
 
 
 @dataclass(frozen=True)
@@ -46,11 +40,7 @@ class Wrapper:
 
     def covers(self, xsi_type: str) -> bool:
         """Tell whether the wrapper is meant for a type."""
-        contexts = [str(one) for one in self.about.get("contexts") or []]
-        return any(
-            one == xsi_type or (one in _COVERS and xsi_type.endswith(_COVERS[one]))
-            for one in contexts
-        )
+        return any(schema.is_a(xsi_type, str(one)) for one in self.about.get("contexts") or [])
 
 
 def check(command: Any) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def session(call: Call) -> Response:
         pipelines = [
             one
             for one in catalogue.project_pipelines(connection, found.project)
-            if engine and one.datatype in (found.xsi_type, "All Datatypes", "")
+            if engine and one.applies_to(found.xsi_type)
         ]
         values: dict[str, Any] = {
             "scans": views.scans(connection, found),

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
-from .. import accounts
+from .. import accounts, schema
 from ..http import Call, Endpoint, endpoint, phrase
 from ..refusals import Refused
 from . import views
@@ -24,7 +24,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["bytes"] = views.byte_size
-    environment.filters["type"] = views.data_type
+    environment.filters["type"] = lambda name: schema.display_names(name)[0]
     environment.filters["part"] = lambda text: quote(str(text), safe="")
     return environment
 

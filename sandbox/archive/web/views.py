@@ -14,16 +14,6 @@ from ..listings import Counted
 _PICTURES = ("DICOM", "secondary")
 PAGE = 100  # rows of a table
 _VARIABLE = re.compile(r"fields/field\[name=(.+)\]/field\Z")
-_KINDS = {"SessionData": "session", "AssessorData": "assessor"}
-
-
-def data_type(xsi_type: str) -> str:
-    """Return a type's name for people: ``MR session`` for ``xnat:mrSessionData``."""
-    plain = xsi_type.rpartition(":")[2]
-    for ending, word in _KINDS.items():
-        if plain.endswith(ending):
-            return f"{plain.removesuffix(ending).upper()} {word}"
-    return {"roiCollectionData": "ROI collection", "subjectData": "subject"}.get(plain, plain)
 
 
 def byte_size(count: int) -> str:

@@ -168,7 +168,7 @@ def test_variables_are_shown_and_text_is_escaped(served: Served) -> None:
         assert "<script>" not in text
         assert "&lt;script&gt;" in text
     page = _page(browser, served.url + "/projects/P1")
-    for word in ("S1", "dose", "low", "week", "MR session", "2024-01-31", "female"):
+    for word in ("S1", "dose", "low", "week", "MR Session", "2024-01-31", "female"):
         assert word in page.text
 
 
