@@ -4,7 +4,7 @@ import sqlite3
 
 from starlette.responses import Response
 
-from .. import accounts, changes, items, schema
+from .. import accounts, actions, changes, items, schema
 from ..accounts import demand
 from ..changes import Change
 from ..http import Call, text
@@ -16,11 +16,12 @@ from . import parents, scans, subjects
 def put(call: Call, above: str, name: str) -> Response:
     """Make an experiment (201) or change one (200); the answer is its ID."""
     change = changes.read(call, "experiment") if not _is_assessor(call) else _assessor(call)
+    headers = _headers(call)
     with call.archive.database.write() as connection:
         project, subject = _place(connection, call, above)
         found = items.find_experiment(connection, name, project.id if project else "")
         if found is not None:
-            return _change(connection, call, found, project, change)
+            return _change(connection, call, found, project, change, headers)
         if not change.type:
             raise Refused(417, "Need PUT Contents")
         if schema.kind_of(change.type) == "assessor":
@@ -40,10 +41,22 @@ def put_assessor(call: Call, above: str, name: str) -> Response:
         session = parents.resolve(connection, call.user, above).one
         found = items.find_child(connection, session, "assessor", name)
         if found is not None:
-            return _change(connection, call, found, None, change)
+            return _change(connection, call, found, None, change, {})
         if not change.type:
             raise Refused(417, "Need PUT Contents")
         return _create(connection, call, change, name, session, "assessor")
+
+
+def _headers(call: Call) -> actions.Headers:
+    """Return the headers of a session's files, where the request asks to take values from them.
+
+    They are read before the transaction: it must not wait for thousands of files.
+    """
+    if not call.flag("pullDataFromHeaders"):
+        return {}
+    with call.archive.database.read() as connection:
+        session = parents.resolve(connection, call.user, call.path("parent"), edit=True).one
+    return actions.read_headers(call.archive, session)
 
 
 def _is_assessor(call: Call) -> bool:
@@ -129,7 +142,12 @@ def _owner(call: Call, parent: Item) -> str:
 
 
 def _change(
-    connection: sqlite3.Connection, call: Call, found: Item, project: Item | None, change: Change
+    connection: sqlite3.Connection,
+    call: Call,
+    found: Item,
+    project: Item | None,
+    change: Change,
+    headers: actions.Headers,
 ) -> Response:
     if not accounts.may_read(connection, call.user, found):
         raise not_found("experiment")
@@ -148,7 +166,7 @@ def _change(
         items.rename(connection, found, typed)
     _move(connection, found, change)
     _store(connection, call, found, change)
-    _act(connection, call, found)
+    _act(connection, call, found, headers)
     return text(found.id)
 
 
@@ -183,16 +201,12 @@ def _store(connection: sqlite3.Connection, call: Call, item: Item, change: Chang
         scans.store(connection, call, item, scan)
 
 
-def _act(connection: sqlite3.Connection, call: Call, item: Item) -> None:
+def _act(connection: sqlite3.Connection, call: Call, item: Item, headers: actions.Headers) -> None:
     """Do what a PUT on a session may ask for besides setting values."""
+    if call.flag("pullDataFromHeaders") and headers:
+        actions.pull_headers(connection, item, headers)
     if call.flag("fixScanTypes"):
-        connection.execute(
-            "INSERT OR IGNORE INTO field SELECT item.pk, 'type', described.value FROM item"
-            " JOIN field described ON described.item = item.pk"
-            " AND described.path = 'series_description'"
-            " WHERE item.parent = ? AND item.kind = 'scan'",
-            (item.pk,),
-        )
+        actions.fix_scan_types(connection, item)
     for name, value in (("quarantine", "quarantine"), ("activate", "active")):
         if call.flag(name):
             demand(accounts.may_delete(connection, call.user, item.project))

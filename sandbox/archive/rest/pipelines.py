@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from defusedxml.common import DefusedXmlException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import catalogue, items, lookup, schema_links
+from .. import actions, catalogue, items, lookup, schema_links
 from ..accounts import demand
 from ..catalogue import ProjectPipeline, SitePipeline
 from ..descriptors import to_json
@@ -23,7 +24,6 @@ from ..workflows import Workflow
 
 _COLUMNS = ("Name", "Path", "Description", "Applies To", "Datatype", "StepId", "DisplayText")
 _NOT_PARAMETERS = ("match", "legacy", "format", "xnat_csrf", "event_reason", "project", "_")
-_ACTIONS = ("triggerPipelines", "pullDataFromHeaders", "fixScanTypes")
 _AUTO_RUN = "auto-run"
 
 
@@ -142,12 +142,15 @@ def launch(call: Call) -> Response:
             connection, call.user, call.path("experiment"), project.id, edit=True
         )
         step = call.path("name")
-        if step in _ACTIONS:
-            return text()
-        try:
-            one, site = find_pipeline(connection, project, step)
-        except Refused:
-            return text()
+        found = None
+        with suppress(Refused):
+            found = find_pipeline(connection, project, step)
+    if step in actions.ACTIONS:
+        actions.perform(call.archive, session, step)
+        return text()
+    if found is None:
+        return text()
+    one, site = found
     given = _body_parameters(call.body) if call.body.strip() else {}
     for name, value in call.params:
         if name.lower() not in _NOT_PARAMETERS:

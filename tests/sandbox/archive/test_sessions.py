@@ -2,6 +2,7 @@
 
 import pytest
 from archive_server import Served
+from dicoms import Study, encode, make_object
 
 BASE = "/data/projects/P1/subjects/S1/experiments"
 MR = "?xsiType=xnat:mrSessionData"
@@ -158,6 +159,27 @@ def test_actions(session: Served) -> None:
     assert session.get(f"{BASE}/E1/status").text == "quarantine"
     session.put(f"{BASE}/E1?activate=true")
     assert session.get(f"{BASE}/E1/status").text == "active"
+
+
+@pytest.mark.parametrize(
+    ("method", "address"),
+    [
+        ("PUT", f"{BASE}/E1?pullDataFromHeaders=true"),
+        ("POST", "/data/projects/P1/pipelines/pullDataFromHeaders/experiments/E1"),
+    ],
+)
+def test_values_are_pulled_from_the_files(session: Served, method: str, address: str) -> None:
+    session.put(f"{BASE}/E1/scans/1?xsiType=xnat:mrScanData&type=mine")
+    image = make_object(Study(), modality="MR")
+    path = f"{BASE}/E1/scans/1/resources/DICOM/files/a.dcm"
+    assert session.put(path, data=encode(image), params={"inbody": "true"}).status_code == 200
+    session.put(f"{BASE}/E1/scans/1/resources/DICOM/files/no.dcm?inbody=true", data=b"no image")
+    assert session.request(method, address).status_code == 200
+    row = session.rows(f"{BASE}/E1/scans")[0]
+    assert (row["type"], row["series_description"]) == ("mine", "T2 series 1")
+    scanner = session.get(f"{BASE}/E1?format=json").json()["items"][0]["data_fields"]
+    assert scanner["scanner/manufacturer"] == "Maker"
+    assert scanner["date"] == "2024-01-31"
 
 
 def test_scan_answers_200_and_nothing(session: Served) -> None:
