@@ -212,7 +212,8 @@ def invert(matrix: Any) -> None:
 @compiled
 def weigh(
     basis: Any,
-    rice: Rice,
+    bessel: Any,
+    moments: Any,
     signal: Any,
     v: int,
     sigma: float,
@@ -224,7 +225,6 @@ def weigh(
     sums: Any,
 ) -> None:
     """Write the Fisher information, and chi-square, squared residuals and log-likelihood."""
-    bessel, moments = rice.bessel, rice.moments
     m = value.shape[0]
     information[:] = 0.0
     sums[:] = 0.0
@@ -290,8 +290,10 @@ def refine_block(
     block: int,
 ) -> None:
     """Refine the converged voxels of one block."""
-    basis, columns, facts, bessel = table.basis, table.columns, table.facts, rice.bessel
-    status, position, kept = out.status, out.position, out.linear
+    basis, columns, facts, sign = table.basis, table.columns, table.facts, table.sign
+    bessel, moments = rice.bessel, rice.moments
+    status, position, kept, bend = out.status, out.position, out.linear, out.curvature
+    amplitude, variance, sse = out.amplitude, out.variance, out.sse
     m = columns.shape[1]
     value, slope = np.empty((m, RANK)), np.empty((m, RANK))
     lines, linear, row = np.zeros((3, RANK)), np.empty(m), np.empty(m + 1)
@@ -310,13 +312,15 @@ def refine_block(
             kept[v, j] = linear[j]
         if status[v] != CONVERGED:
             continue
-        weigh(basis, rice, signal, v, sigma, value, slope, linear, information, row, sums)
+        weigh(
+            basis, bessel, moments, signal, v, sigma, value, slope, linear, information, row, sums
+        )
         invert(information)
-        out.curvature[v] = 1.0 / information[m, m]
-        describe(facts, x, linear, information, out.amplitude, out.variance, v)
+        bend[v] = 1.0 / information[m, m]
+        describe(facts, x, linear, information, amplitude, variance, v)
         chi2[v] = sums[0] / freedom if freedom > 0 else np.nan
-        out.sse[v], log_l[v] = sums[1], sums[2]
-        if table.sign * out.amplitude[v, m - 1] < 0.0:
+        sse[v], log_l[v] = sums[1], sums[2]
+        if sign * amplitude[v, m - 1] < 0.0:
             status[v] = WRONG_SIGN
 
 
