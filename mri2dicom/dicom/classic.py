@@ -27,7 +27,10 @@ _ALWAYS = (
     "PixelData",
 )
 _BY_PLANE = ("ImageOrientationPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept")
-_LATER = ("RealWorldValueMappingSequence", "ImageComments", "ImageType")
+_LATER = (
+    *("RealWorldValueMappingSequence", "ImageComments", "ImageType"),
+    *("AcquisitionDate", "AcquisitionTime"),
+)
 
 
 @lru_cache(maxsize=8192)
@@ -128,6 +131,9 @@ class ClassicSeries:
         }
         if "TemporalPositionIndex" in own:
             values["TemporalPositionIdentifier"] = own["TemporalPositionIndex"]
+        if "FrameAcquisitionDateTime" in own:
+            values["AcquisitionDate"] = own["FrameAcquisitionDateTime"][:8]
+            values["AcquisitionTime"] = own["FrameAcquisitionDateTime"][8:]
         if "NominalCardiacTriggerDelayTime" in own:
             values["TriggerTime"] = own["NominalCardiacTriggerDelayTime"]
         if label := self.values.label(plane):
