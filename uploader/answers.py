@@ -37,7 +37,7 @@ def asked_wait_s(answer: requests.Response | None) -> float:
 
 def reason(answer: requests.Response) -> str:
     """Return the server's reason in its own words, short and printable."""
-    text = answer.text[:100_000]
+    text = answer.content[:100_000].decode("utf-8", "replace")
     found = _MESSAGE.search(text)
     if found:
         text = found.group(1)
