@@ -46,7 +46,8 @@ def _given(call: Call) -> dict[str, str]:
     return values
 
 
-def _root(call: Call, wrapper: Wrapper) -> str:
+def root_input(call: Call, wrapper: Wrapper) -> str:
+    """Return the name of the input that says what to run on."""
     inputs = [str(one.get("name")) for one in wrapper.external_inputs]
     return call.path("root") or (inputs[0] if inputs else "")
 
@@ -77,7 +78,7 @@ def launch_many(call: Call) -> Response:
     """Launch a wrapper on each of several items; those that fail do not stop the others."""
     with call.archive.database.read() as connection:
         wrapper = wrapper_of(connection, call)
-    given, root = _given(call), _root(call, wrapper)
+    given, root = _given(call), root_input(call, wrapper)
     try:
         targets = json.loads(given.get(root, "[]"))
     except ValueError as error:
@@ -107,7 +108,7 @@ def launch_many(call: Call) -> Response:
 
 
 def _launch(call: Call, wrapper: Wrapper, given: Mapping[str, str]) -> Workflow:
-    root = _root(call, wrapper)
+    root = root_input(call, wrapper)
     if not given.get(root):
         raise Refused(400, f"Name the {root or 'root input'} to run on.")
     with call.archive.database.read() as connection:

@@ -51,6 +51,7 @@ def wrapper_form(call: Call) -> Response:
         given = {
             name: ",".join(values) for name, values in launch_form.answers(call, fields).items()
         }
+        given[containers.root_input(call, wrapper)] = f"/archive/experiments/{session.id}"
         run = containers.launch_on(call, wrapper, session, given)
         return RedirectResponse(f"/runs/{run.pk}", 303)
     return render(

@@ -213,6 +213,26 @@ def test_form_launches(served: Served, tmp_path: Path) -> None:
     assert "other" not in page.text
 
 
+def test_form_launches_a_container(served: Served) -> None:
+    session_id = fill(served)
+    root = {"name": "session", "type": "Session"}
+    wrapper = {"name": "w", "contexts": ["xnat:mrSessionData"], "external-inputs": [root]}
+    flag = {"name": "flag", "type": "boolean", "default-value": True, "required": True}
+    command = {"name": "c", "image": "i", "inputs": [flag], "xnat": [wrapper]}
+    number = served.post("/xapi/commands", json=command).json()
+    for scope in ("", "/projects/P1"):
+        served.put(f"/xapi{scope}/commands/{number}/wrappers/w/enabled")
+    browser = _log_in(served)
+    page = _page(browser, f"{served.url}/experiments/{session_id}")
+    links = [link for link in page.links if "/wrappers/" in link]
+    assert len(links) == 1
+    assert "flag" in _page(browser, served.url + links[0]).text
+    browser.post(served.url + links[0], data={"flag": "false"}, timeout=20)
+    with served.archive.database.read() as connection:
+        run = workflows.find(connection, {})[0]
+    assert run.parameters == {"flag": ["false"], "session": [f"/archive/experiments/{session_id}"]}
+
+
 def test_owner_takes_a_pipeline_into_use(served: Served, tmp_path: Path) -> None:
     fill(served)
     served.post("/sandbox/pipelines", params={"folder": str(write_catalog(tmp_path / "c"))})
