@@ -16,6 +16,7 @@ from .refusals import Refused
 SITE = "XNATPIC"
 PROJECT_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
 EXPERIMENT_LABEL = re.compile(r"[A-Za-z0-9_-]+\Z")
+MAX_NAME = 255
 _QUOTED = re.compile(r"\[(@?[\w:]+)='([^']*)'\]|\[(@?[\w:]+)=\"([^\"]*)\"\]")
 
 
@@ -170,12 +171,15 @@ def create(
     Raises
     ------
     Refused
-        409 if the label or ID is in use; 403 for the ID of a deleted project; 417 for a bad label.
+        409 if the label or ID is in use; 403 for the ID of a deleted project; 417 or 400 for a
+        bad label.
     """
     if kind == "project":
         _check_project_id(connection, identifier)
     elif kind in ("experiment", "assessor") and not EXPERIMENT_LABEL.match(label):
         raise Refused(417, "Invalid character in experiment label.")
+    for name in filter(None, (label, identifier)):
+        check_name(name)
     identifier = identifier or new_id(connection, kind)
     moment = now()
     try:
@@ -201,6 +205,19 @@ def create(
     return made
 
 
+def check_name(name: str) -> None:
+    """Refuse a label or ID that could not be part of an address or of a path in an archive.
+
+    Raises
+    ------
+    Refused
+        400
+    """
+    unsafe = any(ord(c) < 32 or ord(c) == 127 or c in "/\\" for c in name)
+    if unsafe or name in (".", "..") or len(name) > MAX_NAME:
+        raise Refused(400, f"The label {name[:80]!r} is not allowed.")
+
+
 def _check_project_id(connection: sqlite3.Connection, identifier: str) -> None:
     if not PROJECT_ID.match(identifier):
         raise Refused(417, "Invalid character in project ID.")
@@ -221,8 +238,9 @@ def rename(connection: sqlite3.Connection, item: Item, label: str) -> None:
     Raises
     ------
     Refused
-        409 if it is in use.
+        409 if it is in use, 400 if it is not allowed.
     """
+    check_name(label)
     try:
         connection.execute(
             "UPDATE item SET label = ?, last_modified = ? WHERE pk = ?", (label, now(), item.pk)

@@ -66,6 +66,7 @@ def _is_shared(connection: sqlite3.Connection, item: Item, target: Item) -> bool
 
 def _check_label(connection: sqlite3.Connection, item: Item, target: Item, label: str) -> None:
     """Refuse a label that something else of the kind has in a project."""
+    items.check_name(label)
     find = items.find_subject if item.kind == "subject" else items.find_experiment
     found = find(connection, label, target.id)
     if found is not None and found.pk != item.pk:

@@ -87,6 +87,11 @@ def rename(connection: sqlite3.Connection, found: Item, project: Item | None, la
     if project is None or project.id == found.project:
         items.rename(connection, found, label)
         return
+    items.check_name(label)
+    find = items.find_subject if found.kind == "subject" else items.find_experiment
+    other = find(connection, label, project.id)
+    if other is not None and other.pk != found.pk:
+        raise Refused(409, "Specified label is already in use.")
     connection.execute(
         "UPDATE share SET label = ? WHERE item = ? AND project = ?", (label, found.pk, project.id)
     )

@@ -49,6 +49,21 @@ def test_subject_needs_a_project(project: Served) -> None:
     assert project.put("/data/subjects/S1?project=P1").status_code == 201
 
 
+@pytest.mark.parametrize("label", ["%2E%2E", "a%00b", "a%5Cb", "x" * 256])
+def test_label_that_is_no_name(project: Served, label: str) -> None:
+    assert project.put(f"/data/projects/P1/subjects/{label}").status_code == 400
+    project.put("/data/projects/P1/subjects/S1")
+    assert project.put(f"/data/projects/P1/subjects/S1?label={label}").status_code == 400
+    shared = project.put(f"/data/projects/P1/subjects/S1/projects/P2?label={label}")
+    assert shared.status_code == 400
+    session = "/data/projects/P1/subjects/S1/experiments/E1"
+    project.put(session + "?xsiType=xnat:mrSessionData")
+    query = "?xsiType=xnat:mrScanData"
+    assert project.put(f"{session}/scans/{label}{query}").status_code in (200, 400)
+    assert project.rows(f"{session}/scans") == []
+    assert [row["label"] for row in project.rows("/data/subjects")] == ["S1"]
+
+
 def test_rename_ignores_the_rest_and_answers_nothing(project: Served) -> None:
     name = project.put("/data/projects/P1/subjects/S1").text
     answer = project.put("/data/projects/P1/subjects/S1?label=New&group=g")
@@ -160,6 +175,17 @@ def test_share_under_a_label_in_use(project: Served) -> None:
     answer = project.put("/data/projects/P1/subjects/S1/projects/P2")
     assert answer.status_code == 409
     assert "Label already in use:" in answer.text
+
+
+def test_renaming_a_share(project: Served) -> None:
+    project.put("/data/projects/P1/subjects/S1")
+    project.put("/data/projects/P2/subjects/Taken")
+    project.put("/data/projects/P1/subjects/S1/projects/P2")
+    assert project.put("/data/projects/P2/subjects/S1?label=taken").status_code == 409
+    assert project.put("/data/projects/P2/subjects/S1?label=Guest").status_code == 200
+    labels = {row["label"] for row in project.rows("/data/projects/P2/subjects")}
+    assert labels == {"Guest", "Taken"}
+    assert project.rows("/data/projects/P1/subjects")[0]["label"] == "S1"
 
 
 def test_deleting_a_share_leaves_the_subject(project: Served) -> None:
