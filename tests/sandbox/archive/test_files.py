@@ -1,66 +1,36 @@
-"""Resources and files as curl sees them: every status, every way in and out."""
+"""Resources and uploads as curl sees them: every status, every way in."""
 
-import gzip
 import hashlib
-import io
 import json
 import socket
-import tarfile
 import xml.etree.ElementTree as ET
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 from archive_server import Served
-from emptied import emptied
+from file_calls import (
+    FILES,
+    OCTETS,
+    SCAN,
+    SESSION,
+    address,
+    blobs,
+    file_site,
+    head,
+    message,
+    names,
+    pack,
+    put,
+    quoted,
+    raw_put,
+)
 
 from sandbox.archive import accounts
-
-SESSION = "/data/projects/P1/subjects/S1/experiments/MR1"
-SCAN = SESSION + "/scans/1"
-FILES = SCAN + "/resources/NIFTI/files"
-OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture
 def site(server: Served) -> Served:
-    """A project with a subject, a session and two scans."""
-    served = emptied(server)
-    assert served.put("/data/projects/P1").status_code == 200
-    assert served.put("/data/projects/P1/subjects/S1").status_code == 201
-    assert served.put(SESSION + "?xsiType=xnat:mrSessionData").status_code == 201
-    for scan, kind in (("1", "T2 map"), ("2", "T1")):
-        query = f"?xsiType=xnat:mrScanData&xnat:mrScanData/type={kind}"
-        assert served.put(f"{SESSION}/scans/{scan}{query}").status_code == 200
-    return served
-
-
-def put(site: Served, path: str, body: bytes = b"text", **params: str) -> Any:
-    return site.put(path, data=body, headers=OCTETS, params=params)
-
-
-def names(site: Served, path: str, **params: str) -> list[str]:
-    return [row["Name"] for row in site.rows(path, **params)]
-
-
-def blobs(site: Served) -> list[Path]:
-    """Contents on the disk, and what is on its way in."""
-    folder = site.archive.folder
-    found = [p for p in (folder / "blobs").rglob("*") if p.is_file()]
-    return found + list((folder / "incoming").iterdir())
-
-
-def heading(answer: Any) -> str:
-    """The message of an error page."""
-    text: str = answer.text
-    return text[text.index("<h3>") + 4 : text.index("</h3>")]
-
-
-def message(answer: Any, status: int) -> str:
-    assert answer.status_code == status, answer.text
-    assert "<br>" in answer.text
-    return heading(answer)
+    return file_site(server)
 
 
 class TestResources:
@@ -291,211 +261,3 @@ class TestRights:
         denied = {"reference": str(site.archive.folder)}
         assert member.put(FILES, params=denied).status_code == 403
         assert names(site, FILES) == ["a.txt", "b.txt"]
-
-
-class TestDownload:
-    def test_one_file(self, site: Served) -> None:
-        put(site, FILES + "/sub/a.txt", b"hello")
-        answer = site.get(FILES + "/sub/a.txt")
-        assert answer.content == b"hello"
-        assert answer.headers["content-type"].startswith("text/plain")
-        assert answer.headers["content-length"] == "5"
-        assert "last-modified" in answer.headers
-        head_only = site.request("HEAD", FILES + "/sub/a.txt")
-        assert (head_only.status_code, head_only.headers["content-length"]) == (200, "5")
-        put(site, FILES + "/unknown.xyz1", b"x")
-        kind = site.get(FILES + "/unknown.xyz1").headers["content-type"]
-        assert kind == "application/octet-stream"
-
-    def test_missing_file(self, site: Served) -> None:
-        put(site, FILES + "/a.txt")
-        text = message(site.get(FILES + "/none.txt"), 404)
-        assert text == "Unable to find catalog entry for given uri."
-        assert site.get(FILES + "/none.txt?acceptNotFound=true").status_code == 204
-        assert site.get(SCAN + "/resources/NONE/files").status_code == 404
-
-    def test_names_that_need_quoting(self, site: Served) -> None:
-        for name in ("a b.txt", "50%.txt", "x#1.txt", "q?.txt", "ü.txt", "a+b.txt"):
-            assert put(site, f"{FILES}/{quoted(name)}", name.encode()).status_code == 200
-        for row in site.rows(FILES):
-            assert site.get(row["URI"]).content == row["Name"].encode()
-
-    def test_listing(self, site: Served) -> None:
-        put(site, FILES + "/a.txt", format="TXT", content="C1")
-        put(site, FILES + "/sub/b.txt", format="NIFTI")
-        put(site, FILES + "/sub/deep/c.txt")
-        text = site.get(FILES).text
-        assert text.startswith('{"ResultSet":{"Columns":[{"key":"Name"},')
-        result = json.loads(text)["ResultSet"]
-        assert result["title"] == "Files"
-        assert "totalRecords" not in result
-        assert names(site, FILES, file_format="TXT") == ["a.txt"]
-        assert names(site, FILES, file_content="NULL") == ["b.txt", "c.txt"]
-        assert names(site, FILES, index="1") == ["b.txt"]
-        assert names(site, FILES, recursive="false") == ["a.txt"]
-        assert names(site, FILES + "/sub/") == ["b.txt", "c.txt"]
-        assert names(site, FILES + "/sub/", recursive="false") == ["b.txt"]
-        both = site.get(FILES + "?file_format=TXT&file_format=NIFTI").json()
-        assert len(both["ResultSet"]["Result"]) == 2
-        lines = site.get(FILES + "?format=csv").text.split("\n")
-        assert lines[0] == (
-            "Name,Size,URI,collection,file_tags,file_format,file_content,cat_ID,digest"
-        )
-        assert len(lines) == 5
-
-    def test_place_on_this_disk(self, site: Served) -> None:
-        put(site, FILES + "/sub/a.nii", b"voxels")
-        (row,) = site.rows(FILES, locator="absolutePath")
-        path = Path(row["absolutePath"])
-        assert path.read_bytes() == b"voxels"
-        assert path.name == "a.nii"
-        assert "URI" not in row
-
-    def test_scans_by_list_and_type(self, site: Served) -> None:
-        put(site, SESSION + "/scans/1/resources/R/files/1.txt")
-        put(site, SESSION + "/scans/2/resources/R/files/2.txt")
-        for which, expected in (
-            ("ALL", ["1.txt", "2.txt"]),
-            ("1,2", ["1.txt", "2.txt"]),
-            ("2", ["2.txt"]),
-            ("T2 map", ["1.txt"]),
-            ("T2 map,T1", ["1.txt", "2.txt"]),
-        ):
-            assert names(site, f"{SESSION}/scans/{which}/files") == expected
-        assert site.get(f"{SESSION}/scans/9,8/files").status_code == 404
-
-    @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-    def test_archives(self, site: Served, kind: str) -> None:
-        put(site, FILES + "/sub/a.txt", b"A" * 3_000_000)
-        put(site, SESSION + "/resources/RAW/files/b.txt", b"B")
-        answer = site.get(f"{SESSION}/scans/ALL/files?format={kind}")
-        assert answer.headers["content-disposition"] == f'attachment; filename="MR1.{kind}"'
-        assert "content-length" not in answer.headers
-        name = "MR1/scans/1-T2_map/resources/NIFTI/files/sub/a.txt"
-        assert unpack(answer.content, kind) == {name: b"A" * 3_000_000}
-        own = unpack(site.get(f"{SESSION}/files?format={kind}").content, kind)
-        assert own == {"MR1/resources/RAW/files/b.txt": b"B"}
-
-    def test_nothing_to_archive(self, site: Served) -> None:
-        site.put(SCAN + "/resources/EMPTY")
-        assert site.get(SCAN + "/resources/EMPTY/files?format=zip").status_code == 404
-        assert site.get(SCAN + "/files?format=zip&compression=11").status_code in (400, 404)
-
-    def test_all_of_a_project(self, site: Served) -> None:
-        put(site, FILES + "/a.txt", b"A")
-        found = unpack(site.get("/data/projects/P1/files?all=true&format=zip").content, "zip")
-        assert found == {"P1/MR1/scans/1-T2_map/resources/NIFTI/files/a.txt": b"A"}
-
-    def test_inside_a_stored_zip(self, site: Served) -> None:
-        put(site, FILES + "/a.zip", pack({"in/x.txt": b"X"}, "zip"))
-        assert site.get(FILES + "/a.zip!/in/x.txt").content == b"X"
-        assert site.get(FILES + "/a.zip!/in/none.txt").status_code == 404
-
-
-class TestDelete:
-    def test_files_and_folders(self, site: Served) -> None:
-        for name in ("a.txt", "sub/b.txt", "sub/deep/c.txt", "subway.txt"):
-            put(site, f"{FILES}/{name}")
-        assert site.delete(FILES + "/a.txt").status_code == 200
-        assert message(site.delete(FILES + "/a.txt"), 404) == "No matched files."
-        assert site.delete(FILES + "/sub").status_code == 200
-        assert names(site, FILES) == ["subway.txt"]
-        assert len(blobs(site)) == 1
-
-    def test_address_without_file_deletes_nothing(self, site: Served) -> None:
-        put(site, FILES + "/a.txt")
-        assert site.delete(FILES).status_code == 404
-        assert names(site, FILES) == ["a.txt"]
-
-    def test_deleting_what_is_above(self, site: Served) -> None:
-        put(site, FILES + "/a.txt")
-        assert site.delete(SESSION + "?removeFiles=true").status_code == 200
-        assert blobs(site) == []
-
-
-class TestUpkeep:
-    def test_refresh(self, site: Served) -> None:
-        put(site, FILES + "/a.txt", b"A")
-        put(site, FILES + "/b.txt", b"B")
-        place = Path(site.rows(FILES, locator="absolutePath")[0]["absolutePath"])
-        place.write_bytes(b"changed")
-        resource = "/archive/projects/P1/subjects/S1/experiments/MR1/scans/1/resources/NIFTI"
-        query = {"resource": resource, "options": ["checksum", "delete"]}
-        assert site.post("/data/services/refresh/catalog", params=query).status_code == 200
-        assert site.rows(FILES)[0]["digest"] == hashlib.md5(b"changed").hexdigest()
-        place.unlink()
-        assert site.get(FILES + "/a.txt").status_code == 404
-        assert site.post("/data/services/refresh/catalog", params=query).status_code == 200
-        assert names(site, FILES) == ["b.txt"]
-        assert site.post("/data/services/refresh/catalog").status_code == 400
-        gone = {"resource": "/archive/experiments/NONE"}
-        assert site.post("/data/services/refresh/catalog", params=gone).status_code == 404
-
-    def test_own_files_of_a_user(self, site: Served) -> None:
-        with site.archive.database.write() as connection:
-            accounts.set_user(connection, "other", "pw")
-        other = site.as_user("other", "pw")
-        path = "/data/user/cache/resources/up/files/x.zip"
-        assert put(other, path, b"mine").status_code == 200
-        assert other.get(path).content == b"mine"
-        assert site.get(path).status_code == 404
-        assert other.rows("/data/user/cache/resources/up/files")[0]["URI"].startswith(
-            "/data/user/cache/resources/"
-        )
-        assert other.delete(path).status_code == 200
-        assert other.get(path).status_code == 404
-
-
-def pack(members: dict[str, bytes], kind: str) -> bytes:
-    buffer = io.BytesIO()
-    if kind == "zip":
-        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in members.items():
-                archive.writestr(name, content)
-        return buffer.getvalue()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in members.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            archive.addfile(info, io.BytesIO(content))
-    return buffer.getvalue() if kind == "tar" else gzip.compress(buffer.getvalue())
-
-
-def unpack(data: bytes, kind: str) -> dict[str, bytes]:
-    if kind == "zip":
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            assert archive.testzip() is None
-            return {name: archive.read(name) for name in archive.namelist()}
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:" if kind == "tar" else "r:gz") as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar}  # type: ignore[union-attr]
-
-
-def quoted(name: str) -> str:
-    return "".join(
-        chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"/." else f"%{byte:02X}"
-        for byte in name.encode()
-    )
-
-
-def address(site: Served) -> tuple[str, int]:
-    host, port = site.url.removeprefix("http://").split(":")
-    return host, int(port)
-
-
-def head(site: Served, path: str, length: int) -> bytes:
-    return (
-        f"PUT {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Basic YWRtaW46YWRtaW4=\r\n"
-        f"Content-Type: application/octet-stream\r\nContent-Length: {length}\r\n"
-        "Connection: close\r\n\r\n"
-    ).encode()
-
-
-def raw_put(site: Served, path: str, body: bytes) -> bytes:
-    """Send a path just as it is; requests would tidy it."""
-    with socket.create_connection(address(site)) as sender:
-        sender.sendall(head(site, path, len(body)) + body)
-        sender.settimeout(5)
-        answer = b""
-        while piece := sender.recv(4096):
-            answer += piece
-    return answer

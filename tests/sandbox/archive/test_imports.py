@@ -1,69 +1,34 @@
-"""Imports, the prearchive and archiving: states, merges, conflicts, with their statuses."""
+"""Imports with every handler: what goes where, with every status."""
 
 import hashlib
 import io
-import json
 import time
-from typing import Any
 
 import pytest
-from archive_server import ServeArchive, Served
+from archive_server import Served
 from dicoms import Study, encode, make_object, make_study, make_zip
-from emptied import emptied
-from pydicom.dataset import Dataset
+from study_calls import (
+    DICOM,
+    EXISTS,
+    IMPORT,
+    ZIP,
+    archive,
+    contents,
+    heading,
+    scans,
+    send,
+    sessions,
+    states,
+    study_site,
+    waiting,
+)
 
 from sandbox.archive import accounts
-from sandbox.archive.clock import finish_all_idle
-
-ZIP = {"Content-Type": "application/zip"}
-DICOM = {"Content-Type": "application/dicom"}
-IMPORT = "/data/services/import"
-EXISTS = "Session already exists, retry with overwrite enabled"
-MATCHING = "Session already exists with matching files."
 
 
 @pytest.fixture
 def site(server: Served) -> Served:
-    served = emptied(server)
-    assert served.put("/data/projects/P1").status_code == 200
-    assert served.put("/data/projects/P2").status_code == 200
-    return served
-
-
-def send(site: Served, objects: list[Dataset], **params: str) -> Any:
-    return site.post(IMPORT, params=params, data=make_zip(objects), headers=ZIP)
-
-
-def archive(site: Served, objects: list[Dataset], **params: str) -> Any:
-    return send(site, objects, dest="/archive/projects/P1", **params)
-
-
-def waiting(site: Served) -> list[dict[str, str]]:
-    return site.rows("/data/prearchive/projects")
-
-
-def states(site: Served) -> list[str]:
-    return [row["status"] for row in waiting(site)]
-
-
-def sessions(site: Served, project: str = "P1") -> list[str]:
-    return [row["label"] for row in site.rows(f"/data/projects/{project}/experiments")]
-
-
-def scans(site: Served, label: str = "mouse1_MR1") -> dict[str, int]:
-    """Scan IDs with how many files each has."""
-    base = f"/data/projects/P1/experiments/{label}/scans"
-    return {row["ID"]: len(site.rows(f"{base}/{row['ID']}/files")) for row in site.rows(base)}
-
-
-def heading(answer: Any) -> str:
-    text: str = answer.text
-    assert "<br>" in text
-    return text[text.index("<h3>") + 4 : text.index("</h3>")]
-
-
-def contents(site: Served) -> int:
-    return sum(p.is_file() for p in (site.archive.folder / "blobs").rglob("*"))
+    return study_site(server)
 
 
 class TestDicomZip:
@@ -302,133 +267,6 @@ class TestRights:
         assert member.post(f"/data/services/archive?src={uri}").status_code == 200
 
 
-class TestAgain:
-    """The same study twice, in other order, in halves, with a conflicting subject."""
-
-    def test_twice_without_overwrite(self, site: Served) -> None:
-        objects = make_study(Study())
-        archive(site, objects)
-        answer = archive(site, objects[::-1])
-        assert answer.status_code == 400
-        assert heading(answer) == f"unable to archive for the Prearchive session: {EXISTS}"
-        assert states(site) == ["CONFLICT"]
-        assert EXISTS in site.get("/data" + waiting(site)[0]["url"] + "/logs").text
-        assert scans(site) == {"1": 3, "2": 3}
-        assert contents(site) == 12
-
-    def test_twice_with_append(self, site: Served) -> None:
-        objects = make_study(Study())
-        archive(site, objects)
-        answer = archive(site, objects, overwrite="append")
-        assert MATCHING in heading(answer)
-        assert states(site) == ["CONFLICT"]
-        assert archive(site, objects, overwrite="none").status_code == 400
-        assert len(waiting(site)) == 1
-        replaced = archive(site, objects, overwrite="append", overwrite_files="true")
-        assert replaced.status_code == 200
-        assert (waiting(site), contents(site)) == ([], 6)
-        assert scans(site) == {"1": 3, "2": 3}
-
-    @pytest.mark.parametrize("word", ["delete", "override", "DELETE"])
-    def test_twice_with_delete(self, site: Served, word: str) -> None:
-        study = Study()
-        archive(site, make_study(study))
-        fewer = [make_object(study, 1, 1, PatientComments="new")]
-        assert archive(site, fewer, overwrite=word).status_code == 200
-        assert scans(site) == {"1": 3, "2": 3}
-        assert contents(site) == 6
-        digest = hashlib.md5(encode(fewer[0])).hexdigest()
-        rows = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/files")
-        assert digest in {row["digest"] for row in rows}
-
-    def test_halves_by_series(self, site: Served) -> None:
-        objects = make_study(Study(), 2, 3)
-        archive(site, objects[3:])
-        assert archive(site, objects[:3], overwrite="append").status_code == 200
-        assert scans(site) == {"1": 3, "2": 3}
-
-    def test_halves_of_a_series(self, site: Served) -> None:
-        objects = make_study(Study(), 1, 6)
-        archive(site, objects[::2])
-        assert archive(site, objects[1::2], overwrite="append").status_code == 200
-        assert scans(site) == {"1": 6}
-        item = site.get("/data/projects/P1/experiments/mouse1_MR1/scans/1?format=json").json()
-        assert str(item["items"][0]["data_fields"]["frames"]) == "6"
-
-    def test_other_subject(self, site: Served) -> None:
-        study = Study()
-        archive(site, make_study(study, 1, 2))
-        for word in ("append", "delete"):
-            answer = archive(site, make_study(study, 1, 2), overwrite=word, subject="other")
-            assert answer.status_code == 400
-            assert heading(answer).endswith(
-                "Invalid modification of session subject via archive process."
-                ": mouse1_MR1 Already Exists for another Subject"
-            )
-        assert states(site) == ["CONFLICT"]
-        assert [row["label"] for row in site.rows("/data/projects/P1/subjects")] == ["mouse1"]
-
-    def test_other_study_of_the_same_label(self, site: Served) -> None:
-        archive(site, make_study(Study(), 1, 2))
-        other = make_study(Study(), 1, 2)
-        assert "session UID" in heading(archive(site, other, overwrite="append"))
-        assert archive(site, other, overwrite="delete").status_code == 200
-        assert scans(site) == {"1": 2, "1-MR1": 2}
-
-    def test_other_modality(self, site: Served) -> None:
-        study = Study()
-        archive(site, make_study(study, 1, 2))
-        pet = make_study(study, 1, 2, modality="PT")
-        answer = archive(site, pet, overwrite="delete")
-        assert "Data may require a manual merge." in heading(answer)
-
-    def test_same_series_under_another_number(self, site: Served) -> None:
-        study = Study()
-        archive(site, [make_object(study, 1, 1, series_uid="1.2.77")])
-        again = [make_object(study, 3, 2, series_uid="1.2.77")]
-        answer = archive(site, again, overwrite="append")
-        assert "same UID, but a different number (1)." in heading(answer)
-
-    def test_same_number_of_another_series(self, site: Served) -> None:
-        study = Study()
-        archive(site, [make_object(study, 3, 1, series_uid="1.2.77")])
-        again = [make_object(study, 3, 1, series_uid="1.2.78")]
-        assert archive(site, again, overwrite="append").status_code == 200
-        assert scans(site) == {"3": 1, "3-MR1": 1}
-
-    def test_open_workflow(self, site: Served) -> None:
-        study = Study()
-        archive(site, make_study(study, 1, 1))
-        identifier = site.rows("/data/projects/P1/experiments")[0]["ID"]
-        with site.archive.database.write() as connection:
-            connection.execute(
-                "INSERT INTO workflow (id, pipeline_name, launch_time, status)"
-                " VALUES (?, 'process_T2', '2024-01-01', 'Running')",
-                (identifier,),
-            )
-        more = [make_object(study, 1, 2)]
-        answer = archive(site, more, overwrite="append")
-        assert "Session processing may already be in progress: process_T2." in heading(answer)
-        with site.archive.database.write() as connection:
-            connection.execute("UPDATE workflow SET status = 'Complete'")
-        assert archive(site, more, overwrite="append").status_code == 200
-
-    def test_after_a_conflict_the_session_waits_and_can_be_archived(self, site: Served) -> None:
-        study = Study()
-        archive(site, make_study(study, 1, 2))
-        archive(site, make_study(study, 2, 2))
-        (row,) = waiting(site)
-        src = {"src": row["url"]}
-        answer = site.post("/data/services/archive", params=src)
-        assert answer.status_code == 500
-        assert heading(answer) == f"FAILED: Unable to archive {row['folderName']}: {MATCHING}"
-        assert states(site) == ["CONFLICT"]
-        answer = site.post("/data/services/archive", params={**src, "overwrite": "append"})
-        assert answer.text == "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
-        assert scans(site) == {"1": 2, "2": 2}
-        assert (waiting(site), contents(site)) == ([], 4)
-
-
 class TestOldImporter:
     def test_it_builds_and_reports_conflicts_as_such(self, site: Served) -> None:
         objects = make_study(Study(), 1, 2)
@@ -494,160 +332,6 @@ class TestGradual:
         assert contents(site) == 1
 
 
-class TestPrearchive:
-    @pytest.fixture
-    def uri(self, site: Served) -> str:
-        return str(
-            send(site, make_study(Study(), 1, 2), dest="/prearchive/projects/P1").text.strip()
-        )
-
-    def test_listings_have_no_title(self, site: Served, uri: str) -> None:
-        for path in (
-            "/data/prearchive",
-            "/data/prearchive/projects",
-            "/data/prearchive/projects/P2,P1",
-        ):
-            result = site.get(path).json()["ResultSet"]
-            assert list(result) == ["Result"]
-            assert len(result["Result"]) == 1
-        lines = site.get("/data/prearchive/projects?format=csv").text.splitlines()
-        assert lines[0].startswith("project,timestamp,lastmod,")
-        assert len(lines) == 2
-
-    def test_actions(self, site: Served, uri: str) -> None:
-        for action in ("build", "reset"):
-            answer = site.post(uri, data={"action": action})
-            assert (answer.status_code, answer.text) == (200, uri + "\r\n")
-        assert site.post(uri + "?action=dance").status_code == 400
-        assert site.post(uri + "?action=move").status_code == 400
-        assert site.post(uri + "?action=move&newProject=NONE").status_code == 404
-        moved = site.post(uri + "?action=move&newProject=P2")
-        assert moved.status_code == 301
-        assert moved.text == uri.replace("/P1/", "/P2/")
-        assert site.get(uri).status_code == 404
-        body = json.dumps({"action": "commit", "auto-archive": "true"})
-        headers = {"Content-Type": "application/json"}
-        assert site.post(moved.text, data=body, headers=headers).status_code == 301
-        assert sessions(site, "P2") == ["mouse1_MR1"]
-
-    def test_delete(self, site: Served, uri: str) -> None:
-        assert site.delete(uri).status_code == 200
-        assert site.delete(uri).status_code == 500
-        assert (waiting(site), contents(site)) == ([], 0)
-
-    def test_services(self, site: Served, uri: str) -> None:
-        base = "/data/services/prearchive"
-        plain = uri.removeprefix("/data")
-        rebuilt = site.post(f"{base}/rebuild?src={plain}").json()["ResultSet"]["Result"]
-        assert [row["status"] for row in rebuilt] == ["READY"]
-        moved = site.post(f"{base}/move?src={uri}&newProject=P2&async=false").json()
-        (row,) = moved["ResultSet"]["Result"]
-        assert row["project"] == "P2"
-        assert site.post(f"{base}/move?src={uri}&newProject=P2").status_code == 404
-        assert site.post(f"{base}/rebuild").status_code == 400
-        assert site.post(f"{base}/rebuild?src=/elsewhere").status_code == 400
-        form = {"src": row["url"], "async": "false"}
-        deleted = site.post(f"{base}/delete?format=csv", data=form)
-        assert deleted.status_code == 200
-        assert deleted.text.startswith("project,timestamp,")
-        assert waiting(site) == []
-
-    def test_archive_as_something_else(self, site: Served, uri: str) -> None:
-        params = {"src": uri, "project": "P2", "subject": "S9", "session": "E9"}
-        answer = site.post("/data/services/archive", params=params)
-        assert answer.text == "/data/archive/projects/P2/subjects/S9/experiments/E9\r\n"
-        assert site.post("/data/services/archive", params=params).status_code == 404
-
-    def test_redirect_to_what_was_archived(self, site: Served, uri: str) -> None:
-        answer = site.post(f"/data/services/archive?src={uri}&redirect=true")
-        assert answer.status_code == 303
-        assert answer.headers["location"].endswith("/experiments/mouse1_MR1")
-
-    def test_several_at_once(self, site: Served, uri: str) -> None:
-        other = send(site, make_study(Study("m2", "m2_MR1"), 1, 1), dest="/prearchive/projects/P1")
-        answer = site.post("/data/services/archive", params={"src": [uri, other.text.strip()]})
-        rows = answer.json()["ResultSet"]["Result"]
-        assert [row["status"] for row in rows] == ["ARCHIVING", "ARCHIVING"]
-        assert sorted(sessions(site)) == ["m2_MR1", "mouse1_MR1"]
-
-    @pytest.mark.parametrize("status", ["ARCHIVING", "BUILDING", "MOVING", "_DELETING"])
-    def test_busy_sessions_are_left_alone(self, site: Served, uri: str, status: str) -> None:
-        with site.archive.database.write() as connection:
-            connection.execute("UPDATE prearchive SET status = ?", (status,))
-        for answer in (
-            site.post(f"/data/services/archive?src={uri}"),
-            site.post(f"/data/services/prearchive/rebuild?src={uri}"),
-            site.post(f"/data/services/prearchive/delete?src={uri}"),
-            site.post(uri + "?action=commit"),
-            site.post(uri + "?action=move&newProject=P2"),
-            site.delete(uri),
-        ):
-            assert answer.status_code == 403
-            assert heading(answer) == "Operation already in progress on this prearchive entry."
-        assert states(site) == [status]
-
-    def test_unassigned_sessions_can_be_given_a_project(self, site: Served) -> None:
-        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive").text.strip()
-        assert "/Unassigned/" in uri
-        answer = site.post(f"/data/services/archive?src={uri}")
-        assert answer.status_code == 500
-        assert "unable to identify destination project" in heading(answer)
-        assert states(site) == ["ERROR"]
-        assert site.post(f"/data/services/archive?src={uri}&project=P1").status_code == 200
-
-
-class TestClock:
-    def set_code(self, site: Served, code: str) -> None:
-        assert site.put(f"/data/projects/P1/prearchive_code/{code}").status_code == 200
-
-    def age(self, site: Served) -> None:
-        with site.archive.database.write() as connection:
-            connection.execute("UPDATE prearchive SET lastmod = lastmod - 301")
-        finish_all_idle(site.archive)
-
-    def test_idle_sessions_are_built(self, site: Served) -> None:
-        send(site, make_study(Study(), 1, 1), project="P1")
-        finish_all_idle(site.archive)
-        assert states(site) == ["RECEIVING"]
-        self.age(site)
-        assert states(site) == ["READY"]
-
-    def test_automatic_archiving_leaves_conflicts(self, site: Served) -> None:
-        self.set_code(site, "4")
-        objects = make_study(Study(), 1, 2)
-        send(site, objects, project="P1")
-        assert waiting(site)[0]["autoarchive"] == "AutoArchive"
-        self.age(site)
-        assert (waiting(site), scans(site)) == ([], {"1": 2})
-        send(site, objects, project="P1")
-        self.age(site)
-        assert states(site) == ["CONFLICT"]
-
-    def test_automatic_archiving_that_overwrites(self, site: Served) -> None:
-        self.set_code(site, "5")
-        objects = make_study(Study(), 1, 2)
-        for _ in range(2):
-            send(site, objects, project="P1")
-            self.age(site)
-        assert (waiting(site), scans(site)) == ([], {"1": 2})
-
-    def test_the_object_may_say_otherwise(self, site: Served) -> None:
-        self.set_code(site, "4")
-        study = Study(values={"PatientComments": "AA:false"})
-        send(site, make_study(study, 1, 1), project="P1")
-        self.age(site)
-        assert states(site) == ["READY"]
-
-    def test_the_server_looks_by_itself(self, serve: ServeArchive) -> None:
-        site = serve("short", idle_s=0.2)
-        site.put("/data/projects/P1")
-        send(site, make_study(Study(), 1, 1), project="P1")
-        deadline = time.monotonic() + 10
-        while states(site) != ["READY"]:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
 class TestDirectArchive:
     def test_straight_to_the_archive(self, site: Served) -> None:
         study = Study()
@@ -706,19 +390,3 @@ def test_dicom_dump(site: Served) -> None:
     assert [row["value"] for row in rows] == ["MR"]
     for bad, status in (("/archive/experiments/NONE", 404), ("", 400), ("/archive", 400)):
         assert site.get("/data/services/dicomdump", params={"src": bad}).status_code == status
-
-
-def test_a_restart_keeps_everything(serve: ServeArchive) -> None:
-    site = serve("kept")
-    site.put("/data/projects/P1")
-    archive(site, make_study(Study(), 1, 2))
-    send(site, make_study(Study("m2", "m2"), 1, 2), project="P1")
-    stray = site.archive.folder / "blobs" / "aa" / "stray" / "x"
-    stray.parent.mkdir(parents=True)
-    stray.write_bytes(b"left by a killed process")
-    again = serve("kept")
-    assert scans(again) == {"1": 2}
-    assert states(again) == ["RECEIVING"]
-    assert not stray.exists()
-    for row in again.rows("/data/projects/P1/experiments/mouse1_MR1/scans/ALL/files"):
-        assert hashlib.md5(again.get(row["URI"]).content).hexdigest() == row["digest"]

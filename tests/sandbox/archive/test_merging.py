@@ -1,0 +1,150 @@
+"""The same study again: merges and conflicts, with their statuses."""
+
+import hashlib
+
+import pytest
+from archive_server import Served
+from dicoms import Study, encode, make_object, make_study
+from study_calls import (
+    EXISTS,
+    MATCHING,
+    archive,
+    contents,
+    heading,
+    scans,
+    states,
+    study_site,
+    waiting,
+)
+
+
+@pytest.fixture
+def site(server: Served) -> Served:
+    return study_site(server)
+
+
+class TestAgain:
+    """The same study twice, in other order, in halves, with a conflicting subject."""
+
+    def test_twice_without_overwrite(self, site: Served) -> None:
+        objects = make_study(Study())
+        archive(site, objects)
+        answer = archive(site, objects[::-1])
+        assert answer.status_code == 400
+        assert heading(answer) == f"unable to archive for the Prearchive session: {EXISTS}"
+        assert states(site) == ["CONFLICT"]
+        assert EXISTS in site.get("/data" + waiting(site)[0]["url"] + "/logs").text
+        assert scans(site) == {"1": 3, "2": 3}
+        assert contents(site) == 12
+
+    def test_twice_with_append(self, site: Served) -> None:
+        objects = make_study(Study())
+        archive(site, objects)
+        answer = archive(site, objects, overwrite="append")
+        assert MATCHING in heading(answer)
+        assert states(site) == ["CONFLICT"]
+        assert archive(site, objects, overwrite="none").status_code == 400
+        assert len(waiting(site)) == 1
+        replaced = archive(site, objects, overwrite="append", overwrite_files="true")
+        assert replaced.status_code == 200
+        assert (waiting(site), contents(site)) == ([], 6)
+        assert scans(site) == {"1": 3, "2": 3}
+
+    @pytest.mark.parametrize("word", ["delete", "override", "DELETE"])
+    def test_twice_with_delete(self, site: Served, word: str) -> None:
+        study = Study()
+        archive(site, make_study(study))
+        fewer = [make_object(study, 1, 1, PatientComments="new")]
+        assert archive(site, fewer, overwrite=word).status_code == 200
+        assert scans(site) == {"1": 3, "2": 3}
+        assert contents(site) == 6
+        digest = hashlib.md5(encode(fewer[0])).hexdigest()
+        rows = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/files")
+        assert digest in {row["digest"] for row in rows}
+
+    def test_halves_by_series(self, site: Served) -> None:
+        objects = make_study(Study(), 2, 3)
+        archive(site, objects[3:])
+        assert archive(site, objects[:3], overwrite="append").status_code == 200
+        assert scans(site) == {"1": 3, "2": 3}
+
+    def test_halves_of_a_series(self, site: Served) -> None:
+        objects = make_study(Study(), 1, 6)
+        archive(site, objects[::2])
+        assert archive(site, objects[1::2], overwrite="append").status_code == 200
+        assert scans(site) == {"1": 6}
+        item = site.get("/data/projects/P1/experiments/mouse1_MR1/scans/1?format=json").json()
+        assert str(item["items"][0]["data_fields"]["frames"]) == "6"
+
+    def test_other_subject(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        for word in ("append", "delete"):
+            answer = archive(site, make_study(study, 1, 2), overwrite=word, subject="other")
+            assert answer.status_code == 400
+            assert heading(answer).endswith(
+                "Invalid modification of session subject via archive process."
+                ": mouse1_MR1 Already Exists for another Subject"
+            )
+        assert states(site) == ["CONFLICT"]
+        assert [row["label"] for row in site.rows("/data/projects/P1/subjects")] == ["mouse1"]
+
+    def test_other_study_of_the_same_label(self, site: Served) -> None:
+        archive(site, make_study(Study(), 1, 2))
+        other = make_study(Study(), 1, 2)
+        assert "session UID" in heading(archive(site, other, overwrite="append"))
+        assert archive(site, other, overwrite="delete").status_code == 200
+        assert scans(site) == {"1": 2, "1-MR1": 2}
+
+    def test_other_modality(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        pet = make_study(study, 1, 2, modality="PT")
+        answer = archive(site, pet, overwrite="delete")
+        assert "Data may require a manual merge." in heading(answer)
+
+    def test_same_series_under_another_number(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1, series_uid="1.2.77")])
+        again = [make_object(study, 3, 2, series_uid="1.2.77")]
+        answer = archive(site, again, overwrite="append")
+        assert "same UID, but a different number (1)." in heading(answer)
+
+    def test_same_number_of_another_series(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 3, 1, series_uid="1.2.77")])
+        again = [make_object(study, 3, 1, series_uid="1.2.78")]
+        assert archive(site, again, overwrite="append").status_code == 200
+        assert scans(site) == {"3": 1, "3-MR1": 1}
+
+    def test_open_workflow(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 1))
+        identifier = site.rows("/data/projects/P1/experiments")[0]["ID"]
+        with site.archive.database.write() as connection:
+            connection.execute(
+                "INSERT INTO workflow (id, pipeline_name, launch_time, status)"
+                " VALUES (?, 'process_T2', '2024-01-01', 'Running')",
+                (identifier,),
+            )
+        more = [make_object(study, 1, 2)]
+        answer = archive(site, more, overwrite="append")
+        assert "Session processing may already be in progress: process_T2." in heading(answer)
+        with site.archive.database.write() as connection:
+            connection.execute("UPDATE workflow SET status = 'Complete'")
+        assert archive(site, more, overwrite="append").status_code == 200
+
+    def test_after_a_conflict_the_session_waits_and_can_be_archived(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        archive(site, make_study(study, 2, 2))
+        (row,) = waiting(site)
+        src = {"src": row["url"]}
+        answer = site.post("/data/services/archive", params=src)
+        assert answer.status_code == 500
+        assert heading(answer) == f"FAILED: Unable to archive {row['folderName']}: {MATCHING}"
+        assert states(site) == ["CONFLICT"]
+        answer = site.post("/data/services/archive", params={**src, "overwrite": "append"})
+        assert answer.text == "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
+        assert scans(site) == {"1": 2, "2": 2}
+        assert (waiting(site), contents(site)) == ([], 4)

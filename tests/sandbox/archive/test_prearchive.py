@@ -1,0 +1,197 @@
+"""The prearchive: listings, actions, services and what the clock does."""
+
+import hashlib
+import json
+import time
+
+import pytest
+from archive_server import ServeArchive, Served
+from dicoms import Study, make_study
+from study_calls import (
+    archive,
+    contents,
+    heading,
+    scans,
+    send,
+    sessions,
+    states,
+    study_site,
+    waiting,
+)
+
+from sandbox.archive.clock import finish_all_idle
+
+
+@pytest.fixture
+def site(server: Served) -> Served:
+    return study_site(server)
+
+
+class TestPrearchive:
+    @pytest.fixture
+    def uri(self, site: Served) -> str:
+        return str(
+            send(site, make_study(Study(), 1, 2), dest="/prearchive/projects/P1").text.strip()
+        )
+
+    def test_listings_have_no_title(self, site: Served, uri: str) -> None:
+        for path in (
+            "/data/prearchive",
+            "/data/prearchive/projects",
+            "/data/prearchive/projects/P2,P1",
+        ):
+            result = site.get(path).json()["ResultSet"]
+            assert list(result) == ["Result"]
+            assert len(result["Result"]) == 1
+        lines = site.get("/data/prearchive/projects?format=csv").text.splitlines()
+        assert lines[0].startswith("project,timestamp,lastmod,")
+        assert len(lines) == 2
+
+    def test_actions(self, site: Served, uri: str) -> None:
+        for action in ("build", "reset"):
+            answer = site.post(uri, data={"action": action})
+            assert (answer.status_code, answer.text) == (200, uri + "\r\n")
+        assert site.post(uri + "?action=dance").status_code == 400
+        assert site.post(uri + "?action=move").status_code == 400
+        assert site.post(uri + "?action=move&newProject=NONE").status_code == 404
+        moved = site.post(uri + "?action=move&newProject=P2")
+        assert moved.status_code == 301
+        assert moved.text == uri.replace("/P1/", "/P2/")
+        assert site.get(uri).status_code == 404
+        body = json.dumps({"action": "commit", "auto-archive": "true"})
+        headers = {"Content-Type": "application/json"}
+        assert site.post(moved.text, data=body, headers=headers).status_code == 301
+        assert sessions(site, "P2") == ["mouse1_MR1"]
+
+    def test_delete(self, site: Served, uri: str) -> None:
+        assert site.delete(uri).status_code == 200
+        assert site.delete(uri).status_code == 500
+        assert (waiting(site), contents(site)) == ([], 0)
+
+    def test_services(self, site: Served, uri: str) -> None:
+        base = "/data/services/prearchive"
+        plain = uri.removeprefix("/data")
+        rebuilt = site.post(f"{base}/rebuild?src={plain}").json()["ResultSet"]["Result"]
+        assert [row["status"] for row in rebuilt] == ["READY"]
+        moved = site.post(f"{base}/move?src={uri}&newProject=P2&async=false").json()
+        (row,) = moved["ResultSet"]["Result"]
+        assert row["project"] == "P2"
+        assert site.post(f"{base}/move?src={uri}&newProject=P2").status_code == 404
+        assert site.post(f"{base}/rebuild").status_code == 400
+        assert site.post(f"{base}/rebuild?src=/elsewhere").status_code == 400
+        form = {"src": row["url"], "async": "false"}
+        deleted = site.post(f"{base}/delete?format=csv", data=form)
+        assert deleted.status_code == 200
+        assert deleted.text.startswith("project,timestamp,")
+        assert waiting(site) == []
+
+    def test_archive_as_something_else(self, site: Served, uri: str) -> None:
+        params = {"src": uri, "project": "P2", "subject": "S9", "session": "E9"}
+        answer = site.post("/data/services/archive", params=params)
+        assert answer.text == "/data/archive/projects/P2/subjects/S9/experiments/E9\r\n"
+        assert site.post("/data/services/archive", params=params).status_code == 404
+
+    def test_redirect_to_what_was_archived(self, site: Served, uri: str) -> None:
+        answer = site.post(f"/data/services/archive?src={uri}&redirect=true")
+        assert answer.status_code == 303
+        assert answer.headers["location"].endswith("/experiments/mouse1_MR1")
+
+    def test_several_at_once(self, site: Served, uri: str) -> None:
+        other = send(site, make_study(Study("m2", "m2_MR1"), 1, 1), dest="/prearchive/projects/P1")
+        answer = site.post("/data/services/archive", params={"src": [uri, other.text.strip()]})
+        rows = answer.json()["ResultSet"]["Result"]
+        assert [row["status"] for row in rows] == ["ARCHIVING", "ARCHIVING"]
+        assert sorted(sessions(site)) == ["m2_MR1", "mouse1_MR1"]
+
+    @pytest.mark.parametrize("status", ["ARCHIVING", "BUILDING", "MOVING", "_DELETING"])
+    def test_busy_sessions_are_left_alone(self, site: Served, uri: str, status: str) -> None:
+        with site.archive.database.write() as connection:
+            connection.execute("UPDATE prearchive SET status = ?", (status,))
+        for answer in (
+            site.post(f"/data/services/archive?src={uri}"),
+            site.post(f"/data/services/prearchive/rebuild?src={uri}"),
+            site.post(f"/data/services/prearchive/delete?src={uri}"),
+            site.post(uri + "?action=commit"),
+            site.post(uri + "?action=move&newProject=P2"),
+            site.delete(uri),
+        ):
+            assert answer.status_code == 403
+            assert heading(answer) == "Operation already in progress on this prearchive entry."
+        assert states(site) == [status]
+
+    def test_unassigned_sessions_can_be_given_a_project(self, site: Served) -> None:
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive").text.strip()
+        assert "/Unassigned/" in uri
+        answer = site.post(f"/data/services/archive?src={uri}")
+        assert answer.status_code == 500
+        assert "unable to identify destination project" in heading(answer)
+        assert states(site) == ["ERROR"]
+        assert site.post(f"/data/services/archive?src={uri}&project=P1").status_code == 200
+
+
+class TestClock:
+    def set_code(self, site: Served, code: str) -> None:
+        assert site.put(f"/data/projects/P1/prearchive_code/{code}").status_code == 200
+
+    def age(self, site: Served) -> None:
+        with site.archive.database.write() as connection:
+            connection.execute("UPDATE prearchive SET lastmod = lastmod - 301")
+        finish_all_idle(site.archive)
+
+    def test_idle_sessions_are_built(self, site: Served) -> None:
+        send(site, make_study(Study(), 1, 1), project="P1")
+        finish_all_idle(site.archive)
+        assert states(site) == ["RECEIVING"]
+        self.age(site)
+        assert states(site) == ["READY"]
+
+    def test_automatic_archiving_leaves_conflicts(self, site: Served) -> None:
+        self.set_code(site, "4")
+        objects = make_study(Study(), 1, 2)
+        send(site, objects, project="P1")
+        assert waiting(site)[0]["autoarchive"] == "AutoArchive"
+        self.age(site)
+        assert (waiting(site), scans(site)) == ([], {"1": 2})
+        send(site, objects, project="P1")
+        self.age(site)
+        assert states(site) == ["CONFLICT"]
+
+    def test_automatic_archiving_that_overwrites(self, site: Served) -> None:
+        self.set_code(site, "5")
+        objects = make_study(Study(), 1, 2)
+        for _ in range(2):
+            send(site, objects, project="P1")
+            self.age(site)
+        assert (waiting(site), scans(site)) == ([], {"1": 2})
+
+    def test_the_object_may_say_otherwise(self, site: Served) -> None:
+        self.set_code(site, "4")
+        study = Study(values={"PatientComments": "AA:false"})
+        send(site, make_study(study, 1, 1), project="P1")
+        self.age(site)
+        assert states(site) == ["READY"]
+
+    def test_the_server_looks_by_itself(self, serve: ServeArchive) -> None:
+        site = serve("short", idle_s=0.2)
+        site.put("/data/projects/P1")
+        send(site, make_study(Study(), 1, 1), project="P1")
+        deadline = time.monotonic() + 10
+        while states(site) != ["READY"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_a_restart_keeps_everything(serve: ServeArchive) -> None:
+    site = serve("kept")
+    site.put("/data/projects/P1")
+    archive(site, make_study(Study(), 1, 2))
+    send(site, make_study(Study("m2", "m2"), 1, 2), project="P1")
+    stray = site.archive.folder / "blobs" / "aa" / "stray" / "x"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"left by a killed process")
+    again = serve("kept")
+    assert scans(again) == {"1": 2}
+    assert states(again) == ["RECEIVING"]
+    assert not stray.exists()
+    for row in again.rows("/data/projects/P1/experiments/mouse1_MR1/scans/ALL/files"):
+        assert hashlib.md5(again.get(row["URI"]).content).hexdigest() == row["digest"]
