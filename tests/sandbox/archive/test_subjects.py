@@ -1,7 +1,9 @@
 """Subjects over REST: make, name, change, share, delete."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from archive_server import Served
+from archive_server import ServeArchive, Served
 
 
 @pytest.fixture
@@ -243,3 +245,23 @@ def test_document_of_another_kind(project: Served) -> None:
     assert (
         project.put("/data/projects/P1/subjects/S1", data=text, headers=headers).status_code == 422
     )
+
+
+def test_many_make_one_subject_at_once(project: Served) -> None:
+    def make(_: int) -> tuple[int, str]:
+        answer = project.as_user("admin", "admin").put("/data/projects/P1/subjects/S1")
+        return answer.status_code, answer.text
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(make, range(16)))
+    assert sorted(status for status, _ in answers) == [200] * 15 + [201]
+    assert len({text for _, text in answers}) == 1
+
+
+def test_a_restart_keeps_everything(serve: ServeArchive) -> None:
+    first = serve()
+    first.put("/data/projects/P1")
+    name = first.put("/data/projects/P1/subjects/S1?gender=male").text
+    second = serve()
+    row = second.rows("/data/subjects", columns="ID,gender")[0]
+    assert (row["ID"], row["gender"]) == (name, "male")
