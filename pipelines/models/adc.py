@@ -175,7 +175,7 @@ def _by_logarithm(samples: Doubles, b: Doubles, flags: Flags, noise: Noise) -> F
     flags = flags | np.where(active & ~np.isfinite(adc), Flag.TOO_FEW_SAMPLES, 0).astype(np.uint8)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         outside = active & ((adc <= LOW) | (adc >= HIGH))
-        flags[outside] |= Flag.AT_BOUND
+        flags[outside] |= np.uint8(Flag.AT_BOUND)
         slope = np.exp(-PER_B * b * adc[:, None])
         residual = samples - s0[:, None] * slope
         sse = np.square(residual).sum(axis=1)
