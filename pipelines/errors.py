@@ -37,3 +37,15 @@ def _rebuild(kind: type[PipelineError], message: str, path: Path | None, hint: s
 
 class ModelInputError(PipelineError):
     """The numbers given to a model cannot be right: correct the protocol values or the images."""
+
+
+class CallError(PipelineError):
+    """The call contradicts itself or the images: change an option."""
+
+
+class NothingUsableError(PipelineError):
+    """No series of the input serves this map: choose another input."""
+
+
+class CorruptInputError(PipelineError):
+    """A file is damaged: get it again."""

@@ -1,0 +1,240 @@
+"""Read the headers of DICOM files, in threads and one pass, and their pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from private_dictionaries import reading
+
+from ..errors import CorruptInputError
+from . import attributes
+from .frames import Frame
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_THREADS = 4
+_UNCOMPRESSED = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
+_NAMES = ("echo_time_ms", "repetition_time_ms", "inversion_time_ms", "flip_angle_deg")
+_NAMES_ALL = (*_NAMES, "echo_number", "b_value", "slope", "intercept")
+_IDENTITY = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "SeriesNumber",
+    "SeriesDescription",
+    "InstanceNumber",
+    "ImageType",
+    "ComplexImageComponent",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "SamplesPerPixel",
+    "PhotometricInterpretation",
+    "ImagingFrequency",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "PixelData",
+)
+
+
+class Loaded:
+    """One file: its frames, and its data set with the pixel bytes."""
+
+    def __init__(
+        self, path: Path, ds: Dataset, frames: list[Frame], origin: dict[str, str]
+    ) -> None:
+        self.path = path
+        self.frames = frames
+        self.origin = origin
+        self.frequency_mhz: float | None = None
+        self._ds = ds
+        self._stored: npt.NDArray[Any] | None = None
+
+    @property
+    def bits(self) -> int:
+        """Bits of a pixel that are used."""
+        return int(self._ds.get("BitsStored") or 16)
+
+    @property
+    def top(self) -> int:
+        """The largest value that a pixel can hold."""
+        signed = int(self._ds.get("PixelRepresentation") or 0)
+        return int(2 ** (self.bits - signed) - 1)
+
+    def stored(self, index: int) -> npt.NDArray[Any]:
+        """Return the pixels of one frame as stored, shape (rows, columns)."""
+        if self._stored is None:
+            self._stored = self._decode()
+        return np.asarray(self._stored[index])
+
+    def _decode(self) -> npt.NDArray[Any]:
+        ds = self._ds
+        count = int(ds.get("NumberOfFrames") or 1)
+        shape = (count, int(ds.Rows), int(ds.Columns))
+        syntax = str(ds.file_meta.get("TransferSyntaxUID", "1.2.840.10008.1.2"))
+        try:
+            if syntax in _UNCOMPRESSED and int(ds.BitsAllocated) in (8, 16, 32):
+                sign = "i" if int(ds.PixelRepresentation) else "u"
+                kind = np.dtype(f"<{sign}{int(ds.BitsAllocated) // 8}")
+                stored = np.frombuffer(ds.PixelData, kind, int(np.prod(shape))).reshape(shape)
+                # Bits above the stored ones may hold an overlay.
+                return stored if self.bits == ds.BitsAllocated or sign == "i" else stored & self.top
+            return np.asarray(ds.pixel_array).reshape(shape)
+        except (ValueError, AttributeError, RuntimeError, NotImplementedError) as error:
+            raise CorruptInputError(
+                f"The pixels of {self.path.name} cannot be read ({error}).",
+                path=self.path,
+                hint="Get the file again, or send it uncompressed.",
+            ) from error
+
+
+def find_files(path: Path) -> list[Path]:
+    """Return every file below a folder in the order of names, or the file itself."""
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+def read_files(paths: Iterable[Path], *, cest: bool = False) -> tuple[list[Loaded], list[Path]]:
+    """Read files.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        Files of any kind; what is not DICOM, or no MR image, is left out.
+    cest : bool
+        Read the private attributes of Z-spectra too.
+
+    Returns
+    -------
+    loaded : list of Loaded
+        In the order given.
+    damaged : list of Path
+        DICOM files that break off.
+    """
+    tags = None if cest else list(dict.fromkeys([*_IDENTITY, *attributes.wanted_tags()]))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        found = list(pool.map(lambda path: _read_one(path, tags, cest), paths))
+    damaged = [one for one in found if isinstance(one, Path)]
+    return [one for one in found if isinstance(one, Loaded)], damaged
+
+
+def _read_one(path: Path, tags: list[int | str] | None, cest: bool) -> Loaded | Path | None:
+    try:
+        with path.open("rb") as file:
+            if file.read(132)[128:] != b"DICM":
+                return None
+            file.seek(0)
+            ds = pydicom.dcmread(file, specific_tags=tags)  # type: ignore[arg-type]
+    except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError):
+        return path
+    if str(ds.get("SOPClassUID", "")) not in attributes.table()["objects"].values():
+        return None
+    if ds.get("PixelData") is None or ds.get("Rows") is None:
+        return path
+    needed = int(ds.Rows) * int(ds.Columns) * int(ds.get("NumberOfFrames") or 1)
+    plain = str(ds.file_meta.get("TransferSyntaxUID", "")) in _UNCOMPRESSED
+    if plain and len(ds.PixelData) < needed * int(ds.get("BitsAllocated", 16)) // 8:
+        return path
+    try:
+        return _load(path, ds, cest)
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
+        return path
+
+
+def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
+    origin: dict[str, str] = {}
+    loaded = Loaded(path, ds, [], origin)
+    groups = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
+    shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
+    if groups:
+        spectra = reading.read_frames(ds) if cest else [None] * len(groups)
+    else:
+        spectra = [reading.read_block(ds)] if cest else [None]
+    for index, item in enumerate(groups or [None]):
+        places = [*([item] if item is not None else []), *shared, ds]
+        frame = _frame(path, index, places, origin)
+        spectrum = spectra[index]
+        if spectrum is not None:
+            origin["offset_ppm"] = f"private block of {spectrum.creator}"
+            loaded.frequency_mhz = spectrum.working_frequency_mhz
+            if spectrum.offset_ppm is not None:
+                frame.values["offset_ppm"] = spectrum.offset_ppm
+            object.__setattr__(frame, "reference", bool(spectrum.is_reference))
+        loaded.frames.append(frame)
+    return loaded
+
+
+def _integer(ds: Dataset, keyword: str) -> int:
+    try:
+        return int(ds.get(keyword) or 0)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _frame(path: Path, index: int, places: list[Dataset], origin: dict[str, str]) -> Frame:
+    ds = places[-1]
+    values: dict[str, float] = {}
+    for name in _NAMES_ALL:
+        found = attributes.frame_value(places, name)
+        if found is not None:
+            values[name], where = found
+            origin.setdefault(name, where)
+    vectors = {
+        name: attributes.frame_vector(places, name)
+        for name in ("position", "orientation", "spacing", "thickness", "pitch")
+    }
+    pitch = vectors["pitch"] or vectors["thickness"] or (0.0,)
+    kind = [str(word) for word in ds.get("ImageType") or []]
+    return Frame(
+        path=path,
+        index=index,
+        shape=(int(ds.Rows), int(ds.Columns)),
+        position=vectors["position"] or (),
+        orientation=vectors["orientation"] or (),
+        spacing=vectors["spacing"] or (),
+        pitch_mm=pitch[0],
+        component=attributes.component(places),
+        values=values,
+        direction=attributes.frame_vector(places, "direction"),
+        b_matrix=attributes.frame_vector(places, "b_matrix"),
+        order=(_integer(ds, "SeriesNumber"), _integer(ds, "InstanceNumber"), index),
+        series_uid=str(ds.get("SeriesInstanceUID", "")),
+        instance_uid=str(ds.get("SOPInstanceUID", "")),
+        class_uid=str(ds.get("SOPClassUID", "")),
+        frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
+        title=f"{_integer(ds, 'SeriesNumber')} {ds.get('SeriesDescription', '')}".strip(),
+        derived=bool(kind) and kind[0] == "DERIVED" and _is_map(kind),
+    )
+
+
+_MAP_WORDS = ("MAP", "ADC", "FA", "TRACEW", "T1 MAP", "T2 MAP", "PARAMETRIC")
+
+
+def _is_map(kind: list[str]) -> bool:
+    """Tell a computed map from an image that was only filtered."""
+    return any(word.upper().startswith(_MAP_WORDS) for word in kind[2:])
+
+
+def pixels(files: list[Loaded]) -> dict[tuple[Path, int], tuple[Loaded, int]]:
+    """Return where the pixels of each frame are, by path and index."""
+    return {(frame.path, frame.index): (one, frame.index) for one in files for frame in one.frames}
+
+
+def all_frames(files: list[Loaded]) -> Iterator[Frame]:
+    """Yield the frames of files."""
+    for one in files:
+        yield from one.frames

@@ -1,0 +1,130 @@
+"""One image plane of the input, and all of them on one grid."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One plane, with what is needed to place and to fit it; its pixels are read later.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    index : int
+        The frame in it, from 0.
+    shape : tuple of int
+        Rows and columns.
+    position, orientation, spacing : tuple of float
+        DICOM's, in patient LPS and mm; spacing is (between rows, between columns).
+    pitch_mm : float
+        Distance between slices as the header says it, else the thickness.
+    component : str
+        M magnitude, R real, P phase, I imaginary.
+    values : dict
+        Numbers such as ``echo_time_ms``; what the header does not say is absent.
+    direction : tuple of float or None
+        Unit gradient direction in patient axes.
+    b_matrix : tuple of float or None
+        xx, xy, xz, yy, yz, zz in s/mm2.
+    order : tuple of int
+        Acquisition order: series number, instance number, frame.
+    series_uid, instance_uid, class_uid, frame_of_reference_uid : str
+        Identity.
+    title : str
+        Series number and description, for a person.
+    reference : bool
+        A CEST image without saturation.
+    derived : bool
+        Computed on the scanner, such as a map.
+    """
+
+    path: Path
+    index: int
+    shape: tuple[int, int]
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    pitch_mm: float
+    component: str
+    values: dict[str, float]
+    direction: tuple[float, ...] | None
+    b_matrix: tuple[float, ...] | None
+    order: tuple[int, int, int]
+    series_uid: str
+    instance_uid: str
+    class_uid: str
+    frame_of_reference_uid: str
+    title: str
+    reference: bool = False
+    derived: bool = False
+
+
+@dataclass
+class Images:
+    """Every sample of every voxel.
+
+    Attributes
+    ----------
+    data : ndarray of float32, shape (n_samples, n_slices, rows, columns)
+        Real values: stored values times slope plus intercept. NaN where a sample was cut off.
+    affine : ndarray of float64, shape (4, 4)
+        From (column, row, slice) to RAS mm.
+    values : dict of ndarray of float64, shape (n_slices, n_samples)
+        Numbers by name; only those that every frame has.
+    directions : ndarray of float64, shape (n_samples, 3), or None
+        Unit vectors in patient LPS; NaN where an image has none.
+    b_matrices : ndarray of float64, shape (n_samples, 6), or None
+        xx, xy, xz, yy, yz, zz in s/mm2, patient LPS; NaN where an image has none.
+    reference : ndarray of bool, shape (n_samples,)
+        CEST images without saturation.
+    component : str
+        M magnitude, R real.
+    frames : list of list of Frame
+        By slice, then sample; empty for NIfTI.
+    files : list of Path
+        Every file that was used.
+    origin : dict
+        Name of a value to where it comes from, as text.
+    rebuilt : list of str
+        Values that were inferred.
+    notes : list of str
+        Sentences.
+    frequency_mhz : float or None
+        Working frequency of a Z-spectrum.
+    """
+
+    data: Floats
+    affine: Doubles
+    values: dict[str, Doubles]
+    directions: Doubles | None
+    b_matrices: Doubles | None
+    reference: npt.NDArray[np.bool_]
+    component: str
+    frames: list[list[Frame]]
+    files: list[Path]
+    origin: dict[str, str] = field(default_factory=dict)
+    rebuilt: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    frequency_mhz: float | None = None
+
+    @property
+    def grid(self) -> tuple[int, int, int]:
+        """Slices, rows, columns."""
+        _, slices, rows, columns = self.data.shape
+        return slices, rows, columns
+
+    def signal(self) -> Floats:
+        """Return the samples, shape (n_voxels, n_samples); voxels by slice, row, column."""
+        return np.ascontiguousarray(self.data.reshape(len(self.data), -1).T)
+
+    def one(self, name: str) -> Doubles:
+        """Return a value per sample, shape (n_samples,), where all slices agree."""
+        return np.asarray(self.values[name][0])

@@ -1,0 +1,225 @@
+"""From a path to the images of one map: find the series that varies what the map needs."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import CorruptInputError, NothingUsableError
+from . import dicom, grid
+from .frames import Floats, Frame, Images
+
+_PLATEAU = 0.002  # share of pixels at the top of the scale above which they are cut off
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a map asks of its images.
+
+    Attributes
+    ----------
+    variable : str
+        What is varied, such as ``echo_time_ms``.
+    least : int
+        Fewest different values.
+    sort : bool
+        Samples by value; otherwise in the order of acquisition.
+    components : str
+        Kinds that serve, the better first: M magnitude, R real.
+    per_slice : bool
+        Slices may have values of their own.
+    """
+
+    variable: str
+    least: int
+    sort: bool = True
+    components: str = "M"
+    per_slice: bool = False
+
+
+def load_images(path: Path, need: Need) -> Images:
+    """Read the images of one map.
+
+    Parameters
+    ----------
+    path : Path
+        A folder with DICOM at any depth, one DICOM file, or NIfTI with its sidecar.
+    need : Need
+        What the map asks for.
+
+    Returns
+    -------
+    Images
+
+    Raises
+    ------
+    NothingUsableError
+        Where no series serves, several do, or the values are not complete.
+    CorruptInputError
+        Where all files are damaged, or one of the chosen series is.
+    """
+    if not path.exists():
+        raise NothingUsableError(f"There is no {path}.", path=path, hint="Check the path.")
+    from .nifti import find_nifti, load_nifti
+
+    nifti = find_nifti(path)
+    if nifti is not None:
+        return load_nifti(nifti, need)
+    files, damaged = dicom.read_files(dicom.find_files(path), cest=need.variable == "offset_ppm")
+    if damaged:
+        raise CorruptInputError(
+            f"{len(damaged)} files are damaged, such as {damaged[0].name}.",
+            path=damaged[0],
+            hint="Get them again; a map without them could be wrong.",
+        )
+    frames = list(dicom.all_frames(files))
+    if not frames:
+        raise NothingUsableError(
+            f"There is no MR image in {path.name}.",
+            path=path,
+            hint="Give a folder of DICOM files, or a NIfTI file with its sidecar.",
+        )
+    chosen, notes = choose(frames, need)
+    return _assemble(chosen, need, files, notes)
+
+
+def choose(frames: Sequence[Frame], need: Need) -> tuple[list[Frame], list[str]]:
+    """Return the frames that make the map, and what was rebuilt."""
+    usable = [f for f in frames if f.component in need.components and not f.derived]
+    series: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+    for frame in usable:
+        series[(frame.series_uid, *grid.geometry_key(frame))].append(frame)
+    notes: list[str] = []
+    if need.variable == "echo_time_ms":
+        for key, members in series.items():
+            series[key], note = grid.rebuild_echo_times(members)
+            notes += [note] if note else []
+    serving = [m for m in series.values() if grid.distinct(m, need.variable) >= need.least]
+    if not serving:
+        serving = _joined(usable, need)
+    for component in need.components:
+        best = [m for m in serving if m[0].component == component]
+        if len(best) == 1:
+            return best[0], notes
+        if len(best) > 1:
+            titles = ", ".join(sorted(m[0].title for m in best))
+            raise NothingUsableError(
+                f"Several series vary their {grid.in_words(need.variable)}: {titles}.",
+                hint="Give the folder of one of them.",
+            )
+    raise _none(frames, usable, need)
+
+
+def _joined(frames: Sequence[Frame], need: Need) -> list[list[Frame]]:
+    """Return series that only together vary the variable, such as one for each inversion time."""
+    found = []
+    for members in grid.group(frames).values():
+        if grid.distinct(members, need.variable) >= need.least:
+            found.append(members)
+    return found
+
+
+def _none(frames: Sequence[Frame], usable: Sequence[Frame], need: Need) -> NothingUsableError:
+    words = grid.in_words(need.variable)
+    if not usable:
+        kinds = {"P": "phase", "R": "real", "I": "imaginary", "M": "magnitude"}
+        have = " and ".join(sorted({kinds[f.component] for f in frames}))
+        return NothingUsableError(
+            f"There are only {have} images that cannot be used, or maps.",
+            hint="Give the magnitude images.",
+        )
+    most = max(grid.distinct(members, need.variable) for members in grid.group(usable).values())
+    if not most:
+        return NothingUsableError(
+            f"No image says its {words}.",
+            hint="Give the series that was measured for this map, or NIfTI with a sidecar.",
+        )
+    count = "one value" if most == 1 else f"{most} different values"
+    return NothingUsableError(
+        f"The {words} of these images have {count}; at least {need.least} are needed.",
+        hint="Give the series that was measured for this map.",
+    )
+
+
+def _assemble(
+    chosen: list[Frame], need: Need, files: list[dicom.Loaded], notes: list[str]
+) -> Images:
+    slices = grid.match_samples(grid.by_slice(chosen), need.variable, need.sort)
+    affine, uneven = grid.affine_of(slices)
+    values = grid.value_table(slices)
+    reference = np.array([f.reference for f in slices[0]])
+    if need.variable == "offset_ppm":
+        rows = [[f.values.get("offset_ppm", np.nan) for f in one] for one in slices]
+        values["offset_ppm"] = np.array(rows)
+    _check_slices_agree(values[need.variable], need)
+    used = {f.path for one in slices for f in one}
+    members = [one for one in files if one.path in used]
+    _check_bits(members)
+    data, cut = _fill(slices, dicom.pixels(members))
+    if cut:
+        uneven.append(f"{cut} images reach the top of their scale; those samples were left out.")
+    directions, matrices = grid.directions_of(slices[0])
+    origin = {name: where for one in reversed(members) for name, where in one.origin.items()}
+    if notes:
+        origin["echo_time_ms"] = "rebuilt from EchoNumbers and one EchoTime"
+    return Images(
+        data=data,
+        affine=affine,
+        values=values,
+        directions=directions,
+        b_matrices=matrices,
+        reference=reference,
+        component=chosen[0].component,
+        frames=slices,
+        files=sorted(used),
+        origin=origin,
+        rebuilt=["EchoTime"] if notes else [],
+        notes=[*notes, *uneven],
+        frequency_mhz=next((m.frequency_mhz for m in members if m.frequency_mhz), None),
+    )
+
+
+def _check_slices_agree(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], need: Need
+) -> None:
+    if need.per_slice:
+        return
+    scale = np.nanmax(np.abs(values)) or 1.0
+    if np.nanmax(np.abs(values - values[0])) > 1e-3 * scale:
+        raise NothingUsableError(
+            f"The slices do not have the same {grid.in_words(need.variable)}.",
+            hint="Images are missing, or two series are mixed; give the folder of one series.",
+        )
+
+
+def _check_bits(files: list[dicom.Loaded]) -> None:
+    shallow = next((one for one in files if one.bits <= 8), None)
+    if shallow is not None:
+        raise NothingUsableError(
+            "These are 8-bit images, pictures for the screen, whose values are no measurements.",
+            path=shallow.path,
+            hint="Give the images that the scanner reconstructed.",
+        )
+
+
+def _fill(
+    slices: list[list[Frame]], where: dict[tuple[Path, int], tuple[dicom.Loaded, int]]
+) -> tuple[Floats, int]:
+    """Return values (n_samples, n_slices, rows, columns), and how many images were cut off."""
+    rows, columns = slices[0][0].shape
+    data = np.empty((len(slices[0]), len(slices), rows, columns), np.float32)
+    cut = 0
+    for k, one in enumerate(slices):
+        for n, frame in enumerate(one):
+            file, index = where[(frame.path, frame.index)]
+            stored = file.stored(index)
+            slope = frame.values.get("slope", 1.0)
+            np.multiply(stored, np.float32(slope), out=data[n, k], casting="unsafe")
+            data[n, k] += np.float32(frame.values.get("intercept", 0.0))
+            full = stored >= file.top
+            if np.count_nonzero(full) > _PLATEAU * full.size:
+                data[n, k][full] = np.nan
+                cut += 1
+    return data, cut

@@ -1,0 +1,1 @@
+"""Maps as files: NIfTI, DICOM, pictures, tables of contents."""
