@@ -92,9 +92,9 @@ def fit_t2_epg(
     Returns
     -------
     FitResult
-        ``T2map`` (ms), ``S0map`` (arbitrary units), ``refocusingmap`` (deg, the refocusing angle, 60 to
-        180), float32, with standard errors (none for an angle of 180, where the signal does not
-        depend on it). NaN as in `t2.fit_t2`, and for an angle of 60.
+        ``T2map`` (ms), ``S0map`` (arbitrary units), ``refocusingmap`` (deg, 60 to 180), float32,
+        with standard errors (none for an angle of 180, where the signal does not depend on it).
+        NaN as in `t2.fit_t2`, and for an angle of 60.
 
     Raises
     ------

@@ -14,8 +14,8 @@ from .kernels_varpro import AT_BOUND, CONVERGED, NOT_CONVERGED, WRONG_SIGN
 
 _DAMPING = 1e-3
 _UP, _DOWN = 10.0, 0.3
-_ITERATIONS = 60
-_STEP = 1e-7
+_ITERATIONS = 200
+_STEP = 1e-6  # of ln T2 and of w
 LOWEST_ANGLE = np.pi / 3
 # Close enough to 180 degrees that the echoes differ by less than 1e-5, and the slope still exists.
 HIGHEST_ANGLE = np.pi - 0.005
@@ -161,7 +161,8 @@ def descend(y: Any, skip: int, settings: Any, start: Any, profile: Any, f: Any, 
         next_angle = to_angle(np.cos(0.5 * angle) ** 2 + dw)
         train(half, t1, next_u, next_angle, profile, f, trial)
         height, cost = normal(y, trial, skip, ahead)
-        small = abs(next_u - u) < _STEP and abs(next_angle - angle) < 1e-5
+        moved = abs(np.cos(0.5 * next_angle) ** 2 - np.cos(0.5 * angle) ** 2)
+        small = abs(next_u - u) < _STEP and moved < _STEP
         if cost <= sse:
             u, angle, s0, sse = next_u, next_angle, height, cost
             b[:] = trial

@@ -159,12 +159,9 @@ def conclude(
                 Flag.MISFIT
             )
         r2fit = (1 - sse / sst).astype(np.float32)
-    for blank in [
-        r2fit,
-        chi2,
-        *(q.values for q in maps.values()),
-        *(q.error for q in maps.values()),
-    ]:
+    width = np.sqrt(sse / np.float32(freedom)).astype(np.float32) if freedom > 0 else None
+    of_maps = [part for quantity in maps.values() for part in (quantity.values, quantity.error)]
+    for blank in (r2fit, chi2, width, *of_maps):
         if blank is not None:
             blank[~valid] = np.nan
     return FitResult(
@@ -177,6 +174,7 @@ def conclude(
         sigma=noise.sigma,
         notes=tuple(notes),
         settings=settings,
+        residual_width=width,
     )
 
 

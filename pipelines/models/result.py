@@ -73,6 +73,8 @@ class FitResult:
         Name of the model that was fitted, such as ``T2 2p``.
     sigma : float or None
         Noise standard deviation of one real channel that was used.
+    residual_width : ndarray of float32, shape (n_voxels,), or None
+        sqrt(SSE / (n - p)), in the unit of the signal; None where n = p.
     notes : tuple of str
         What a person should know of this fit, as sentences.
     """
@@ -86,6 +88,7 @@ class FitResult:
     sigma: float | None = None
     notes: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
+    residual_width: Floats | None = None
 
 
 def count_flags(flags: Flags) -> dict[str, int]:
