@@ -95,8 +95,8 @@ def fit_dti(
     """Fit a diffusion tensor.
 
     Weighted linear least squares of ln S with weights S^2: of the measured signal first, then
-    once more of the predicted one. FA = sqrt(3/2) |D - MD I| / |D| from the tensor as it is, negative
-    eigenvalues too: they are flagged as `Flag.MISFIT` and counted in a note, never clipped.
+    once of the predicted one. FA = sqrt(3/2) |D - MD I| / |D| from the tensor as it is, with its
+    negative eigenvalues: they are flagged as `Flag.MISFIT` and counted in a note, never clipped.
 
     Parameters
     ----------
