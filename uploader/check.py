@@ -22,6 +22,7 @@ from .remote import (
     RemoteSession,
     find_studies,
     read_item,
+    read_owners,
     read_scans,
     variables_of,
 )
@@ -102,6 +103,7 @@ def check(
         elsewhere[one.study_uid].append(one)
     twice = _twice(rows)
     ours = _ours(journal)
+    owners = read_owners(client, _known_subjects(rows, views))
 
     def judge(row: PlanRow) -> RowCheck:
         if not row.include:
@@ -111,6 +113,7 @@ def check(
         found = [*row.findings, *_project_findings(row, view, create_project)]
         found += twice.get(row.key, [])
         found += _name_findings(row, view, study)
+        found += _owner_findings(row, view, owners)
         found += _elsewhere_findings(row, elsewhere.get(study, []))
         found += _waiting_findings(row, view, study, ours)
         found += _definition_findings(row, view, config)
@@ -199,14 +202,6 @@ def _name_findings(row: PlanRow, view: ProjectView, study: str) -> list[Finding]
                 )
             )
     subject = view.subjects.get(row.subject.casefold())
-    if subject is not None and subject.project and subject.project != view.name:
-        found.append(
-            error(
-                "subject-elsewhere",
-                f"The subject {subject.label} belongs to the project {subject.project} and is only "
-                f"shared with {view.name}. Upload into {subject.project}.",
-            )
-        )
     if subject is not None and subject.label != row.subject:
         found.append(
             warning(
@@ -215,6 +210,31 @@ def _name_findings(row: PlanRow, view: ProjectView, study: str) -> list[Finding]
             )
         )
     return found
+
+
+def _known_subjects(rows: Iterable[PlanRow], views: Mapping[str, ProjectView]) -> set[str]:
+    """Return the identifiers of the subjects of a plan that are on the server."""
+    found = set()
+    for row in rows:
+        view = views.get(row.project)
+        subject = view.subjects.get(row.subject.casefold()) if view else None
+        if subject is not None:
+            found.add(subject.id)
+    return found
+
+
+def _owner_findings(row: PlanRow, view: ProjectView, owners: Mapping[str, str]) -> list[Finding]:
+    subject = view.subjects.get(row.subject.casefold())
+    owner = owners.get(subject.id, "") if subject else ""
+    if subject is None or owner in ("", view.name):
+        return []
+    return [
+        error(
+            "subject-elsewhere",
+            f"The subject {subject.label} belongs to the project {owner} and is only shared with "
+            f"{view.name}. Upload into {owner}, or give this animal another name.",
+        )
+    ]
 
 
 def _elsewhere_findings(row: PlanRow, studies: list[RemoteSession]) -> list[Finding]:

@@ -173,6 +173,17 @@ def read_subjects(client: Client, project: str, names: Iterable[str]) -> list[Re
     return found
 
 
+def read_owners(client: Client, ids: Iterable[str]) -> dict[str, str]:
+    """Return the project that each subject belongs to; a project's listing names itself instead."""
+    wanted = sorted(set(ids))
+    found = {}
+    for start in range(0, len(wanted), 50):
+        params = {"columns": "ID,project", "ID": ",".join(wanted[start : start + 50])}
+        rows = client.rows("/data/subjects", params)
+        found.update({row.get("ID", ""): row.get("project", "") for row in rows})
+    return found
+
+
 def read_item(client: Client, path: str) -> dict[str, Any]:
     """Return the current version of an item; empty if it is not there."""
     try:
