@@ -9,12 +9,15 @@ import numpy.typing as npt
 from ..errors import ModelInputError
 from .checks import as_signal, as_times, check_single_dip
 from .outcome import ARBITRARY, Noise, conclude_search, first_flags
-from .result import FitResult, Map
+from .result import FitResult, Flag, Map
 from .selection import FEWEST_FOR_THREE
 from .t1 import incompleteness
 from .varpro import Columns, Solution, tabulate
 
 Doubles = npt.NDArray[np.float64]
+
+# 2 is perfect. Long pulses make it seem more where T1 is short; far above, a wrong sign was tried.
+_LARGEST_K = 3.0
 
 
 def fit_t1_ir(
@@ -28,14 +31,17 @@ def fit_t1_ir(
     model: Literal["2p", "3p"] = "3p",
     saturation: npt.ArrayLike | None = None,
 ) -> FitResult:
-    """Fit S(TI) = M0 (1 - k exp(-TI / T1) + (k - 1) exp(-TR / T1)), or its magnitude.
+    """Fit S(TI) = M0 (1 - k exp(-TI / T1) + exp(-TR / T1)), or its magnitude.
 
-    k = 1 - cos(inversion angle) is 2 for perfect inversion. Three parameters fit M0, k and T1; two
-    fix k = 2. With one TR for all images the three-parameter model is the general a + b
-    exp(-TI / T1). Without repetition times the last term is left out (TR above five T1).
+    k is 2 for perfect inversion. Three parameters fit M0, k and T1; two fix k = 2. With one TR for
+    all images the three-parameter model is the general a + b exp(-TI / T1), whatever TR is; where
+    TR differs between images each has its own. Without repetition times the last term is left out
+    (TR above five T1).
 
     For magnitudes every number of leading images is tried with a negative sign, and the smallest
     sum of squares taken: that is the least squares of the magnitude itself, found without its kink.
+    Optima whose k is not between 0 and 3 are passed over, and where what remains fits three times
+    worse the voxel has no value.
 
     Parameters
     ----------
@@ -84,14 +90,19 @@ def fit_t1_ir(
     noise = Noise(sigma, rician=not signed)
     free = model == "3p"
     low, high = 0.2 * float(times[0]), 5.0 * float(times[-1])
-    table = tabulate(inversion(times, repetition, free), low, high)
+    limit = _LARGEST_K if free else 0.0
+    table = tabulate(inversion(times, repetition, free), low, high, limit=limit)
     found = _upright(noise.solve(table, array, flags == 0, not signed))
     maps = {
         "T1map": Map(found.parameter, "ms", found.parameter_error),
         "M0map": Map(found.amplitude[:, 0].copy(), ARBITRARY, found.amplitude_error[:, 0].copy()),
     }
     if free:
-        maps["kmap"] = Map(*_k(found))
+        k, error = incompleteness(found)
+        maps["kmap"] = Map(k, "1", error)
+        with np.errstate(invalid="ignore"):
+            beyond = (k <= 0) | (k > _LARGEST_K)
+        flags = flags | np.where(beyond, Flag.AT_BOUND, 0).astype(np.uint8)
     settings: dict[str, object] = {
         "inversion_times_ms": times.tolist(),
         "repetition_times_ms": None if repetition is None else repetition.tolist(),
@@ -148,7 +159,7 @@ def inversion(times: Doubles, repetition: Doubles | None, free: bool) -> Columns
     def value(t1: Doubles) -> Doubles:
         early = np.exp(-times / t1[:, None])
         late = np.zeros_like(early) if repetition is None else np.exp(-repetition / t1[:, None])
-        parts = [1 - late, early - late] if free else [1 - 2 * early + late]
+        parts = [1 + late, early] if free else [1 - 2 * early + late]
         return np.stack(parts, axis=-1)
 
     return value
@@ -158,8 +169,3 @@ def _upright(found: Solution) -> Solution:
     """Turn fits over whose M0 came out negative: a magnitude has the same squares both ways."""
     down = found.amplitude[:, :1] < 0
     return replace(found, amplitude=np.where(down, -found.amplitude, found.amplitude))
-
-
-def _k(found: Solution) -> tuple[npt.NDArray[np.float32], str, npt.NDArray[np.float32]]:
-    k, error = incompleteness(found)
-    return k, "1", error

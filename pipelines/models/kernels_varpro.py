@@ -22,6 +22,7 @@ CELLS = SPACING * (ATOMS - 1)
 TERMS = 8  # coefficients of the polynomial in a cell
 _STEP = 1e-3  # cells; what a Newton step of that length leaves is of the order of its square
 _ITERATIONS = 60
+_PASSED = 9.0  # times the squares of an optimum beyond the limit that one inside it may have
 
 
 class Table(NamedTuple):
@@ -34,7 +35,8 @@ class Table(NamedTuple):
     m, TERMS, RANK): the orthonormal columns in the subspace; `turned` (CELLS, m, RANK, TERMS) the
     same, transposed. `facts` (CELLS, 3, m, m, TERMS): from what the tangent's squared length, its
     part inside the linear basis, and the model's own coefficients are computed. `sign`: what the
-    last coefficient must have (0: any).
+    last coefficient must have (0: any). `limit`: with two columns, -last / first coefficient must
+    lie between 0 and this (0: anywhere).
     """
 
     basis: Doubles
@@ -43,6 +45,7 @@ class Table(NamedTuple):
     turned: Doubles
     facts: Doubles
     sign: float
+    limit: float
 
 
 class Estimates(NamedTuple):
@@ -251,32 +254,56 @@ def describe(
 
 
 @compiled
+def believable(facts: Any, position: float, trial: Any, limit: float) -> bool:
+    """Tell whether -last / first coefficient lies between 0 and the limit."""
+    if limit == 0.0:
+        return True
+    describe(facts, position, trial[0], trial[1], trial[2], 0)
+    ratio = -trial[1][0, 1] / trial[1][0, 0]
+    return bool(0.0 < ratio <= limit)
+
+
+@compiled
 def search(
     front: Any,
     turned: Any,
-    sign: float,
+    facts: Any,
+    rules: Any,
     samples: Any,
     v: int,
     patterns: int,
     seen: Any,
     local: Any,
+    trial: Any,
     linear: Any,
 ) -> Any:
-    """Find one voxel's position: return it with status, turned samples, and the two sums."""
+    """Find one voxel's position: return it with status, turned samples, and the two sums.
+
+    `rules` are the table's sign and limit.
+    """
     m = local.shape[0]
     total, squares = project(front, samples, v, seen)
     most, position, status, switch = -1.0, 0.0, WRONG_SIGN, 0
+    greatest = -1.0
     for pattern in range(patterns):
         if pattern > 0:
             for k in range(front.shape[0]):
                 seen[k] -= 2.0 * samples[v, pattern - 1] * front[k, pattern - 1]
-        atom = start(seen, m, sign)
+        atom = start(seen, m, rules[0])
         if atom < 0:
             continue
         x, energy, state, cell = climb(turned, seen, atom, crest(seen, m, atom), local)
+        greatest = max(greatest, energy)
         if energy > most:
+            keep(local, cell, x, trial[0], 0)
+            if not believable(facts, x, trial, rules[1]):
+                continue
             most, position, status, switch = energy, x, state, pattern
-            keep(local, cell, x, linear, v)
+            for j in range(m):
+                linear[v, j] = trial[0][0, j]
+    if squares - most > _PASSED * max(squares - greatest, 0.0) and greatest > most:
+        # What was passed over fits far better: the answer lies beyond the limit.
+        status = AT_BOUND
     for i in range(switch):
         total -= 2.0 * samples[v, i]
     return position, status, switch, total, squares
@@ -293,13 +320,15 @@ def search_block(
     amplitude, variance, sse, sst = out.amplitude, out.variance, out.sse, out.sst
     states, switches = out.status, out.switch
     n, m = signal.shape[1], turned.shape[1]
-    seen = np.empty(front.shape[0])
-    local = np.empty((m, TERMS))
+    seen, local = np.empty(front.shape[0]), np.empty((m, TERMS))
+    trial = (np.empty((1, m)), np.empty((1, m)), np.empty((1, 2 * m - 1)))
+    rules = (sign, table.limit)
+    patterns = n if polarity else 1
     for v in range(block * BLOCK, min((block + 1) * BLOCK, signal.shape[0])):
         if not active[v]:
             continue
         position, status, switch, total, squares = search(
-            front, turned, sign, signal, v, n if polarity else 1, seen, local, linear
+            front, turned, facts, rules, signal, v, patterns, seen, local, trial, linear
         )
         states[v], switches[v], where[v] = status, switch, position
         sst[v] = squares - total * total / n

@@ -83,7 +83,9 @@ class Solution:
     log_likelihood: Floats | None = None
 
 
-def tabulate(columns: Columns, low: float, high: float, sign: float = 0.0) -> Model:
+def tabulate(
+    columns: Columns, low: float, high: float, sign: float = 0.0, limit: float = 0.0
+) -> Model:
     """Tabulate a model y = sum_j x_j b_j(T) over the logarithm of T.
 
     Parameters
@@ -95,6 +97,9 @@ def tabulate(columns: Columns, low: float, high: float, sign: float = 0.0) -> Mo
         Bounds of T, greater than 0.
     sign : float
         1 or -1 where the last linear coefficient must have that sign, 0 where it need not.
+    limit : float
+        Where there are two linear coefficients and this is not 0, -x_2 / x_1 must lie between 0
+        and this; other optima are passed over.
 
     Returns
     -------
@@ -117,6 +122,7 @@ def tabulate(columns: Columns, low: float, high: float, sign: float = 0.0) -> Mo
         np.ascontiguousarray(np.swapaxes(terms, 2, 3)),
         _facts(powers, inner, _by_cell(inverse)),
         float(sign),
+        float(limit),
     )
     return Model(table, float(np.log(low)), step, q.shape[1], q.shape[2] + 1)
 
