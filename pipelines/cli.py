@@ -1,0 +1,204 @@
+"""The command ``xnat-pic-pipelines``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+EXIT_CODES = """\b
+Exit codes:
+  0  all done
+  2  wrong call, or the output cannot be written
+  3  nothing usable found: the images do not serve this map
+  4  corrupt input
+"""
+# Kept here as text, because reading the table itself would load the numerics.
+MAPS = {
+    "t2": "T2 from spin echoes (MSME).",
+    "t1sr": "T1 from saturation recovery (RAREVTR).",
+    "t1ir": "T1 from inversion recovery.",
+    "t1vfa": "T1 from variable flip angles.",
+    "t2star": "T2* from gradient echoes.",
+    "dwi": "Diffusion: a tensor, the mean of three directions, or one ADC.",
+}
+_FORMATS = ("nifti", "dicom", "report")
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from .version import version
+
+        click.echo(f"xnat-pic-pipelines, version {version()}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Make maps from images, with their uncertainty."""
+
+
+@main.group("map", epilog=EXIT_CODES)
+def map_group() -> None:
+    """Fit a map to INPUT and write everything to the folder OUT."""
+
+
+class _AutoOr(click.ParamType):  # type: ignore[type-arg]
+    """A number, or the word auto."""
+
+    name = "number|auto"
+
+    def __init__(self, kind: type) -> None:
+        self.kind = kind
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value is None or value == "auto":
+            return value
+        try:
+            number = self.kind(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor auto.", param, ctx)
+        if number < 0 or number != number:
+            self.fail(f"{value!r} is below 0.", param, ctx)
+        return number
+
+
+def _offsets(_context: Any, _parameter: Any, value: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in value.split(",") if part.strip())
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no list such as 3.5,2.0.") from error
+
+
+def _format(_context: Any, _parameter: Any, value: str) -> tuple[str, ...]:
+    chosen = tuple(part.strip() for part in value.split(",") if part.strip())
+    unknown = [part for part in chosen if part not in _FORMATS]
+    if unknown or not chosen:
+        raise click.BadParameter(f"choose among {', '.join(_FORMATS)}.")
+    return chosen
+
+
+_PATH = click.Path(path_type=Path)
+_OPTIONS = [
+    click.argument("source", metavar="INPUT", type=_PATH),
+    click.argument("out", metavar="OUT", type=_PATH),
+    click.option("--mask", type=_PATH, help="NIfTI on the images' grid.  [default: automatic]"),
+    click.option(
+        "--sigma",
+        type=_AutoOr(float),
+        default="auto",
+        show_default=True,
+        help="Noise of one real channel; 0 for a fit without it.",
+    ),
+    click.option("--model", default="", help="2p, 3p, auto; for t2 also epg."),
+    click.option(
+        "--skip-echoes",
+        type=_AutoOr(int),
+        default="auto",
+        show_default=True,
+        help="Echoes left out at the start (t2).",
+    ),
+    click.option("--offsets", default="", callback=_offsets, help="CEST offsets: 3.5,2.0 (ppm)."),
+    click.option("--b0", type=_PATH, help="Map of the shift (ppm), or a series that gives it."),
+    click.option("--t1", type=_PATH, help="T1 map (ms)."),
+    click.option("--b1", type=_PATH, help="Map of actual over nominal flip angle."),
+    click.option(
+        "--format",
+        "formats",
+        default=",".join(_FORMATS),
+        show_default=True,
+        callback=_format,
+        help="What to write.",
+    ),
+    click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+]
+
+
+def _register(name: str, text: str) -> None:
+    def command(**options: Any) -> None:
+        _run(name, **options)
+
+    command.__doc__ = text
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    map_group.command(name, epilog=EXIT_CODES, help=text)(command)
+
+
+for _name, _text in MAPS.items():
+    _register(_name, _text)
+
+
+def _run(
+    name: str,
+    source: Path,
+    out: Path,
+    formats: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+    sigma: Any,
+    offsets: tuple[float, ...],
+    **options: Any,
+) -> None:
+    from .errors import PipelineError
+    from .fitting import Options
+    from .map_run import make_maps
+
+    wishes = Options(sigma=sigma or None, offsets_ppm=offsets, **options)
+    try:
+        summary = make_maps(
+            name, source, out, wishes, formats=formats, overwrite=overwrite, progress=_tell
+        )
+    except (PipelineError, OSError) as error:
+        _fail(error)
+    for warning in summary.warnings:
+        click.echo(f"note: {_plain(warning)}", err=True)
+    for key, row in summary.maps.items():
+        if row["median"] is not None:
+            click.echo(
+                f"{key}: median {row['median']:.4g} {row['unit']} in {row['valid']} voxels",
+                err=True,
+            )
+    click.echo(f"Results: {_plain(str(out))}", err=True)
+    if as_json:
+        click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+
+
+def _tell(what: str) -> None:
+    """Say what is being done, where a person watches."""
+    if sys.stderr.isatty():
+        click.echo(f"{what} ...", err=True)
+
+
+def _fail(error: Exception) -> NoReturn:
+    from .errors import CorruptInputError, ModelInputError, NothingUsableError, PipelineError
+
+    if isinstance(error, PipelineError):
+        text = error.sentence()
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
+    else:
+        text = str(error)
+    click.echo(f"xnat-pic-pipelines: {_plain(text)}", err=True)
+    codes: list[tuple[type[Exception], int]] = [
+        (NothingUsableError, 3),
+        (ModelInputError, 3),
+        (CorruptInputError, 4),
+    ]
+    sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 2))
+
+
+def _plain(text: str) -> str:
+    """Return text from a file without signs that would steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,286 @@
+"""What each map needs, and the model that makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import NothingUsableError
+from .inputs.load import Need
+
+if TYPE_CHECKING:
+    from .inputs.frames import Images
+    from .models.result import FitResult
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass
+class Setup:
+    """What a model is given beside the images.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (n_voxels,)
+        Voxels to fit.
+    sigma : float or None
+        Noise of one real channel.
+    model : str
+        ``2p``, ``3p``, ``auto``, ``epg``, or empty for the model's own choice.
+    skip_echoes : int or "auto"
+        Echoes left out at the start.
+    offsets_ppm : tuple of float
+        CEST: where MTR asymmetry is wanted.
+    b0, b1, t1 : ndarray of float32, shape (n_voxels,), or None
+        Shift in ppm, relative flip angle, T1 in ms.
+    slice_index : int
+        Whose values are taken.
+    """
+
+    mask: Bools
+    sigma: float | None
+    model: str = ""
+    skip_echoes: Any = "auto"
+    offsets_ppm: tuple[float, ...] = ()
+    b0: Floats | None = None
+    b1: Floats | None = None
+    t1: Floats | None = None
+    slice_index: int = 0
+
+
+Fit = Callable[["Images", Floats, Setup], "FitResult"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One row of the table.
+
+    Attributes
+    ----------
+    title : str
+        For a person.
+    need : Need
+        Of the images.
+    fit : callable
+        From images, signal (n_voxels, n_samples) and setup to a result.
+    brightest : str
+        Which sample the automatic mask takes: ``first``, ``last``, ``mean`` or ``reference``.
+    models : tuple of str
+        What ``--model`` may say.
+    inputs : tuple of str
+        Extra maps it takes: ``b0``, ``b1``, ``t1``.
+    """
+
+    title: str
+    need: Need
+    fit: Fit
+    brightest: str = "first"
+    models: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = field(default=())
+
+
+def _one(images: Images, name: str, setup: Setup) -> npt.NDArray[np.float64]:
+    return np.asarray(images.values[name][setup.slice_index])
+
+
+def _t2(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    times = _one(images, "echo_time_ms", setup)
+    if setup.model == "epg":
+        from .models.epg import fit_t2_epg
+
+        return fit_t2_epg(signal, times, mask=setup.mask, sigma=setup.sigma)
+    from .models.t2 import fit_t2
+
+    return fit_t2(
+        signal,
+        times,
+        mask=setup.mask,
+        sigma=setup.sigma,
+        model=setup.model or "2p",  # type: ignore[arg-type]
+        skip_echoes=setup.skip_echoes,
+        rician=images.component == "M",
+    )
+
+
+def _t2star(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    from .models.t2star import fit_t2star
+
+    return fit_t2star(
+        signal,
+        _one(images, "echo_time_ms", setup),
+        mask=setup.mask,
+        sigma=setup.sigma,
+        model=setup.model or "2p",  # type: ignore[arg-type]
+    )
+
+
+def _t1sr(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    from .models.t1 import fit_t1_sr
+
+    return fit_t1_sr(
+        signal,
+        _one(images, "repetition_time_ms", setup),
+        mask=setup.mask,
+        sigma=setup.sigma,
+        model=setup.model or "2p",  # type: ignore[arg-type]
+    )
+
+
+def _t1ir(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    from .models.inversion import fit_t1_ir
+
+    times = _one(images, "inversion_time_ms", setup)
+    repetition = images.values.get("repetition_time_ms")
+    own = None if repetition is None else repetition[setup.slice_index]
+    if own is not None and not np.all(own > times):
+        own = None  # a TR that was written as the readout's own
+    model = setup.model or ("3p" if len(times) >= _FEWEST_FOR_THREE else "2p")
+    return fit_t1_ir(
+        signal,
+        times,
+        repetition_times_ms=own,
+        signed=images.component == "R",
+        mask=setup.mask,
+        sigma=setup.sigma,
+        model=model,  # type: ignore[arg-type]
+    )
+
+
+_FEWEST_FOR_THREE = 6
+
+
+def _t1vfa(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    from .models.vfa import fit_t1_vfa
+
+    if "repetition_time_ms" not in images.values:
+        raise NothingUsableError(
+            "The images do not say their repetition time.",
+            hint="Give DICOM, or write RepetitionTime (seconds) into the sidecar.",
+        )
+    repetition = _one(images, "repetition_time_ms", setup)
+    if np.ptp(repetition) > 1e-3 * repetition[0]:
+        raise NothingUsableError(
+            f"The repetition time goes from {repetition.min():g} to {repetition.max():g} ms.",
+            hint="T1 by variable flip angle needs one for all images; give one series.",
+        )
+    return fit_t1_vfa(
+        signal,
+        _one(images, "flip_angle_deg", setup),
+        float(repetition[0]),
+        b1=setup.b1,
+        mask=setup.mask,
+        sigma=setup.sigma,
+    )
+
+
+_LOW_B = 50.0  # s/mm2: below it, or below a tenth of the largest b, the direction does not matter
+
+
+def _dwi(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    """Fit a tensor where the directions allow it, the mean of three, or one ADC."""
+    from .models.adc import fit_adc, fit_trace_adc
+    from .models.dti import fit_dti
+
+    b = _one(images, "b_value", setup)
+    directions = images.directions
+    matrices = images.b_matrices
+    if matrices is not None:
+        filled = np.where(np.isfinite(matrices), matrices, 0.0)
+        axes = filled[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
+        directions = _main_axes(axes, directions)
+        low = b <= max(_LOW_B, 0.1 * b.max())
+        if np.all(np.isfinite(matrices[~low])) and _spread(directions, ~low) >= 6:
+            return fit_dti(signal, b, b_matrix=axes, mask=setup.mask, sigma=setup.sigma)
+    if directions is None:
+        return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
+    given = np.nan_to_num(directions)
+    weighted = b > max(_LOW_B, 0.1 * b.max())
+    count = _spread(given, weighted)
+    if count >= 6:
+        return fit_dti(signal, b, given, mask=setup.mask, sigma=setup.sigma)
+    upright = _upright(given, weighted) if count == 3 else None
+    if upright is not None:
+        return fit_trace_adc(signal, b, upright, mask=setup.mask, sigma=setup.sigma)
+    return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
+
+
+def _main_axes(
+    matrices: npt.NDArray[np.float64], directions: npt.NDArray[np.float64] | None
+) -> npt.NDArray[np.float64]:
+    """Return the direction of each image: its own, else the main axis of its b-matrix, (n, 3)."""
+    _, vectors = np.linalg.eigh(matrices)
+    axes = vectors[:, :, -1]
+    if directions is None:
+        return np.asarray(axes)
+    return np.where(np.isfinite(directions), directions, axes)
+
+
+def _upright(
+    directions: npt.NDArray[np.float64], weighted: Bools
+) -> npt.NDArray[np.float64] | None:
+    """Return the nearest of three axes at right angles for each image, (n, 3); 0 for low b.
+
+    Effective directions contain the imaging gradients and lie some degrees beside the nominal
+    ones. None where three images are no such axes.
+    """
+    found: list[npt.NDArray[np.float64]] = []
+    for vector in directions[weighted][::-1]:
+        unit = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        if all(abs(float(unit @ axis)) < _SAME_AXIS for axis in found):
+            found.append(unit)
+    axes = np.array(found)
+    if axes.shape != (3, 3) or np.abs(axes @ axes.T - np.eye(3)).max() > _RIGHT_ANGLE:
+        return None
+    left, _, right = np.linalg.svd(axes)
+    square = left @ right
+    nearest = square[np.argmax(np.abs(directions @ square.T), axis=1)]
+    return np.where(weighted[:, None], nearest, 0.0)
+
+
+def _spread(directions: npt.NDArray[np.float64], weighted: Bools) -> int:
+    """Return how many different axes the weighted images have."""
+    axes: list[npt.NDArray[np.float64]] = []
+    for vector in directions[weighted]:
+        length = np.linalg.norm(vector)
+        if length < 1e-6:
+            continue
+        unit = vector / length
+        if all(abs(float(unit @ axis)) < _SAME_AXIS for axis in axes):
+            axes.append(unit)
+    return len(axes)
+
+
+_SAME_AXIS = 0.985
+_RIGHT_ANGLE = 0.3  # cosine of two axes that count as nominally at right angles
+
+COMMANDS: dict[str, Command] = {
+    "t2": Command("T2", Need("echo_time_ms", 3), _t2, models=("2p", "3p", "auto", "epg")),
+    "t1sr": Command(
+        "T1 by saturation recovery",
+        Need("repetition_time_ms", 3),
+        _t1sr,
+        brightest="last",
+        models=("2p", "3p"),
+    ),
+    "t1ir": Command(
+        "T1 by inversion recovery",
+        Need("inversion_time_ms", 3, components="RM", per_slice=True),
+        _t1ir,
+        brightest="last",
+        models=("2p", "3p"),
+    ),
+    "t1vfa": Command(
+        "T1 by variable flip angle",
+        Need("flip_angle_deg", 2),
+        _t1vfa,
+        brightest="mean",
+        inputs=("b1",),
+    ),
+    "t2star": Command("T2*", Need("echo_time_ms", 3), _t2star, models=("2p", "3p", "auto")),
+    "dwi": Command("Diffusion", Need("b_value", 2, sort=False), _dwi, brightest="reference"),
+}

@@ -1,0 +1,176 @@
+"""One map from input to files: read, fit, write, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .commands import COMMANDS
+from .errors import CallError, NothingUsableError
+from .fitted import Fitted
+from .fitting import Options, fit_images
+from .inputs.load import load_images
+from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class MapSummary:
+    """What a run made.
+
+    Attributes
+    ----------
+    out : Path
+        The folder.
+    maps : dict
+        Rows of ``maps.json``.
+    report : str
+        Name of the report in the folder, or empty.
+    warnings : list of str
+        Sentences.
+    seconds : dict
+        Time of each part.
+    """
+
+    out: Path
+    maps: dict[str, dict[str, Any]]
+    report: str
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what ``--json`` prints."""
+        rows: dict[str, dict[str, Any]] = {}
+        for name, row in self.maps.items():
+            paths = {
+                kind: str(self.out / row[kind])
+                for kind in ("nifti", "dicom", "secondary", "error")
+                if kind in row
+            }
+            rows[name] = {**paths, **{k: row[k] for k in ("unit", "median", "valid")}}
+        report = str(self.out / self.report) if self.report else None
+        return {
+            "maps": rows,
+            "report": report,
+            "warnings": self.warnings,
+            "seconds": {part: round(value, 3) for part, value in self.seconds.items()},
+        }
+
+
+def make_maps(
+    command: str,
+    source: Path,
+    out: Path,
+    options: Options | None = None,
+    *,
+    formats: tuple[str, ...] = FORMATS,
+    overwrite: bool = False,
+    progress: Progress = lambda _: None,
+) -> MapSummary:
+    """Make the maps of one series.
+
+    Parameters
+    ----------
+    command : str
+        A key of `commands.COMMANDS`, such as ``t2``.
+    source : Path
+        A folder with DICOM, a DICOM file, or NIfTI with its sidecar.
+    out : Path
+        Folder of the results; it appears complete or not at all.
+    options : Options, optional
+        Mask, noise, model.
+    formats : tuple of str
+        Some of ``nifti``, ``dicom``, ``report``.
+    overwrite : bool
+        Replace earlier maps in `out`.
+    progress : callable
+        Told in words what is being done.
+
+    Returns
+    -------
+    MapSummary
+
+    Raises
+    ------
+    PipelineError
+        In words, with what to do; nothing is left behind.
+    """
+    if command not in COMMANDS:
+        raise CallError(f"There is no map {command}.", hint=f"There are {', '.join(COMMANDS)}.")
+    times: dict[str, float] = {}
+    with folder_aside(out, overwrite) as folder:
+        progress("reading")
+        images = _timed(times, "read", lambda: load_images(source, COMMANDS[command].need))
+        progress("fitting")
+        fitted = _timed(times, "fit", lambda: fit_images(command, images, options or Options()))
+        if not fitted.valid.any():
+            raise NothingUsableError(
+                "No voxel has a value that can be defended.",
+                hint="Look at the images: are they the right series, is the mask on the subject?",
+            )
+        progress("writing")
+        stem = subject_stem(fitted, source)
+        written = _timed(times, "write", lambda: write_maps(folder, fitted, formats, stem))
+        warnings = _warnings(fitted, formats)
+        if "report" in formats:
+            progress("reporting")
+            from .report.page import write_report
+
+            _timed(times, "report", lambda: write_report(folder, fitted, written.maps))
+            written.report = "report.html"
+        write_contents(folder, fitted, written)
+        _write_log(folder / "log.txt", fitted, warnings, times)
+    return MapSummary(out, written.maps, written.report, warnings, times)
+
+
+def _timed(times: dict[str, float], part: str, work: Callable[[], Any]) -> Any:
+    start = time.perf_counter()
+    result = work()
+    times[part] = time.perf_counter() - start
+    return result
+
+
+def subject_stem(fitted: Fitted, source: Path) -> str:
+    """Return the begin of file names, ``sub-<subject>``, letters and digits alone."""
+    frames = fitted.images.frames
+    if frames:
+        import pydicom
+
+        header = pydicom.dcmread(frames[0][0].path, specific_tags=["PatientID"])
+        text = str(header.get("PatientID") or "")
+    else:
+        from .inputs.nifti import stem_of
+
+        name = stem_of(fitted.images.files[0])
+        text = name.removeprefix("sub-").split("_")[0] if name.startswith("sub-") else name
+    plain = "".join(sign for sign in text if sign.isascii() and sign.isalnum())
+    return f"sub-{plain or 'unknown'}"
+
+
+def _warnings(fitted: Fitted, formats: tuple[str, ...]) -> list[str]:
+    notes = list(fitted.notes)
+    if fitted.result.sigma is None and fitted.images.component == "M":
+        notes.append(f"The noise is not known ({fitted.sigma_source}).")
+    if "dicom" in formats and not fitted.images.frames:
+        notes.append("The input is NIfTI, so no DICOM was written.")
+    return notes
+
+
+def _write_log(path: Path, fitted: Fitted, warnings: list[str], times: dict[str, float]) -> None:
+    slices, rows, columns = fitted.images.grid
+    lines = [
+        f"{COMMANDS[fitted.command].title}: model {fitted.result.model}",
+        f"{len(fitted.images.files)} files, {len(fitted.images.data)} images of "
+        f"{columns} x {rows} x {slices} voxels",
+        f"mask: {fitted.mask_source}, {int(fitted.mask.sum())} voxels",
+        f"noise: {fitted.result.sigma if fitted.result.sigma is not None else 'not known'} "
+        f"({fitted.sigma_source})",
+        f"voxels with a value: {int(fitted.valid.sum())}",
+        *(f"note: {note}" for note in warnings),
+        *(f"{part}: {seconds:.2f} s" for part, seconds in times.items()),
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

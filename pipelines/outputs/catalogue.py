@@ -1,0 +1,86 @@
+"""What is known of each map: name of its files, code, window."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of ``maps.toml``.
+
+    Attributes
+    ----------
+    suffix : str
+        End of the file name.
+    quantity : tuple of str
+        Code value, scheme and meaning.
+    colours : str
+        Name of a colour map of matplotlib.
+    window : tuple of float or None
+        For display, in the unit of the map.
+    secondary : bool
+        Also written as an ordinary MR series.
+    """
+
+    suffix: str
+    quantity: tuple[str, str, str]
+    colours: str
+    window: tuple[float, float] | None
+    secondary: bool
+
+
+@cache
+def _table() -> dict[str, Any]:
+    path = resources.files(__package__) / "maps.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def entry(name: str) -> Entry:
+    """Return the row of a map, such as ``T2map``, or of the longest name it begins with."""
+    rows = _table()["map"]
+    stem = max((key for key in rows if _belongs(name, key)), key=len, default="")
+    row = rows[stem] if stem else _table()["other"]
+    rest = "" if name == stem else _plain(name.removeprefix(stem) if stem else name)
+    suffix = row["suffix"] if not rest else f"desc-{_plain(name)}_{row['suffix'] or 'map'}"
+    window = row.get("window")
+    return Entry(
+        suffix=suffix,
+        quantity=(row["quantity"][0], row["quantity"][1], row["quantity"][2]),
+        colours=row["colours"],
+        window=(float(window[0]), float(window[1])) if window else None,
+        secondary=bool(row.get("secondary", False)) and not rest.startswith("error"),
+    )
+
+
+def _belongs(name: str, key: str) -> bool:
+    """Tell whether a map is a kind of another: ``MTRasym_3.5ppm`` of ``MTRasym``."""
+    rest = name.removeprefix(key)
+    return name == key or (rest != name and not rest[0].islower() and len(key) > 1)
+
+
+def _plain(text: str) -> str:
+    return "".join(sign if sign.isalnum() else "p" if sign == "." else "" for sign in text)
+
+
+def unit_meaning(unit: str) -> str:
+    """Return a unit in words."""
+    return str(_table()["units"].get(unit, unit))
+
+
+def window(name: str, values: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Return the window in which a map is shown, in its unit: fixed, or 0 to a round maximum."""
+    fixed = entry(name).window
+    if fixed:
+        return fixed
+    finite = values[np.isfinite(values)]
+    top = float(np.percentile(finite, 99)) if finite.size else 1.0
+    if top <= 0:
+        top = 1.0
+    size = 10 ** np.floor(np.log10(top))
+    return 0.0, float(np.ceil(top / size * 2) / 2 * size)

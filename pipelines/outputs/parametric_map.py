@@ -1,0 +1,203 @@
+"""Write a map as DICOM Parametric Map, float32, with its quantity, unit and sources."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import highdicom as hd
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
+
+from .catalogue import entry, unit_meaning, window
+from .uids import derived_uid
+
+if TYPE_CHECKING:
+    from ..inputs.frames import Frame, Images
+
+Floats = npt.NDArray[np.float32]
+
+# What highdicom does not copy and the object asks for in animals: keyword and value without source.
+_COMPLETED = {
+    "Laterality": "",
+    "PatientSexNeutered": "",
+    "AnatomicalOrientationType": None,
+    "PatientSpeciesDescription": None,
+    "PatientSpeciesCodeSequence": None,
+    "PatientBreedDescription": None,
+    "PatientBreedCodeSequence": None,
+    "BreedRegistrationSequence": None,
+    "ResponsiblePerson": None,
+    "ResponsibleOrganization": None,
+    "PatientPosition": None,
+    "TimezoneOffsetFromUTC": None,
+    "PositionReferenceIndicator": "",
+}
+_VET = ("PatientSexNeutered",)
+_IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
+
+
+def read_header(path: Path) -> Dataset:
+    """Return the data set of a source without its pixels."""
+    return pydicom.dcmread(path, stop_before_pixels=True)
+
+
+def write_parametric_map(
+    path: Path,
+    name: str,
+    values: Floats,
+    unit: str,
+    images: Images,
+    header: Dataset,
+    *,
+    number: int,
+    key: str,
+    version: str,
+) -> None:
+    """Write one map.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Of the map, such as ``T2map``.
+    values : ndarray of float32, shape (n_slices, rows, columns)
+        NaN where there is no value.
+    unit : str
+        UCUM.
+    images : Images
+        From DICOM; gives planes and sources.
+    header : pydicom.Dataset
+        Of the first source, without pixels.
+    number : int
+        Series number.
+    key : str
+        Hash of the parameters; enters the UIDs.
+    version : str
+        Of the suite.
+    """
+    with warnings.catch_warnings():
+        # A subject id is a name of one component.
+        warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
+        made = _object(name, values, unit, images, header, number=number, key=key, version=version)
+    made.SeriesDescription = f"{name} ({unit})"
+    _complete(made, header)
+    made.save_as(path, enforce_file_format=True)
+
+
+def _object(
+    name: str,
+    values: Floats,
+    unit: str,
+    images: Images,
+    header: Dataset,
+    *,
+    number: int,
+    key: str,
+    version: str,
+) -> Any:
+    """Return the object as the library makes it."""
+    row = entry(name)
+    sources = _sources(images, header)
+    low, high = window(name, values)
+    first = images.frames[0][0]
+    mapping = hd.pm.RealWorldValueMapping(
+        lut_label=name[:16],
+        lut_explanation=f"{row.quantity[2]} in {unit}"[:64],
+        unit=Code(unit, "UCUM", unit_meaning(unit)),
+        value_range=_range(values),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=Code(*row.quantity),
+    )
+    return hd.pm.ParametricMap(
+        source_images=[ds for ds in sources if ds.SeriesInstanceUID == first.series_uid],
+        further_source_images=[ds for ds in sources if ds.SeriesInstanceUID != first.series_uid],
+        pixel_array=np.ascontiguousarray(values, dtype=np.float32),
+        series_instance_uid=derived_uid("series", first.series_uid, name, key),
+        series_number=number,
+        sop_instance_uid=derived_uid("instance", first.series_uid, name, key),
+        instance_number=1,
+        manufacturer="XNAT-PIC",
+        manufacturer_model_name="xnat-pic-pipelines",
+        software_versions=version,
+        device_serial_number="none",
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[mapping],
+        voi_lut_transformations=[
+            hd.VOILUTTransformation(window_center=(low + high) / 2, window_width=high - low)
+        ],
+        content_label=_label(name),
+        content_description=row.quantity[2][:64],
+        pixel_measures=hd.PixelMeasuresSequence(
+            pixel_spacing=first.spacing,
+            slice_thickness=first.pitch_mm or 1.0,
+            spacing_between_slices=_pitch(images),
+        ),
+        plane_orientation=hd.PlaneOrientationSequence(
+            hd.CoordinateSystemNames.PATIENT, first.orientation
+        ),
+        plane_positions=[
+            hd.PlanePositionSequence(hd.CoordinateSystemNames.PATIENT, one[0].position)
+            for one in images.frames
+        ],
+    )
+
+
+def _label(name: str) -> str:
+    return "".join(sign if sign.isalnum() else "_" for sign in name.upper())[:16]
+
+
+def _range(values: Floats) -> tuple[float, float]:
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def _pitch(images: Images) -> float:
+    return float(np.linalg.norm(images.affine[:3, 2]))
+
+
+def _sources(images: Images, header: Dataset) -> list[Dataset]:
+    """Return a small data set for each source instance, the first one complete."""
+    seen: dict[str, Dataset] = {}
+    for one in images.frames:
+        for frame in one:
+            if frame.instance_uid not in seen:
+                seen[frame.instance_uid] = _source(frame, header)
+    return list(seen.values())
+
+
+def _source(frame: Frame, header: Dataset) -> Dataset:
+    ds = Dataset()
+    ds.update(header)
+    ds.file_meta = header.file_meta
+    ds.SOPInstanceUID = frame.instance_uid
+    ds.SeriesInstanceUID = frame.series_uid
+    if "PerFrameFunctionalGroupsSequence" not in header:
+        ds.ImagePositionPatient = list(frame.position)
+    return ds
+
+
+def _complete(made: Any, header: Dataset) -> None:
+    """Add what the library leaves out, and times that do not depend on the clock."""
+    animal = any(keyword in header for keyword in _VET)
+    for keyword, otherwise in _COMPLETED.items():
+        if keyword in _VET and not animal:
+            continue
+        value = header.get(keyword)
+        if value is not None:
+            setattr(made, keyword, value)
+        elif otherwise is not None:
+            setattr(made, keyword, otherwise)
+    for day, hour in (
+        ("ContentDate", "ContentTime"),
+        ("SeriesDate", "SeriesTime"),
+        ("InstanceCreationDate", "InstanceCreationTime"),
+    ):
+        setattr(made, day, header.get(day) or header.get("StudyDate") or "")
+        setattr(made, hour, header.get(hour) or header.get("StudyTime") or "")

@@ -1,0 +1,263 @@
+"""Write everything of a map into one folder, aside first, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import CallError
+from ..version import version
+from . import protocol
+from .catalogue import entry, window
+from .nifti import write_nifti, write_sidecar
+from .uids import file_hash, parameter_hash
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from ..fitted import Fitted
+
+FORMATS = ("nifti", "dicom", "report")
+_SCALAR = 3
+
+
+@dataclass
+class Written:
+    """What was written.
+
+    Attributes
+    ----------
+    maps : dict
+        Rows of ``maps.json`` by the name of the map.
+    report : str
+        Name of the report, or empty.
+    seconds : dict
+        Time of each part.
+    """
+
+    maps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    report: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@contextmanager
+def folder_aside(out: Path, overwrite: bool) -> Iterator[Path]:
+    """Yield a new folder beside `out`, which becomes `out` when all went well.
+
+    Parameters
+    ----------
+    out : Path
+        The folder wanted.
+    overwrite : bool
+        Replace earlier maps there.
+
+    Raises
+    ------
+    CallError
+        Where `out` holds something.
+    """
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        ours = (out / "maps.json").is_file()
+        if not (ours and overwrite):
+            hint = "Give --overwrite to replace them." if ours else "Name another folder."
+            what = "holds maps already" if ours else "is not empty"
+            raise CallError(f"{out.name} {what}.", path=out, hint=hint)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield aside
+        old = None
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+            out.replace(old / "maps")
+        aside.chmod(0o777 & ~_umask())
+        aside.replace(out)
+        if old is not None:
+            shutil.rmtree(old)
+    finally:
+        if aside.exists():
+            shutil.rmtree(aside)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_maps(folder: Path, fitted: Fitted, formats: tuple[str, ...], stem: str) -> Written:
+    """Write maps, errors, flags, tables of contents and arrays.
+
+    Parameters
+    ----------
+    folder : Path
+        There, and empty.
+    fitted : Fitted
+        What to write.
+    formats : tuple of str
+        Some of ``nifti``, ``dicom``, ``report``.
+    stem : str
+        Begin of every NIfTI name, such as ``sub-m01``.
+
+    Returns
+    -------
+    Written
+        The report is not yet in it.
+    """
+    key = parameter_hash([fitted.command, fitted.options, protocol.inputs_key(fitted)])
+    written = Written(maps=_rows(fitted, stem, key))
+    jobs: list[Callable[[], None]] = []
+    if "nifti" in formats:
+        jobs += _nifti_jobs(folder, fitted, written.maps, stem, key)
+    jobs.append(lambda: _write_mat(folder / "results.mat", fitted))
+    with ThreadPoolExecutor(4) as pool:
+        pending = [pool.submit(job) for job in jobs]
+        if "dicom" in formats and fitted.images.frames:
+            _write_dicom(folder, fitted, written.maps, key)
+        for one in pending:
+            one.result()
+    for row in written.maps.values():
+        if "nifti" not in formats:
+            for kind in ("nifti", "sidecar", "error", "flags", "r2fit"):
+                row.pop(kind, None)
+    provenance = protocol.provenance(fitted, key, [file_hash(p) for p in fitted.images.files])
+    write_sidecar(folder / "provenance.json", {**provenance, "call": _call()})
+    return written
+
+
+def write_contents(folder: Path, fitted: Fitted, written: Written) -> None:
+    """Write ``maps.json``, the machine's table of contents, when everything else is there."""
+    content = {
+        "command": fitted.command,
+        "parameters": next(iter(written.maps.values()))["parameters"],
+        "software": f"xnat-pic {version()}",
+        "report": written.report,
+        "maps": written.maps,
+    }
+    write_sidecar(folder / "maps.json", content)
+
+
+def _call() -> list[str]:
+    """Return the command line without folders."""
+    return [Path(word).name if os.sep in word else word for word in sys.argv]
+
+
+def _rows(fitted: Fitted, stem: str, key: str) -> dict[str, dict[str, Any]]:
+    """Return what ``maps.json`` says of each map."""
+    rows: dict[str, dict[str, Any]] = {}
+    frames = fitted.images.frames
+    first = frames[0][0] if frames else None
+    sources = sorted({f.series_uid for one in frames for f in one})
+    for name, one in fitted.result.maps.items():
+        values = one.values
+        finite = values[np.isfinite(values).all(axis=1)] if values.ndim > 1 else values
+        finite = finite[np.isfinite(finite)] if values.ndim == 1 else finite
+        scalar = values.ndim == 1
+        rows[name] = {
+            "nifti": f"{stem}_{entry(name).suffix or name}.nii.gz",
+            "sidecar": f"{stem}_{entry(name).suffix or name}.json",
+            "unit": one.unit,
+            "median": float(np.median(finite)) if scalar and finite.size else None,
+            "valid": len(finite),
+            "source_series": sources,
+            "frame_of_reference": first.frame_of_reference_uid if first else "",
+            "parameters": key,
+            "flags": f"{stem}_desc-flags_mask.nii.gz",
+            "r2fit": f"{stem}_desc-R2fit_map.nii.gz",
+        }
+        if one.error is not None:
+            suffix = entry(name).suffix or name
+            mark = (
+                suffix.replace("desc-", "desc-se", 1) if "desc-" in suffix else f"desc-se_{suffix}"
+            )
+            rows[name]["error"] = f"{stem}_{mark}.nii.gz"
+    return rows
+
+
+def _nifti_jobs(
+    folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]], stem: str, key: str
+) -> list[Callable[[], None]]:
+    affine = fitted.images.affine
+    jobs: list[Callable[[], None]] = []
+
+    def add(file: str, values: npt.NDArray[Any], top: float | None = None) -> None:
+        volume = fitted.volume(values)
+        jobs.append(lambda: write_nifti(folder / file, volume, affine, top))
+
+    for name, one in fitted.result.maps.items():
+        top = window(name, one.values)[1] if one.values.ndim == 1 else None
+        add(rows[name]["nifti"], one.values, top)
+        if one.error is not None:
+            add(rows[name]["error"], one.error)
+        content = protocol.sidecar(fitted, name, one.unit, key)
+        write_sidecar(folder / rows[name]["sidecar"], content)
+    add(f"{stem}_desc-flags_mask.nii.gz", fitted.result.flags)
+    add(f"{stem}_desc-R2fit_map.nii.gz", fitted.result.r2fit)
+    if fitted.result.chi2_red is not None:
+        add(f"{stem}_desc-chi2_map.nii.gz", fitted.result.chi2_red)
+    return jobs
+
+
+def _write_dicom(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]], key: str) -> None:
+    from .parametric_map import read_header, write_parametric_map
+    from .secondary import write_secondary
+
+    images = fitted.images
+    header: Dataset = read_header(images.frames[0][0].path)
+    target = folder / "dicom"
+    target.mkdir()
+    base = images.frames[0][0].order[0] * 100
+    for index, (name, one) in enumerate(fitted.result.maps.items()):
+        if one.values.ndim != 1:
+            continue
+        values = fitted.volume(one.values)
+        options: dict[str, Any] = {"key": key, "version": version()}
+        path = target / f"{name}.dcm"
+        number = _series_number(base + index + 1)
+        write_parametric_map(path, name, values, one.unit, images, header, number=number, **options)
+        rows[name]["dicom"] = f"dicom/{name}.dcm"
+        if entry(name).secondary:
+            place = target / f"{name}_int16"
+            number = _series_number(base + index + 51)
+            write_secondary(place, name, values, one.unit, images, header, number=number, **options)
+            rows[name]["secondary"] = f"dicom/{name}_int16"
+
+
+def _series_number(number: int) -> int:
+    """Return a number that an IS value can hold."""
+    return number % 2_147_483_647
+
+
+def _write_mat(path: Path, fitted: Fitted) -> None:
+    """Write the arrays for MATLAB: maps with axes (column, row, slice[, k])."""
+    from scipy.io import savemat
+
+    def turned(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        volume = fitted.volume(values)
+        return volume.transpose((2, 1, 0) if volume.ndim == _SCALAR else (2, 1, 0, 3))
+
+    content: dict[str, Any] = {"flags": turned(fitted.result.flags), "affine": fitted.images.affine}
+    content["R2fit"] = turned(fitted.result.r2fit)
+    content["units"] = {_word(n): one.unit for n, one in fitted.result.maps.items()}
+    for name, one in fitted.result.maps.items():
+        content[_word(name)] = turned(one.values)
+        if one.error is not None:
+            content[f"{_word(name)}_se"] = turned(one.error)
+    content[fitted.variable] = fitted.images.values[fitted.variable]
+    savemat(path, content, long_field_names=True, oned_as="row")
+
+
+def _word(name: str) -> str:
+    """Return a name that MATLAB takes for a variable."""
+    return "".join(sign if sign.isalnum() else "_" for sign in name)[:60]
