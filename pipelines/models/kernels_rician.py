@@ -179,12 +179,13 @@ def likeliest(
         move = step(value, slope, z, linear, along)
         if not np.isfinite(move):
             return x, NOT_CONVERGED
-        # Each step is a constant fraction of the one before: every third leaps to their sum.
+        # Each step is a constant fraction of the one before: every third leaps to their sum, and
+        # steps that go back and forth are cut at once.
         shrink = move / before if before != 0.0 else 0.0
         before = move
         if abs(move) < _MOVED * (1.0 - min(max(shrink, 0.0), 0.95)):
             return x, CONVERGED
-        if turn % 3 == 2 and 0.0 < shrink < 0.95:
+        if shrink < 0.0 or (turn % 3 == 2 and shrink < 0.95):
             move /= 1.0 - shrink
         x += min(max(move, -_LEAP), _LEAP)
         if x <= 0.0 or x >= end:
