@@ -50,6 +50,8 @@ def deliver_directly(tools: Tools, job: Job) -> None:
                 hint="Run the same command again, without --direct-archive if it happens again.",
             )
         attempt += 1
+        if status.startswith("RECEIVING"):
+            _trigger(tools.client, address)  # the first call may have been lost
         tools.control.sleep(min(tools.client.patience.wait_s(attempt), 5.0))
     tools.journal.set_prearchive(job.key, "")
 
