@@ -14,6 +14,7 @@ Function = Callable[[Doubles, npt.NDArray[np.intp]], tuple[Doubles, Doubles]]
 _CHUNK = 4096  # voxels at a time, so that the slopes stay in the cache
 _START, _UP, _DOWN = 1e-3, 10.0, 0.3
 _LARGEST = 1e8
+_CHANGE = 1e-12  # of the cost
 _STEP = 1e-7  # relative to max(|p|, 1)
 
 
@@ -112,12 +113,15 @@ def _chunk(
         changed = np.einsum("kn,kn->k", off, off)
         small = np.abs(trial - p[live]) <= _STEP * np.maximum(np.abs(p[live]), 1.0)
         better = changed <= cost[live]
+        # Along a direction that says nothing the cost no longer changes.
+        still = better & (cost[live] - changed <= _CHANGE * cost[live])
         taken = live[better]
         p[taken], residual[taken], slopes[taken] = trial[better], off[better], new[better]
         cost[taken] = changed[better]
         damping[live] = np.clip(damping[live] * np.where(better, _DOWN, _UP), 1e-9, 2 * _LARGEST)
         # A short step counts only where damping did not shorten it.
         done = small.all(axis=1) & (better | (damping[live] > 1.0)) & (damping[live] < _LARGEST)
+        done |= still & (damping[live] <= 1.0)
         converged[live[done]] = True
         live = live[~done & (damping[live] < _LARGEST)]
     gradient = np.einsum("knp,kn->kp", slopes, residual)

@@ -1,0 +1,152 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import least_squares
+
+from pipelines.errors import ModelInputError
+from pipelines.models.ivim import choose_threshold, fit_ivim, ivim_signal
+from pipelines.models.result import FATAL, Flag
+
+B = np.array([0, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000.0])
+
+
+def simulate(n, snr, f=(0.1, 0.3), seed=1):
+    rng = np.random.default_rng(seed)
+    truth = np.stack([rng.uniform(*f, n), rng.uniform(0.6, 1.5, n), rng.uniform(10, 40, n)])
+    slow, fast = (np.exp(-1e-3 * B * d[:, None]) for d in truth[1:])
+    clean = truth[0][:, None] * fast + (1 - truth[0][:, None]) * slow
+    return truth, 700 * (clean + rng.normal(0, 1 / snr, clean.shape))
+
+
+def test_exact_without_noise():
+    truth, signal = simulate(300, 1e9)
+    fit = fit_ivim(signal, B)
+    for name, values in zip(["f", "D", "Dstar"], truth, strict=True):
+        np.testing.assert_allclose(fit.maps[name].values, values, rtol=1e-4)
+    np.testing.assert_allclose(fit.maps["S0map"].values, 700, rtol=1e-5)
+
+
+def test_equal_to_an_independent_solver_where_inside_the_bounds():
+    _, signal = simulate(500, 100)
+    fit = fit_ivim(signal, B)
+    inside = ((fit.flags & FATAL) == 0) & (fit.maps["Dstar"].values > 5)
+    assert inside.mean() > 0.98
+    for v in np.flatnonzero(inside)[:200]:
+
+        def residual(p, y=signal[v] / 700):
+            return (
+                p[0] * (p[1] * np.exp(-1e-3 * B * p[3]) + (1 - p[1]) * np.exp(-1e-3 * B * p[2])) - y
+            )
+
+        best = least_squares(
+            residual, (1, 0.2, 1, 20), method="lm", xtol=1e-12, ftol=1e-12, gtol=1e-12
+        ).x
+        for name, k in [("f", 1), ("D", 2), ("Dstar", 3)]:
+            assert fit.maps[name].values[v] == pytest.approx(best[k], rel=1e-3), name
+
+
+def test_errors_are_true():
+    _, signal = simulate(1, 1e9, seed=7)
+    noisy = signal + np.random.default_rng(2).normal(0, 3, (8000, len(B)))
+    fit = fit_ivim(noisy, B, sigma=3.0)
+    exact = fit_ivim(signal, B)
+    for name in ["f", "D", "Dstar"]:
+        off = np.abs(fit.maps[name].values - exact.maps[name].values[0])
+        covered = off < 1.96 * fit.maps[name].error
+        assert 0.93 < covered.mean() < 0.97, name
+
+
+def test_slopes_are_those_of_the_signal():
+    p = np.array([[1.1, 0.2, -0.1, 2.5]])
+    _, slopes = ivim_signal(p, B)
+    for k in range(4):
+        step = np.eye(4)[k] * 1e-6
+        up, down = (ivim_signal(p + s * step, B)[0] for s in (1, -1))
+        np.testing.assert_allclose(slopes[0, :, k], (up - down)[0] / 2e-6, atol=1e-7)
+
+
+def test_threshold_follows_the_perfusion():
+    rng = np.random.default_rng(0)
+    chosen = np.ones(2000, bool)
+    thresholds = []
+    for fast in (60.0, 6.0):
+        clean = 0.3 * np.exp(-1e-3 * B * fast) + 0.7 * np.exp(-1e-3 * B * 0.8)
+        signal = clean + rng.normal(0, 0.01, (2000, len(B)))
+        thresholds.append(choose_threshold(signal, B, chosen))
+    assert thresholds[0] == 100
+    assert thresholds[1] > thresholds[0]
+
+
+def test_without_perfusion_f_is_zero_and_dstar_has_no_value():
+    signal = 100 * np.exp(-1e-3 * B * np.array([[0.8], [1.2]]))
+    fit = fit_ivim(signal, B)
+    np.testing.assert_allclose(fit.maps["D"].values, [0.8, 1.2], rtol=1e-3)
+    assert np.all(fit.maps["f"].values < 1e-3)
+    seen = np.isfinite(fit.maps["Dstar"].values)
+    assert np.all(seen | ((fit.flags & Flag.AT_BOUND) > 0))
+
+
+def test_bad_voxels_have_no_number():
+    _, signal = simulate(5, 200)
+    signal[0] = 0
+    signal[1, 3] = np.nan
+    fit = fit_ivim(signal, B, mask=[1, 1, 0, 1, 1])
+    for name, quantity in fit.maps.items():
+        assert np.isnan(quantity.values[:3]).all(), name
+        assert np.isfinite(quantity.values[3:]).all(), name
+    assert np.all(fit.flags[:3] & FATAL)
+
+
+@pytest.mark.parametrize(
+    ("b", "words"),
+    [
+        ([0, 0, 0, 500, 1000, 1000], "3 different b-values"),
+        ([200, 250, 300, 400, 600, 800], "two or more b-values below 200"),
+        ([0, 0.01, 0.1, 0.2, 0.5, 1.0], "no number of s/mm2"),
+    ],
+)
+def test_impossible_protocols_are_refused(b, words):
+    with pytest.raises(ModelInputError, match=words) as caught:
+        fit_ivim(np.ones((3, 6)), b)
+    assert caught.value.hint.endswith(".")
+
+
+@pytest.mark.parametrize("snr", [10, 30, 50, 100, 200])
+def test_pseudo_diffusion_is_not_above_the_median_of_published_programs(
+    shared_data: Path, snr: int
+):
+    folder = shared_data / "diffusion" / "osipi_ivim"
+    b = np.array(json.loads((folder / "generic.json").read_text())["config"]["bvalues"], float)
+    with (folder / "reference_output.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["SNR"]) == snr]
+    # Where f is 0 or 1 one of the components does not exist.
+    rows = [row for row in rows if 0 < float(row["f"]) < 1]
+    truth = {row["Region"]: [float(row[k]) for k in ("f", "Dp", "D")] for row in rows}
+    theirs: dict[str, list[list[float]]] = {}
+    for row in rows:
+        squares = [
+            (float(row[f"{k}_mu"]) - float(row[k])) ** 2 + float(row[f"{k}_std"]) ** 2
+            for k in ("f", "Dp", "D")
+        ]
+        theirs.setdefault(row["Algorithm"], []).append(squares)
+    median = np.median([np.sqrt(np.mean(v, axis=0)) for v in theirs.values()], axis=0)
+    rng = np.random.default_rng(snr)
+    ours = []
+    for f, fast, slow in truth.values():
+        clean = f * np.exp(-b * fast) + (1 - f) * np.exp(-b * slow)
+        fit = fit_ivim(clean + rng.normal(0, 1 / snr, (300, len(b))), b, largest_f=1.0)
+        found = [fit.maps["f"].values, 1e-3 * fit.maps["Dstar"].values, 1e-3 * fit.maps["D"].values]
+        # A voxel without a value counts as an error of 100 %.
+        ours.append(
+            [
+                np.mean((np.nan_to_num(v.astype(float)) - t) ** 2)
+                for v, t in zip(found, (f, fast, slow), strict=True)
+            ]
+        )
+    rmse = np.sqrt(np.mean(ours, axis=0))
+    assert rmse[1] <= median[1]
+    # f and D are at most 2.3 times the median: one tissue with D* near 3 D makes them large.
+    assert np.all(rmse <= 2.3 * median)
