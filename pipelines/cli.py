@@ -24,6 +24,8 @@ MAPS = {
     "t1vfa": "T1 from variable flip angles.",
     "t2star": "T2* from gradient echoes.",
     "dwi": "Diffusion: a tensor, the mean of three directions, or one ADC.",
+    "ivim": "Perfusion fraction, diffusion and pseudo-diffusion (IVIM).",
+    "cest": "MTR asymmetry of Z-spectra, corrected for B0.",
 }
 _FORMATS = ("nifti", "dicom", "report")
 

@@ -258,6 +258,35 @@ def _spread(directions: npt.NDArray[np.float64], weighted: Bools) -> int:
 _SAME_AXIS = 0.985
 _RIGHT_ANGLE = 0.3  # cosine of two axes that count as nominally at right angles
 
+
+def _ivim(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    from .models.ivim import fit_ivim
+
+    b = _one(images, "b_value", setup)
+    return fit_ivim(signal, b, mask=setup.mask, sigma=setup.sigma)
+
+
+def _cest(images: Images, signal: Floats, setup: Setup) -> FitResult:
+    from .models.cest import fit_cest
+
+    offsets = _one(images, "offset_ppm", setup)
+    # A reference was played without power, so its offset has no meaning.
+    offsets = np.where(images.reference & ~np.isfinite(offsets), _NO_OFFSET_PPM, offsets)
+    return fit_cest(
+        signal,
+        offsets,
+        mask=setup.mask,
+        sigma=setup.sigma,
+        is_reference=[bool(mark) for mark in images.reference],
+        working_frequency_mhz=images.frequency_mhz,
+        b0_ppm=setup.b0,
+        at_ppm=setup.offsets_ppm or (3.5, 2.0),
+        lorentzian=True,
+    )
+
+
+_NO_OFFSET_PPM = 1000.0
+
 COMMANDS: dict[str, Command] = {
     "t2": Command("T2", Need("echo_time_ms", 3), _t2, models=("2p", "3p", "auto", "epg")),
     "t1sr": Command(
@@ -283,4 +312,12 @@ COMMANDS: dict[str, Command] = {
     ),
     "t2star": Command("T2*", Need("echo_time_ms", 3), _t2star, models=("2p", "3p", "auto")),
     "dwi": Command("Diffusion", Need("b_value", 2, sort=False), _dwi, brightest="reference"),
+    "ivim": Command("IVIM", Need("b_value", 6, sort=False), _ivim, brightest="reference"),
+    "cest": Command(
+        "CEST",
+        Need("offset_ppm", 5, sort=False),
+        _cest,
+        brightest="reference",
+        inputs=("b0",),
+    ),
 }

@@ -11,6 +11,7 @@ from .commands import COMMANDS, Command, Setup
 from .errors import CallError, ModelInputError, NothingUsableError
 from .fitted import Fitted
 from .inputs.frames import Floats, Images
+from .inputs.load import load_images
 from .inputs.nifti import read_array
 from .models.masks import automatic_mask
 from .models.noise import sigma_from_background
@@ -91,7 +92,7 @@ def fit_images(name: str, images: Images, options: Options) -> Fitted:
         model=options.model,
         skip_echoes=options.skip_echoes,
         offsets_ppm=options.offsets_ppm,
-        b0=_extra(options.b0, images),
+        b0=_shift(options.b0, command, images),
         b1=_extra(options.b1, images),
         t1=_extra(options.t1, images),
     )
@@ -200,6 +201,31 @@ def _on_grid(path: Path, images: Images) -> Floats:
 
 def _extra(path: Path | None, images: Images) -> Floats | None:
     return None if path is None else _on_grid(path, images).ravel()
+
+
+def _shift(path: Path | None, command: Command, images: Images) -> Floats | None:
+    """Return the shift of water, ppm, shape (n_voxels,): a map, or from a WASSR series."""
+    if path is None or (path.is_file() and path.name.endswith((".nii", ".nii.gz"))):
+        return _extra(path, images)
+    from .models.cest_b0 import b0_by_symmetry
+
+    scan = load_images(path, command.need)
+    if scan.grid != images.grid or not np.allclose(scan.affine, images.affine, atol=0.1):
+        raise CallError(
+            f"The series {path.name} does not lie on the grid of the images.",
+            path=path,
+            hint="Give a series of the same slices and matrix.",
+        )
+    offsets = scan.one(command.need.variable)
+    near = np.isfinite(offsets) & ~scan.reference & (np.abs(offsets) < _FAR_PPM)
+    order = np.flatnonzero(near)[np.argsort(offsets[near], kind="stable")]
+    spectra = scan.signal()[:, order].astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spectra /= spectra.max(axis=1, keepdims=True)
+    return np.asarray(b0_by_symmetry(spectra, offsets[order]), dtype=np.float32)
+
+
+_FAR_PPM = 20.0  # farther images serve as reference
 
 
 def _fit(command: Command, images: Images, signal: Floats, setup: Setup) -> FitResult:

@@ -15,6 +15,7 @@ from .fitting import Options, fit_images
 from .inputs.load import load_images
 from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
 
+_PATHS: tuple[str, ...] = ("nifti", "dicom", "secondary", "error")
 Progress = Callable[[str], None]
 
 
@@ -46,11 +47,7 @@ class MapSummary:
         """Return what ``--json`` prints."""
         rows: dict[str, dict[str, Any]] = {}
         for name, row in self.maps.items():
-            paths = {
-                kind: str(self.out / row[kind])
-                for kind in ("nifti", "dicom", "secondary", "error")
-                if kind in row
-            }
+            paths = {kind: str(self.out / row[kind]) for kind in _PATHS if kind in row}
             rows[name] = {**paths, **{k: row[k] for k in ("unit", "median", "valid")}}
         report = str(self.out / self.report) if self.report else None
         return {

@@ -130,7 +130,11 @@ def _object(
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[
-            hd.VOILUTTransformation(window_center=(low + high) / 2, window_width=high - low)
+            hd.VOILUTTransformation(
+                window_center=(low + high) / 2,
+                window_width=high - low,
+                voi_lut_function="LINEAR_EXACT",
+            )
         ],
         content_label=_label(name),
         content_description=row.quantity[2][:64],

@@ -170,4 +170,5 @@ def _pixels(
     ds.RescaleType = "US"
     ds.WindowCenter = format_ds((shown[0] + shown[1]) / 2)
     ds.WindowWidth = format_ds(shown[1] - shown[0])
+    ds.VOILUTFunction = "LINEAR_EXACT"
     ds.PixelData = plane.tobytes()

@@ -59,6 +59,12 @@ def chosen_voxels(fitted: Fitted) -> list[tuple[str, int]]:
     """Return the best, the median and the three worst fitted voxels by R2fit, with their name."""
     score = np.where(fitted.valid, fitted.result.r2fit, np.nan)
     known = np.flatnonzero(np.isfinite(score))
+    if not known.size:  # not a fit: the voxels of extreme and middle values
+        score = np.where(fitted.valid, next(iter(fitted.result.maps.values())).values, np.nan)
+        known = np.flatnonzero(np.isfinite(score))
+        order = known[np.argsort(score[known], kind="stable")]
+        picks = [("highest", -1), ("median", len(order) // 2), ("lowest", 0)]
+        return [(name, int(order[k])) for name, k in picks] if known.size else []
     if not known.size:
         return []
     order = known[np.argsort(score[known], kind="stable")]
