@@ -190,7 +190,9 @@ def _dwi(images: Images, signal: Floats, setup: Setup) -> FitResult:
     directions = images.directions
     matrices = images.b_matrices
     if matrices is not None:
-        filled = np.where(np.isfinite(matrices), matrices, 0.0)
+        # An image of low b without a matrix still has the weight of the imaging gradients.
+        even = b[:, None] / 3 * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+        filled = np.where(np.isfinite(matrices), matrices, even)
         axes = filled[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
         directions = _main_axes(axes, directions)
         low = b <= max(_LOW_B, 0.1 * b.max())

@@ -87,6 +87,12 @@ def write_parametric_map(
         made = _object(name, values, unit, images, header, number=number, key=key, version=version)
     made.SeriesDescription = f"{name} ({unit})"
     _complete(made, header)
+    organisation = derived_uid("dimensions", str(made.SeriesInstanceUID))
+    rows = [*made.DimensionOrganizationSequence, *made.DimensionIndexSequence]
+    for row in rows:
+        row.DimensionOrganizationUID = organisation
+    for item in made.get("ContributingEquipmentSequence") or []:
+        item.pop("ContributionDateTime", None)
     made.save_as(path, enforce_file_format=True)
 
 
