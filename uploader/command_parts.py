@@ -1,0 +1,65 @@
+"""What the commands that speak with a server share: options, and how a command ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from xnat_config.site import SiteConfig
+
+    from .model import Plan
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+PLAN = click.argument("plan_path", metavar="PLAN", type=PATH)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+SITE = click.option("--site", type=PATH, help="The site's own settings, a .toml.")
+
+
+def server_options(command: _Command) -> _Command:
+    """Add the options that name server and user."""
+    for option in (
+        click.option("--ca-bundle", type=PATH, help="Certificates to trust, a .pem file."),
+        click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]"),
+        click.option(
+            "--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def guarded(work: Callable[[], int]) -> None:
+    """Do the work of a command and end with its exit code."""
+    from xnat_config import SiteConfigError
+    from xnat_config.connection import ConnectionSettingsError
+
+    from .cli import fail
+    from .errors import UploaderError
+
+    try:
+        code = work()
+    except (UploaderError, SiteConfigError, ConnectionSettingsError, OSError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        click.echo("Stopped. What is done stays; run the same command again to go on.", err=True)
+        code = 8
+    sys.exit(code)
+
+
+def load_plan(path: Path, config: SiteConfig) -> Plan:
+    """Read a plan and join it with what its folder holds now."""
+    from .cli import Bar
+    from .plan import with_sessions
+    from .plan_files import companions, read_plan
+    from .scan import scan_folder
+
+    plan = read_plan(path)
+    with Bar("Reading headers") as bar:
+        scan = scan_folder(plan.root, config, on_read=bar.update, leave_out=companions(path))
+    return with_sessions(plan, scan, config)
