@@ -159,12 +159,14 @@ class Client:
         """Log in with patience; the lock is held."""
         if self._login.is_expired():
             raise expired()
-        for attempt in range(1, self.patience.attempts + 1):
+        # A wrong address shows at the first login; later on the line may be down for a while.
+        attempts = self.patience.attempts if self._generation else min(self.patience.attempts, 4)
+        for attempt in range(1, attempts + 1):
             try:
                 self._session = connect(self.connection, self._login)
                 break
             except UnreachableError:
-                if attempt == self.patience.attempts:
+                if attempt == attempts:
                     raise
                 self._sleep(self.patience.wait_s(attempt))
         self.server = str(self._session.server).rstrip("/")

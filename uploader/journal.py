@@ -110,6 +110,9 @@ class Journal:
         self._lock = threading.RLock()
         try:
             self._connection = sqlite3.connect(path, timeout=1, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+        try:
             self._connection.isolation_level = None
             # One writer for the whole run: two runs of one plan would send everything twice.
             self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -119,7 +122,11 @@ class Journal:
             self._prepare()
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
+            self._connection.close()
             raise _unusable(path, error) from error
+        except PlanError:
+            self._connection.close()
+            raise
 
     def _prepare(self) -> None:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -298,7 +305,7 @@ class Journal:
         return [Event(float(row[0]), row[1], row[2], row[3]) for row in rows]
 
 
-def _unusable(path: Path, error: sqlite3.DatabaseError) -> PlanError:
+def _unusable(path: Path, error: sqlite3.Error) -> PlanError:
     if "locked" in str(error):
         return PlanError(
             f"Another run is using the journal {path}.", path=path, hint="Wait until it has ended."
@@ -306,5 +313,6 @@ def _unusable(path: Path, error: sqlite3.DatabaseError) -> PlanError:
     return PlanError(
         f"The journal {path} cannot be used.",
         path=path,
-        hint="Move it away; the next run compares everything with the server.",
+        hint="See that its folder can be written. If the file is damaged, move it away: the next "
+        "run compares everything with the server.",
     )

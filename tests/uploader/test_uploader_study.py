@@ -7,13 +7,12 @@ one upload, one verify; what is on the server is read back with xnatpy and pyxna
 
 import json
 import logging
-import shutil
 
 import pytest
 import pyxnat
 import xnat as xnatpy
 from click.testing import CliRunner
-from disk import expected_files
+from disk import expected_files, write_group, write_study
 from small_dicom import CT, PET, US, write_series
 
 from mri2dicom import convert
@@ -139,20 +138,18 @@ def _check_pyxnat(server):
         interface.disconnect()
 
 
-def test_second_upload_adds_only_what_is_new(start, mice, tmp_path):
+def test_second_upload_adds_only_what_is_new(start, tmp_path):
     """A month later the folder holds one more timepoint: the plan is made anew and sent."""
     server = start()
     run = Command(server, tmp_path / "home")
-    source = mice / "study" / "group" / "untreated"
-    data = tmp_path / "data" / "group" / "untreated"
-    shutil.copytree(source / "timepoint" / "pre", data / "timepoint" / "pre")
-    run("scan", tmp_path / "data", "--project", "LONG", "-o", tmp_path / "first.csv")
+    data = tmp_path / "data"
+    write_group(data)
+    run("scan", data, "--project", "LONG", "-o", tmp_path / "first.csv")
     run("upload", tmp_path / "first.csv", "--create-project")
-    shutil.copytree(source / "timepoint" / "post1w", data / "timepoint" / "post1w")
-    run("scan", tmp_path / "data", "--project", "LONG", "-o", tmp_path / "second.csv")
+    write_study(data / "group" / "treated" / "timepoint" / "post1m" / "m01", "4", "m01")
+    run("scan", data, "--project", "LONG", "-o", tmp_path / "second.csv")
     checked = json.loads(run("check", tmp_path / "second.csv", "--json").stdout)
-    verdicts = sorted(row["verdict"] for row in checked)
-    assert verdicts == ["new"] * 3 + ["same"] * 3
+    assert sorted(row["verdict"] for row in checked) == ["new"] + ["same"] * 3
     run("upload", tmp_path / "second.csv")
     run("verify", tmp_path / "second.csv")
-    assert server.files("LONG") == expected_files(tmp_path / "data")
+    assert server.files("LONG") == expected_files(data)

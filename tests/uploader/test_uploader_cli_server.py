@@ -1,0 +1,166 @@
+"""Commands that speak with a server: what they say, and the code they end with."""
+
+import json
+
+import keyring
+import pytest
+from click.testing import CliRunner
+from disk import write_group
+from keyring.backend import KeyringBackend
+
+from uploader.cli import main
+
+
+class Memory(KeyringBackend):
+    """A keyring in memory."""
+
+    priority = 1
+
+    def __init__(self):
+        super().__init__()
+        self.kept = {}
+
+    def get_password(self, service, username):
+        return self.kept.get((service, username))
+
+    def set_password(self, service, username, password):
+        self.kept[service, username] = password
+
+    def delete_password(self, service, username):
+        del self.kept[service, username]
+
+
+@pytest.fixture
+def ring():
+    before = keyring.get_keyring()
+    backend = Memory()
+    keyring.set_keyring(backend)
+    yield backend
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    for name in ("SERVER", "USER", "PASSWORD", "CA_BUNDLE"):
+        monkeypatch.delenv(f"XNAT_PIC_{name}", raising=False)
+    monkeypatch.setenv("XNAT_PIC_HOME", str(tmp_path / "home"))
+
+    def invoke(*arguments, code=0, typed=None, **env):
+        done = CliRunner().invoke(
+            main, [str(one) for one in arguments], input=typed, env=env or None
+        )
+        assert done.exit_code == code, done.output
+        return done
+
+    return invoke
+
+
+def test_login_once_then_work_without_a_password(xnat, ring, run, tmp_path):
+    write_group(tmp_path / "data")
+    plan = tmp_path / "plan.csv"
+    done = run("login", "--server", xnat.url, "--user", "admin", typed="admin\n")
+    assert "kept in the keyring of this system until 20" in done.stderr
+    assert len(ring.kept) == 1
+    run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
+    done = run("upload", plan)  # server and user are those of the login
+    assert "login from the keyring of this system" in done.stderr
+    assert "Sessions: 3 done." in done.stderr
+    (value,) = ring.kept.values()
+    alias = json.loads(value)["alias"]
+    done = run("logout")
+    assert "Forgotten: the login in the keyring" in done.stderr
+    assert "not withdrawn" not in done.stderr
+    assert ring.kept == {}
+    shown = xnat.served.get("/data/services/tokens/show").json()
+    assert alias not in [one["alias"] for one in shown]
+    done = run("check", plan, code=5)
+    assert "xnat-pic-uploader login" in done.stderr
+    assert "No login was stored" in run("logout").stderr
+
+
+def test_login_asks_for_what_is_not_given(xnat, ring, run):
+    done = run("login", typed=f"{xnat.url}\nadmin\nadmin\n", code=2)
+    assert "No user is named" in done.stderr  # nobody sits at this terminal
+    done = run("login", "--user", "admin", typed=f"{xnat.url}\nadmin\n")
+    assert "admin is logged in" in done.stderr
+
+
+def test_memory_keeps_nothing(xnat, ring, run):
+    done = run(
+        "login", "--server", xnat.url, "--user", "admin", "--store", "memory", typed="admin\n"
+    )
+    assert "memory only" in done.stderr
+    assert ring.kept == {}
+
+
+def test_codes_of_wrong_calls(xnat, run, tmp_path):
+    plan = tmp_path / "plan.csv"
+    write_group(tmp_path / "data")
+    run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
+    env = {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
+    assert "No server is named" in run("check", plan, code=2).stderr
+    assert "no.csv" in run("check", tmp_path / "no.csv", code=2, **env).stderr
+    assert "no journal" in run("report", plan, code=2).stderr
+    assert "ending .html" in run("report", plan, "-o", "r.txt", code=2).stderr
+    assert "--anonymise" in run("upload", plan, "--map-uids", code=2, **env).stderr
+    assert "--raw" in run("upload", plan, "--raw", tmp_path / "no", code=3, **env).stderr
+    run("upload", plan, "--jobs", "99", code=2, **env)
+    refused = run("check", plan, code=5, **{**env, "XNAT_PIC_PASSWORD": "wrong"})
+    assert "refuses the login of admin" in refused.stderr
+
+
+def test_check_lists_bad_rows_together_and_ends_with_8(xnat, run, tmp_path):
+    plan = tmp_path / "plan.csv"
+    write_group(tmp_path / "data")
+    env = {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
+    run("scan", tmp_path / "data", "--project", "NOT_THERE", "-o", plan)
+    done = run("check", plan, code=8, **env)
+    assert "3 of 3 rows cannot be uploaded as they stand" in done.stderr
+    assert done.stderr.count("There is no project NOT_THERE") == 3
+    assert done.stdout == ""
+    rows = json.loads(run("check", plan, "--json", code=8, **env).stdout)
+    assert {row["verdict"] for row in rows} == {"bad"}
+    done = run("upload", plan, code=8, **env)
+    assert "failed: m01_pre_MR: There is no project NOT_THERE" in done.stderr
+
+
+def test_anonymised_plan_stays_so(xnat, run, tmp_path):
+    plan = tmp_path / "plan.csv"
+    write_group(tmp_path / "data")
+    env = {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
+    run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
+    run("upload", plan, "--anonymise", "--map-uids", **env)
+    verified = json.loads(run("verify", plan, "--json", **env).stdout)
+    assert {row["proof"] for row in verified["rows"]} == {"checksummed"}
+    assert "sent the objects anonymised" in run("upload", plan, code=2, **env).stderr
+    assert {one["verdict"] for one in json.loads(run("check", plan, "--json", **env).stdout)} == {
+        "same"
+    }
+
+
+def test_set_variables_asks_before_it_writes(xnat, run, tmp_path):
+    plan = tmp_path / "plan.csv"
+    write_group(tmp_path / "data")
+    env = {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
+    run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
+    run("upload", plan, **env)
+    text = plan.read_text("utf-8-sig")
+    plan.write_text(text.replace("post1w,", "post2w,"), encoding="utf-8")
+    assert plan.read_text("utf-8") != text
+    done = run("set-variables", plan, typed="n\n", code=8, **env)
+    assert "timepoint of session m01_post1w_MR: post1w -> post2w" in done.stderr
+    assert "Nothing was written" in done.stderr
+    done = run("set-variables", plan, typed="y\n", **env)
+    assert "1 values written" in done.stderr
+    assert "Every value is as in the plan" in run("set-variables", plan, **env).stderr
+    run("report", plan)
+    page = (tmp_path / "plan.csv.report.html").read_text("utf-8")
+    assert "post1w -&gt; post2w" in page
+
+
+def test_unprotected_address_is_warned_of(run, tmp_path):
+    plan = tmp_path / "plan.csv"
+    write_group(tmp_path / "data")
+    run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
+    done = run("check", plan, "--server", "http://xnat.invalid", "--user", "u", code=5)
+    assert "travels unprotected" in done.stderr

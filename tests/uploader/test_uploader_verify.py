@@ -1,0 +1,265 @@
+"""Verify finds what is missing, doubled or different, and says how sure it is."""
+
+import csv
+import io
+import sqlite3
+
+import pytest
+from disk import write_group, write_study
+
+from uploader.errors import PlanError, RowError
+from uploader.journal import Journal, State, journal_path
+from uploader.report import report_rows, write_report
+from uploader.set_variables import apply_changes, find_changes
+from uploader.verify import Proof
+
+
+@pytest.fixture
+def sent(work):
+    """Two sessions that are uploaded."""
+    write_study(work.folder / "group" / "treated" / "timepoint" / "pre" / "m01", "1")
+    write_study(work.folder / "group" / "control" / "timepoint" / "pre" / "m02", "2", "m02")
+    assert work.upload().exit_code == 0
+    return work
+
+
+def _first(work):
+    (row,) = work.server.served.rows("/data/projects/P1/experiments", label="m01_pre_MR")
+    return f"/data/experiments/{row['ID']}"
+
+
+def _proof(work):
+    return next(one for one in work.verify() if one.row.session == "m01_pre_MR")
+
+
+def _change_contents(work, share=1.0):
+    """Change what the archive holds of the first session, as an anonymisation script does."""
+    rows = work.server.served.rows(f"{_first(work)}/scans/ALL/files")
+    count = round(len(rows) * share)
+    for row in rows[:count]:
+        content = work.server.served.get(row["URI"]).content
+        changed = content[:-2] + b"\x07\x07"
+        answer = work.server.served.put(
+            row["URI"], params={"overwrite": "true", "inbody": "true"}, data=changed
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def test_all_there_is_checksummed(sent):
+    assert [(one.found, one.proof) for one in sent.verify()] == [(6, Proof.CHECKSUMMED)] * 2
+
+
+def test_missing_file_is_found_and_sent_again(sent):
+    (file, *_) = sent.server.served.rows(f"{_first(sent)}/scans/1/files")
+    assert sent.server.served.delete(file["URI"]).status_code == 200
+    proof = _proof(sent)
+    assert (proof.found, proof.proof) == (5, Proof.NONE)
+    assert "1 of 3 files are missing" in proof.problems[0]
+    assert sent.upload().exit_code == 0
+    assert _proof(sent).proof is Proof.CHECKSUMMED
+
+
+def test_missing_scan_and_missing_session_are_found(sent):
+    path = _first(sent)
+    sent.server.served.delete(f"{path}/scans/2", params={"removeFiles": "true"})
+    assert "3 of 3 files are missing" in _proof(sent).problems[0]
+    sent.server.served.delete(path, params={"removeFiles": "true"})
+    assert "There is no session m01_pre_MR" in _proof(sent).problems[0]
+    assert sent.upload().exit_code == 0
+    assert _proof(sent).proof is Proof.CHECKSUMMED
+
+
+def test_instance_that_is_there_twice_is_found(sent):
+    path = _first(sent)
+    (file, *_) = sent.server.served.rows(f"{path}/scans/1/files")
+    content = sent.server.served.get(file["URI"]).content
+    sent.server.served.put(
+        f"{path}/scans/1/resources/DICOM/files/copy.dcm", params={"inbody": "true"}, data=content
+    )
+    proof = _proof(sent)
+    assert proof.proof is Proof.NONE
+    assert "1 instances are on the server twice" in proof.problems[0]
+
+
+def test_study_that_is_there_twice_is_found(sent):
+    plan = sent.plan()
+    study = plan.sessions[plan.rows[0].key].study_uid
+    sent.server.served.put(
+        "/data/projects/P1/subjects/m01/experiments/COPY",
+        params={"xsiType": "xnat:mrSessionData", "xnat:mrSessionData/UID": study},
+    )
+    assert any("is also in P1 as COPY" in text for one in sent.verify() for text in one.problems)
+
+
+def test_contents_that_all_changed_are_counted_and_that_is_said(sent):
+    _change_contents(sent)
+    proof = _proof(sent)
+    assert (proof.proof, proof.found, proof.checksummed) == (Proof.COUNTED, 6, 0)
+    assert "their contents are not proved" in " ".join(proof.notes)
+
+
+def test_contents_of_which_some_changed_are_damaged(sent):
+    _change_contents(sent, 0.5)
+    proof = _proof(sent)
+    assert proof.proof is Proof.NONE
+    assert "3 of 6 files differ from those on disk" in proof.problems[0]
+
+
+def test_names_alone_prove_nothing(sent):
+    """Other objects under the names of ours: without equal checksums the objects are asked."""
+    path = _first(sent)
+    rows = sent.server.served.rows(f"{path}/scans/ALL/files")
+    contents = [sent.server.served.get(row["URI"]).content for row in rows]
+    for row, content in zip(rows, contents[1:] + contents[:1], strict=True):
+        changed = content[:-2] + b"\x07\x07"
+        sent.server.served.put(
+            row["URI"], params={"overwrite": "true", "inbody": "true"}, data=changed
+        )
+    sent.server.served.put(
+        rows[0]["URI"], params={"overwrite": "true", "inbody": "true"}, data=contents[0][:-1] + b"z"
+    )
+    proof = _proof(sent)
+    assert proof.proof is Proof.NONE
+
+
+def test_digests_that_the_server_does_not_keep_are_no_proof(sent):
+    with sent.server.served.archive.database.write() as connection:
+        connection.execute("UPDATE file SET digest = ''")
+    proof = _proof(sent)
+    assert (proof.proof, proof.found, proof.checksummed) == (Proof.COUNTED, 6, 0)
+    assert "counted" in " ".join(proof.notes)
+
+
+def test_variables_that_differ_are_found(sent):
+    sent.server.served.put(
+        _first(sent), params={"xnat:mrSessionData/fields/field[name=group]/field": "control"}
+    )
+    problems = _proof(sent).problems
+    assert problems == [
+        "group of the session is control on the server and treated in the plan. Use set-variables."
+    ]
+
+
+def test_side_file_that_is_gone_is_found(work):
+    folder = write_study(work.folder / "m01")
+    (folder / "note.txt").write_text("calm", encoding="utf-8")
+    assert work.upload().exit_code == 0
+    (row,) = work.server.served.rows("/data/projects/P1/experiments")
+    work.server.served.delete(f"/data/experiments/{row['ID']}/resources/NOTES/files/note.txt")
+    (proof,) = work.verify()
+    assert proof.problems == ["Files beside the images are missing: note.txt."]
+
+
+def test_set_variables_shows_old_and_new_and_writes_them(sent):
+    plan = sent.plan(given={"dose": "10"})
+    from dataclasses import replace
+
+    rows = [
+        replace(row, variables={**row.variables, "group": "sham", "dose": "10"})
+        if row.subject == "m01"
+        else replace(row, variables={})
+        for row in plan.rows
+    ]
+    plan = replace(plan, rows=tuple(rows))
+    with sent.server.client() as client, sent.journal() as journal:
+        found = find_changes(plan, client, sent.config)
+        assert sorted(one.sentence() for one in found.changes) == [
+            "dose of session m01_pre_MR: (empty) -> 10",
+            "dose of subject m01: (empty) -> 10",
+            "group of session m01_pre_MR: treated -> sham",
+            "group of subject m01: treated -> sham",
+        ]
+        assert apply_changes(client, sent.config, found.changes, journal) == 4
+        assert len(journal.events("changed")) == 4
+        assert find_changes(plan, client, sent.config).changes == ()
+    with sent.journal() as journal:
+        page = write_report(plan, journal, sent.home / "r.html")[0].read_text("utf-8")
+    assert "group of subject m01: treated -&gt; sham" in page
+
+
+def test_empty_cells_clear_values_only_where_that_is_asked(sent):
+    from dataclasses import replace
+
+    plan = sent.plan()
+    rows = [replace(row, variables=dict.fromkeys(row.variables, "")) for row in plan.rows]
+    plan = replace(plan, rows=tuple(rows))
+    with sent.server.client() as client:
+        assert find_changes(plan, client, sent.config).changes == ()
+        found = find_changes(plan, client, sent.config, clear_empty=True)
+        assert len(found.changes) == 6
+        apply_changes(client, sent.config, found.changes)
+        assert find_changes(sent.plan(), client, sent.config, clear_empty=True).changes != ()
+        assert find_changes(plan, client, sent.config, clear_empty=True).changes == ()
+
+
+def test_one_animal_has_one_group(work):
+    write_group(work.folder)
+    assert work.upload().exit_code == 0
+    from dataclasses import replace
+
+    plan = work.plan()
+    rows = [
+        replace(row, variables={**row.variables, "group": f"g{k}"})
+        for k, row in enumerate(plan.rows)
+    ]
+    with work.server.client() as client, pytest.raises(RowError, match="two values of group"):
+        find_changes(replace(plan, rows=tuple(rows)), client, work.config)
+
+
+def test_report_is_whole_and_inert(work):
+    write_group(work.folder)
+    plan = work.plan()
+    from dataclasses import replace
+
+    rows = list(plan.rows)
+    rows[0] = replace(rows[0], source="=cmd|' /C calc'!A0", project="P1")
+    rows[1] = replace(rows[1], session="<script>alert(1)</script>", include=False)
+    work.upload(plan)
+    plan = replace(plan, rows=tuple(rows))
+    with work.journal() as journal:
+        page, table = write_report(plan, journal, work.home / "report.html")
+        states = [one.state for one in report_rows(plan, journal)]
+    assert states.count("left out") == 1
+    text = page.read_text("utf-8")
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    read = list(csv.DictReader(io.StringIO(table.read_bytes().decode("utf-8-sig"))))
+    assert [row["state"] for row in read] == states
+    assert read[0]["source"].startswith("'=")
+    assert read[2]["group"] == rows[2].variables["group"]
+
+
+def test_journal_survives_and_says_what_it_is(tmp_path):
+    path = journal_path(tmp_path / "plan.csv")
+    with Journal(path) as journal:
+        journal.plan_session("k", "P1", "m01", "L", [("1.2", 3, 4)])
+        journal.begin_sending("k")
+        journal.set_state("k", ["1.2"], State.SENT)
+        journal.set_about("server", "https://xnat.example.org")
+    with Journal(path) as journal:
+        entry = journal.session("k")
+        assert (entry.label, entry.sending, entry.prearchive) == ("L", True, "")
+        assert journal.states("k") == {"1.2": State.SENT}
+        journal.set_prearchive("k", "/prearchive/x")
+        journal.plan_session("k", "P1", "m01", "L2", [("1.2", 3, 4), ("1.3", 1, 1)])
+        entry = journal.session("k")
+        assert (entry.label, entry.sending, entry.prearchive) == ("L2", False, "/prearchive/x")
+        assert journal.states("k") == {"1.2": State.SENT, "1.3": State.PLANNED}
+
+
+def test_journal_in_a_folder_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(PlanError, match="cannot be used"):
+        Journal(tmp_path / "no" / "plan.csv.journal")
+
+
+def test_what_is_no_journal_is_refused(tmp_path):
+    path = tmp_path / "plan.csv.journal"
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(PlanError, match="cannot be used"):
+        Journal(path)
+    path.unlink()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(PlanError, match="another version"):
+        Journal(path)
