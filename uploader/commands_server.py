@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,23 +153,10 @@ def upload_command(
             access.open_client(**options, sleep=control.sleep) as client,
             show.UploadBar() as bar,
         ):
-            settings = Options(
-                jobs=jobs,
-                direct_archive=direct_archive,
-                raw=raw,
-                create_project=create_project,
-                disguise=_disguise(journal, way),
-            )
-            result = upload(
-                plan,
-                client,
-                journal,
-                config,
-                settings,
-                control=control,
-                on_progress=bar.update,
-                on_row=bar.row,
-            )
+            disguise = _disguise(journal, way)
+            settings = Options(jobs, direct_archive, create_project, raw, disguise=disguise)
+            send = partial(upload, control=control, on_progress=bar.update, on_row=bar.row)
+            result = send(plan, client, journal, config, settings)
         if as_json:
             click.echo(json.dumps(show.upload_as_json(result), indent=1))
         show.uploaded(result)

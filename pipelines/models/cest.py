@@ -13,7 +13,7 @@ from .cest_spectra import Spectra, resample, z_spectra
 from .lorentz import lorentzian_difference
 from .outcome import Noise, conclude
 from .ph import IOPAMIDOL_PPM, PhCalibration, ph_from_ratio, transfer_ratio
-from .result import FATAL, FitResult, Flag, Map
+from .result import FATAL, FitResult, Flag, Flags, Map
 
 Doubles = npt.NDArray[np.float64]
 Normalisation = Literal["M0", "negative"]
@@ -160,26 +160,12 @@ def fit_cest(
     )
     wanted = _wanted(spectra, at_ppm, windows, ph_calibration)
     shift, told = _field(spectra, b0_ppm, b0_method)
-    flags = spectra.flags.copy()
-    live = (flags & FATAL) == 0
-    flags[live & ~np.isfinite(shift)] |= np.uint8(Flag.NOT_CONVERGED)
-    live &= np.isfinite(shift)
-    both = np.concatenate([wanted, -wanted])
-    far = shifted_too_far(np.where(live, shift, 0.0), spectra.offsets_ppm, both)
-    flags[live & far] |= np.uint8(Flag.AT_BOUND)
+    flags = _flags(spectra, shift, wanted)
     maps = _asymmetries(spectra, shift, sigma, at_ppm, windows, normalise)
     maps["B0map"] = Map(shift.astype(np.float32), "[ppm]")
     maps["M0map"] = Map(spectra.m0.astype(np.float32), "[arb'U]")
     lost, extra = _extras(spectra, shift, at_ppm, lorentzian, ph_calibration)
     maps.update(lost)
-    settings: dict[str, object] = {
-        "offsets_ppm": spectra.offsets_ppm.tolist(),
-        "m0_images": list(spectra.m0_images),
-        "unpaired_ppm": list(spectra.unpaired_ppm),
-        "normalisation": "Z(-w) - Z(+w)" + ("" if normalise == "M0" else ", over Z(-w)"),
-        "b0_method": b0_method if b0_ppm is None else "given",
-        "estimation_reference": "doi:10.1038/nm907",
-    }
     nothing = np.full(len(flags), np.nan, np.float32)
     result = conclude(
         name="CEST",
@@ -192,7 +178,7 @@ def fit_cest(
         chi2=None,
         residual_mean=np.full(len(spectra.offsets_ppm), np.nan),
         notes=[*spectra.notes, *told],
-        settings=settings,
+        settings=_settings(spectra, normalise, b0_method if b0_ppm is None else "given"),
     )
     # pH is missing in many voxels whose other maps stand, so it comes after the blanking.
     _blank(extra, (result.flags & FATAL) != 0)
@@ -200,6 +186,29 @@ def fit_cest(
     if ph_calibration is not None:
         result.settings["ph_calibration"] = vars(ph_calibration)
     return result
+
+
+def _flags(spectra: Spectra, shift: Doubles, wanted: Doubles) -> Flags:
+    """Flag voxels whose water was not found, or whose wanted offsets lie beyond the measured."""
+    flags = spectra.flags.copy()
+    live = (flags & FATAL) == 0
+    flags[live & ~np.isfinite(shift)] |= np.uint8(Flag.NOT_CONVERGED)
+    live &= np.isfinite(shift)
+    both = np.concatenate([wanted, -wanted])
+    far = shifted_too_far(np.where(live, shift, 0.0), spectra.offsets_ppm, both)
+    flags[live & far] |= np.uint8(Flag.AT_BOUND)
+    return flags
+
+
+def _settings(spectra: Spectra, normalise: Normalisation, b0_method: str) -> dict[str, object]:
+    return {
+        "offsets_ppm": spectra.offsets_ppm.tolist(),
+        "m0_images": list(spectra.m0_images),
+        "unpaired_ppm": list(spectra.unpaired_ppm),
+        "normalisation": "Z(-w) - Z(+w)" + ("" if normalise == "M0" else ", over Z(-w)"),
+        "b0_method": b0_method,
+        "estimation_reference": "doi:10.1038/nm907",
+    }
 
 
 def _blank(maps: dict[str, Map], lost: npt.NDArray[np.bool_]) -> None:

@@ -119,22 +119,12 @@ def fit_t2_epg(
     starts = _starts(train.signal, active, settings, points)
     kernels.fit(train.signal, active, 0, settings, starts, points, out, status)
     freedom = len(train.times) - 3
-    width = np.sqrt(out[:, 3] / freedom)
-    t2 = np.exp(out[:, 0])
-    with np.errstate(invalid="ignore"):
-        errors = width[:, None] * np.sqrt(out[:, 4:7])
-    angle = np.degrees(np.where(out[:, 1] >= kernels.HIGHEST_ANGLE, np.pi, out[:, 1]))
-    maps = {
-        "T2map": _map(t2, "ms", t2 * errors[:, 0]),
-        "S0map": _map(out[:, 2], ARBITRARY, errors[:, 2]),
-        "refocusingmap": _map(angle, "deg", np.degrees(errors[:, 1])),
-    }
     flags = flags | np.where(active, status_flags(status), 0).astype(np.uint8)
     valid = (flags & np.uint8(FATAL)) == 0
     residual = out[valid, 8:].mean(axis=0) if valid.any() else np.full(len(train.times), np.nan)
     return conclude(
         name="T2 EPG",
-        maps=maps,
+        maps=_maps(out, freedom),
         flags=flags,
         sse=out[:, 3].astype(np.float32),
         sst=out[:, 7].astype(np.float32),
@@ -153,6 +143,19 @@ def fit_t2_epg(
             "estimation_reference": "doi:10.1002/mrm.22487",
         },
     )
+
+
+def _maps(out: Doubles, freedom: int) -> dict[str, Map]:
+    """Return the maps of what the kernel found: ln T2, angle, S0, sum of squares, variances."""
+    t2 = np.exp(out[:, 0])
+    with np.errstate(invalid="ignore"):
+        errors = np.sqrt(out[:, 3, None] / freedom) * np.sqrt(out[:, 4:7])
+    angle = np.degrees(np.where(out[:, 1] >= kernels.HIGHEST_ANGLE, np.pi, out[:, 1]))
+    return {
+        "T2map": _map(t2, "ms", t2 * errors[:, 0]),
+        "S0map": _map(out[:, 2], ARBITRARY, errors[:, 2]),
+        "refocusingmap": _map(angle, "deg", np.degrees(errors[:, 1])),
+    }
 
 
 def _spacing(times: Doubles) -> float:

@@ -291,13 +291,7 @@ def _conclude(
         chi2=None,
         residual_mean=_residuals(samples[rows][good], p[good], b),
         notes=_notes(none & good, held[:, 3] & ~none & good),
-        settings={
-            "b_values_s_per_mm2": b.tolist(),
-            "threshold_s_per_mm2": threshold,
-            "bounds": {"f": [0, largest_f], "D": [_SLOWEST, _FASTEST], "Dstar": [_FASTEST, 200]},
-            "noise_model": "Gaussian",
-            "estimation_reference": "doi:10.1148/radiology.168.2.3393671",
-        },
+        settings=_settings(b, threshold, largest_f),
     )
     # What one component says nothing of has no value, while that of the other stands.
     lost = np.stack([~good, ~good, ~good | only | held[:, 2], ~good | none | held[:, 3]], axis=1)
@@ -311,6 +305,16 @@ def _conclude(
         for name, k, unit in [("D", 2, UNIT), ("f", 1, "1"), ("Dstar", 3, UNIT)]
     }
     return replace(result, maps={**maps, **result.maps})
+
+
+def _settings(b: Doubles, threshold: float, largest_f: float) -> dict[str, object]:
+    return {
+        "b_values_s_per_mm2": b.tolist(),
+        "threshold_s_per_mm2": threshold,
+        "bounds": {"f": [0, largest_f], "D": [_SLOWEST, _FASTEST], "Dstar": [_FASTEST, 200]},
+        "noise_model": "Gaussian",
+        "estimation_reference": "doi:10.1148/radiology.168.2.3393671",
+    }
 
 
 def _residuals(samples: Doubles, p: Doubles, b: Doubles) -> Doubles:

@@ -76,17 +76,7 @@ def fit_t1_sr(
     array = as_signal(signal, len(repetition))
     order = np.argsort(repetition, kind="stable")
     array, repetition = np.ascontiguousarray(array[:, order]), repetition[order]
-    if not 0 <= echo_time_ms < 2 * repetition[0]:
-        raise ModelInputError(
-            f"An echo time of {echo_time_ms:g} ms does not go with a repetition time of "
-            f"{repetition[0]:g} ms.",
-            hint="Give both in milliseconds.",
-        )
-    if model == "3p" and len(repetition) < FEWEST_FOR_THREE:
-        raise ModelInputError(
-            f"Three parameters cannot be fitted to {len(repetition)} images.",
-            hint="Use the model with two parameters, or measure at least six repetition times.",
-        )
+    _check_recovery(repetition, echo_time_ms, model)
     noise = Noise(sigma, rician)
     if saturation is not None and np.ndim(saturation):
         saturation = np.asarray(saturation)[order]
@@ -113,6 +103,21 @@ def fit_t1_sr(
         "estimation_reference": "doi:10.1137/0710036",
     }
     return conclude_search(f"T1 SR {model}", table, array, found, maps, flags, noise, [], settings)
+
+
+def _check_recovery(repetition: Doubles, echo_time_ms: float, model: str) -> None:
+    """Refuse an echo time that does not go with TR, and too few images for three parameters."""
+    if not 0 <= echo_time_ms < 2 * repetition[0]:
+        raise ModelInputError(
+            f"An echo time of {echo_time_ms:g} ms does not go with a repetition time of "
+            f"{repetition[0]:g} ms.",
+            hint="Give both in milliseconds.",
+        )
+    if model == "3p" and len(repetition) < FEWEST_FOR_THREE:
+        raise ModelInputError(
+            f"Three parameters cannot be fitted to {len(repetition)} images.",
+            hint="Use the model with two parameters, or measure at least six repetition times.",
+        )
 
 
 def recovery(times: Doubles, partial: bool) -> Columns:

@@ -75,30 +75,14 @@ def fit_t1_vfa(
     low, high = (bound * repetition for bound in _BOUNDS)
     out = np.full((len(array), 6), np.nan)
     status = np.full(len(array), -1, np.int8)
-    kernels.fit(
-        array,
-        flags == 0,
-        np.radians(angles),
-        scale,
-        repetition,
-        np.log(low),
-        np.log(high),
-        out,
-        status,
-    )
+    ends = np.log(low), np.log(high)
+    kernels.fit(array, flags == 0, np.radians(angles), scale, repetition, *ends, out, status)
     freedom = len(angles) - 2
-    noise = _width(out[:, 4], freedom, sigma)
-    t1 = np.exp(out[:, 0])
-    with np.errstate(invalid="ignore"):
-        maps = {
-            "T1map": _map(t1, "ms", t1 * noise * np.sqrt(out[:, 2])),
-            "M0map": _map(out[:, 1], ARBITRARY, noise * np.sqrt(out[:, 3])),
-        }
     flags = flags | np.where(flags == 0, status_flags(status), 0).astype(np.uint8)
     valid = (flags & np.uint8(FATAL)) == 0
     return conclude(
         name="T1 VFA",
-        maps=maps,
+        maps=_maps(out, _width(out[:, 4], freedom, sigma)),
         flags=flags,
         sse=out[:, 4].astype(np.float32),
         sst=out[:, 5].astype(np.float32),
@@ -116,6 +100,16 @@ def fit_t1_vfa(
             "estimation_reference": "doi:10.1002/mrm.21669",
         },
     )
+
+
+def _maps(out: Doubles, width: Doubles) -> dict[str, Map]:
+    """Return the maps of what the kernel found: ln T1, M0 and their variances."""
+    t1 = np.exp(out[:, 0])
+    with np.errstate(invalid="ignore"):
+        return {
+            "T1map": _map(t1, "ms", t1 * width * np.sqrt(out[:, 2])),
+            "M0map": _map(out[:, 1], ARBITRARY, width * np.sqrt(out[:, 3])),
+        }
 
 
 def _protocol(flip_angles_deg: npt.ArrayLike, repetition_time_ms: float) -> tuple[Doubles, float]:
