@@ -98,7 +98,10 @@ def _texts(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_nothing_that_is_written_or_said_holds_a_secret(watched, no_keyring, logs, tmp_path):
+def test_nothing_that_is_written_or_said_holds_a_secret(
+    watched, no_keyring, logs, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Patience, "wait_s", lambda *_: 0.01)
     home = tmp_path / "home"
     env = {"XNAT_PIC_HOME": str(home), "XNAT_PIC_SERVER": watched.url, "XNAT_PIC_USER": "ann"}
     data, plan = tmp_path / "out" / "data", tmp_path / "out" / "plan.csv"
