@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ModelInputError
+from . import kernels_survey as kernels
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -148,11 +149,11 @@ def steps(signal: Doubles, chosen: Bools) -> tuple[Doubles, Doubles]:
         Three standard errors of the mean change, but at least 1 % of the largest mean (10 % where
         there are fewer than 20 voxels).
     """
-    samples = signal[chosen]
-    means = samples.mean(axis=0)
-    changes = np.diff(samples, axis=1)
-    small = _SMALL if len(samples) >= _FEW else _SMALL_OF_FEW
-    scatter = changes.std(axis=0) / np.sqrt(len(samples))
+    count = int(np.count_nonzero(chosen))
+    total, moved, squared = kernels.changes(signal, chosen).sum(axis=0) / count
+    means, moved, squared = total, moved[:-1], squared[:-1]
+    small = _SMALL if count >= _FEW else _SMALL_OF_FEW
+    scatter = np.sqrt(np.maximum(squared - moved**2, 0) / count)
     return means, np.maximum(_ERRORS * scatter, small * np.abs(means).max())
 
 

@@ -10,7 +10,7 @@ from . import selection
 from .checks import as_signal, as_times, check_falling
 from .outcome import ARBITRARY, Noise, conclude_search
 from .result import FitResult, Flag, Map
-from .varpro import Columns, Model, Solution, mean_residual, solve, tabulate
+from .varpro import Columns, Model, Solution, solve, tabulate
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -20,6 +20,7 @@ Choice = Literal["2p", "3p", "auto"]
 _LARGEST_OFFSET = 0.5  # of the first sample
 _FIRST_ECHO = 0.01  # deviation of the first echo that is worth leaving it out
 _ERRORS = 3.0
+_SOME = 20_000  # voxels that a typical noise is taken from
 _STIMULATED = 3.0  # noise widths by which the first echo may be off in the mean
 
 
@@ -255,12 +256,13 @@ def finish(
     )
 
 
-def alternation(train: Train, decay: Decay, active: Bools) -> float:
+def alternation(result: FitResult) -> float:
     """Return the mean alternating residual over the noise: large where echoes are stimulated."""
-    good = active & (decay.found.status == 0)
-    if not good.any():
+    width = result.residual_width
+    residual = result.residual_mean
+    if width is None or not np.isfinite(residual).all():
         return 0.0
-    residual = mean_residual(decay.model, train.signal, good, decay.found)
-    width = float(np.median(decay.found.noise[good]))
+    some = width[:: 1 + len(width) // _SOME]
+    noise = float(np.sqrt(np.mean(np.square(some[np.isfinite(some)])))) if some.size else 0.0
     signs = np.where(np.arange(len(residual)) % 2 == 0, 1.0, -1.0)
-    return float(abs(np.mean(signs * residual))) / width if width > 0 else 0.0
+    return float(abs(np.mean(signs * residual))) / noise if noise > 0 else 0.0

@@ -15,11 +15,12 @@ Floats = npt.NDArray[np.float32]
 
 CONVERGED, AT_BOUND, NOT_CONVERGED, WRONG_SIGN = 0, 1, 2, 3
 # Sizes known to the compiler, so that the innermost loops need no bookkeeping.
-RANK = 16  # dimensions of the samples' subspace
-ATOMS = 16  # places where the search may start
-SPACING = 3  # cells between two atoms
+RANK = 12  # dimensions of the samples' subspace
+ATOMS = 12  # places where the search may start
+SPACING = 4  # cells between two atoms
 CELLS = SPACING * (ATOMS - 1)
 TERMS = 8  # coefficients of the polynomial in a cell
+PARTS = 32  # of all voxels, whose sums are kept apart
 _STEP = 1e-3  # cells; what a Newton step of that length leaves is of the order of its square
 _ITERATIONS = 60
 _PASSED = 9.0  # times the squares of an optimum beyond the limit that one inside it may have
@@ -223,6 +224,15 @@ def describe(
     cell = min(int(position), CELLS - 1)
     t = 2.0 * (position - cell) - 1.0
     m = facts.shape[2]
+    if m == 1:
+        w, x, dx = 0.0, 0.0, 0.0
+        for d in range(TERMS - 1, -1, -1):
+            w = w * t + facts[cell, 0, 0, 0, d]
+            dx = dx * t + x
+            x = x * t + facts[cell, 2, 0, 0, d]
+        amplitude[v, 0] = x * linear[v, 0]
+        variance[v, 0] = x * x + 4.0 * dx * dx / w
+        return float(w * linear[v, 0] ** 2)
     curvature = 0.0
     for i in range(m):
         for j in range(m):
@@ -254,13 +264,19 @@ def describe(
 
 
 @compiled
-def believable(facts: Any, position: float, trial: Any, limit: float) -> bool:
-    """Tell whether -last / first coefficient lies between 0 and the limit."""
-    if limit == 0.0:
-        return True
-    describe(facts, position, trial[0], trial[1], trial[2], 0)
-    ratio = -trial[1][0, 1] / trial[1][0, 0]
-    return bool(0.0 < ratio <= limit)
+def believable(facts: Any, position: float, linear: Any, limit: float) -> bool:
+    """Tell whether -last / first coefficient of a model with two lies between 0 and the limit."""
+    cell = min(int(position), CELLS - 1)
+    t = 2.0 * (position - cell) - 1.0
+    first, last = 0.0, 0.0
+    for j in range(2):
+        a, b = 0.0, 0.0
+        for d in range(TERMS - 1, -1, -1):
+            a = a * t + facts[cell, 2, 0, j, d]
+            b = b * t + facts[cell, 2, 1, j, d]
+        first += a * linear[0, j]
+        last += b * linear[0, j]
+    return bool(0.0 < -last / first <= limit)
 
 
 @compiled
@@ -268,7 +284,8 @@ def search(
     front: Any,
     turned: Any,
     facts: Any,
-    rules: Any,
+    sign: float,
+    limit: float,
     samples: Any,
     v: int,
     patterns: int,
@@ -277,10 +294,7 @@ def search(
     trial: Any,
     linear: Any,
 ) -> Any:
-    """Find one voxel's position: return it with status, turned samples, and the two sums.
-
-    `rules` are the table's sign and limit.
-    """
+    """Find one voxel's position: return it with status, turned samples, and the two sums."""
     m = local.shape[0]
     total, squares = project(front, samples, v, seen)
     most, position, status, switch = -1.0, 0.0, WRONG_SIGN, 0
@@ -289,18 +303,18 @@ def search(
         if pattern > 0:
             for k in range(front.shape[0]):
                 seen[k] -= 2.0 * samples[v, pattern - 1] * front[k, pattern - 1]
-        atom = start(seen, m, rules[0])
+        atom = start(seen, m, sign)
         if atom < 0:
             continue
         x, energy, state, cell = climb(turned, seen, atom, crest(seen, m, atom), local)
         greatest = max(greatest, energy)
         if energy > most:
-            keep(local, cell, x, trial[0], 0)
-            if not believable(facts, x, trial, rules[1]):
+            keep(local, cell, x, trial, 0)
+            if limit > 0.0 and not believable(facts, x, trial, limit):
                 continue
             most, position, status, switch = energy, x, state, pattern
             for j in range(m):
-                linear[v, j] = trial[0][0, j]
+                linear[v, j] = trial[0, j]
     if squares - most > _PASSED * max(squares - greatest, 0.0) and greatest > most:
         # What was passed over fits far better: the answer lies beyond the limit.
         status = AT_BOUND
@@ -321,14 +335,14 @@ def search_block(
     states, switches = out.status, out.switch
     n, m = signal.shape[1], turned.shape[1]
     seen, local = np.empty(front.shape[0]), np.empty((m, TERMS))
-    trial = (np.empty((1, m)), np.empty((1, m)), np.empty((1, 2 * m - 1)))
-    rules = (sign, table.limit)
+    trial = np.empty((1, m))
+    limit = table.limit
     patterns = n if polarity else 1
     for v in range(block * BLOCK, min((block + 1) * BLOCK, signal.shape[0])):
         if not active[v]:
             continue
         position, status, switch, total, squares = search(
-            front, turned, facts, rules, signal, v, patterns, seen, local, trial, linear
+            front, turned, facts, sign, limit, signal, v, patterns, seen, local, trial, linear
         )
         states[v], switches[v], where[v] = status, switch, position
         sst[v] = squares - total * total / n
@@ -355,42 +369,42 @@ def fit(table: Table, signal: Any, active: Any, polarity: bool, out: Estimates) 
 
 
 @compiled
-def curve(columns: Any, position: float, linear: Any, v: int, fitted: Any) -> None:
-    """Add a voxel's fitted signal, in the subspace, to `fitted`."""
-    cell = min(int(position), CELLS - 1)
-    t = 2.0 * (position - cell) - 1.0
-    for j in range(columns.shape[1]):
-        power = linear[v, j]
-        for d in range(TERMS):
-            for k in range(RANK):
-                fitted[k] += power * columns[cell, j, d, k]
-            power *= t
-
-
-@compiled
-def residuals_block(
-    table: Table, signal: Any, valid: Any, out: Estimates, block: int, sums: Any
+def gather(
+    signal: Any,
+    valid: Any,
+    switch: Any,
+    position: Any,
+    linear: Any,
+    begin: int,
+    end: int,
+    sums: Any,
+    terms: Any,
 ) -> None:
-    """Add up the residuals of one block's valid voxels."""
-    basis, columns = table.basis, table.columns
-    position, linear, switch = out.position, out.linear, out.switch
-    fitted = np.zeros(RANK)
-    for v in range(block * BLOCK, min((block + 1) * BLOCK, signal.shape[0])):
+    """Add up samples, and by cell the coefficients times the powers of t, of some valid voxels."""
+    for v in range(begin, end):
         if not valid[v]:
             continue
-        curve(columns, position[v], linear, v, fitted)
         for i in range(sums.shape[0]):
-            sums[i] += -signal[v, i] if i < switch[v] else signal[v, i]
-    for i in range(sums.shape[0]):
-        for k in range(RANK):
-            sums[i] -= basis[i, k] * fitted[k]
+            sums[i] += signal[v, i]
+        for i in range(switch[v]):
+            sums[i] -= 2.0 * signal[v, i]
+        cell = min(int(position[v]), CELLS - 1)
+        t = 2.0 * (position[v] - cell) - 1.0
+        for j in range(terms.shape[1]):
+            power = linear[v, j]
+            for d in range(TERMS):
+                terms[cell, j, d] += power
+                power *= t
 
 
 @parallel
-def residual_sums(table: Table, signal: Any, valid: Any, out: Estimates) -> Any:
-    """Return the sum of the residuals of each sample over the valid voxels, by block."""
-    blocks = (signal.shape[0] + BLOCK - 1) // BLOCK
-    sums = np.zeros((blocks, signal.shape[1]))
-    for block in prange(blocks):
-        residuals_block(table, signal, valid, out, block, sums[block])
-    return sums
+def fitted_sums(signal: Any, valid: Any, out: Estimates) -> Any:
+    """Return sums (parts, n) of samples, and (parts, CELLS, m, TERMS) of what was fitted."""
+    voxels, n = signal.shape
+    switch, position, linear = out.switch, out.position, out.linear
+    sums = np.zeros((PARTS, n))
+    terms = np.zeros((PARTS, CELLS, linear.shape[1], TERMS))
+    for part in prange(PARTS):
+        begin, end = part * voxels // PARTS, (part + 1) * voxels // PARTS
+        gather(signal, valid, switch, position, linear, begin, end, sums[part], terms[part])
+    return sums, terms

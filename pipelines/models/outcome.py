@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from . import kernels_survey
 from . import kernels_varpro as kernels
 from .checks import as_mask
 from .result import FATAL, FitResult, Flag, Map
@@ -74,18 +75,14 @@ def first_flags(
     """
     chosen = as_mask(mask, len(signal))
     flags = np.where(chosen, 0, Flag.OUTSIDE_MASK).astype(np.uint8)
-    # A sum is finite only if all samples are, and costs one pass.
-    with np.errstate(invalid="ignore", over="ignore"):
-        finite = np.isfinite(signal.sum(axis=1))
-        largest = signal.max(axis=1)
-    bad = chosen & ~finite
-    if saturation is not None:
-        bad |= chosen & np.any(signal >= np.asarray(saturation, dtype=np.float64), axis=1)
-    flags[bad] |= np.uint8(Flag.NOT_FINITE)
     least = LEAST_SNR * sigma if sigma is not None else 0.0
-    with np.errstate(invalid="ignore"):
-        low = chosen & finite & ((largest < least) | (largest <= 0))
-    flags[low] |= np.uint8(Flag.LOW_SIGNAL)
+    cut = np.full(signal.shape[1], np.inf)
+    if saturation is not None:
+        cut[:] = np.asarray(saturation, dtype=np.float64)
+    state = np.zeros(len(signal), np.uint8)
+    kernels_survey.survey(signal, chosen, float(least), cut, state)
+    flags[state == kernels_survey.BROKEN] |= np.uint8(Flag.NOT_FINITE)
+    flags[state == kernels_survey.LOW] |= np.uint8(Flag.LOW_SIGNAL)
     return flags
 
 

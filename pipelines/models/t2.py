@@ -1,5 +1,6 @@
 """T2 from spin echoes: two or three parameters, first echo left out where it does not fit."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy.typing as npt
@@ -8,6 +9,8 @@ from ..errors import ModelInputError
 from . import decay, selection
 from .outcome import Noise, first_flags
 from .result import FitResult
+
+_ALTERNATION = 0.5  # noise widths by which odd and even echoes may differ in the mean
 
 
 def fit_t2(
@@ -88,11 +91,12 @@ def fit_train(
             f"Three parameters cannot be fitted to {len(train.times)} echoes.",
             hint="Use the model with two parameters, or measure at least six echoes.",
         )
-    active = flags == 0
-    fitted, notes = decay.choose(train, active, noise, model)
-    if decay.alternation(train, fitted, active) > 1.0:
-        notes.append(
+    fitted, notes = decay.choose(train, flags == 0, noise, model)
+    result = decay.finish(name, train, fitted, flags, noise, notes)
+    if name == "T2" and decay.alternation(result) > _ALTERNATION:
+        told = (
             "Odd and even echoes differ by more than the noise: the refocusing is imperfect and "
             "T2 is too long; the EPG model takes this into account."
         )
-    return decay.finish(name, train, fitted, flags, noise, notes)
+        result = replace(result, notes=(*result.notes, told))
+    return result

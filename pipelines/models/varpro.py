@@ -142,10 +142,10 @@ def _orthonormal(value: Doubles) -> tuple[Doubles, Doubles]:
 def _subspace(q: Doubles) -> Doubles:
     """Return an orthonormal basis, shape (n, RANK), that holds every column at every place."""
     samples = np.swapaxes(q, 1, 2).reshape(-1, q.shape[1])
-    _, _, vectors = np.linalg.svd(samples, full_matrices=False)
+    _, vectors = np.linalg.eigh(samples.T @ samples)
     basis = np.zeros((q.shape[1], kernels.RANK))
     rank = min(kernels.RANK, q.shape[1])
-    basis[:, :rank] = vectors[:rank].T
+    basis[:, :rank] = vectors[:, ::-1][:, :rank]
     return basis
 
 
@@ -270,5 +270,6 @@ def mean_residual(model: Model, signal: Doubles, valid: Bools, solution: Solutio
     count = int(np.count_nonzero(valid))
     if not count:
         return np.full(model.n_samples, np.nan)
-    sums = kernels.residual_sums(model.table, signal, valid, solution.estimates)
-    return np.asarray(sums.sum(axis=0) / count, dtype=np.float64)
+    sums, terms = kernels.fitted_sums(signal, valid, solution.estimates)
+    inside = np.einsum("Kmd,Kmdr->r", terms.sum(axis=0), model.table.columns)
+    return np.asarray((sums.sum(axis=0) - model.table.basis @ inside) / count, dtype=np.float64)
