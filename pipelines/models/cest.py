@@ -162,10 +162,9 @@ def fit_cest(
     shift, told = _field(spectra, b0_ppm, b0_method)
     flags = _flags(spectra, shift, wanted)
     maps = _asymmetries(spectra, shift, sigma, at_ppm, windows, normalise)
-    maps["B0map"] = Map(shift.astype(np.float32), "[ppm]")
-    maps["M0map"] = Map(spectra.m0.astype(np.float32), "[arb'U]")
     lost, extra = _extras(spectra, shift, at_ppm, lorentzian, ph_calibration)
-    maps.update(lost)
+    maps |= {"B0map": Map(shift.astype(np.float32), "[ppm]")}
+    maps |= {"M0map": Map(spectra.m0.astype(np.float32), "[arb'U]"), **lost}
     nothing = np.full(len(flags), np.nan, np.float32)
     result = conclude(
         name="CEST",
@@ -181,8 +180,7 @@ def fit_cest(
         settings=_settings(spectra, normalise, b0_method if b0_ppm is None else "given"),
     )
     # pH is missing in many voxels whose other maps stand, so it comes after the blanking.
-    _blank(extra, (result.flags & FATAL) != 0)
-    result.maps.update(extra)
+    result.maps.update(_blank(extra, (result.flags & FATAL) != 0))
     if ph_calibration is not None:
         result.settings["ph_calibration"] = vars(ph_calibration)
     return result
@@ -211,9 +209,10 @@ def _settings(spectra: Spectra, normalise: Normalisation, b0_method: str) -> dic
     }
 
 
-def _blank(maps: dict[str, Map], lost: npt.NDArray[np.bool_]) -> None:
+def _blank(maps: dict[str, Map], lost: npt.NDArray[np.bool_]) -> dict[str, Map]:
     for quantity in maps.values():
         quantity.values[lost] = np.nan
+    return maps
 
 
 def _places(window: Window) -> Doubles:

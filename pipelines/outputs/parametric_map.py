@@ -110,17 +110,7 @@ def _object(
     """Return the object as the library makes it."""
     row = entry(name)
     sources = _sources(images, header)
-    low, high = window(name, values)
     first = images.frames[0][0]
-    mapping = hd.pm.RealWorldValueMapping(
-        lut_label=name[:16],
-        lut_explanation=f"{row.quantity[2]} in {unit}"[:64],
-        unit=Code(unit, "UCUM", unit_meaning(unit)),
-        value_range=_range(values),
-        slope=1.0,
-        intercept=0.0,
-        quantity_definition=Code(*row.quantity),
-    )
     return hd.pm.ParametricMap(
         source_images=[ds for ds in sources if ds.SeriesInstanceUID == first.series_uid],
         further_source_images=[ds for ds in sources if ds.SeriesInstanceUID != first.series_uid],
@@ -134,14 +124,8 @@ def _object(
         software_versions=version,
         device_serial_number="none",
         contains_recognizable_visual_features=False,
-        real_world_value_mappings=[mapping],
-        voi_lut_transformations=[
-            hd.VOILUTTransformation(
-                window_center=(low + high) / 2,
-                window_width=high - low,
-                voi_lut_function="LINEAR_EXACT",
-            )
-        ],
+        real_world_value_mappings=[_mapping(name, values, unit)],
+        voi_lut_transformations=[_window(name, values)],
         content_label=_label(name),
         content_description=row.quantity[2][:64],
         pixel_measures=hd.PixelMeasuresSequence(
@@ -156,6 +140,29 @@ def _object(
             hd.PlanePositionSequence(hd.CoordinateSystemNames.PATIENT, one[0].position)
             for one in images.frames
         ],
+    )
+
+
+def _mapping(name: str, values: Floats, unit: str) -> Any:
+    """Say what the values measure, and in which unit."""
+    quantity = entry(name).quantity
+    return hd.pm.RealWorldValueMapping(
+        lut_label=name[:16],
+        lut_explanation=f"{quantity[2]} in {unit}"[:64],
+        unit=Code(unit, "UCUM", unit_meaning(unit)),
+        value_range=_range(values),
+        slope=1.0,
+        intercept=0.0,
+        quantity_definition=Code(*quantity),
+    )
+
+
+def _window(name: str, values: Floats) -> Any:
+    low, high = window(name, values)
+    return hd.VOILUTTransformation(
+        window_center=(low + high) / 2,
+        window_width=high - low,
+        voi_lut_function="LINEAR_EXACT",
     )
 
 
