@@ -207,15 +207,17 @@ def choose(train: Train, active: Bools, noise: Noise, model: Choice) -> tuple[De
     plain = fit_one(train, active, noise, offset=False)
     if model == "2p":
         return plain, []
-    good = plain.found.status == 0
-    typical = float(np.median(plain.found.parameter[good])) if good.any() else 1.0
-    identifiable = selection.offset_identifiable(train.times, typical)
-    told = [] if identifiable else ["The offset is not identifiable with these echo times."]
-    if model == "auto" and not identifiable:
-        return plain, told
     free = fit_one(train, active, noise, offset=True)
+    # An offset makes the decay time of the fit without it too long to judge by.
+    good = free.found.status == 0
+    typical = float(np.median(free.found.parameter[good])) if good.any() else float("inf")
+    told = []
+    if not selection.offset_identifiable(train.times, typical):
+        told.append("The offset is not identifiable with these echo times.")
+        if model == "auto":
+            return plain, told
     if model == "auto":
-        both = good & (free.found.status == 0)
+        both = good & (plain.found.status == 0)
         if not criterion(free, both) < criterion(plain, both):
             return plain, ["AICc prefers the model without an offset."]
         told = ["AICc prefers the model with an offset."]
