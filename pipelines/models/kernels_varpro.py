@@ -20,7 +20,6 @@ ATOMS = 12  # places where the search may start
 SPACING = 4  # cells between two atoms
 CELLS = SPACING * (ATOMS - 1)
 TERMS = 8  # coefficients of the polynomial in a cell
-PARTS = 32  # of all voxels, whose sums are kept apart
 _STEP = 1e-3  # cells; what a Newton step of that length leaves is of the order of its square
 _ITERATIONS = 60
 _PASSED = 9.0  # times the squares of an optimum beyond the limit that one inside it may have
@@ -366,45 +365,3 @@ def fit(table: Table, signal: Any, active: Any, polarity: bool, out: Estimates) 
     """
     for block in prange((signal.shape[0] + BLOCK - 1) // BLOCK):
         search_block(table, signal, active, polarity, out, block)
-
-
-@compiled
-def gather(
-    signal: Any,
-    valid: Any,
-    switch: Any,
-    position: Any,
-    linear: Any,
-    begin: int,
-    end: int,
-    sums: Any,
-    terms: Any,
-) -> None:
-    """Add up samples, and by cell the coefficients times the powers of t, of some valid voxels."""
-    for v in range(begin, end):
-        if not valid[v]:
-            continue
-        for i in range(sums.shape[0]):
-            sums[i] += signal[v, i]
-        for i in range(switch[v]):
-            sums[i] -= 2.0 * signal[v, i]
-        cell = min(int(position[v]), CELLS - 1)
-        t = 2.0 * (position[v] - cell) - 1.0
-        for j in range(terms.shape[1]):
-            power = linear[v, j]
-            for d in range(TERMS):
-                terms[cell, j, d] += power
-                power *= t
-
-
-@parallel
-def fitted_sums(signal: Any, valid: Any, out: Estimates) -> Any:
-    """Return sums (parts, n) of samples, and (parts, CELLS, m, TERMS) of what was fitted."""
-    voxels, n = signal.shape
-    switch, position, linear = out.switch, out.position, out.linear
-    sums = np.zeros((PARTS, n))
-    terms = np.zeros((PARTS, CELLS, linear.shape[1], TERMS))
-    for part in prange(PARTS):
-        begin, end = part * voxels // PARTS, (part + 1) * voxels // PARTS
-        gather(signal, valid, switch, position, linear, begin, end, sums[part], terms[part])
-    return sums, terms

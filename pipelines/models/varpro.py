@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from . import kernels_sums
 from . import kernels_varpro as kernels
 
 Doubles = npt.NDArray[np.float64]
@@ -270,6 +271,6 @@ def mean_residual(model: Model, signal: Doubles, valid: Bools, solution: Solutio
     count = int(np.count_nonzero(valid))
     if not count:
         return np.full(model.n_samples, np.nan)
-    sums, terms = kernels.fitted_sums(signal, valid, solution.estimates)
+    sums, terms = kernels_sums.fitted_sums(signal, valid, solution.estimates)
     inside = np.einsum("Kmd,Kmdr->r", terms.sum(axis=0), model.table.columns)
     return np.asarray((sums.sum(axis=0) - model.table.basis @ inside) / count, dtype=np.float64)
