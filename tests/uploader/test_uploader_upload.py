@@ -46,6 +46,37 @@ def test_prearchive_holds_a_series_before_its_session_is_archived(work):
     assert work.server.files() == []
 
 
+@pytest.mark.parametrize("version", ["1.9", "1.10"])
+def test_other_versions_of_the_server_take_the_same_upload(work, start, version):
+    other = start(version, xnat=version)
+    write_group(work.folder)
+    there = replace(work, server=other)
+    assert there.upload(create_project=True).exit_code == 0
+    assert other.files() == expected_files(work.folder)
+    assert all(one.proof is Proof.CHECKSUMMED for one in there.verify())
+
+
+def test_conflict_that_somebody_solved_is_gone_on_with(work):
+    write_study(work.folder / "m01")
+    archiving = {"method": "POST", "path": "/data/services/archive", "status": 403, "count": 0}
+    work.server.fault(archiving)
+    assert work.upload().exit_code == 8
+    work.server.no_faults()
+    served = work.server.served
+    label = "/data/projects/P1/subjects/other/experiments/m01_20240109_MR"
+    served.put(label, params={"xsiType": "xnat:mrSessionData", "xnat:mrSessionData/UID": "1.2"})
+    (row,) = work.server.waiting()
+    answer = served.post("/data/services/archive", params={"src": row["url"], "subject": "m01"})
+    assert answer.status_code == 500
+    assert work.server.waiting()[0]["status"] == "CONFLICT"
+    result = work.upload()
+    assert "belongs to subject other" in result.rows[0].reason
+    served.delete(label, params={"removeFiles": "true"})
+    assert work.upload().exit_code == 0
+    assert work.server.files() == expected_files(work.folder)
+    assert work.server.waiting() == []
+
+
 def test_direct_archiving_ends_in_the_same_archive(work):
     write_group(work.folder)
     assert work.upload(direct_archive=True).exit_code == 0
