@@ -61,7 +61,8 @@ class ZipStream:
     Attributes
     ----------
     digests : dict of str to str
-        MD5 in hexadecimal of each entry handed over so far, by name.
+        MD5 in hexadecimal of each entry handed over so far that was made on the way, by name.
+        Files that are sent as they are can be read again.
     """
 
     def __init__(
@@ -118,18 +119,18 @@ class ZipStream:
         """Return checksum, size and blocks of an entry."""
         if entry.content is not None or entry.size <= IN_MEMORY:
             data = entry.content() if entry.content else _whole(entry)
-            if entry.content is None and len(data) != entry.size:
+            if entry.content is not None:
+                digest = hashlib.md5(data, usedforsecurity=False)
+                self.digests[entry.name] = digest.hexdigest()
+            elif len(data) != entry.size:
                 raise _changed(entry)
-            self.digests[entry.name] = hashlib.md5(data, usedforsecurity=False).hexdigest()
             return zlib.crc32(data), len(data), iter((data,))
-        crc, size, digest = 0, 0, hashlib.md5(usedforsecurity=False)
+        crc, size = 0, 0
         for block in _blocks(entry):
             crc = zlib.crc32(block, crc)
-            digest.update(block)
             size += len(block)
         if size != entry.size:
             raise _changed(entry)
-        self.digests[entry.name] = digest.hexdigest()
         return crc, size, _same_blocks(entry, crc)
 
 

@@ -38,7 +38,6 @@ def test_archive_reads_back_and_has_the_length_it_says(tmp_path, monkeypatch, in
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None
         assert {name: archive.read(name) for name in archive.namelist()} == CONTENTS
-    assert stream.digests == {name: hashlib.md5(c).hexdigest() for name, c in CONTENTS.items()}
     assert b"".join(stream) == data  # and again, for another attempt
 
 
@@ -81,6 +80,7 @@ def test_content_made_on_the_way_may_have_another_length(tmp_path):
     assert not stream.is_sized
     with zipfile.ZipFile(io.BytesIO(b"".join(stream))) as archive:
         assert archive.read("a.dcm") == b"not the same length"
+    assert stream.digests == {"a.dcm": hashlib.md5(b"not the same length").hexdigest()}
 
 
 def test_two_entries_of_one_name_are_a_fault_of_the_program(tmp_path):
