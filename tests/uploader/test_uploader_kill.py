@@ -1,10 +1,12 @@
 """kill -9 at any moment loses and doubles nothing."""
 
+import os
 import random
+import signal
 import time
 
 import pytest
-from kill_uploads import Killed, kill_many
+from kill_uploads import Killed, compare, kill_many
 
 
 @pytest.mark.slow
@@ -28,3 +30,21 @@ def test_second_run_of_one_plan_is_refused_while_the_first_is_at_work(xnat, tmp_
         first.communicate()
     assert code == 2
     assert "Another run is using the journal" in said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to consoles, not to processes")
+def test_ctrl_c_ends_soon_and_the_next_run_goes_on(xnat, tmp_path):
+    one = Killed(xnat.url, tmp_path, "P1")
+    slow = {"method": "POST", "path": "/data/services/import", "delay_s": 1, "count": 0}
+    xnat.fault(slow)
+    first = one.command("upload")
+    while xnat.faults()[0]["hits"] < 1 and first.poll() is None:
+        time.sleep(0.05)
+    first.send_signal(signal.SIGINT)
+    said, _ = first.communicate(timeout=20)
+    assert first.returncode == 8, said
+    assert "run the same command again to go on" in said
+    assert "Traceback" not in said
+    xnat.no_faults()
+    assert one.finish()[0] == 0
+    compare(xnat.served, one)
