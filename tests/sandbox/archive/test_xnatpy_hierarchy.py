@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import xnat
 from archive_server import ServeArchive, Served
+from xnat.core import XNATListing
 from xnat.exceptions import XNATObjectAlreadyExistsError, XNATResponseError, XNATValueError
 
 from sandbox.archive import accounts
@@ -25,8 +26,13 @@ PROTOCOL = (
 
 
 @pytest.fixture
-def session(served: Served) -> Iterator[Any]:
-    """A session of xnatpy in an archive with project P1."""
+def session(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A session of xnatpy in an archive with project P1, as in a process of its own.
+
+    xnatpy keeps the listings of all sessions of the process, and a deletion asks each of them
+    again, those of sessions closed by earlier tests too.
+    """
+    monkeypatch.setattr(XNATListing, "__ALL_LISTINGS__", [])
     with xnat.connect(served.url, user="admin", password="admin", loglevel="ERROR") as connected:
         connected.classes.ProjectData(parent=connected.projects, id_="P1", name="P1")
         connected.clearcache()
