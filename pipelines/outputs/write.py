@@ -52,7 +52,7 @@ class Written:
 
 
 @contextmanager
-def folder_aside(out: Path, overwrite: bool) -> Iterator[Path]:
+def folder_aside(out: Path, overwrite: bool, contents: str = "maps.json") -> Iterator[Path]:
     """Yield a new folder beside `out`, which becomes `out` when all went well.
 
     Parameters
@@ -60,7 +60,9 @@ def folder_aside(out: Path, overwrite: bool) -> Iterator[Path]:
     out : Path
         The folder wanted.
     overwrite : bool
-        Replace earlier maps there.
+        Replace earlier results there.
+    contents : str
+        The file by which earlier results are known.
 
     Raises
     ------
@@ -68,10 +70,10 @@ def folder_aside(out: Path, overwrite: bool) -> Iterator[Path]:
         Where `out` holds something.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        ours = (out / "maps.json").is_file()
+        ours = (out / contents).is_file()
         if not (ours and overwrite):
             hint = "Give --overwrite to replace them." if ours else "Name another folder."
-            what = "holds maps already" if ours else "is not empty"
+            what = f"holds {Path(contents).stem} already" if ours else "is not empty"
             raise CallError(f"{out.name} {what}.", path=out, hint=hint)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
