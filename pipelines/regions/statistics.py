@@ -1,0 +1,368 @@
+"""What the values of a map are inside a region: counts, moments, order statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Bools = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+PERCENTILES = (5, 10, 25, 75, 90, 95)
+_BINS = 64
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Statistics of one set of voxels.
+
+    Attributes
+    ----------
+    voxels : int
+        Voxels in the set; ``valid + nan + flagged``.
+    valid : int
+        Voxels whose value counts.
+    nan : int
+        Voxels without a finite value; left out.
+    flagged : int
+        Voxels with a finite value and a flag of the fit; left out.
+    volume_mm3 : float
+        Of all voxels of the set.
+    mean, sd, median, q1, q3, iqr, minimum, maximum, mad, skewness, kurtosis : float
+        In the unit of the map, NaN where they do not exist. ``sd`` has n - 1 in its denominator and
+        does not exist for one voxel; ``mad`` is the median of abs(x - median); skewness and excess
+        kurtosis are of population moments, without unit.
+    percentiles : dict of float
+        5, 10, 25, 75, 90, 95; linear between order statistics (type 7 of Hyndman and Fan,
+        doi:10.1080/00031305.1996.10473566).
+    """
+
+    voxels: int
+    valid: int
+    nan: int
+    flagged: int
+    volume_mm3: float
+    mean: float = np.nan
+    sd: float = np.nan
+    median: float = np.nan
+    q1: float = np.nan
+    q3: float = np.nan
+    iqr: float = np.nan
+    minimum: float = np.nan
+    maximum: float = np.nan
+    mad: float = np.nan
+    skewness: float = np.nan
+    kurtosis: float = np.nan
+    percentiles: dict[int, float] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the fields by the names of ``statistics.json``; null for what does not exist."""
+        row: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("voxels", "valid", "nan", "flagged", "volume_mm3", "mean", "sd", "median")
+        }
+        row |= {"q1": self.q1, "q3": self.q3, "iqr": self.iqr}
+        row |= {"min": self.minimum, "max": self.maximum, "mad": self.mad}
+        row |= {"skewness": self.skewness, "kurtosis": self.kurtosis}
+        row |= {f"p{key:02d}": self.percentiles.get(key, np.nan) for key in PERCENTILES}
+        return {
+            name: None if isinstance(value, float) and not np.isfinite(value) else value
+            for name, value in row.items()
+        }
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts of values between fixed edges.
+
+    Attributes
+    ----------
+    edges : tuple of float
+        Ascending, one more than there are bins; a bin holds ``low <= x < high``, the last one its
+        upper edge too.
+    counts : tuple of int
+        Valid voxels of each bin.
+    under, over : int
+        Valid voxels below the first and above the last edge.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    under: int
+    over: int
+
+
+@dataclass(frozen=True)
+class SliceStatistics:
+    """Statistics of one slice of a region.
+
+    Attributes
+    ----------
+    index : int
+        Slice of the map, from 0.
+    area_mm2 : float
+        Of the voxels of the set in this slice.
+    whole : Statistics
+        Of the voxels of the region in this slice.
+    """
+
+    index: int
+    area_mm2: float
+    whole: Statistics
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """Statistics in which a voxel counts by the part of it that is inside.
+
+    Attributes
+    ----------
+    mean, sd : float
+        sum(w v) / sum(w), and its spread with (sum w)^2 / sum(w^2) as the number of voxels.
+    effective_voxels : float
+        (sum w)^2 / sum(w^2) of the valid voxels.
+    volume_mm3 : float
+        sum(w) times the volume of a voxel, over all voxels that are touched.
+    """
+
+    mean: float
+    sd: float
+    effective_voxels: float
+    volume_mm3: float
+
+
+@dataclass(frozen=True)
+class RegionStatistics:
+    """One quantity inside one region.
+
+    Attributes
+    ----------
+    name, unit : str
+        Of the quantity; the unit is UCUM, or empty where it is not known.
+    whole, core : Statistics
+        Of the voxels at least half inside, and of those almost wholly inside.
+    slices : tuple of SliceStatistics
+        Of the slices that hold a voxel of the region.
+    histogram : Histogram
+        Of the valid voxels of the whole region.
+    weighted : Weighted
+        By the part of each voxel that is inside.
+    """
+
+    name: str
+    unit: str
+    whole: Statistics
+    core: Statistics
+    slices: tuple[SliceStatistics, ...]
+    histogram: Histogram
+    weighted: Weighted
+
+
+def describe(values: npt.NDArray[Any], flagged: Bools | None, voxel_mm3: float) -> Statistics:
+    """Return the statistics of some voxels.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        NaN or infinite where a voxel has no value.
+    flagged : ndarray of bool, shape (n,), or None
+        Voxels to leave out although they have a value.
+    voxel_mm3 : float
+        Volume of a voxel.
+
+    Returns
+    -------
+    Statistics
+        Sums are taken in float64.
+    """
+    finite = np.isfinite(values)
+    use = finite if flagged is None else finite & ~flagged
+    valid = int(np.count_nonzero(use))
+    counts = {
+        "voxels": len(values),
+        "valid": valid,
+        "nan": len(values) - int(np.count_nonzero(finite)),
+        "flagged": int(np.count_nonzero(finite)) - valid,
+        "volume_mm3": len(values) * voxel_mm3,
+    }
+    if not valid:
+        return Statistics(**counts)  # type: ignore[arg-type]
+    ordered = np.sort(values[use].astype(np.float64))
+    mean = float(ordered.mean())
+    centred = ordered - mean
+    second = float(np.mean(centred**2))
+    spread = second > (abs(mean) * 1e-12) ** 2
+    median = _quantile(ordered, 0.5)
+    percentiles = {key: _quantile(ordered, key / 100) for key in PERCENTILES}
+    return Statistics(
+        **counts,  # type: ignore[arg-type]
+        mean=mean,
+        sd=float(np.sqrt(second * valid / (valid - 1))) if valid > 1 else np.nan,
+        median=median,
+        q1=percentiles[25],
+        q3=percentiles[75],
+        iqr=percentiles[75] - percentiles[25],
+        minimum=float(ordered[0]),
+        maximum=float(ordered[-1]),
+        mad=_quantile(np.sort(np.abs(ordered - median)), 0.5),
+        skewness=float(np.mean(centred**3)) / second**1.5 if spread else np.nan,
+        kurtosis=float(np.mean(centred**4)) / second**2 - 3 if spread else np.nan,
+        percentiles=percentiles,
+    )
+
+
+def _quantile(ordered: Doubles, part: float) -> float:
+    """Return a quantile of sorted values, linear between order statistics (type 7)."""
+    place = part * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    low, high = float(ordered[below]), float(ordered[above])
+    return low + (place - below) * (high - low)
+
+
+def histogram(values: npt.NDArray[Any], low: float, high: float, bins: int = _BINS) -> Histogram:
+    """Return counts between `low` and `high`, in bins of equal width.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        Finite.
+    low, high : float
+        First and last edge; ``low < high``.
+    bins : int
+        How many.
+
+    Returns
+    -------
+    Histogram
+        What lies beyond the edges is counted apart, so that the counts add up to n.
+    """
+    edges = np.linspace(low, high, bins + 1)
+    counts, _ = np.histogram(values, edges)
+    return Histogram(
+        edges=tuple(float(edge) for edge in edges),
+        counts=tuple(int(count) for count in counts),
+        under=int(np.count_nonzero(values < low)),
+        over=int(np.count_nonzero(values > high)),
+    )
+
+
+def weigh(
+    values: npt.NDArray[Any], flagged: Bools | None, weights: npt.NDArray[Any], voxel_mm3: float
+) -> Weighted:
+    """Return the statistics weighted by the part of each voxel that is inside.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        Not finite where a voxel has no value.
+    flagged : ndarray of bool, shape (n,), or None
+        Voxels to leave out.
+    weights : ndarray of float, shape (n,)
+        Part inside, 0 to 1.
+    voxel_mm3 : float
+        Volume of a voxel.
+    """
+    use = np.isfinite(values) & (weights > 0)
+    if flagged is not None:
+        use &= ~flagged
+    volume = float(weights.sum(dtype=np.float64)) * voxel_mm3
+    w, v = weights[use].astype(np.float64), values[use].astype(np.float64)
+    total = float(w.sum())
+    if total <= 0:
+        return Weighted(np.nan, np.nan, 0.0, volume)
+    mean = float(np.sum(w * v)) / total
+    number = total**2 / float(np.sum(w**2))
+    variance = float(np.sum(w * (v - mean) ** 2)) / total
+    sd = np.sqrt(variance * number / (number - 1)) if number > 1 + 1e-9 else np.nan
+    return Weighted(mean, float(sd), number, volume)
+
+
+def measure(
+    name: str,
+    unit: str,
+    values: Floats,
+    fraction: Floats,
+    thresholds: tuple[float, float],
+    flags: Bools | None,
+    voxel_mm3: float,
+    pixel_mm2: float,
+    window: tuple[float, float],
+) -> RegionStatistics:
+    """Return everything about one quantity inside one region.
+
+    Parameters
+    ----------
+    name, unit : str
+        Of the quantity.
+    values : ndarray of float32, shape (n_slices, rows, columns)
+        The map; NaN where it has no value.
+    fraction : ndarray of float32, shape (n_slices, rows, columns)
+        Part of each voxel of the map that is inside the region.
+    thresholds : tuple of float
+        Least part of a voxel of the whole region, and of its core.
+    flags : ndarray of bool, shape (n_slices, rows, columns), or None
+        Voxels of the map to leave out.
+    voxel_mm3, pixel_mm2 : float
+        Volume of a voxel, area of a pixel of the map.
+    window : tuple of float
+        First and last edge of the histogram.
+    """
+    touched = np.flatnonzero(fraction)
+    weights = fraction.ravel()[touched]
+    inside = values.ravel()[touched]
+    marked = None if flags is None else flags.ravel()[touched]
+    whole = weights >= thresholds[0]
+    core = weights >= thresholds[1]
+    chosen, chosen_marks = inside[whole], None if marked is None else marked[whole]
+    counted = np.isfinite(chosen)
+    if chosen_marks is not None:
+        counted &= ~chosen_marks
+    return RegionStatistics(
+        name=name,
+        unit=unit,
+        whole=describe(chosen, chosen_marks, voxel_mm3),
+        core=describe(inside[core], None if marked is None else marked[core], voxel_mm3),
+        slices=_by_slice(
+            touched[whole] // (values.shape[1] * values.shape[2]),
+            chosen,
+            chosen_marks,
+            voxel_mm3,
+            pixel_mm2,
+        ),
+        histogram=histogram(chosen[counted], *window),
+        weighted=weigh(inside, marked, weights, voxel_mm3),
+    )
+
+
+def _by_slice(
+    slices: Integers,
+    values: npt.NDArray[Any],
+    flagged: Bools | None,
+    voxel_mm3: float,
+    pixel_mm2: float,
+) -> tuple[SliceStatistics, ...]:
+    """Return the statistics of each slice; `slices` is ascending."""
+    found, starts = np.unique(slices, return_index=True)
+    stops = [*starts[1:], len(slices)]
+    rows = []
+    for index, start, stop in zip(found, starts, stops, strict=True):
+        marks = None if flagged is None else flagged[start:stop]
+        one = describe(values[start:stop], marks, voxel_mm3)
+        rows.append(SliceStatistics(int(index), one.voxels * pixel_mm2, one))
+    return tuple(rows)
+
+
+def reciprocal(values: Floats, factor: float) -> Floats:
+    """Return ``factor / x``, such as R2 = 1000 / T2 in 1/s of ms; NaN where x is not above 0."""
+    out = np.full(values.shape, np.nan, np.float32)
+    with np.errstate(invalid="ignore"):
+        positive = np.isfinite(values) & (values > 0)
+    with np.errstate(over="ignore"):  # what is too large for float32 is counted as no value
+        np.divide(np.float32(factor), values, out=out, where=positive)
+    return out
