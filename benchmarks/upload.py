@@ -131,14 +131,17 @@ def time_upload(url: str, study: Path, work: Path) -> tuple[Cost, Cost]:
 
 
 def measure_upload(work: Path, size: int, runs: int) -> None:
-    """Upload and post the same study, in turns on fresh archives; print the medians."""
+    """Upload and post the same study, in turns on fresh archives; print the medians.
+
+    Each goes first in every other pair: what else the machine does then meets both alike.
+    """
     study, zips = work / "study", work / "zips"
     sessions = write_study(study, size)
     write_zips(study, zips)
     total = sum(path.stat().st_size for path in study.rglob("*.dcm")) / MIB
     ours, peers, verified = [], [], []
     for k in range(runs):
-        for who in ("peer", "ours"):
+        for who in ("peer", "ours") if k % 2 == 0 else ("ours", "peer"):
             folder = work / f"archive-{who}-{k}"
             with served(folder) as (url, _server):
                 if who == "peer":
@@ -157,6 +160,7 @@ def measure_upload(work: Path, size: int, runs: int) -> None:
         "requests: post the same zips, archive": _median(peers),
         "xnat-pic-uploader verify": _median(verified),
     }
+    ratios = sorted(one.wall_s / peer.wall_s for one, peer in zip(ours, peers, strict=True))
     peer = middle["requests: post the same zips, archive"].wall_s
     print(
         f"\n{total:.0f} MiB in {sessions} sessions of {SERIES} series of {FILES_IN_SERIES} files, "
@@ -169,6 +173,7 @@ def measure_upload(work: Path, size: int, runs: int) -> None:
             f"| {name} | {cost.wall_s:.1f} | {cost.cpu_s:.1f} | {cost.peak_mib:.0f} "
             f"| {cost.wall_s / peer:.2f} |"
         )
+    print(f"\nUpload / requests, pair by pair: {', '.join(f'{one:.2f}' for one in ratios)}.")
 
 
 def _median(costs: list[Cost]) -> Cost:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import io
 import tomllib
 from dataclasses import dataclass, field
@@ -68,22 +68,20 @@ class Anonymiser:
 
     Attributes
     ----------
-    map_uids : bool
-        Give studies, series and instances other UIDs; the same UID always becomes the same one,
-        in every file and every run, so that references and repeated uploads hold.
-    key : str
-        Changes the mapping: one who knows an original UID finds the mapped one only with the key.
+    key : bytes
+        Studies, series and instances get other UIDs by it: the same UID always becomes the same
+        one, in every file and every run with this key, so that references and repeated uploads
+        hold. Nobody can tell one from the other without the key. Empty: UIDs stay.
     """
 
-    map_uids: bool = False
-    key: str = ""
+    key: bytes = field(default=b"", repr=False)
     profile: Profile = field(default_factory=load_profile)
 
     def uid(self, uid: str) -> str:
         """Return the UID that stands for one."""
-        if not self.map_uids or not uid or uid.startswith(_STANDARD):
+        if not self.key or not uid or uid.startswith(_STANDARD):
             return uid
-        digest = hashlib.sha256(f"{self.key}\0{uid}".encode()).digest()
+        digest = hmac.digest(self.key, uid.encode(), "sha256")
         # A version 4 UUID by form, as PS3.5 B.2 derives UIDs from.
         number = int.from_bytes(digest[:16], "big")
         number = number & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -105,6 +104,7 @@ def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> N
     """Find the sessions in FOLDER and write a plan to look at and edit. Sends nothing."""
     from xnat_config import SiteConfigError
 
+    from . import show
     from .errors import UploaderError
 
     try:
@@ -116,7 +116,7 @@ def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> N
         sys.exit(8)
     if as_json:
         click.echo(json.dumps(plan_as_json(plan), indent=1))
-    _show_plan(plan)
+    show.plan(plan)
     if not plan.rows:
         click.echo(f"No DICOM image was found in {folder}; no plan was written.", err=True)
         click.echo("Convert scanner data with mri2dicom first.", err=True)
@@ -259,47 +259,6 @@ def _needs_attention(plan: Plan) -> bool:
 
     findings = [f for row in plan.rows if row.include for f in row.findings]
     return any(finding.level is Level.ERROR for finding in [*plan.findings, *findings])
-
-
-def _show_plan(plan: Plan) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from .findings import plain
-
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = 120
-    if plan.rows:
-        names = list(dict.fromkeys(name for row in plan.rows for name in row.variables))
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for head in ("subject", "session", *names):
-            table.add_column(head, overflow="fold")
-        for head in ("scans", "files", "MiB"):
-            table.add_column(head, justify="right", no_wrap=True)
-        for row in plan.rows:
-            texts = [row.subject, row.session, *(row.variables.get(n, "") for n in names)]
-            size = f"{row.bytes / 2**20:.1f}"
-            cells = [*texts, str(row.scans), str(row.files), size]
-            # Names come from files: none of them is markup.
-            table.add_row(*(Text(plain(cell)) for cell in cells))
-        console.print(table)
-    for finding in plan.findings:
-        _show_finding(console, "", finding)
-    for row in plan.rows:
-        for finding in row.findings:
-            _show_finding(console, row.session or row.source, finding)
-
-
-def _show_finding(console: Any, where: str, finding: Finding) -> None:
-    from rich.text import Text
-
-    from .findings import plain
-
-    style = {"error": "red", "warning": "yellow"}.get(finding.level.value, "")
-    text = f"{finding.level.value}: {f'{where}: ' if where else ''}{finding.message}"
-    console.print(Text(plain(text), style=style), soft_wrap=True)
 
 
 for _command in COMMANDS:

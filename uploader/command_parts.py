@@ -34,6 +34,25 @@ def server_options(command: _Command) -> _Command:
     return command
 
 
+def way_options(command: _Command) -> _Command:
+    """Add the options that say how objects are sent."""
+    for option in (
+        click.option(
+            "--map-uids-with",
+            type=PATH,
+            metavar="FILE",
+            help="As --map-uids, with the file PLAN.uid-key of an earlier upload: one object gets "
+            "the same UID in both.",
+        ),
+        click.option(
+            "--map-uids", is_flag=True, help="With --anonymise: give all objects other UIDs."
+        ),
+        click.option("--anonymise", is_flag=True, help="Take people and places out on the way."),
+    ):
+        command = option(command)
+    return command
+
+
 def guarded(work: Callable[[], int]) -> None:
     """Do the work of a command and end with its exit code."""
     from xnat_config import SiteConfigError

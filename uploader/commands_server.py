@@ -10,39 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command_parts import JSON, PATH, PLAN, SITE, guarded, load_plan, server_options
+from .command_parts import (
+    JSON,
+    PATH,
+    PLAN,
+    SITE,
+    guarded,
+    load_plan,
+    server_options,
+    way_options,
+)
 from .commands_login import login_command, logout_command
 
 if TYPE_CHECKING:
     from .journal import Journal
-    from .loads import Disguise
-
-
-def _disguise(journal: Journal | None, asked: str = "") -> Disguise | None:
-    """Return the change of objects on their way, the same in every run of a plan.
-
-    Raises
-    ------
-    WrongCallError
-        If an earlier run sent them otherwise.
-    """
-    from .errors import WrongCallError
-
-    before = journal.about("objects") if journal else ""
-    if asked and before and asked != before:
-        raise WrongCallError(
-            f"An earlier run of this plan sent the objects {before}, and this one asks for "
-            f"{asked}.",
-            hint="Use the same options, or copy the plan under another name.",
-        )
-    way = asked or before or "as they are"
-    if journal is not None and asked:
-        journal.set_about("objects", way)
-    if way == "as they are":
-        return None
-    from .anonymise import Anonymiser
-
-    return Anonymiser(map_uids=way.endswith("UIDs"))
 
 
 def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
@@ -58,9 +39,17 @@ def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
 @server_options
 @SITE
 @click.option("--create-project", is_flag=True, help="A missing project is no fault.")
+@way_options
 @JSON
 def check_command(
-    plan_path: Path, site: Path | None, create_project: bool, as_json: bool, **options: Any
+    plan_path: Path,
+    site: Path | None,
+    create_project: bool,
+    anonymise: bool,
+    map_uids: bool,
+    map_uids_with: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Compare PLAN with the server, reading only; bad rows are listed with what to do."""
 
@@ -69,7 +58,9 @@ def check_command(
 
         from . import access, show
         from .check import check
+        from .way import Way, find_disguise
 
+        asked = Way(anonymise, map_uids, map_uids_with)
         config = load_config(site)
         plan = load_plan(plan_path, config)
         with _journal_of(plan_path) as journal, access.open_client(**options) as client:
@@ -78,7 +69,7 @@ def check_command(
                 client,
                 config,
                 journal=journal,
-                disguise=_disguise(journal),
+                disguise=find_disguise(plan_path, journal, asked if anonymise else None),
                 create_project=create_project,
             )
         if as_json:
@@ -87,23 +78,6 @@ def check_command(
         return 8 if any(one.is_bad for one in rows) else 0
 
     guarded(work)
-
-
-def _way(*, anonymise: bool, map_uids: bool) -> str:
-    """Return how the objects are to be sent, in the journal's words.
-
-    Raises
-    ------
-    WrongCallError
-        If other UIDs are asked for and anonymisation is not.
-    """
-    from .errors import WrongCallError
-
-    if map_uids and not anonymise:
-        raise WrongCallError("--map-uids is a part of --anonymise.", hint="Give both.")
-    if not anonymise:
-        return "as they are"
-    return "anonymised with other UIDs" if map_uids else "anonymised"
 
 
 @click.command("upload")
@@ -118,14 +92,14 @@ def _way(*, anonymise: bool, map_uids: bool) -> str:
 @click.option(
     "--create-project", is_flag=True, help="Make the project, and define the variables it lacks."
 )
-@click.option("--anonymise", is_flag=True, help="Take people and places out on the way.")
-@click.option("--map-uids", is_flag=True, help="With --anonymise: give all objects other UIDs.")
+@way_options
 @JSON
 def upload_command(
     plan_path: Path,
     site: Path | None,
     anonymise: bool,
     map_uids: bool,
+    map_uids_with: Path | None,
     as_json: bool,
     jobs: int,
     direct_archive: bool,
@@ -143,8 +117,9 @@ def upload_command(
         from .jobs import Options
         from .journal import Journal, journal_path
         from .upload import upload
+        from .way import Way, find_disguise
 
-        way = _way(anonymise=anonymise, map_uids=map_uids)
+        way = Way(anonymise, map_uids, map_uids_with)
         config = load_config(site)
         plan = load_plan(plan_path, config)
         control = Control()
@@ -153,7 +128,7 @@ def upload_command(
             access.open_client(**options, sleep=control.sleep) as client,
             show.UploadBar() as bar,
         ):
-            disguise = _disguise(journal, way)
+            disguise = find_disguise(plan_path, journal, way, keep=True)
             settings = Options(jobs, direct_archive, create_project, raw, disguise=disguise)
             send = partial(upload, control=control, on_progress=bar.update, on_row=bar.row)
             result = send(plan, client, journal, config, settings)
@@ -179,6 +154,7 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
         from . import access, show
         from .journal import Journal, journal_path
         from .verify import Proof, verify, verify_uploads
+        from .way import find_disguise
 
         config = load_config(site)
         plan = load_plan(plan_path, config)
@@ -187,7 +163,7 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
             access.open_client(**options) as client,
             show.UploadBar() as bar,
         ):
-            disguise = _disguise(journal)
+            disguise = find_disguise(plan_path, journal)
             proofs = verify(
                 plan, client, config, journal, disguise=disguise, on_progress=bar.update
             )

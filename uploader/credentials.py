@@ -20,6 +20,7 @@ from pathlib import Path
 from xnat_config.connection import Connection, settings_folder
 
 from .errors import LoginError, WrongCallError
+from .private_file import write_private
 
 SERVICE = "xnat-pic"
 _MAGIC = b"XNAT-PIC credentials 1\n"
@@ -263,16 +264,7 @@ def _file_save(path: Path, connection: Connection, login: Login, passphrase: str
         _key(passphrase, salt, _SCRYPT),
     )
     head = json.dumps({"kdf": "scrypt", "salt": salt.hex(), **_SCRYPT}).encode("ascii")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    aside.unlink(missing_ok=True)
-    # Readable by its owner alone from the first moment, where the system knows modes.
-    handle = os.open(
-        aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600
-    )
-    with os.fdopen(handle, "wb") as file:
-        file.write(_MAGIC + head + b"\n" + sealed.getvalue())
-    aside.replace(path)
+    write_private(path, _MAGIC + head + b"\n" + sealed.getvalue())
 
 
 def _file_load(path: Path, connection: Connection, passphrase: str) -> Login | None:

@@ -1,5 +1,6 @@
 """Sentences for people about what was found; one place for their form."""
 
+import textwrap
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -28,6 +29,40 @@ def few(things: Collection[object]) -> str:
     named = ", ".join(str(thing) for thing in list(things)[:_NAMED])
     more = len(things) - _NAMED
     return f"{named} and {more} more" if more > 0 else named
+
+
+def together(said: Iterable[tuple[str, str, str]], rows: int) -> list[tuple[str, list[str]]]:
+    """Say once what is said of many rows.
+
+    Parameters
+    ----------
+    said : iterable of (str, str, str)
+        Level, row and sentence.
+    rows : int
+        How many rows there are in all.
+
+    Returns
+    -------
+    list of (str, list of str)
+        Level and lines of each sentence, in the order they came; the rows that a sentence holds
+        for are counted, and named below it unless it holds for all of them.
+    """
+    names: dict[tuple[str, str], list[str]] = {}
+    for level, row, sentence in said:
+        names.setdefault((level, sentence), []).append(row)
+    found = []
+    for (level, sentence), mine in names.items():
+        lines = [f"{mine[0]}: {sentence}"]
+        if len(mine) > 1:
+            of = f"all {rows}" if len(mine) == rows else f"{len(mine)} of {rows}"
+            lines = [f"{of} rows: {sentence}"]
+        if 1 < len(mine) < rows:
+            lines += textwrap.wrap(", ".join(mine), 96, initial_indent="  ", subsequent_indent="  ",
+                                   break_long_words=False, break_on_hyphens=False)  # fmt: skip
+        if level:
+            lines[0] = f"{level}: {lines[0]}"
+        found.append((level, lines))
+    return found
 
 
 def plain(text: str) -> str:

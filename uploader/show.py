@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .findings import plain
+from .findings import plain, together
+from .model import Level
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from .check import RowCheck
     from .control import Progress
+    from .model import Plan
     from .set_variables import Change, Differences
     from .upload import RowResult, UploadResult
     from .verify import RowProof
 
-_STYLES = {"error": "red", "warning": "yellow"}
+_STYLES = {"error": "red", "failed": "red", "warning": "yellow"}
 
 
 def _say(text: str, style: str = "") -> None:
     click.secho(plain(text), err=True, fg=style or None)
 
 
-def _table(heads: tuple[str, ...], rows: list[list[str]]) -> None:
+def _table(heads: tuple[str, ...], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -35,9 +39,51 @@ def _table(heads: tuple[str, ...], rows: list[list[str]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in heads:
         table.add_column(head, overflow="fold")
+    for head in numbers:
+        table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
+        # Names come from files: none of them is markup.
         table.add_row(*(Text(plain(cell)) for cell in row))
     console.print(table)
+
+
+def _said(said: Iterable[tuple[str, str, str]], rows: int) -> None:
+    """Show sentences about rows, each of them once."""
+    for level, lines in together(said, rows):
+        for line in lines:
+            _say(line, _STYLES.get(level, ""))
+
+
+def plan(one: Plan) -> None:
+    """Show what a scan found."""
+    if one.rows:
+        names = list(dict.fromkeys(name for row in one.rows for name in row.variables))
+        _table(
+            ("subject", "session", *names),
+            [
+                [
+                    row.subject,
+                    row.session,
+                    *(row.variables.get(name, "") for name in names),
+                    str(row.scans),
+                    str(row.files),
+                    f"{row.bytes / 2**20:.1f}",
+                ]
+                for row in one.rows
+            ],
+            numbers=("scans", "files", "MiB"),
+        )
+    for finding in one.findings:
+        level = finding.level.value
+        _say(f"{level}: {finding.message}", _STYLES.get(level, ""))
+    _said(
+        [
+            (finding.level.value, row.session or row.source, finding.message)
+            for row in one.rows
+            for finding in row.findings
+        ],
+        len(one.rows),
+    )
 
 
 def checks(rows: list[RowCheck]) -> None:
@@ -46,10 +92,16 @@ def checks(rows: list[RowCheck]) -> None:
         ("session", "subject", "is", "files to send"),
         [[one.row.session, one.row.subject, one.verdict.value, str(one.missing)] for one in rows],
     )
-    for one in sorted(rows, key=lambda row: row.is_bad):
-        for finding in one.findings:
-            text = f"{finding.level.value}: {one.row.session}: {finding.message}"
-            _say(text, _STYLES.get(finding.level.value, ""))
+    _said(
+        [
+            (finding.level.value, one.row.session or one.row.source, finding.message)
+            for level in Level
+            for one in rows
+            for finding in one.findings
+            if finding.level is level
+        ],
+        len(rows),
+    )
     bad = sum(one.is_bad for one in rows)
     if bad:
         _say(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
@@ -71,6 +123,11 @@ def check_as_json(one: RowCheck) -> dict[str, Any]:
 
 def uploaded(result: UploadResult) -> None:
     """Show how an upload ended."""
+    included = [row for row in result.rows if row.outcome.value != "left out"]
+    refused = [
+        (row.outcome.value, row.row.session, row.reason) for row in included if _is_refused(row)
+    ]
+    _said(refused, len(included))
     counts: dict[str, int] = {}
     for row in result.rows:
         counts[row.outcome.value] = counts.get(row.outcome.value, 0) + 1
@@ -78,6 +135,11 @@ def uploaded(result: UploadResult) -> None:
         _say(problem.sentence(), "red")
     told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
     _say(f"Sessions: {told}.")
+
+
+def _is_refused(row: RowResult) -> bool:
+    """Tell whether nothing of a row was sent, because of what `check` says of it."""
+    return row.outcome.value == "failed" and row.error is None
 
 
 def upload_as_json(result: UploadResult) -> dict[str, Any]:
@@ -111,11 +173,8 @@ def proofs(rows: list[RowProof], problems: list[str]) -> None:
             for one in rows
         ],
     )
-    for one in rows:
-        for text in one.problems:
-            _say(f"{one.row.session}: {text}", "red")
-        for text in one.notes:
-            _say(f"{one.row.session}: {text}")
+    _said([("note", one.row.session, text) for one in rows for text in one.notes], len(rows))
+    _said([("error", one.row.session, text) for one in rows for text in one.problems], len(rows))
     for text in problems:
         _say(text, "red")
 
@@ -208,7 +267,7 @@ class UploadBar:
 
     def row(self, result: RowResult) -> None:
         """Show how a row ended."""
-        if result.outcome.value == "left out":
+        if result.outcome.value == "left out" or _is_refused(result):
             return
         text = f"{result.outcome.value}: {result.row.session}"
         if result.reason:

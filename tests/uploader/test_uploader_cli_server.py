@@ -116,12 +116,24 @@ def test_check_lists_bad_rows_together_and_ends_with_8(xnat, run, tmp_path):
     run("scan", tmp_path / "data", "--project", "NOT_THERE", "-o", plan)
     done = run("check", plan, code=8, **env)
     assert "3 of 3 rows cannot be uploaded as they stand" in done.stderr
-    assert done.stderr.count("There is no project NOT_THERE") == 3
+    assert done.stderr.count("There is no project NOT_THERE") == 1
+    assert "error: all 3 rows: There is no project NOT_THERE" in done.stderr
     assert done.stdout == ""
     rows = json.loads(run("check", plan, "--json", code=8, **env).stdout)
     assert {row["verdict"] for row in rows} == {"bad"}
     done = run("upload", plan, code=8, **env)
-    assert "failed: m01_pre_MR: There is no project NOT_THERE" in done.stderr
+    assert "failed: all 3 rows: There is no project NOT_THERE" in done.stderr
+    assert done.stderr.count("There is no project") == 1
+    text = plan.read_text("utf-8-sig")
+    head, _, last = text.rstrip().rpartition("NOT_THERE")
+    plan.write_text(head + "P1" + last + "\n", encoding="utf-8")
+    lines = run("check", plan, code=8, **env).stderr.splitlines()
+    (place,) = [k for k, line in enumerate(lines) if "There is no project NOT_THERE" in line]
+    assert lines[place].startswith("error: 2 of 3 rows: ")
+    rows = json.loads(run("check", plan, "--json", code=8, **env).stdout)
+    bad = [row["session"] for row in rows if row["verdict"] == "bad"]
+    assert len(bad) == 2
+    assert lines[place + 1] == f"  {', '.join(bad)}"
 
 
 def test_anonymised_plan_stays_so(xnat, run, tmp_path):
