@@ -25,9 +25,10 @@ MAPS = {
     "t2star": "T2* from gradient echoes.",
     "dwi": "Diffusion: a tensor, the mean of three directions, or one ADC.",
     "ivim": "Perfusion fraction, diffusion and pseudo-diffusion (IVIM).",
-    "cest": "MTR asymmetry of Z-spectra, corrected for B0.",
+    "cest": "MTR asymmetry of Z-spectra, corrected for B0; AREX; pH; B0 and B1 by WASABI.",
 }
 _FORMATS = ("nifti", "dicom", "report")
+_MOST_PPM = 100.0
 
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -76,11 +77,20 @@ class _AutoOr(click.ParamType):  # type: ignore[type-arg]
         return number
 
 
-def _offsets(_context: Any, _parameter: Any, value: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in value.split(",") if part.strip())
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} is no list such as 3.5,2.0.") from error
+def _offsets(
+    _context: Any, _parameter: Any, value: str
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """Split a list into offsets and ranges (names or ends); what they mean is seen later."""
+    numbers: list[float] = []
+    ranges: list[str] = []
+    for part in (word.strip() for word in value.split(",") if word.strip()):
+        try:
+            numbers.append(float(part))
+        except ValueError:
+            ranges.append(part)
+    if any(not number > 0 or number > _MOST_PPM for number in numbers):
+        raise click.BadParameter(f"{value!r} is no list of offsets above 0, such as 3.5,2.0.")
+    return tuple(numbers), tuple(ranges)
 
 
 def _format(_context: Any, _parameter: Any, value: str) -> tuple[str, ...]:
@@ -103,7 +113,7 @@ _OPTIONS = [
         show_default=True,
         help="Noise of one real channel; 0 for a fit without it.",
     ),
-    click.option("--model", default="", help="2p, 3p, auto; for t2 also epg."),
+    click.option("--model", default="", help="2p, 3p, auto; t2: epg; cest: mtr, wasabi."),
     click.option(
         "--skip-echoes",
         type=_AutoOr(int),
@@ -111,10 +121,20 @@ _OPTIONS = [
         show_default=True,
         help="Echoes left out at the start (t2).",
     ),
-    click.option("--offsets", default="", callback=_offsets, help="CEST offsets: 3.5,2.0 (ppm)."),
-    click.option("--b0", type=_PATH, help="Map of the shift (ppm), or a series that gives it."),
-    click.option("--t1", type=_PATH, help="T1 map (ms)."),
-    click.option("--b1", type=_PATH, help="Map of actual over nominal flip angle."),
+    click.option(
+        "--offsets",
+        default="",
+        callback=_offsets,
+        help="Where MTR asymmetry is wanted (cest), ppm: 3.5,2.0; ranges: 3.2-3.8 or amide.",
+    ),
+    click.option(
+        "--b0",
+        type=_PATH,
+        help="Shift of water (cest): a map (ppm, Hz), or a WASSR or WASABI series.",
+    ),
+    click.option("--t1", type=_PATH, help="T1 map (ms), for AREX (cest) and the EPG model (t2)."),
+    click.option("--b1", type=_PATH, help="Map of actual over nominal flip angle (t1vfa)."),
+    click.option("--ph", type=_PATH, help="pH calibration (cest), a TOML file."),
     click.option(
         "--format",
         "formats",
@@ -150,14 +170,14 @@ def _run(
     overwrite: bool,
     as_json: bool,
     sigma: Any,
-    offsets: tuple[float, ...],
+    offsets: tuple[tuple[float, ...], tuple[str, ...]],
     **options: Any,
 ) -> None:
     from .errors import PipelineError
     from .fitting import Options
     from .map_run import make_maps
 
-    wishes = Options(sigma=sigma or None, offsets_ppm=offsets, **options)
+    wishes = Options(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
     try:
         summary = make_maps(
             name, source, out, wishes, formats=formats, overwrite=overwrite, progress=_tell

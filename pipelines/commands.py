@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from .inputs.load import Need
 
 if TYPE_CHECKING:
     from .inputs.frames import Images
+    from .models.ph import PhCalibration
     from .models.result import FitResult
 
 Bools = npt.NDArray[np.bool_]
@@ -36,8 +37,12 @@ class Setup:
         Echoes left out at the start.
     offsets_ppm : tuple of float
         CEST: where MTR asymmetry is wanted.
+    windows : tuple of str
+        CEST: ranges over which MTR asymmetry is averaged, ``amide`` or ``3.2-3.8``.
     b0, b1, t1 : ndarray of float32, shape (n_voxels,), or None
         Shift in ppm, relative flip angle, T1 in ms.
+    ph : PhCalibration or None
+        Calibration of pH.
     slice_index : int
         Whose values are taken.
     """
@@ -47,9 +52,11 @@ class Setup:
     model: str = ""
     skip_echoes: Any = "auto"
     offsets_ppm: tuple[float, ...] = ()
+    windows: tuple[str, ...] = ()
     b0: Floats | None = None
     b1: Floats | None = None
     t1: Floats | None = None
+    ph: PhCalibration | None = None
     slice_index: int = 0
 
 
@@ -73,7 +80,7 @@ class Command:
     models : tuple of str
         What ``--model`` may say.
     inputs : tuple of str
-        Extra maps it takes: ``b0``, ``b1``, ``t1``.
+        Extra inputs it takes: ``b0``, ``b1``, ``t1``, ``ph``; with ``t1:epg`` that model alone.
     """
 
     title: str
@@ -93,7 +100,13 @@ def _t2(images: Images, signal: Floats, setup: Setup) -> FitResult:
     if setup.model == "epg":
         from .models.epg import fit_t2_epg
 
-        return fit_t2_epg(signal, times, mask=setup.mask, sigma=setup.sigma)
+        if setup.t1 is None:
+            return fit_t2_epg(signal, times, mask=setup.mask, sigma=setup.sigma)
+        # T2 hardly depends on it, so that one T1 serves all voxels.
+        t1 = float(np.nanmedian(setup.t1[setup.mask & (setup.t1 > 0)]))
+        found = fit_t2_epg(signal, times, mask=setup.mask, sigma=setup.sigma, t1_ms=t1)
+        note = f"The phase graph has the median of the T1 map in the mask, {t1:.4g} ms."
+        return replace(found, notes=(*found.notes, note))
     from .models.t2 import fit_t2
 
     return fit_t2(
@@ -122,13 +135,46 @@ def _t2star(images: Images, signal: Floats, setup: Setup) -> FitResult:
 def _t1sr(images: Images, signal: Floats, setup: Setup) -> FitResult:
     from .models.t1 import fit_t1_sr
 
-    return fit_t1_sr(
+    repetition = _one(images, "repetition_time_ms", setup)
+    echo, note = _recovery_delay(images, repetition, setup)
+    found = fit_t1_sr(
         signal,
-        _one(images, "repetition_time_ms", setup),
+        repetition,
+        echo_time_ms=echo,
         mask=setup.mask,
         sigma=setup.sigma,
         model=setup.model or "2p",  # type: ignore[arg-type]
+        rician=images.component == "M",
     )
+    return replace(found, notes=(*found.notes, *note))
+
+
+_LONG_ECHO = 0.05  # of the shortest TR: above it TE / 2 is no longer small
+
+
+def _recovery_delay(
+    images: Images, repetition: npt.NDArray[np.float64], setup: Setup
+) -> tuple[float, tuple[str, ...]]:
+    """Return the echo time that saturation recovery has to count with, and what to say of it.
+
+    The refocusing pulse of a spin echo starts the recovery anew at TE / 2. Where that is short
+    beside every TR it is left out.
+    """
+    rows = images.values.get("echo_time_ms")
+    if rows is None:
+        return 0.0, ()
+    echoes = rows[setup.slice_index]
+    echo = float(echoes[0])
+    if np.ptp(echoes) > 1e-3 * max(echo, 1e-3) or echo / 2 <= _LONG_ECHO * repetition.min():
+        return 0.0, ()
+    if images.scan.spin_echo:
+        return echo, (f"The recovery was counted from TE / 2 = {echo / 2:g} ms on: a spin echo.",)
+    if images.scan.spin_echo is None:
+        return 0.0, (
+            f"The echo time of {echo:g} ms is long beside the shortest repetition time. If these "
+            "are spin echoes, T1 is somewhat too long: nothing says which they are.",
+        )
+    return 0.0, ()
 
 
 def _t1ir(images: Images, signal: Floats, setup: Setup) -> FitResult:
@@ -269,28 +315,19 @@ def _ivim(images: Images, signal: Floats, setup: Setup) -> FitResult:
 
 
 def _cest(images: Images, signal: Floats, setup: Setup) -> FitResult:
-    from .models.cest import fit_cest
+    from . import commands_cest
 
-    offsets = _one(images, "offset_ppm", setup)
-    # A reference was played without power, so its offset has no meaning.
-    offsets = np.where(images.reference & ~np.isfinite(offsets), _NO_OFFSET_PPM, offsets)
-    return fit_cest(
-        signal,
-        offsets,
-        mask=setup.mask,
-        sigma=setup.sigma,
-        is_reference=[bool(mark) for mark in images.reference],
-        working_frequency_mhz=images.frequency_mhz,
-        b0_ppm=setup.b0,
-        at_ppm=setup.offsets_ppm or (3.5, 2.0),
-        lorentzian=True,
-    )
+    return commands_cest.fit(images, signal, setup)
 
-
-_NO_OFFSET_PPM = 1000.0
 
 COMMANDS: dict[str, Command] = {
-    "t2": Command("T2", Need("echo_time_ms", 3), _t2, models=("2p", "3p", "auto", "epg")),
+    "t2": Command(
+        "T2",
+        Need("echo_time_ms", 3),
+        _t2,
+        models=("2p", "3p", "auto", "epg"),
+        inputs=("t1:epg",),
+    ),
     "t1sr": Command(
         "T1 by saturation recovery",
         Need("repetition_time_ms", 3),
@@ -320,6 +357,7 @@ COMMANDS: dict[str, Command] = {
         Need("offset_ppm", 5, sort=False),
         _cest,
         brightest="reference",
-        inputs=("b0",),
+        models=("mtr", "wasabi"),
+        inputs=("b0:mtr", "t1:mtr", "ph:mtr"),
     ),
 }

@@ -32,6 +32,8 @@ class Fitted:
         What was asked for.
     notes : list of str
         Sentences.
+    b1 : ndarray of float32, shape (n_voxels,), or None
+        Relative flip angles that were given.
     """
 
     command: str
@@ -43,6 +45,7 @@ class Fitted:
     sigma_source: str
     options: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    b1: npt.NDArray[np.float32] | None = None
 
     def volume(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return values of voxels on the grid, shape (n_slices, rows, columns[, k])."""

@@ -10,9 +10,9 @@ import numpy.typing as npt
 from .commands import COMMANDS, Command, Setup
 from .errors import CallError, ModelInputError, NothingUsableError
 from .fitted import Fitted
+from .fitting_maps import EXTRAS, options_as_json, with_extras
+from .inputs.extra import read_mask
 from .inputs.frames import Floats, Images
-from .inputs.load import load_images
-from .inputs.nifti import read_array
 from .models.masks import automatic_mask
 from .models.noise import sigma_from_background
 from .models.result import FitResult, Map
@@ -37,8 +37,12 @@ class Options:
         Echoes left out at the start.
     offsets_ppm : tuple of float
         CEST offsets.
+    windows : tuple of str
+        CEST ranges, ``amide`` or ``3.2-3.8``.
     b0, b1, t1 : Path or None
-        Maps as NIfTI on the grid of the images.
+        Maps on the grid of the images, NIfTI or Parametric Map; for B0 also a series.
+    ph : Path or None
+        Calibration of pH, TOML.
     """
 
     mask: Path | None = None
@@ -46,16 +50,11 @@ class Options:
     model: str = ""
     skip_echoes: int | Literal["auto"] = "auto"
     offsets_ppm: tuple[float, ...] = ()
+    windows: tuple[str, ...] = ()
     b0: Path | None = None
     b1: Path | None = None
     t1: Path | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what differs from the defaults is not told apart: every option by its name."""
-        return {
-            name: value.name if isinstance(value, Path) else value
-            for name, value in vars(self).items()
-        }
+    ph: Path | None = None
 
 
 def fit_images(name: str, images: Images, options: Options) -> Fitted:
@@ -92,10 +91,9 @@ def fit_images(name: str, images: Images, options: Options) -> Fitted:
         model=options.model,
         skip_echoes=options.skip_echoes,
         offsets_ppm=options.offsets_ppm,
-        b0=_shift(options.b0, command, images),
-        b1=_extra(options.b1, images),
-        t1=_extra(options.t1, images),
+        windows=options.windows,
     )
+    setup, told = with_extras(setup, command, images, options)
     try:
         result = _fit(command, images, signal, setup)
     except ModelInputError as error:
@@ -108,8 +106,9 @@ def fit_images(name: str, images: Images, options: Options) -> Fitted:
         mask=mask,
         mask_source=mask_source,
         sigma_source=sigma_source,
-        options=options.as_json(),
-        notes=[*images.notes, *result.notes],
+        options=options_as_json(options),
+        notes=[*images.notes, *told, *result.notes],
+        b1=setup.b1,
     )
 
 
@@ -117,9 +116,21 @@ def _check_options(name: str, command: Command, options: Options) -> None:
     if options.model and options.model not in command.models:
         known = ", ".join(command.models) or "none"
         raise CallError(f"{name} has no model {options.model}.", hint=f"It knows these: {known}.")
-    for extra in ("b0", "b1", "t1"):
-        if getattr(options, extra) is not None and extra not in command.inputs:
-            raise CallError(f"{name} does not use a {extra} map.", hint=f"Leave --{extra} out.")
+    for extra in (*EXTRAS, "ph"):
+        if getattr(options, extra) is None:
+            continue
+        takes = [one.partition(":") for one in command.inputs if one.partition(":")[0] == extra]
+        if not takes:
+            raise CallError(f"{name} has no use for --{extra}.", hint="Leave it out.")
+        chosen = options.model or command.models[0] if command.models else ""
+        model = takes[0][2]
+        if model and chosen != model:
+            raise CallError(
+                f"{name} has no use for --{extra} with the model {chosen}.",
+                hint=f"Leave it out, or give --model {model}.",
+            )
+    if (options.offsets_ppm or options.windows) and command.need.variable != "offset_ppm":
+        raise CallError(f"{name} has no use for --offsets.", hint="Leave it out.")
 
 
 def _sigma(options: Options, images: Images, signal: Floats) -> tuple[float | None, str]:
@@ -141,14 +152,7 @@ def _mask(command: Command, images: Images, options: Options) -> tuple[Bools, st
         except ModelInputError as error:
             raise NothingUsableError(error.message, hint=error.hint) from error
         return np.ascontiguousarray(found.transpose(2, 0, 1)), "automatic"
-    mask = np.nan_to_num(_on_grid(options.mask, images)) != 0
-    if not mask.any():
-        raise CallError(
-            f"The mask {options.mask.name} is empty.",
-            path=options.mask,
-            hint="Give one with at least one voxel that is not 0.",
-        )
-    return mask, options.mask.name
+    return read_mask(options.mask, images), options.mask.name
 
 
 def _brightest(command: Command, images: Images) -> Floats:
@@ -169,63 +173,6 @@ def _reference(command: Command, images: Images) -> int:
     values = images.one(command.need.variable)
     far = command.need.variable == "offset_ppm"
     return int(np.nanargmax(np.abs(values)) if far else np.nanargmin(values))
-
-
-def _on_grid(path: Path, images: Images) -> Floats:
-    """Return a volume on the grid of the images, shape (n_slices, rows, columns)."""
-    if not path.is_file():
-        raise CallError(f"There is no {path.name}.", path=path, hint="Check the path.")
-    values, affine = read_array(path)
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim == 2:
-        values = values[..., None]
-    slices, rows, columns = images.grid
-    if values.shape != (columns, rows, slices):
-        raise CallError(
-            f"{path.name} has {'x'.join(map(str, values.shape))} voxels and the images "
-            f"{columns}x{rows}x{slices}.",
-            path=path,
-            hint="Draw or resample it on these images.",
-        )
-    corners = np.array([[0, 0, 0, 1], [columns - 1, rows - 1, slices - 1, 1]]).T
-    away = np.abs(affine @ corners - images.affine @ corners).max()
-    if away > max(_GRID_TOLERANCE_MM, 0.1 * float(np.linalg.norm(images.affine[:3, 0]))):
-        raise CallError(
-            f"{path.name} lies {away:.2f} mm away from the images.",
-            path=path,
-            hint="Draw or resample it on these images.",
-        )
-    return np.ascontiguousarray(values.transpose(2, 1, 0))
-
-
-def _extra(path: Path | None, images: Images) -> Floats | None:
-    return None if path is None else _on_grid(path, images).ravel()
-
-
-def _shift(path: Path | None, command: Command, images: Images) -> Floats | None:
-    """Return the shift of water, ppm, shape (n_voxels,): a map, or from a WASSR series."""
-    if path is None or (path.is_file() and path.name.endswith((".nii", ".nii.gz"))):
-        return _extra(path, images)
-    from .models.cest_b0 import b0_by_symmetry
-
-    scan = load_images(path, command.need)
-    if scan.grid != images.grid or not np.allclose(scan.affine, images.affine, atol=0.1):
-        raise CallError(
-            f"The series {path.name} does not lie on the grid of the images.",
-            path=path,
-            hint="Give a series of the same slices and matrix.",
-        )
-    offsets = scan.one(command.need.variable)
-    near = np.isfinite(offsets) & ~scan.reference & (np.abs(offsets) < _FAR_PPM)
-    order = np.flatnonzero(near)[np.argsort(offsets[near], kind="stable")]
-    spectra = scan.signal()[:, order].astype(np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spectra /= spectra.max(axis=1, keepdims=True)
-    return np.asarray(b0_by_symmetry(spectra, offsets[order]), dtype=np.float32)
-
-
-_FAR_PPM = 20.0  # farther images serve as reference
 
 
 def _fit(command: Command, images: Images, signal: Floats, setup: Setup) -> FitResult:

@@ -140,7 +140,7 @@ def subject_stem(fitted: Fitted, source: Path) -> str:
         header = pydicom.dcmread(frames[0][0].path, specific_tags=["PatientID"])
         text = str(header.get("PatientID") or "")
     else:
-        from .inputs.nifti import stem_of
+        from .inputs.sidecar import stem_of
 
         name = stem_of(fitted.images.files[0])
         text = name.removeprefix("sub-").split("_")[0] if name.startswith("sub-") else name

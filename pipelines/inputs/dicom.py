@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from private_dictionaries import reading
 
 from ..errors import CorruptInputError
 from . import attributes
-from .frames import Frame
+from .frames import Frame, Scan
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 _THREADS = 4
 _UNCOMPRESSED = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
 _NAMES = ("echo_time_ms", "repetition_time_ms", "inversion_time_ms", "flip_angle_deg")
-_NAMES_ALL = (*_NAMES, "echo_number", "b_value", "slope", "intercept")
+_NAMES_ALL = (*_NAMES, "echo_number", "b_value", "slope", "intercept", "scale_slope")
 _IDENTITY = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -44,6 +45,9 @@ _IDENTITY = (
     "SamplesPerPixel",
     "PhotometricInterpretation",
     "ImagingFrequency",
+    "MagneticFieldStrength",
+    "ScanningSequence",
+    "EchoPulseSequence",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
     "PixelData",
@@ -60,6 +64,7 @@ class Loaded:
         self.frames = frames
         self.origin = origin
         self.frequency_mhz: float | None = None
+        self.scan = Scan()
         self._ds = ds
         self._stored: npt.NDArray[Any] | None = None
 
@@ -158,6 +163,7 @@ def _read_one(path: Path, tags: list[int | str] | None, cest: bool) -> Loaded | 
 def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
     origin: dict[str, str] = {}
     loaded = Loaded(path, ds, [], origin)
+    loaded.scan = _scan(ds)
     groups = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
     shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
     if groups:
@@ -171,11 +177,26 @@ def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
         if spectrum is not None:
             origin["offset_ppm"] = f"private block of {spectrum.creator}"
             loaded.frequency_mhz = spectrum.working_frequency_mhz
+            loaded.scan = replace(
+                loaded.scan,
+                pulse_ms=spectrum.pulse_length_ms,
+                b1_ut=loaded.scan.b1_ut or spectrum.b1_ut,
+                pulses=spectrum.pulse_number,
+            )
             if spectrum.offset_ppm is not None:
                 frame.values["offset_ppm"] = spectrum.offset_ppm
             object.__setattr__(frame, "reference", bool(spectrum.is_reference))
         loaded.frames.append(frame)
     return loaded
+
+
+def _scan(ds: Dataset) -> Scan:
+    words = ds.get("EchoPulseSequence") or ds.get("ScanningSequence") or ""
+    said = {str(word).upper() for word in ([words] if isinstance(words, str) else words)}
+    spin = bool(said & {"SE", "SPIN", "BOTH"})
+    known = spin or bool(said & {"GR", "GRADIENT"})
+    strength = attributes.frame_value([ds], "field_t")
+    return Scan(spin_echo=spin if known else None, field_t=strength[0] if strength else None)
 
 
 def _integer(ds: Dataset, keyword: str) -> int:

@@ -67,6 +67,29 @@ class Frame:
     derived: bool = False
 
 
+@dataclass(frozen=True)
+class Scan:
+    """What a scan has in common; None where nothing says it.
+
+    Attributes
+    ----------
+    spin_echo : bool or None
+        Refocused by pulses, not by gradients alone.
+    field_t : float or None
+        Strength of the magnet, tesla.
+    pulse_ms, b1_ut : float or None
+        Length and amplitude of one saturation pulse.
+    pulses : int or None
+        Saturation pulses before each image.
+    """
+
+    spin_echo: bool | None = None
+    field_t: float | None = None
+    pulse_ms: float | None = None
+    b1_ut: float | None = None
+    pulses: int | None = None
+
+
 @dataclass
 class Images:
     """Every sample of every voxel.
@@ -99,6 +122,8 @@ class Images:
         Sentences.
     frequency_mhz : float or None
         Working frequency of a Z-spectrum.
+    scan : Scan
+        What the whole scan has in common.
     """
 
     data: Floats
@@ -114,6 +139,7 @@ class Images:
     rebuilt: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     frequency_mhz: float | None = None
+    scan: Scan = field(default_factory=Scan)
 
     @property
     def grid(self) -> tuple[int, int, int]:

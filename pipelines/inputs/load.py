@@ -65,7 +65,7 @@ def load_images(path: Path, need: Need) -> Images:
     from .nifti import find_nifti, load_nifti
 
     nifti = find_nifti(path)
-    if nifti is not None:
+    if nifti:
         return load_nifti(nifti, need)
     files, damaged = dicom.read_files(dicom.find_files(path), cest=need.variable == "offset_ppm")
     if damaged:
@@ -178,6 +178,7 @@ def _assemble(
         rebuilt=["EchoTime"] if notes else [],
         notes=[*notes, *uneven],
         frequency_mhz=next((m.frequency_mhz for m in members if m.frequency_mhz), None),
+        scan=next((m.scan for m in members if m.scan.b1_ut), members[0].scan),
     )
 
 
@@ -210,6 +211,7 @@ def _fill(
     """Return values (n_samples, n_slices, rows, columns), and how many images were cut off."""
     rows, columns = slices[0][0].shape
     data = np.empty((len(slices[0]), len(slices), rows, columns), np.float32)
+    factors = _factors(slices)
     cut = 0
     for k, one in enumerate(slices):
         for n, frame in enumerate(one):
@@ -218,8 +220,26 @@ def _fill(
             slope = frame.values.get("slope", 1.0)
             np.multiply(stored, np.float32(slope), out=data[n, k], casting="unsafe")
             data[n, k] += np.float32(frame.values.get("intercept", 0.0))
+            if factors is not None:
+                data[n, k] *= factors[k, n]
             full = stored >= file.top
             if np.count_nonzero(full) > _PLATEAU * full.size:
                 data[n, k][full] = np.nan
                 cut += 1
     return data, cut
+
+
+def _factors(slices: list[list[Frame]]) -> Floats | None:
+    """Return what makes frames comparable whose second scale differs, (n_slices, n_samples).
+
+    One maker rescales for the screen and keeps the scale of the signal in an element of its own
+    (doi:10.1593/tlo.13811). None where no frame has it, or all have the same.
+    """
+    both = [
+        [f.values.get("slope", 1.0) * f.values.get("scale_slope", np.nan) for f in one]
+        for one in slices
+    ]
+    scales = np.array(both, dtype=np.float64)
+    if not np.all(np.isfinite(scales) & (scales > 0)) or np.ptp(scales) <= 1e-6 * scales.max():
+        return None
+    return np.asarray(scales[0, 0] / scales, dtype=np.float32)

@@ -1,45 +1,47 @@
-"""Images from NIfTI with a sidecar: BIDS, lists of the product's own, or FSL's b-value files."""
+"""Images from NIfTI with sidecars: BIDS, lists of the product's own, or FSL's b-value files."""
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import CallError, CorruptInputError, NothingUsableError
 from .frames import Doubles, Floats, Images
 from .grid import in_words
 from .load import Need
+from .sidecar import KEYWORDS, component_of, read_sidecar, scan_of, sidecar_of, stem_of, values_of
 
-# Sidecar keyword and the factor from BIDS units (seconds) to the product's.
-KEYWORDS = {
-    "echo_time_ms": ("EchoTime", 1000.0),
-    "repetition_time_ms": ("RepetitionTime", 1000.0),
-    "inversion_time_ms": ("InversionTime", 1000.0),
-    "flip_angle_deg": ("FlipAngle", 1.0),
-    "b_value": ("bValues", 1.0),
-    "offset_ppm": ("SaturationOffsetPpm", 1.0),
-}
 _LPS = np.diag([-1.0, -1.0, 1.0])
+_SAME_PLACE_MM = 0.01
 
 
-def find_nifti(path: Path) -> Path | None:
-    """Return the image where the input is NIfTI: the file, or the only one of a folder."""
+@dataclass(frozen=True)
+class Volumes:
+    """One file and what is beside it; `values` has shape (n_samples,) or (n_slices, n_samples)."""
+
+    path: Path
+    data: Floats
+    affine: Doubles
+    values: dict[str, Doubles]
+    origin: dict[str, str]
+    files: list[Path]
+    content: dict[str, Any]
+
+    @property
+    def component(self) -> str:
+        """M, R, P or I."""
+        return component_of(self.path, self.content)
+
+
+def find_nifti(path: Path) -> list[Path]:
+    """Return the image where the input is NIfTI: the file, or those of a folder."""
     names = (".nii", ".nii.gz")
     if path.is_file():
-        return path if path.name.endswith(names) else None
-    found = [p for p in sorted(path.iterdir()) if p.name.endswith(names)]
-    if len(found) > 1:
-        raise NothingUsableError(
-            f"There are {len(found)} NIfTI files in {path.name}.", hint="Name one of them."
-        )
-    return found[0] if found else None
-
-
-def stem_of(path: Path) -> str:
-    """Return a file's name without ``.nii`` or ``.nii.gz``."""
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+        return [path] if path.name.endswith(names) else []
+    return [p for p in sorted(path.iterdir()) if p.name.endswith(names)]
 
 
 def read_array(path: Path) -> tuple[Floats, Doubles]:
@@ -53,13 +55,14 @@ def read_array(path: Path) -> tuple[Floats, Doubles]:
         ) from error
 
 
-def load_nifti(path: Path, need: Need) -> Images:
-    """Read a 4-D image, axes (column, row, slice, sample), and the values of its samples.
+def load_nifti(paths: list[Path], need: Need) -> Images:
+    """Read one 4-D image, axes (column, row, slice, sample), or a 3-D image for each sample.
 
     Parameters
     ----------
-    path : Path
-        ``.nii`` or ``.nii.gz``; beside it ``.json``, and for diffusion ``.bval`` and ``.bvec``.
+    paths : list of Path
+        ``.nii`` or ``.nii.gz``; beside each ``.json``, and for diffusion ``.bval`` and ``.bvec``.
+        Phase images and other components among them are left out.
     need : Need
         What the map asks for.
 
@@ -67,95 +70,141 @@ def load_nifti(path: Path, need: Need) -> Images:
     -------
     Images
         With the samples sorted where the map asks for it.
+
+    Raises
+    ------
+    NothingUsableError
+        For too few volumes or values, several 4-D images, and images of phase alone.
+    CallError
+        For a list of another length, and 3-D images on different grids.
+    CorruptInputError
+        For a file that breaks off.
     """
-    values, affine = read_array(path)
-    if values.ndim != 4 or values.shape[3] < need.least:
-        raise NothingUsableError(
-            f"{path.name} has {values.shape[3] if values.ndim == 4 else 1} volumes; at least "
-            f"{need.least} are needed.",
-            path=path,
-            hint="Give the series that was measured for this map.",
-        )
-    count = values.shape[3]
-    table, origin, files = _values(path, count)
-    if need.variable not in table:
+    one = _together(_chosen([_read(path) for path in paths], need), need)
+    count = one.data.shape[3]
+    if need.variable not in one.values:
         keyword = KEYWORDS[need.variable][0]
         raise NothingUsableError(
-            f"Nothing beside {path.name} says its {in_words(need.variable)}.",
-            path=path,
-            hint=f"Put a list {keyword} with {count} values into {stem_of(path)}.json.",
+            f"Nothing beside {one.path.name} says its {in_words(need.variable)}.",
+            path=one.path,
+            hint=f"Put a list {keyword} with {count} values into {stem_of(one.path)}.json.",
         )
-    if len(set(table[need.variable].round(6).tolist())) < need.least:
-        raise NothingUsableError(
-            f"The {in_words(need.variable)} beside {path.name} have fewer than {need.least} "
-            "different values.",
-            path=path,
-            hint="Correct the sidecar.",
-        )
-    order = np.argsort(table[need.variable], kind="stable") if need.sort else np.arange(count)
-    data = np.ascontiguousarray(values.transpose(3, 2, 1, 0)[order])
-    directions = _directions(path, affine, files)
-    slices = data.shape[1]
+    slices = one.data.shape[2]
+    table = {name: np.broadcast_to(row, (slices, count)) for name, row in one.values.items()}
+    _check_values(table[need.variable], one.path, need)
+    order = np.argsort(table[need.variable][0], kind="stable") if need.sort else np.arange(count)
+    directions = _directions(one)
+    known = values_of(one.content, count)
     return Images(
-        data=data,
-        affine=affine,
-        values={name: np.tile(row[order], (slices, 1)) for name, row in table.items()},
+        data=np.ascontiguousarray(one.data.transpose(3, 2, 1, 0)[order]),
+        affine=one.affine,
+        values={name: np.ascontiguousarray(row[:, order]) for name, row in table.items()},
         directions=None if directions is None else directions[order],
         b_matrices=None,
         reference=np.zeros(count, np.bool_),
-        component="M" if not np.nanmin(data) < 0 or "R" not in need.components else "R",
+        component="R" if "R" in need.components and np.nanmin(one.data) < 0 else one.component,
         frames=[],
-        files=files,
-        origin=origin,
+        files=one.files,
+        origin=one.origin,
+        frequency_mhz=known.frequency_mhz,
+        scan=scan_of(one.content),
     )
 
 
-def _values(path: Path, count: int) -> tuple[dict[str, Doubles], dict[str, str], list[Path]]:
-    sidecar = path.with_name(stem_of(path) + ".json")
-    files, content = [path], {}
-    if sidecar.is_file():
-        files.append(sidecar)
-        try:
-            content = json.loads(sidecar.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise CorruptInputError(
-                f"{sidecar.name} is no JSON.", path=sidecar, hint="Correct it."
-            ) from error
-    table, origin = {}, {}
-    for name, (keyword, factor) in KEYWORDS.items():
-        found = _listed(content, keyword, count)
-        if found is not None:
-            table[name] = found * factor
-            origin[name] = f"{keyword} of {sidecar.name}"
+def _read(path: Path) -> Volumes:
+    data, affine = read_array(path)
+    if data.ndim not in (3, 4):
+        raise NothingUsableError(
+            f"{path.name} has {data.ndim} axes.", path=path, hint="Give a 3-D or 4-D image."
+        )
+    data = data[..., None] if data.ndim == 3 else data
+    content = read_sidecar(path)
+    files = [path, *([sidecar_of(path)] if content else [])]
+    count = data.shape[3]
+    found = values_of(content, count)
+    table = found.table
+    origin = {name: f"{KEYWORDS[name][0]} of {sidecar_of(path).name}" for name in table}
     bvals = path.with_name(stem_of(path) + ".bval")
     if bvals.is_file():
         table["b_value"] = _numbers(bvals).ravel()
         origin["b_value"] = bvals.name
         files.append(bvals)
     for name, row in table.items():
-        if row.shape != (count,):
+        if row.shape not in ((count,), (data.shape[2], count)):
             raise CallError(
                 f"{origin[name]} lists {row.size} values for {count} volumes.",
                 path=path,
-                hint="List one value for each volume.",
+                hint="List one value for each volume, or for each slice a list of them.",
             )
-    return table, origin, files
+    return Volumes(path, data, affine, table, origin, files, content)
 
 
-def _listed(content: dict[str, Any], keyword: str, count: int) -> Doubles | None:
-    """Return a value per volume: a list, one number for all, or one of each volume's entries."""
-    value = content.get(keyword)
-    volumes = content.get("volume_ids") or content.get("Volumes")
-    if value is None and isinstance(volumes, list):
-        rows = [row.get(keyword) for row in volumes if isinstance(row, dict)]
-        value = rows if rows and None not in rows else None
-    if value is None:
-        return None
-    try:
-        found = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    return np.full(count, float(found)) if found.ndim == 0 else found
+def _chosen(found: list[Volumes], need: Need) -> list[Volumes]:
+    """Return the files of the best component that serves."""
+    for component in need.components:
+        serving = [one for one in found if one.component == component]
+        if serving:
+            return serving
+    raise NothingUsableError(
+        f"{found[0].path.name} is no magnitude image.",
+        path=found[0].path,
+        hint="Give the magnitude images.",
+    )
+
+
+def _together(found: list[Volumes], need: Need) -> Volumes:
+    """Return the one 4-D image, or 3-D images put together."""
+    first = found[0]
+    if len(found) > 1 and any(one.data.shape[3] > 1 for one in found):
+        raise NothingUsableError(
+            f"There are {len(found)} NIfTI files in {first.path.parent.name}.",
+            path=first.path.parent,
+            hint="Name one of them; only 3-D images, one for each sample, are put together.",
+        )
+    count = sum(one.data.shape[3] for one in found)
+    if count < need.least:
+        raise NothingUsableError(
+            f"{first.path.name} has {count} volumes; at least {need.least} are needed.",
+            path=first.path,
+            hint="Give the series that was measured for this map.",
+        )
+    if len(found) == 1:
+        return first
+    for one in found[1:]:
+        apart = np.abs(one.affine - first.affine).max() > _SAME_PLACE_MM
+        if one.data.shape != first.data.shape or apart:
+            raise CallError(
+                f"{one.path.name} and {first.path.name} are not on the same grid.",
+                path=one.path,
+                hint="Give the images of one scan.",
+            )
+    names = set.intersection(*(set(one.values) for one in found))
+    values = {name: np.concatenate([one.values[name] for one in found], -1) for name in names}
+    return Volumes(
+        path=first.path,
+        data=np.concatenate([one.data for one in found], axis=3),
+        affine=first.affine,
+        values=values,
+        origin={name: f"{KEYWORDS[name][0]} of {count} sidecars" for name in names},
+        files=[path for one in found for path in one.files],
+        content=first.content,
+    )
+
+
+def _check_values(rows: npt.NDArray[np.float64], path: Path, need: Need) -> None:
+    if not need.per_slice and not np.allclose(rows, rows[0], equal_nan=True):
+        raise CallError(
+            f"The slices of {path.name} do not have the same {in_words(need.variable)}.",
+            path=path,
+            hint="List one value for each volume.",
+        )
+    if len(set(rows[0].round(6).tolist())) < need.least:
+        raise NothingUsableError(
+            f"The {in_words(need.variable)} beside {path.name} have fewer than {need.least} "
+            "different values.",
+            path=path,
+            hint="Correct the sidecar.",
+        )
 
 
 def _numbers(path: Path) -> Doubles:
@@ -167,19 +216,25 @@ def _numbers(path: Path) -> Doubles:
         ) from error
 
 
-def _directions(path: Path, affine: Doubles, files: list[Path]) -> Doubles | None:
+def _directions(one: Volumes) -> Doubles | None:
     """Return the directions of a ``.bvec`` file in patient LPS, shape (n, 3).
 
     FSL's are along the image axes, with the first one turned over where the affine keeps
     handedness.
     """
-    source = path.with_name(stem_of(path) + ".bvec")
+    source = one.path.with_name(stem_of(one.path) + ".bvec")
     if not source.is_file():
         return None
-    files.append(source)
+    one.files.append(source)
     vectors = _numbers(source)
     vectors = vectors.T if vectors.shape[0] == 3 else vectors
-    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    if vectors.shape != (one.data.shape[3], 3):
+        raise CallError(
+            f"{source.name} lists {vectors.size} numbers for {one.data.shape[3]} volumes.",
+            path=source,
+            hint="List three for each volume.",
+        )
+    axes = one.affine[:3, :3] / np.linalg.norm(one.affine[:3, :3], axis=0)
     if np.linalg.det(axes) > 0:
         vectors = vectors * np.array([-1.0, 1.0, 1.0])
     directions = vectors @ axes.T @ _LPS

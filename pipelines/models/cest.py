@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from ..errors import ModelInputError
 from .cest_b0 import b0_by_minimum, b0_by_symmetry, shifted_too_far
+from .cest_inverse import arex, mtr_rex
 from .cest_spectra import Spectra, resample, z_spectra
 from .lorentz import lorentzian_difference
 from .outcome import Noise, conclude
-from .ph import IOPAMIDOL_PPM, PhCalibration, ph_from_ratio, transfer_ratio
+from .ph import PhCalibration, ph_from_ratio, transfer_ratio
 from .result import FATAL, FitResult, Flag, Flags, Map
 
 Doubles = npt.NDArray[np.float64]
@@ -20,6 +21,7 @@ Normalisation = Literal["M0", "negative"]
 
 _PERCENT = 100.0
 _WINDOW_STEP = 0.05
+CERTAIN_PERCENT = 1.0  # standard error of MTRasym that is let pass, however small MTRasym is
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def fit_cest(
     windows: Sequence[Window] = (),
     normalise: Normalisation = "M0",
     lorentzian: bool = False,
+    t1_ms: npt.ArrayLike | None = None,
     ph_calibration: PhCalibration | None = None,
 ) -> FitResult:
     """Make CEST maps of Z-spectra.
@@ -128,18 +131,23 @@ def fit_cest(
         See `mtr_asymmetry`.
     lorentzian : bool
         Give the Lorentzian difference at `at_ppm` too.
+    t1_ms : array_like of float, shape (n_voxels,), optional
+        T1 of water in milliseconds: with `lorentzian` give MTR_Rex and AREX at `at_ppm` too.
     ph_calibration : PhCalibration, optional
-        Give pH from iopamidol at 4.2 and 5.5 ppm.
+        Give pH from the two offsets of the calibration (iopamidol: 4.2 and 5.5 ppm).
 
     Returns
     -------
     FitResult
         float32: ``MTRasym_3.5ppm`` ... and ``MTRasym_amide`` ... in %, ``LD_3.5ppm`` ... in %,
-        ``pH`` and ``RST``, ``B0map`` in ppm, ``M0map``. NaN outside the mask, for images that are
+        ``MTRrex_3.5ppm`` ... in %, ``AREX_3.5ppm`` ... in 1/s, ``pH`` and ``RST``, ``B0map`` in
+        ppm, ``M0map``. NaN outside the mask, for images that are
         not finite, without M0, where B0 was not found, and where an offset of `at_ppm` or of a
         window lies, after correction, outside those measured (`Flag.AT_BOUND`). pH and RST are NaN
-        too where the transfer is below 1 % or the ratio outside the calibration, without a flag
-        for the other maps. `settings` holds unpaired offsets, scale and calibration.
+        too where the transfer is below 1 % or the ratio outside the calibration, MTR_Rex and AREX
+        where Z is below 0.02 or T1 not known, without a flag for the other maps. A standard error
+        below 1 % of M0 is no `Flag.UNCERTAIN`, however small MTRasym is. `settings` holds unpaired
+        offsets, scale and calibration.
 
     Raises
     ------
@@ -162,7 +170,12 @@ def fit_cest(
     shift, told = _field(spectra, b0_ppm, b0_method)
     flags = _flags(spectra, shift, wanted)
     maps = _asymmetries(spectra, shift, sigma, at_ppm, windows, normalise)
-    lost, extra = _extras(spectra, shift, at_ppm, lorentzian, ph_calibration)
+    lost: dict[str, Map] = {}
+    extra: dict[str, Map] = {}
+    if lorentzian:
+        lost, extra = _lorentzian(spectra, shift, at_ppm, t1_ms, sigma)
+    if ph_calibration is not None:
+        extra |= _acidity(spectra, shift, ph_calibration)
     maps |= {"B0map": Map(shift.astype(np.float32), "[ppm]")}
     maps |= {"M0map": Map(spectra.m0.astype(np.float32), "[arb'U]"), **lost}
     nothing = np.full(len(flags), np.nan, np.float32)
@@ -178,6 +191,7 @@ def fit_cest(
         residual_mean=np.full(len(spectra.offsets_ppm), np.nan),
         notes=[*spectra.notes, *told],
         settings=_settings(spectra, normalise, b0_method if b0_ppm is None else "given"),
+        certain=CERTAIN_PERCENT,
     )
     # pH is missing in many voxels whose other maps stand, so it comes after the blanking.
     result.maps.update(_blank(extra, (result.flags & FATAL) != 0))
@@ -212,6 +226,8 @@ def _settings(spectra: Spectra, normalise: Normalisation, b0_method: str) -> dic
 def _blank(maps: dict[str, Map], lost: npt.NDArray[np.bool_]) -> dict[str, Map]:
     for quantity in maps.values():
         quantity.values[lost] = np.nan
+        if quantity.error is not None:
+            quantity.error[lost | ~np.isfinite(quantity.values)] = np.nan
     return maps
 
 
@@ -229,7 +245,7 @@ def _wanted(
     """Return every offset that a map reads; refuse those that were not measured."""
     parts = [np.asarray(at_ppm, dtype=np.float64), *(_places(window) for window in windows)]
     if calibration is not None:
-        parts.append(np.asarray(IOPAMIDOL_PPM))
+        parts.append(np.asarray(calibration.offsets_ppm))
     wanted = np.concatenate(parts)
     if not wanted.size or not np.all(wanted > 0):
         raise ModelInputError(
@@ -299,29 +315,66 @@ def _asymmetries(
     return maps
 
 
-def _extras(
+def _lorentzian(
     spectra: Spectra,
     shift: Doubles,
     at_ppm: Sequence[float],
-    lorentzian: bool,
-    calibration: PhCalibration | None,
+    t1_ms: npt.ArrayLike | None,
+    sigma: float | None,
 ) -> tuple[dict[str, Map], dict[str, Map]]:
-    """Return Lorentzian differences, and pH with its ratio."""
-    lost: dict[str, Map] = {}
+    """Return Lorentzian differences, and with T1 the inverse metrics."""
+    difference, z = _difference(spectra, shift, at_ppm)
+    lost = {
+        f"LD_{ppm:g}ppm": Map((_PERCENT * difference[:, k]).astype(np.float32), "%")
+        for k, ppm in enumerate(at_ppm)
+    }
+    if t1_ms is None:
+        return lost, {}
+    if len(np.asarray(t1_ms)) != len(z):
+        raise ModelInputError(
+            f"The T1 map has {len(np.asarray(t1_ms))} voxels and the images have {len(z)}.",
+            hint="Bring the map to the grid of these images first.",
+        )
+    rex = mtr_rex(z, z + difference)
+    rates = arex(rex, t1_ms)
     extra: dict[str, Map] = {}
-    if lorentzian:
-        offsets = np.union1d(spectra.offsets_ppm, np.round(at_ppm, 6))
-        centred = resample(spectra.z, spectra.offsets_ppm, offsets, shift)
-        # The ends of a shifted spectrum were not measured, so they serve no voxel.
-        moved = np.nanmax(np.abs(shift), initial=0.0)
-        inner = (offsets >= offsets[0] + moved) & (offsets <= offsets[-1] - moved)
-        inner |= np.isin(offsets, np.round(at_ppm, 6))
-        difference, _ = lorentzian_difference(centred[:, inner], offsets[inner], at_ppm)
-        for k, ppm in enumerate(at_ppm):
-            lost[f"LD_{ppm:g}ppm"] = Map((_PERCENT * difference[:, k]).astype(np.float32), "%")
-    if calibration is not None:
-        transfer = mtr_asymmetry(spectra.z, spectra.offsets_ppm, IOPAMIDOL_PPM, shift)
-        ratio = transfer_ratio(transfer[:, 0], transfer[:, 1])
-        extra["RST"] = Map(ratio.astype(np.float32), "1")
-        extra["pH"] = Map(ph_from_ratio(ratio, calibration).astype(np.float32), "[pH]")
+    error = rate_error = None
+    if sigma is not None:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # The reference is a fit to many samples, so its own noise is small beside this.
+            error = sigma / spectra.m0[:, None] / z**2
+        rate_error = arex(error, t1_ms)
+    for k, ppm in enumerate(at_ppm):
+        extra[f"MTRrex_{ppm:g}ppm"] = _column(rex, k, _PERCENT, "%", error)
+        extra[f"AREX_{ppm:g}ppm"] = _column(rates, k, 1.0, "/s", rate_error)
     return lost, extra
+
+
+def _column(values: Doubles, k: int, factor: float, unit: str, error: Doubles | None) -> Map:
+    one = None if error is None else (factor * error[:, k]).astype(np.float32)
+    return Map((factor * values[:, k]).astype(np.float32), unit, one)
+
+
+def _difference(
+    spectra: Spectra, shift: Doubles, at_ppm: Sequence[float]
+) -> tuple[Doubles, Doubles]:
+    """Return the Lorentzian difference and Z at offsets from water, both (n_voxels, m)."""
+    offsets = np.union1d(spectra.offsets_ppm, np.round(at_ppm, 6))
+    centred = resample(spectra.z, spectra.offsets_ppm, offsets, shift)
+    # The ends of a shifted spectrum were not measured, so they serve no voxel.
+    moved = np.nanmax(np.abs(shift), initial=0.0)
+    inner = (offsets >= offsets[0] + moved) & (offsets <= offsets[-1] - moved)
+    inner |= np.isin(offsets, np.round(at_ppm, 6))
+    difference, _ = lorentzian_difference(centred[:, inner], offsets[inner], at_ppm)
+    places = [int(np.argmin(np.abs(offsets - ppm))) for ppm in at_ppm]
+    return difference, centred[:, places]
+
+
+def _acidity(spectra: Spectra, shift: Doubles, calibration: PhCalibration) -> dict[str, Map]:
+    """Return pH and the ratio that it was read from."""
+    transfer = mtr_asymmetry(spectra.z, spectra.offsets_ppm, calibration.offsets_ppm, shift)
+    ratio = transfer_ratio(transfer[:, 0], transfer[:, 1])
+    return {
+        "pH": Map(ph_from_ratio(ratio, calibration).astype(np.float32), "[pH]"),
+        "RST": Map(ratio.astype(np.float32), "1"),
+    }

@@ -107,6 +107,7 @@ def conclude(
     residual_mean: Doubles,
     notes: Sequence[str],
     settings: dict[str, object],
+    certain: float = 0.0,
 ) -> FitResult:
     """Blank what does not stand, add the flags of doubt, and make the result.
 
@@ -132,6 +133,8 @@ def conclude(
         Sentences.
     settings : dict
         What was used.
+    certain : float
+        Standard error of the main map that is no `Flag.UNCERTAIN` even where the value is near 0.
 
     Returns
     -------
@@ -148,9 +151,8 @@ def conclude(
         if chi2 is None and noise.sigma is not None and freedom > 0:
             chi2 = (sse / np.float32(freedom * noise.sigma**2)).astype(np.float32)
         if main.error is not None:
-            flags[valid & ~(main.error <= MOST_ERROR * np.abs(main.values))] |= np.uint8(
-                Flag.UNCERTAIN
-            )
+            most = np.maximum(MOST_ERROR * np.abs(main.values), np.float32(certain))
+            flags[valid & ~(main.error <= most)] |= np.uint8(Flag.UNCERTAIN)
         if chi2 is not None and freedom > 0:
             flags[valid & (chi2 > 1 + _MISFIT_WIDTHS * np.sqrt(2 / freedom))] |= np.uint8(
                 Flag.MISFIT

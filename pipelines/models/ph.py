@@ -26,6 +26,8 @@ class PhCalibration:
         Where it was measured.
     source : str
         Publication or measurement.
+    offsets_ppm : tuple of float
+        The two pools, ppm from water; those of iopamidol by default.
     """
 
     ph: tuple[float, ...]
@@ -34,6 +36,7 @@ class PhCalibration:
     b1_ut: float
     temperature_c: float
     source: str
+    offsets_ppm: tuple[float, float] = IOPAMIDOL_PPM
 
     def __post_init__(self) -> None:
         steps = np.diff(self.ratio)

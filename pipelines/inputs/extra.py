@@ -1,0 +1,224 @@
+"""Maps given beside the images: a mask, a field, T1; NIfTI or DICOM Parametric Map."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import CallError, CorruptInputError
+from .frames import Doubles, Floats, Images
+
+_GRID_TOLERANCE_MM = 0.01
+_PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+
+# Factor from a unit as files write it to the unit of the product, by what the map is.
+UNITS: dict[str, dict[str, float]] = {
+    "t1": {"ms": 1.0, "s": 1000.0},
+    "b1": {"1": 1.0, "%": 0.01, "percent": 0.01},
+    "b0": {"[ppm]": 1.0, "ppm": 1.0},
+}
+# Without a unit the median tells: what it must lie between, and what to do otherwise.
+_LIKELY = {
+    "t1": (30.0, 20000.0, "ms"),
+    "b1": (0.1, 5.0, "a fraction of the nominal flip angle, 1 where it is nominal"),
+    "b0": (-20.0, 20.0, "ppm"),
+}
+
+
+def is_map(path: Path) -> bool:
+    """Tell a map, NIfTI or Parametric Map, from a series."""
+    if not path.is_file():
+        return False
+    return path.name.endswith((".nii", ".nii.gz")) or _is_parametric(path)
+
+
+def read_extra(path: Path, kind: str, images: Images) -> Floats:
+    """Return a map on the grid of the images in the unit of the product.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI, whose sidecar may say ``Units``, or a DICOM Parametric Map.
+    kind : str
+        ``t1`` (ms), ``b1`` (1 is nominal) or ``b0`` (ppm; Hz is divided by the working frequency).
+    images : Images
+        Whose grid it must have.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_voxels,)
+        Voxels by slice, row, column.
+
+    Raises
+    ------
+    CallError
+        For another grid or unit, and values that cannot be in the unit expected.
+    """
+    values, unit = _on_grid(path, images)
+    factors = UNITS[kind]
+    if kind == "b0" and unit == "Hz":
+        if not images.frequency_mhz:
+            raise CallError(
+                f"{path.name} is in Hz, and the images do not say their working frequency.",
+                path=path,
+                hint="Divide the map by the frequency in MHz, to give it in ppm.",
+            )
+        return np.asarray(values / np.float32(images.frequency_mhz)).ravel()
+    if unit and unit not in factors:
+        raise CallError(
+            f"{path.name} is in {unit}, and --{kind} needs {' or '.join(factors)}.",
+            path=path,
+            hint="Convert it, or correct Units in its sidecar.",
+        )
+    _check_likely(values, path, kind, unit)
+    return np.asarray(values * np.float32(factors.get(unit, 1.0))).ravel()
+
+
+def _check_likely(values: Floats, path: Path, kind: str, unit: str) -> None:
+    """Refuse a map without a unit whose values are those of another unit."""
+    low, high, meant = _LIKELY[kind]
+    known = values[np.isfinite(values) & (values != 0)]
+    if not known.size:
+        raise CallError(
+            f"{path.name} has no value.", path=path, hint="Give a map that covers the subject."
+        )
+    middle = float(np.median(known))
+    if not unit and not low <= middle <= high:
+        raise CallError(
+            f"The median of {path.name} is {middle:.4g}, and --{kind} needs {meant}.",
+            path=path,
+            hint="Convert it, or write its unit as Units into its sidecar.",
+        )
+
+
+def read_mask(path: Path, images: Images) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Return a mask on the grid of the images, shape (n_slices, rows, columns).
+
+    Raises
+    ------
+    CallError
+        For another grid, and an empty mask.
+    """
+    values, _ = _on_grid(path, images)
+    mask = np.nan_to_num(values) != 0
+    if not mask.any():
+        raise CallError(
+            f"The mask {path.name} is empty.",
+            path=path,
+            hint="Give one with at least one voxel that is not 0.",
+        )
+    return np.asarray(mask)
+
+
+def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
+    """Return a volume on the grid of the images, (n_slices, rows, columns), and its unit."""
+    if not path.is_file():
+        raise CallError(f"There is no {path.name}.", path=path, hint="Check the path.")
+    if _is_parametric(path):
+        values, affine, unit = _read_parametric(path)
+    else:
+        from .nifti import read_array
+        from .sidecar import read_sidecar
+
+        values, affine = read_array(path)
+        unit = str(read_sidecar(path).get("Units", ""))
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim == 2:
+        values = values[..., None]
+    slices, rows, columns = images.grid
+    if values.shape != (columns, rows, slices):
+        raise CallError(
+            f"{path.name} has {'x'.join(map(str, values.shape))} voxels and the images "
+            f"{columns}x{rows}x{slices}.",
+            path=path,
+            hint="Draw or resample it on these images.",
+        )
+    corners = np.indices((2, 2, 2)).reshape(3, 8) * (np.array(values.shape)[:, None] - 1)
+    placed = np.vstack([corners, np.ones(8)])
+    away = np.abs(affine @ placed - images.affine @ placed).max()
+    if away > max(_GRID_TOLERANCE_MM, 0.1 * float(np.linalg.norm(images.affine[:3, 0]))):
+        raise CallError(
+            f"{path.name} lies {away:.2f} mm away from the images.",
+            path=path,
+            hint="Draw or resample it on these images.",
+        )
+    return np.ascontiguousarray(values.transpose(2, 1, 0)), unit
+
+
+def _is_parametric(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(132)[128:] != b"DICM":
+            return False
+    import pydicom
+
+    ds = pydicom.dcmread(path, specific_tags=["SOPClassUID"])
+    if str(ds.get("SOPClassUID", "")) != _PARAMETRIC_MAP:
+        raise CallError(
+            f"{path.name} is a DICOM image, not a map.",
+            path=path,
+            hint="Give a Parametric Map or NIfTI.",
+        )
+    return True
+
+
+def _read_parametric(path: Path) -> tuple[Floats, Doubles, str]:
+    """Return values with axes (column, row, slice), the affine to RAS mm, and the unit."""
+    import pydicom
+
+    try:
+        ds = pydicom.dcmread(path)
+        frames = np.asarray(ds.pixel_array, dtype=np.float64)
+        frames = frames.reshape(-1, int(ds.Rows), int(ds.Columns))
+        shared = ds.SharedFunctionalGroupsSequence[0]
+        groups = [[item, shared] for item in ds.PerFrameFunctionalGroupsSequence]
+        places = np.array([_of(g, "PlanePosition").ImagePositionPatient for g in groups], float)
+        axes = np.array(_of(groups[0], "PlaneOrientation").ImageOrientationPatient, float)
+        measures = _of(groups[0], "PixelMeasures")
+        spacing = [float(v) for v in measures.PixelSpacing]
+        mapping = _of(groups[0], "RealWorldValueMapping")
+        unit = str(mapping.MeasurementUnitsCodeSequence[0].CodeValue)
+        scale = float(mapping.get("RealWorldValueSlope", 1.0))
+        offset = float(mapping.get("RealWorldValueIntercept", 0.0))
+        thickness = float(measures.get("SliceThickness") or 1.0)
+    except (AttributeError, IndexError, ValueError, TypeError, RuntimeError) as error:
+        raise CorruptInputError(
+            f"{path.name} cannot be read as a Parametric Map ({error}).",
+            path=path,
+            hint="Get it again, or give NIfTI.",
+        ) from error
+    row, column = axes[:3], axes[3:]
+    normal = np.cross(row, column)
+    order = np.argsort(places @ normal, kind="stable")
+    places, frames = places[order], frames[order]
+    step = (places[-1] - places[0]) / (len(places) - 1) if len(places) > 1 else normal * thickness
+    affine = np.eye(4)
+    steps = np.stack([row * spacing[1], column * spacing[0], step], axis=1)
+    affine[:3, :3] = _LPS_TO_RAS @ steps
+    affine[:3, 3] = _LPS_TO_RAS @ places[0]
+    return (frames * scale + offset).astype(np.float32).transpose(2, 1, 0), affine, unit
+
+
+def _of(groups: list[Any], name: str) -> Any:
+    """Return the item of a functional group: the frame's own, else the shared one."""
+    for group in groups:
+        items = group.get(f"{name}Sequence")
+        if items:
+            return items[0]
+    raise AttributeError(f"no {name}")
+
+
+def fingerprint(path: Path) -> dict[str, str]:
+    """Return name and SHA-256 of a file, or of all files of a folder in order of their names."""
+    if path.is_file():
+        with path.open("rb") as file:
+            return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    total = hashlib.sha256()
+    for one in sorted(p for p in path.rglob("*") if p.is_file()):
+        with one.open("rb") as file:
+            total.update(hashlib.file_digest(file, "sha256").digest())
+    return {"file": path.name, "sha256": total.hexdigest()}
