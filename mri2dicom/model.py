@@ -28,6 +28,8 @@ class Kind(Enum):
     FIELD_MAP = "field map"
     DERIVED = "derived"
     PHASE = "phase or complex parts"
+    PHOTOGRAPH = "photograph"
+    LUMINESCENCE = "optical"
     UNKNOWN = "unknown"
 
 

@@ -10,10 +10,12 @@ from typing import Protocol
 from .dicom.classic import ClassicSeries
 from .dicom.header import Overrides
 from .dicom.multiframe import MultiFrameSeries
-from .model import RawSeries
+from .dicom.optical import OpticalSeries
+from .model import Kind, RawSeries
 
 # How much of a large object is compared to tell whether it is what would be written.
 _COMPARED_BYTES = 2**22
+_OPTICAL = (Kind.PHOTOGRAPH, Kind.LUMINESCENCE)
 
 
 class SeriesFiles(Protocol):
@@ -31,6 +33,8 @@ class SeriesFiles(Protocol):
 
 def files_of(series: RawSeries, overrides: Overrides, *, enhanced: bool) -> SeriesFiles:
     """Return the files of a series: a quantity of 32 bits is always a parametric map."""
+    if series.kind in _OPTICAL and not series.is_quantity:
+        return OpticalSeries(series, overrides)
     if enhanced or series.is_quantity:
         return MultiFrameSeries(series, overrides)
     return ClassicSeries(series, overrides)

@@ -16,6 +16,8 @@ _SOP_CLASS = {
     Form.CLASSIC: "1.2.840.10008.5.1.4.1.1.4",
     Form.ENHANCED: "1.2.840.10008.5.1.4.1.1.4.1",
     Form.MAP: "1.2.840.10008.5.1.4.1.1.30",
+    Form.PHOTOGRAPH: "1.2.840.10008.5.1.4.1.1.7",
+    Form.COUNTS: "1.2.840.10008.5.1.4.1.1.7.3",
 }
 # Value 3 of the Enhanced MR Image Type (PS3.3 C.8.13.3.1.1).
 _FLAVOR = {
@@ -123,7 +125,12 @@ def _first(series: RawSeries, keyword: str) -> Any:
 
 
 def image_type(series: RawSeries, form: Form, part: str | None) -> list[str]:
-    """Return Image Type: original or derived, and what of the complex signal is shown."""
+    """Return Image Type: original or derived, and what of the complex signal is shown.
+
+    A series that brings its own (PET, CT) keeps it.
+    """
+    if own := series.attributes.get("ImageType"):
+        return list(own)
     derived = series.attributes.get("ImageIsDerived") or form is Form.MAP
     first = ["DERIVED" if derived else "ORIGINAL", "PRIMARY"]
     if form is Form.CLASSIC:

@@ -186,6 +186,13 @@ def real_world_value(
     }
 
 
+_UNIT_MEANINGS = {
+    "1": "no units",
+    "[arb'U]": "arbitrary unit",
+    "{ph}/s/cm2/sr": "photons per second, square centimetre and steradian",
+}
+
+
 def unit_meaning(unit: str) -> str:
     """Return the meaning of a unit's code for people."""
-    return {"1": "no units", "[arb'U]": "arbitrary unit"}.get(unit, unit)
+    return _UNIT_MEANINGS.get(unit, unit)

@@ -16,11 +16,13 @@ class Form(Enum):
     CLASSIC = "classic"
     ENHANCED = "enhanced"
     MAP = "map"
+    PHOTOGRAPH = "photograph"
+    COUNTS = "optical counts"
 
     @property
     def column(self) -> int:
-        """Place of this form in the type columns of the tables."""
-        return list(Form).index(self)
+        """Place of this form in the type columns of the tables: single frames, multi-frame, map."""
+        return {Form.ENHANCED: 1, Form.MAP: 2}.get(self, 0)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ def readers() -> tuple[Reader, ...]:
 
     The built-in ones stand in an explicit tuple, so that a bundled program finds them.
     """
+    from .ivis.reader import IvisReader
     from .paravision.reader import ParaVisionReader
 
-    builtin: tuple[Reader, ...] = (ParaVisionReader(),)
+    builtin: tuple[Reader, ...] = (ParaVisionReader(), IvisReader())
     added = tuple(entry.load()() for entry in metadata.entry_points(group=ENTRY_POINTS))
     return builtin + added
 

@@ -1,0 +1,1 @@
+"""Reader of IVIS (Living Image) click folders."""
