@@ -184,20 +184,24 @@ def _profile(profile: npt.ArrayLike | None) -> Doubles:
 def _starts(
     signal: Doubles, active: Bools, settings: tuple[float, ...], points: Doubles
 ) -> Doubles:
-    """Return ln T2 and angle of the most alike of some 500 trains, shape (n_voxels, 2)."""
+    """Return ln T2 and angle of the two most alike of some 500 trains, shape (n_voxels, 2, 2).
+
+    One is nearly refocused, the other is not: between them lies the border of two optima.
+    """
     half, t1, low, high = settings
     logs, angles = np.meshgrid(
         np.linspace(low, high, _START_T2), np.linspace(np.pi / 3, np.pi, _START_ANGLES)
     )
     pairs = np.stack([logs.ravel(), angles.ravel()], axis=1)
-    echoes = np.empty((len(pairs), signal.shape[1]))
-    kernels.trains(half, t1, pairs[:, 0].copy(), pairs[:, 1].copy(), points, echoes)
-    echoes /= np.linalg.norm(echoes, axis=1, keepdims=True)
-    starts = np.zeros((len(signal), 2))
+    starts = np.zeros((len(signal), 2, 2))
     chosen = np.flatnonzero(active)
-    for begin in range(0, len(chosen), _CHUNK):
-        part = chosen[begin : begin + _CHUNK]
-        starts[part] = pairs[np.argmax(signal[part] @ echoes.T, axis=1)]
+    for which, group in enumerate(np.split(pairs, [(_START_ANGLES - 2) * _START_T2])):
+        echoes = np.empty((len(group), signal.shape[1]))
+        kernels.trains(half, t1, group[:, 0].copy(), group[:, 1].copy(), points, echoes)
+        echoes /= np.linalg.norm(echoes, axis=1, keepdims=True)
+        for begin in range(0, len(chosen), _CHUNK):
+            part = chosen[begin : begin + _CHUNK]
+            starts[part, which] = group[np.argmax(signal[part] @ echoes.T, axis=1)]
     return starts
 
 

@@ -216,23 +216,29 @@ def fit_block(
     status: Any,
     block: int,
 ) -> None:
-    """Fit the active voxels of one block."""
+    """Fit the active voxels of one block, each from two starts: there may be two optima."""
     n = signal.shape[1]
     f, work = np.empty((3, 3, n + 2)), np.empty((2, 3, n))
     for v in range(block * BLOCK, min((block + 1) * BLOCK, signal.shape[0])):
         if not active[v]:
             continue
-        start = (starts[v, 0], starts[v, 1])
-        u, angle, s0, sse, status[v] = descend(signal[v], skip, settings, start, profile, f, work)
+        first = (starts[v, 0, 0], starts[v, 0, 1])
+        other = (starts[v, 1, 0], starts[v, 1, 1])
+        u, angle, s0, sse, status[v] = descend(signal[v], skip, settings, first, profile, f, work)
+        kept = work[0].copy()
+        found = descend(signal[v], skip, settings, other, profile, f, work)
+        if found[3] < sse * (1.0 - 1e-9) and found[4] != NOT_CONVERGED:
+            u, angle, s0, sse, status[v] = found
+            kept = work[0].copy()
         if s0 <= 0.0:
             status[v] = WRONG_SIGN
         out[v, 0], out[v, 1], out[v, 2], out[v, 3] = u, angle, s0, sse
-        spread(work[0], skip, s0, angle, out[v, 4:7])
+        spread(kept, skip, s0, angle, out[v, 4:7])
         total, squares = 0.0, 0.0
         for i in range(skip, n):
             total += signal[v, i]
             squares += signal[v, i] ** 2
-            out[v, 8 + i] = signal[v, i] - s0 * work[0, 0, i]
+            out[v, 8 + i] = signal[v, i] - s0 * kept[0, i]
         out[v, 7] = squares - total * total / (n - skip)
 
 

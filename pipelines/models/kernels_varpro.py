@@ -112,6 +112,15 @@ def start(seen: Any, m: int, sign: float) -> int:
 
 
 @compiled
+def peak(seen: Any, m: int, atom: int) -> bool:
+    """Tell whether an atom explains more than its neighbours."""
+    middle = likeness(seen, m, atom)
+    return (atom == 0 or middle > likeness(seen, m, atom - 1)) and (
+        atom == ATOMS - 1 or middle > likeness(seen, m, atom + 1)
+    )
+
+
+@compiled
 def crest(seen: Any, m: int, atom: int) -> float:
     """Return the place of the maximum of a parabola through an atom and its neighbours."""
     if atom == 0 or atom == ATOMS - 1:
@@ -302,18 +311,21 @@ def search(
         if pattern > 0:
             for k in range(front.shape[0]):
                 seen[k] -= 2.0 * samples[v, pattern - 1] * front[k, pattern - 1]
-        atom = start(seen, m, sign)
-        if atom < 0:
-            continue
-        x, energy, state, cell = climb(turned, seen, atom, crest(seen, m, atom), local)
-        greatest = max(greatest, energy)
-        if energy > most:
-            keep(local, cell, x, trial, 0)
-            if limit > 0.0 and not believable(facts, x, trial, limit):
+        best = start(seen, m, sign)
+        # With a limit the best of several optima may lie beyond it, and another one inside.
+        first, last = (0, ATOMS) if limit > 0.0 else (best, best + 1)
+        for atom in range(first, last):
+            if atom < 0 or not (atom == best or peak(seen, m, atom)):
                 continue
-            most, position, status, switch = energy, x, state, pattern
-            for j in range(m):
-                linear[v, j] = trial[0, j]
+            x, energy, state, cell = climb(turned, seen, atom, crest(seen, m, atom), local)
+            greatest = max(greatest, energy)
+            if energy > most:
+                keep(local, cell, x, trial, 0)
+                if limit > 0.0 and not believable(facts, x, trial, limit):
+                    continue
+                most, position, status, switch = energy, x, state, pattern
+                for j in range(m):
+                    linear[v, j] = trial[0, j]
     if squares - most > _PASSED * max(squares - greatest, 0.0) and greatest > most:
         # What was passed over fits far better: the answer lies beyond the limit.
         status = AT_BOUND

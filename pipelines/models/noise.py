@@ -18,6 +18,9 @@ _LEAST_VOXELS = 200
 _MOST_ZEROS = 0.01
 _RAYLEIGH = float(np.sqrt(np.pi) / 2)  # mean over root mean square of a Rayleigh distribution
 _TOLERANCE = 0.02  # of that ratio: two channels have 0.940, so 0.886 is told from it easily
+_TREND = 0.1  # range of the images' means over their mean
+_DISTANCE = 0.03  # of the distributions; 200 voxels of true noise in 5 images have less
+_SOME = 100_000  # samples whose distribution is looked at
 _TAIL = 0.001  # of noise voxels, left out on either side
 _ROUNDS = 60
 _HIGH_SNR = 20.0
@@ -53,8 +56,9 @@ def sigma_from_background(signal: npt.ArrayLike) -> NoiseEstimate:
     n. Starting from the darkest tenth of the voxels, those within the central 99.8 % of that
     distribution are chosen and sigma computed from them, sqrt(mean(S^2) / 2), until it stays
     (Koay, doi:10.1016/j.jmr.2009.03.005). It is refused where zeros are more than 1 % of the
-    voxels, where fewer than 200 voxels are left, and where mean / root-mean-square of these differs
-    from a Rayleigh distribution's 0.886 by more than 0.02.
+    voxels, where fewer than 200 voxels are left, where mean / root-mean-square of these differs
+    from a Rayleigh distribution's 0.886 by more than 0.02, and where their means differ by more
+    than a tenth from image to image or their distribution by more than 0.03 from Rayleigh's.
 
     Parameters
     ----------
@@ -103,12 +107,27 @@ def _judged(noise: Doubles, squared: float) -> NoiseEstimate:
             f"The background's mean is {ratio:.3f} of its root mean square and not "
             f"{_RAYLEIGH:.3f}: it is not the noise of one channel (several coils, or a filter)."
         )
+    trend = float(np.ptp(noise.mean(axis=0)) / noise.mean())
+    apart = _distance(noise, np.sqrt(squared))
+    if trend > _TREND or apart > _DISTANCE:
+        return _refused(
+            "The darkest voxels differ from image to image or from a Rayleigh distribution: "
+            "there is no background of noise in the field of view."
+        )
     return NoiseEstimate(
         float(np.sqrt(squared)),
         "background",
         len(noise),
         f"From {len(noise)} voxels that show noise alone in all images.",
     )
+
+
+def _distance(noise: Doubles, sigma: float) -> float:
+    """Return the largest distance of the samples' distribution from Rayleigh's (Kolmogorov)."""
+    samples = np.sort(noise.ravel()[:: 1 + noise.size // _SOME])
+    expected = -np.expm1(-np.square(samples / sigma) / 2)
+    reached = np.arange(1, len(samples) + 1) / len(samples)
+    return float(np.max(np.abs(expected - reached)))
 
 
 def sigma_from_residuals(result: FitResult, samples: int, parameters: int) -> NoiseEstimate:

@@ -9,50 +9,6 @@ from scipy.special import ive
 from pipelines.errors import ModelInputError
 from pipelines.models.result import FATAL, Flag, count_flags
 from pipelines.models.t2 import fit_t2
-from pipelines.models.t2star import fit_t2star
-
-VOXELS = 5000
-
-
-def mono(p):
-    return p[0] * np.exp(-TE / p[1])
-
-
-def with_offset(p):
-    return p[0] * np.exp(-TE / p[1]) + p[2]
-
-
-def test_two_parameters_are_those_of_an_independent_solver_in_every_voxel():
-    signal, t2 = decays(VOXELS, 50)
-    truth = solve_each(signal, mono, np.stack([signal[:, 0], t2], axis=1))
-    result = fit_t2(signal, TE, skip_echoes=0)
-    assert np.isfinite(result.maps["T2map"].values).all()
-    np.testing.assert_allclose(result.maps["T2map"].values, truth[:, 1], rtol=1e-4)
-    np.testing.assert_allclose(result.maps["S0map"].values, truth[:, 0], rtol=1e-4)
-
-
-def test_three_parameters_are_those_of_an_independent_solver_inside_the_bounds():
-    t2 = np.random.default_rng(1).uniform(15, 60, VOXELS)
-    signal = rician(np.exp(-TE / t2[:, None]) + 0.15, 100)
-    starts = np.stack([np.ones(VOXELS), t2, np.full(VOXELS, 0.15)], axis=1)
-    truth = solve_each(signal, with_offset, starts)
-    inside = (truth[:, 2] > 0) & (truth[:, 2] < 0.5 * signal[:, 0])
-    result = fit_t2(signal, TE, skip_echoes=0, model="3p")
-    ours = result.maps["T2map"].values[inside]
-    assert inside.mean() > 0.9
-    assert np.isfinite(ours).mean() >= 0.99
-    off = np.abs(ours / truth[inside, 1] - 1)
-    assert np.nanmax(off) < 1e-4
-    offset = result.maps["Cmap"].values[inside]
-    assert np.nanmax(np.abs(offset - truth[inside, 2])) < 1e-5
-
-
-def test_gradient_echoes_are_fitted_alike():
-    signal, t2 = decays(VOXELS, 40, seed=3)
-    truth = solve_each(signal, mono, np.stack([signal[:, 0], t2], axis=1))
-    result = fit_t2star(signal, TE)
-    assert list(result.maps) == ["T2starmap", "S0map"]
-    np.testing.assert_allclose(result.maps["T2starmap"].values, truth[:, 1], rtol=1e-4)
 
 
 def test_uneven_echo_times_are_fitted_alike():

@@ -1,0 +1,88 @@
+"""Errors reach their bound, and intervals hold the truth as often as they say."""
+
+import numpy as np
+import pytest
+from relaxation import TE, TI, TR, K, decays, inversions, main, saturations
+
+from pipelines.models.cramer_rao import bound
+from pipelines.models.epg import echo_train, fit_t2_epg
+from pipelines.models.intervals import confidence_interval
+from pipelines.models.inversion import fit_t1_ir
+from pipelines.models.t1 import fit_t1_sr
+from pipelines.models.t2 import fit_t2
+from pipelines.models.vfa import fit_t1_vfa, spoiled_echo
+
+VOXELS = 20_000
+
+
+def t2_case(snr, **options):
+    signal, truth = decays(VOXELS, snr)
+    return main(fit_t2(signal, TE, skip_echoes=0, **options)), truth, 23
+
+
+def sr_case(snr, **options):
+    signal, truth = saturations(VOXELS, snr)
+    return main(fit_t1_sr(signal, TR, **options)), truth, 6
+
+
+def ir_case(snr, **options):
+    signal, truth = inversions(VOXELS, snr)
+    return main(fit_t1_ir(signal, TI, **options)), truth, 7
+
+
+CASES = {
+    "T2": (t2_case, lambda p: p[1] * np.exp(-TE / p[0]), (20.0, 120.0), (1.0,)),
+    "T1 SR": (sr_case, lambda p: p[1] * (1 - np.exp(-TR / p[0])), (800.0, 2000.0), (1.0,)),
+    "T1 IR": (ir_case, lambda p: p[1] * (1 - p[2] * np.exp(-TI / p[0])), (800.0, 2000.0), (1.0, K)),
+}
+
+
+@pytest.mark.parametrize("snr", [20.0, 50.0, 100.0])
+@pytest.mark.parametrize("case", CASES)
+def test_with_a_known_noise_the_error_is_the_smallest_possible(case, snr):
+    fit, signal, reach, others = CASES[case]
+    quantity, truth, _ = fit(snr, sigma=1 / snr)
+    least = [bound(signal, (t, *others), 1 / snr)[0] / t for t in np.linspace(*reach, 101)]
+    off = quantity.values / truth - 1
+    assert np.isfinite(off).mean() > 0.995
+    assert np.sqrt(np.nanmean(off**2)) <= 1.05 * np.sqrt(np.mean(np.square(least)))
+    assert abs(np.nanmean(off)) < 0.01
+
+
+def coverage(quantity, truth, freedom):
+    low, high = confidence_interval(quantity.values, quantity.error, freedom)
+    there = np.isfinite(quantity.values)
+    return np.mean(((truth >= low) & (truth <= high))[there])
+
+
+@pytest.mark.parametrize("snr", [20.0, 50.0, 100.0])
+@pytest.mark.parametrize("case", CASES)
+def test_with_a_known_noise_the_interval_holds_the_truth_as_often_as_it_says(case, snr):
+    quantity, truth, _ = CASES[case][0](snr, sigma=1 / snr)
+    assert 0.93 <= coverage(quantity, truth, None) <= 0.97
+
+
+@pytest.mark.parametrize(
+    ("case", "snr"), [("T2", 150.0), ("T1 SR", 50.0), ("T1 SR", 100.0), ("T1 IR", 100.0)]
+)
+def test_with_noise_from_the_residuals_the_interval_does_so_too(case, snr):
+    quantity, truth, freedom = CASES[case][0](snr)
+    assert 0.93 <= coverage(quantity, truth, freedom) <= 0.97
+
+
+def test_intervals_of_variable_flip_angle_hold_the_truth():
+    angles = np.array([2.0, 5.0, 9.0, 14.0, 20.0, 27.0])
+    t1 = np.random.default_rng(0).uniform(500, 2500, VOXELS)
+    clean = spoiled_echo(np.tile(np.radians(angles), (VOXELS, 1)), 15.0, t1, np.full(VOXELS, 1e3))
+    signal = clean + np.random.default_rng(1).normal(0, 0.5, clean.shape)
+    quantity = main(fit_t1_vfa(signal, angles, 15.0))
+    assert 0.93 <= coverage(quantity, t1, 4) <= 0.97
+
+
+def test_intervals_of_phase_graphs_hold_the_truth():
+    rng = np.random.default_rng(0)
+    t2, angle = rng.uniform(20, 120, 4000), rng.uniform(110, 165, 4000)
+    clean = echo_train(t2, angle, echo_spacing_ms=8.0, echoes=25)
+    signal = clean + rng.normal(0, 0.01, clean.shape)
+    quantity = main(fit_t2_epg(signal, TE))
+    assert 0.93 <= coverage(quantity, t2, 22) <= 0.97

@@ -1,0 +1,166 @@
+"""The noise found in images or refused, Rician statistics, bounds, intervals, choices, masks."""
+
+import numpy as np
+import pytest
+from relaxation import TE, decays, rician
+from scipy.stats import rice
+
+from pipelines.errors import ModelInputError
+from pipelines.models import rician as statistics
+from pipelines.models.cramer_rao import bound, jacobian
+from pipelines.models.intervals import confidence_interval
+from pipelines.models.masks import automatic_mask, otsu
+from pipelines.models.noise import sigma_from_background, sigma_from_residuals
+from pipelines.models.selection import aicc, offset_correlation, offset_identifiable
+from pipelines.models.t2 import fit_t2
+
+
+def phantom(sigma, channels=1):
+    """A disc of decaying signal in air, (4096, 25), and where it is, (64, 64)."""
+    x, y = np.mgrid[:64, :64]
+    disc = (x - 32) ** 2 + (y - 30) ** 2 < 20**2
+    clean = disc[..., None] * np.exp(-TE / (20 + x[..., None]))
+    flat = clean.reshape(-1, 25)
+    squares = sum(
+        rician(flat / np.sqrt(channels), 1 / sigma, seed) ** 2 for seed in range(channels)
+    )
+    return np.sqrt(squares), disc
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.02, 0.05])
+def test_noise_is_found_in_the_background(sigma):
+    found = sigma_from_background(phantom(sigma)[0])
+    assert found.source == "background"
+    assert found.sigma == pytest.approx(sigma, rel=0.01)
+    assert found.voxels > 2500
+
+
+@pytest.mark.parametrize(
+    ("images", "why"),
+    [
+        (np.where(phantom(0.02)[1].reshape(-1, 1), phantom(0.02)[0], 0), "exactly zero"),
+        (phantom(0.02, channels=4)[0], "several coils"),
+        (decays(3000, 200, low=100.0)[0], "no background of noise"),
+        (np.full((5000, 25), np.nan), "finite"),
+    ],
+    ids=["masked", "four channels", "no background", "nothing finite"],
+)
+def test_a_background_that_says_nothing_of_the_noise_is_refused(images, why):
+    found = sigma_from_background(images)
+    assert found.sigma is None
+    assert found.source == "none"
+    assert why in found.reason
+
+
+def test_noise_is_found_in_residuals():
+    signal, disc = phantom(0.01)
+    result = fit_t2(signal, TE, mask=disc.ravel(), skip_echoes=0)
+    found = sigma_from_residuals(result, 25, 2)
+    assert found.sigma == pytest.approx(0.01, rel=0.03)
+
+
+def test_residuals_of_too_few_voxels_are_refused():
+    signal, _ = decays(50, 100)
+    assert sigma_from_residuals(fit_t2(signal, TE), 25, 2).sigma is None
+
+
+@pytest.mark.parametrize("snr", [0.0, 0.5, 2.0, 7.0, 20.0])
+def test_moments_are_those_of_the_rice_distribution(snr):
+    assert statistics.mean(snr) == pytest.approx(rice.mean(snr) if snr else np.sqrt(np.pi / 2))
+    assert statistics.variance(snr) == pytest.approx(
+        rice.var(snr) if snr else 2 - np.pi / 2, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("snr", [0.3, 1.0, 3.0, 10.0])
+def test_information_is_the_variance_of_the_score(snr):
+    step = 1e-4
+    y = np.random.default_rng(0).normal(snr, 1, 200_000)
+    y = np.hypot(y, np.random.default_rng(1).normal(0, 1, y.size))
+    score = (rice.logpdf(y, snr + step) - rice.logpdf(y, snr - step)) / (2 * step)
+    assert statistics.information(snr) == pytest.approx(score.var(), rel=0.02)
+
+
+def test_the_bound_of_a_straight_line_is_that_of_regression():
+    t = np.arange(10.0)
+    line = bound(lambda p: p[0] + p[1] * t, (3.0, 2.0), 0.5, magnitude=False)
+    slope = 0.5 / np.sqrt(np.sum((t - t.mean()) ** 2))
+    assert line[1] == pytest.approx(slope, rel=1e-6)
+
+
+def test_slopes_are_those_of_the_equation():
+    slopes = jacobian(lambda p: p[0] * np.exp(-TE / p[1]), (2.0, 40.0))
+    np.testing.assert_allclose(slopes[:, 0], np.exp(-TE / 40), rtol=1e-8)
+    np.testing.assert_allclose(slopes[:, 1], 2 * np.exp(-TE / 40) * TE / 1600, rtol=1e-6)
+
+
+def test_magnitudes_bound_worse_than_real_images():
+    signal = (lambda p: p[0] * np.exp(-TE / p[1]), (1.0, 30.0), 0.05)
+    assert bound(*signal)[1] > bound(*signal, magnitude=False)[1]
+
+
+def test_intervals_widen_with_few_degrees_of_freedom_and_stay_positive():
+    low, high = confidence_interval([50.0], [5.0], None)
+    assert low[0] == pytest.approx(50 * np.exp(-1.959964 * 0.1))
+    assert high[0] == pytest.approx(50 * np.exp(1.959964 * 0.1))
+    wide = confidence_interval([50.0], [5.0], 3)
+    assert wide[0][0] < low[0]
+    assert wide[0][0] > 0
+    plain = confidence_interval([1.0, np.nan], [0.5, 0.5], None, positive=False)
+    assert plain[0][0] == pytest.approx(1 - 0.979982)
+    assert np.isnan(plain[0][1])
+
+
+def test_aicc_is_its_formula():
+    assert aicc(2.0, 10, 3) == pytest.approx(10 * np.log(0.2) + 6 + 24 / 6)
+    assert np.isnan(aicc(np.nan, 10, 3))
+
+
+def test_an_offset_is_identifiable_on_long_trains_only():
+    assert offset_identifiable(TE, 30.0)
+    assert not offset_identifiable(TE, 400.0)
+    assert not offset_identifiable(TE[:5], 5.0)
+    assert offset_correlation(TE, 30.0) < offset_correlation(TE, 100.0) <= 1.0
+    assert offset_correlation(TE, np.inf) == 1.0
+
+
+@pytest.mark.parametrize("sigma", [None, 0.02])
+def test_the_automatic_mask_is_the_object(sigma):
+    signal, disc = phantom(0.02)
+    mask = automatic_mask(signal[:, 0].reshape(64, 64, 1), sigma)
+    overlap = 2 * np.sum(mask[..., 0] & disc) / (mask.sum() + disc.sum())
+    assert overlap > 0.99
+
+
+def test_holes_are_filled_and_specks_dropped_but_a_second_animal_kept():
+    image = np.random.default_rng(0).rayleigh(1.0, (60, 60, 5))
+    image[5:30, 5:30] += 100
+    image[15:18, 15:18] = 1.0
+    image[35:50, 35:50] += 100
+    image[55, 5] = 200
+    mask = automatic_mask(image)
+    assert mask[16, 16].all()
+    assert mask[40, 40].all()
+    assert not mask[55, 5].any()
+
+
+def test_one_threshold_holds_for_the_whole_volume():
+    """A slice of air alone stays empty, which a threshold per slice would fill."""
+    image = np.random.default_rng(0).rayleigh(1.0, (40, 40, 4))
+    image[10:30, 10:30, :3] += 50
+    assert not automatic_mask(image)[..., 3].any()
+
+
+def test_no_signal_has_no_mask():
+    for image in (np.zeros((8, 8, 2)), np.full((8, 8), np.nan)):
+        with pytest.raises(ModelInputError, match="No voxel"):
+            automatic_mask(image)
+    with pytest.raises(ModelInputError, match="4 axes"):
+        automatic_mask(np.ones((2, 2, 2, 2)))
+
+
+def test_otsu_parts_two_groups():
+    rng = np.random.default_rng(0)
+    threshold = otsu(np.concatenate([rng.rayleigh(1, 5000), rng.normal(80, 5, 2000)]))
+    assert 3 < threshold < 60
+    assert otsu(np.full(5, 2.0)) == 0.0
