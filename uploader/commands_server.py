@@ -222,6 +222,7 @@ def set_variables_command(
         from xnat_config import load_config
 
         from . import access, show
+        from .findings import counted
         from .journal import Journal, journal_path
         from .plan_files import read_plan
         from .set_variables import apply_changes, find_changes
@@ -242,7 +243,7 @@ def set_variables_command(
                 return 8
             with Journal(journal_path(plan_path)) as journal:
                 count = apply_changes(client, config, found.changes, journal)
-        click.echo(f"{count} values written.", err=True)
+        click.echo(f"{counted(count, 'value', 'values')} written.", err=True)
         return 8 if found.absent else 0
 
     guarded(work)

@@ -24,6 +24,11 @@ def error(code: str, message: str) -> Finding:
     return Finding(code, Level.ERROR, plain(message))
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with its words: ``1 file is``, ``2 files are``."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def few(things: Collection[object]) -> str:
     """Name the first of several things, and say how many more there are."""
     named = ", ".join(str(thing) for thing in list(things)[:_NAMED])

@@ -188,7 +188,7 @@ def _read(path: Path, file: BinaryIO, size: int, mtime_ns: int) -> Header:
         missing = pixels.missing
         if pixels.fragments_at:
             missing = _missing_fragments(file, pixels.fragments_at, size)
-        problem = f"it is cut off, at least {missing} bytes are missing" if missing > 0 else ""
+        problem = f"it is cut off by at least {missing} bytes" if missing > 0 else ""
     problem = problem or _missing_identity(values)
     return Header(
         path,

@@ -12,7 +12,7 @@ from xnat_config import SiteConfig
 from xnat_config.variables import RESERVED, VARIABLE_NAME
 
 from .errors import WrongCallError
-from .findings import below, error, few, note, warning
+from .findings import below, counted, error, few, note, warning
 from .labels import (
     Naming,
     collisions,
@@ -352,8 +352,8 @@ def with_sessions(plan: Plan, scan: Scan, config: SiteConfig) -> Plan:
         findings.append(
             warning(
                 "not-in-plan",
-                f"{len(unplanned)} sessions are in no row of the plan: {names}. Scan again to "
-                "add them.",
+                f"{counted(len(unplanned), 'session is', 'sessions are')} in no row of the "
+                f"plan: {names}. Scan again to add what is missing.",
             )
         )
     joined = replace(plan, sessions=sessions, rows=tuple(rows), findings=tuple(findings))

@@ -16,7 +16,7 @@ from xnat_config import SiteConfig
 from xnat_config.kinds import Kinds
 
 from .errors import CancelledError
-from .findings import below, error, few, note, warning
+from .findings import below, counted, error, few, note, warning
 from .headers import Header, State, read_headers
 from .model import Finding, Series, Session, SourceFile
 from .side_files import assign_side_files, folders_held, nearest
@@ -129,8 +129,9 @@ def _sessions(headers: Sequence[Header], kinds: Kinds, root: Path) -> list[Sessi
                 findings.append(
                     warning(
                         "instance-in-two-studies",
-                        f"{len(twice)} images have a SOP Instance UID that another study has "
-                        f"too, such as {below(twice[0].path, root)}. Convert the data again.",
+                        f"{counted(len(twice), 'image has', 'images have')} a SOP Instance UID "
+                        f"that another study has too, such as {below(twice[0].path, root)}. "
+                        "Convert the data again.",
                     )
                 )
             if len(by_kind) > 1:
@@ -168,8 +169,8 @@ def _without_doubles(
             uid,
             note(
                 "duplicate-instance",
-                f"{len(doubles)} files are copies of others and are not sent twice: "
-                f"{few([below(one.path, root) for one in doubles])}.",
+                f"{counted(len(doubles), 'file is a copy', 'files are copies')} of others, "
+                f"not sent twice: {few([below(one.path, root) for one in doubles])}.",
             ),
         )
         for uid, doubles in same.items()
@@ -179,9 +180,9 @@ def _without_doubles(
             uid,
             error(
                 "duplicate-differs",
-                f"{len(doubles)} files have the SOP Instance UID of another file and other "
-                f"content: {few([below(one.path, root) for one in doubles])}. Move the wrong "
-                "ones out of the folder and scan again.",
+                f"{counted(len(doubles), 'file has', 'files have')} the SOP Instance UID "
+                "of another file and other content: "
+                f"{few([below(one.path, root) for one in doubles])}. Move what is wrong out of the folder and scan again.",
             ),
         )
         for uid, doubles in different.items()
@@ -269,7 +270,7 @@ def _session_findings(
     if unnumbered:
         yield warning(
             "no-series-number",
-            f"{len(unnumbered)} series have no Series Number, such as "
+            f"{counted(len(unnumbered), 'series has', 'series have')} no Series Number, such as "
             f"{below(unnumbered[0].path.parent, root)}: XNAT names the scan by its Series "
             "Instance UID.",
         )
@@ -326,8 +327,9 @@ def _bad_findings(bad: Sequence[Header], root: Path) -> Iterable[Finding]:
             named = few([f"{below(one.path, root)} ({one.problem})" for one in files])
             yield error(
                 code,
-                f"{len(files)} files are {what} and cannot be sent: {named}. Put good copies in "
-                "their place, or move them out of the folder, and scan again.",
+                f"{counted(len(files), 'file is', 'files are')} {what} and cannot be "
+                f"sent: {named}. Put good copies in place of them, or move them out of the folder, "
+                "and scan again.",
             )
 
 
@@ -340,12 +342,15 @@ def _tree_findings(tree: Tree, root: Path) -> Iterable[Finding]:
         )
     if tree.empty:
         names = [below(folder, root) for folder in tree.empty]
-        yield note("empty-folder", f"{len(names)} folders are empty: {few(names)}.")
+        yield note(
+            "empty-folder",
+            f"{counted(len(names), 'folder is', 'folders are')} empty: {few(names)}.",
+        )
     hidden = [path for path in tree.raw_files if path.suffix.casefold() in (".dcm", ".ima")]
     if hidden:
         yield warning(
             "dicom-in-raw",
-            f"{len(hidden)} DICOM files lie in folders of scanner data and are kept with these, "
-            f"not imported: {few([below(path, root) for path in hidden])}. Move them out, or "
-            "convert the scanner data with mri2dicom.",
+            f"{counted(len(hidden), 'DICOM file', 'DICOM files')} in folders of scanner data: "
+            f"kept with these, not imported: {few([below(path, root) for path in hidden])}. "
+            "Move them out, or convert the scanner data with mri2dicom.",
         )

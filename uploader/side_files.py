@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xnat_config.resources import Resources
 
-from .findings import below, few, note, warning
+from .findings import below, counted, few, note, warning
 from .model import Finding, Session
 
 
@@ -58,7 +58,7 @@ def assign_side_files(
         findings.append(
             warning(
                 "shared-side-file",
-                f"{len(shared)} files lie beside several sessions and are not uploaded: "
+                f"{counted(len(shared), 'file', 'files')} beside several sessions, not uploaded: "
                 f"{few([below(path, root) for path in shared])}. Move each into the folder of "
                 "its session and scan again, or upload them to the project.",
             )
@@ -67,7 +67,8 @@ def assign_side_files(
         findings.append(
             note(
                 "no-dicom",
-                f"{len(shared)} files are no DICOM: {few([below(path, root) for path in shared])}.",
+                f"{counted(len(shared), 'file is', 'files are')} no DICOM: "
+                f"{few([below(path, root) for path in shared])}.",
             )
         )
     return [replace(one, side_files=tuple(mine[one.key])) for one in sessions], findings

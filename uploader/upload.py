@@ -29,6 +29,7 @@ from .errors import (
     WrongCallError,
 )
 from .fields import find_forms, form_item, write_form, write_values
+from .findings import counted
 from .jobs import Job, Options, Tools, look
 from .journal import Journal, State
 from .loads import load_session
@@ -357,7 +358,9 @@ def _check_archived(tools: Tools, job: Job, matches: list[SeriesMatch]) -> None:
     missing = sum(len(match.missing) for match in matches)
     doubled = sum(len(match.doubled) for match in matches)
     if missing or doubled:
-        what = f"{missing} files are missing" if missing else f"{doubled} instances are there twice"
+        what = f"{counted(doubled, 'instance is', 'instances are')} there twice"
+        if missing:
+            what = f"{counted(missing, 'file is', 'files are')} missing"
         raise RowError(
             "incomplete",
             f"{job.row.session} is archived, but {what}.",

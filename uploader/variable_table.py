@@ -10,7 +10,7 @@ from xnat_config.variables import RESERVED, VARIABLE_NAME, Variables
 
 from .cells import Rows, read_csv, read_xlsx
 from .errors import WrongCallError
-from .findings import few, warning
+from .findings import counted, few, warning
 from .model import Finding, PlanRow
 
 KEYS = ("session", "subject")
@@ -143,7 +143,8 @@ def apply_table(
     idle = [" ".join(key) for key in table.lines if key not in used]
     if not idle:
         return done, []
-    text = f"{len(idle)} lines of {table.path.name} are for no session of this folder: {few(idle)}."
+    lines = counted(len(idle), "line", "lines")
+    text = f"{lines} of {table.path.name} for no session of this folder: {few(idle)}."
     return done, [warning("table-line-unused", f"{text} Check how {table.keys[0]} is spelt there.")]
 
 

@@ -17,7 +17,7 @@ from .compare import SeriesMatch, match_series
 from .control import Control, Meter, Progress
 from .errors import DataError, RefusedError, RowError
 from .file_sending import blocks_of, find_file
-from .findings import few
+from .findings import counted, few
 from .journal import Journal, State
 from .loads import Disguise, Instance, SessionLoad, load_session
 from .model import Plan, PlanRow, Session
@@ -235,7 +235,9 @@ class _RowCheck:
                 else:
                     different.append(file)
         if without:
-            found.notes.append(f"There is no checksum of {without} files to compare: counted.")
+            found.notes.append(
+                f"There is no checksum of {counted(without, 'file', 'files')} to compare: counted."
+            )
         if different and found.checksummed:
             names = few([file.name for file in different])
             found.problems.append(
@@ -278,7 +280,8 @@ class _RowCheck:
         doubled = [uid for match in matches for uid in match.doubled]
         if doubled:
             found.problems.append(
-                f"{len(doubled)} instances are on the server twice. Delete the second copy in XNAT."
+                f"{counted(len(doubled), 'instance is', 'instances are')} on the server twice. "
+                "Delete the second copy in XNAT."
             )
         for match in matches:
             if len(match.scans) > 1:
@@ -288,7 +291,8 @@ class _RowCheck:
         others = [scan.id for scan in scans if scan.id not in mine]
         if extra or others:
             found.notes.append(
-                f"The server has {extra} files and {len(others)} scans more than this plan."
+                f"The server has {counted(extra, 'file', 'files')} and "
+                f"{counted(len(others), 'scan', 'scans')} more than this plan."
             )
         for one in studies:
             if one.id == remote.id or (one.project, one.label.casefold()) in planned:

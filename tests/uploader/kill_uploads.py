@@ -3,15 +3,18 @@
 The tests do this a few times; as a program it does it as often as asked:
 
     python tests/uploader/kill_uploads.py --times 50
+    python tests/uploader/kill_uploads.py --times 50 --direct-archive
 """
 
 import argparse
+import logging
 import os
 import random
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +35,9 @@ from xnat_config import load_config  # noqa: E402
 class Killed:
     """A small study that is uploaded into a project of its own, and killed on the way."""
 
-    def __init__(self, url, folder, project):
+    def __init__(self, url, folder, project, options=()):
         self.project = project
+        self.options = options
         self.data = folder / "data"
         self.plan = folder / "plan.csv"
         home = folder / "home"
@@ -54,11 +58,17 @@ class Killed:
         write_plan(build_plan(scan_folder(self.data, config), project, config, layout=layout),
                    self.plan)  # fmt: skip
 
+    def arguments(self, name):
+        """Return the arguments of a command."""
+        if name != "upload":
+            return [name, str(self.plan)]
+        return [name, str(self.plan), "--jobs", "2", *self.options]
+
     def command(self, name):
         """Start a command of the uploader as a process of its own."""
         code = "from uploader.cli import main; main()"
         return subprocess.Popen(
-            [sys.executable, "-c", code, name, str(self.plan)],
+            [sys.executable, "-c", code, *self.arguments(name)],
             cwd=ROOT,
             env=self.env,
             stdout=subprocess.PIPE,
@@ -80,7 +90,7 @@ class Killed:
 
     def finish(self, name="upload"):
         """Run a command to its end in this process; return exit code and what it said."""
-        done = CliRunner().invoke(main_command, [name, str(self.plan)], env=self.env)
+        done = CliRunner().invoke(main_command, self.arguments(name), env=self.env)
         return done.exit_code, done.output
 
     def time_of_a_run(self):
@@ -103,28 +113,54 @@ def compare(served, one):
     assert len(served.rows(f"/data/projects/{one.project}/subjects")) == 2
 
 
-def kill_many(served, folder, times, seed, on_round=lambda *_: None):
+@contextmanager
+def _slow(served):
+    """Let the server take its time, so that a random moment meets every step of an upload."""
+    address = f"{served.url}/sandbox/faults"
+    rules = [{"method": method, "delay_s": 0.06, "count": 0} for method in ("POST", "PUT")]
+    served.session.post(address, json=rules).raise_for_status()
+    try:
+        yield
+    finally:
+        served.session.delete(address).raise_for_status()
+
+
+def _where(served, one):
+    """Tell how far the server was when an upload was killed."""
+    sessions = len(served.rows(f"/data/projects/{one.project}/experiments"))
+    if sessions:
+        return "every session was archived" if sessions == 3 else "some sessions were archived"
+    if served.rows(f"/data/prearchive/projects/{one.project}"):
+        return "the prearchive held something"
+    return "no image had arrived"
+
+
+def kill_many(served, folder, times, seed, options=(), on_round=lambda *_: None):
     """Kill `times` uploads that are at work, each at another moment, and complete each."""
     chance = random.Random(seed)
     for project in ("KW1", "KW2"):  # the first one fills the caches
-        one = Killed(served.url, folder / project, project)
+        one = Killed(served.url, folder / project, project, options)
         assert served.put(f"/data/projects/{project}").status_code == 200
-        whole = one.time_of_a_run()
+        with _slow(served):
+            whole = one.time_of_a_run()
         compare(served, one)
     killed = rounds = 0
     while killed < times:
         rounds += 1
         assert rounds <= 4 * times, "too few uploads were at work when they should be killed"
-        one = Killed(served.url, folder / f"k{rounds}", f"K{rounds}")
+        one = Killed(served.url, folder / f"k{rounds}", f"K{rounds}", options)
         assert served.put(f"/data/projects/{one.project}").status_code == 200
-        # Start-up takes the first third; the work is in the rest.
-        moment = whole * chance.uniform(0.3, 1.0)
-        was_at_work = one.kill_after(moment)
+        # Before that the program starts and reads.
+        moment = whole * chance.uniform(0.4, 1.0)
+        with _slow(served):
+            was_at_work = one.kill_after(moment)
         killed += was_at_work
-        code, said = one.finish()
-        assert code == 0, f"killed after {moment:.3f} s of {whole:.3f}:\n{said}"
+        where = _where(served, one) if was_at_work else "it had ended"
+        for command in ("upload", "verify"):
+            code, said = one.finish(command)
+            assert code == 0, f"{command}, killed after {moment:.3f} s of {whole:.3f}:\n{said}"
         compare(served, one)
-        on_round(rounds, moment, was_at_work)
+        on_round(rounds, moment, where)
     return rounds
 
 
@@ -134,7 +170,9 @@ def _archive(folder):
 
     from sandbox.archive.archive import Archive, Settings
 
-    with serving(Archive(folder, Settings())) as served:
+    with serving(Archive(folder, Settings(faults=True))) as served:
+        # A client that is killed in mid-body is what happens here, and no fault to be told.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         yield served
 
 
@@ -143,17 +181,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    options = parser.parse_args()
-    sys.stdout.write(f"seed {options.seed}\n")
+    parser.add_argument("--direct-archive", action="store_true")
+    given = parser.parse_args()
+    options = ["--direct-archive"] if given.direct_archive else []
+    sys.stdout.write(f"seed {given.seed}\n")
+    moments = Counter()
+
+    def on_round(count, moment, where):
+        moments[where] += 1
+        sys.stdout.write(f"{count} {moment:.3f} s: {where}\n")
+
     with tempfile.TemporaryDirectory() as folder, _archive(Path(folder) / "archive") as served:
-        rounds = kill_many(
-            served,
-            Path(folder),
-            options.times,
-            options.seed,
-            lambda k, moment, hit: sys.stdout.write(f"{k} {moment:.3f} s killed={hit}\n"),
-        )
-    sys.stdout.write(f"{options.times} of {rounds} uploads were killed at work; all complete.\n")
+        rounds = kill_many(served, Path(folder), given.times, given.seed, options, on_round)
+    for where, count in moments.most_common():
+        sys.stdout.write(f"{count:4} when {where}\n")
+    sys.stdout.write(f"{given.times} of {rounds} uploads were killed at work; all complete.\n")
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ def test_set_variables_asks_before_it_writes(xnat, run, tmp_path):
     assert "timepoint of session m01_post1w_MR: post1w -> post2w" in done.stderr
     assert "Nothing was written" in done.stderr
     done = run("set-variables", plan, typed="y\n", **env)
-    assert "1 values written" in done.stderr
+    assert "1 value written" in done.stderr
     assert "Every value is as in the plan" in run("set-variables", plan, **env).stderr
     run("report", plan)
     page = (tmp_path / "plan.csv.report.html").read_text("utf-8")

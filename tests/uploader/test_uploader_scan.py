@@ -202,7 +202,7 @@ def test_missing_and_repeated_series_numbers(tmp_path):
     write_series(tmp_path / "3", series="3", SeriesNumber=5)
     (session,) = scan(tmp_path).sessions
     assert [one.number for one in session.series] == [5, 5, None]
-    assert "1 series have no Series Number" in codes(session)["no-series-number"].message
+    assert "1 series has no Series Number" in codes(session)["no-series-number"].message
     assert "number 5" in codes(session)["same-series-number"].message
 
 

@@ -78,7 +78,7 @@ def test_instance_that_is_there_twice_is_found(sent):
     )
     proof = _proof(sent)
     assert proof.proof is Proof.NONE
-    assert "1 instances are on the server twice" in proof.problems[0]
+    assert "1 instance is on the server twice" in proof.problems[0]
 
 
 def test_study_that_is_there_twice_is_found(sent):

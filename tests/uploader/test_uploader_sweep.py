@@ -1,0 +1,113 @@
+"""One fault at each request of an upload in turn, and a cut at bytes all over an import.
+
+Each upload goes into a project of its own with a journal of its own; afterwards the server's
+listing is compared with the disk.
+"""
+
+from dataclasses import replace
+
+import pytest
+from disk import expected_files, write_study
+
+from uploader.client import Client, Patience
+from uploader.loads import entries, load_session
+from uploader.opening import issue_token
+from uploader.zipstream import ZipStream
+from xnat_config.connection import Connection
+
+FAULTS = {
+    "500": {"status": 500},
+    "login lost": {"drop_login": True},
+    "answer lost after the work": {"lose_answer": True},
+    "answer cut": {"cut_answer_after": 3},
+}
+
+
+def _fresh(work, name):
+    """Return the same folder with a project and a journal of its own."""
+    assert work.server.served.put(f"/data/projects/{name}").status_code == 200
+    home = work.home / name
+    home.mkdir()
+    return replace(work, home=home), work.plan(name)
+
+
+def _upload_through(work, name, rule):
+    """Upload while a rule is in force, and again if need be; return the rule's hits."""
+    fresh, plan = _fresh(work, name)
+    work.server.fault(rule)
+    result = fresh.upload(plan)
+    hits = work.server.faults()[0]["hits"]
+    work.server.no_faults()
+    first = [row.reason for row in result.rows]
+    if result.exit_code:
+        assert all(first), "a row that failed says why"
+        result = fresh.upload(plan)
+    assert result.exit_code == 0, (name, rule, first, [row.reason for row in result.rows])
+    assert work.server.files(name) == expected_files(work.folder), (name, rule)
+    assert work.server.waiting(name) == [], (name, rule)
+    (proof,) = fresh.verify(plan)
+    assert proof.problems == [], (name, rule)
+    return hits
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+def test_fault_at_each_request_in_turn(work, fault):
+    write_study(work.folder / "group" / "treated" / "timepoint" / "pre" / "m01", series=(1,))
+    met = 0
+    for skip in range(100):
+        rule = {"path": "/data/*", "skip": skip, **fault}
+        if not _upload_through(work, f"F{skip}", rule):
+            break
+        met += 1
+    assert 10 < met < 100, "every request was spoilt once, until there were no more"
+
+
+@pytest.mark.slow
+def test_import_cut_at_bytes_all_over_it(work):
+    write_study(work.folder / "m01", series=(1,), count=2)
+    ((_key, session),) = work.plan().sessions.items()
+    (series,) = load_session(session).series
+    length = len(ZipStream(entries(list(series.instances.values()))))
+    cuts = [0, 1, *range(29, length, 83), length - 1]
+    assert len(cuts) > 15
+    for after in cuts:
+        rule = {"method": "POST", "path": "/data/services/import", "cut_request_after": after}
+        assert _upload_through(work, f"C{after}", rule) == 1
+
+
+def test_token_that_is_withdrawn_in_mid_run_ends_in_clear_rows(work):
+    write_study(work.folder / "m01", "1", "m01")
+    write_study(work.folder / "m02", "2", "m02")
+    with work.server.client() as client:
+        token = issue_token(client)
+    client = _Withdrawing(work.server, token)
+    result = work.upload(client=client, jobs=1)
+    assert client.withdrawn
+    assert result.exit_code == 5
+    assert [row.outcome.value for row in result.rows] == ["failed", "stopped"]
+    assert "no longer valid" in result.rows[0].reason
+    assert "xnat-pic-uploader login" in result.rows[0].reason
+    assert work.upload().exit_code == 0
+    assert work.server.files() == expected_files(work.folder)
+    assert work.server.waiting() == []
+
+
+class _Withdrawing(Client):
+    """A client whose token and session both end when the first session is to be archived."""
+
+    def __init__(self, server, token):
+        super().__init__(
+            Connection(server.url, "admin"), token, Patience(attempts=4, first_wait_s=0.01)
+        )
+        self._server, self._token = server, token
+        self.withdrawn = False
+        server.clients.append(self)
+
+    def send(self, method, path, **options):
+        if path == "/data/services/archive" and not self.withdrawn:
+            self.withdrawn = True
+            address = f"/data/services/tokens/invalidate/{self._token.name}/{self._token.secret}"
+            assert self._server.served.get(address).status_code == 200
+            self._server.fault({"path": path, "drop_login": True})
+        return super().send(method, path, **options)
