@@ -182,7 +182,8 @@ def _without_doubles(
                 "duplicate-differs",
                 f"{counted(len(doubles), 'file has', 'files have')} the SOP Instance UID "
                 "of another file and other content: "
-                f"{few([below(one.path, root) for one in doubles])}. Move what is wrong out of the folder and scan again.",
+                f"{few([below(one.path, root) for one in doubles])}. "
+                "Move what is wrong out of the folder and scan again.",
             ),
         )
         for uid, doubles in different.items()
