@@ -14,7 +14,7 @@ from .output import Present, files_of, present, tidy
 from .overview import exported_archives
 from .readers.archive import archive_stem, opened
 from .readers.contract import Reader
-from .readers.registry import choose_reader
+from .readers.registry import CHOICES, choose_readers
 from .report import (
     ConversionReport,
     SeriesResult,
@@ -121,7 +121,7 @@ def convert(
         raise NothingUsableError(
             f"No scanner data found in {source}.",
             path=source,
-            hint="Choose a ParaVision study, a folder of studies, or an archive of one.",
+            hint=CHOICES,
         )
     results.sort(key=lambda one: (one.study, one.expno, one.procno))
     return ConversionReport(source, target, results, run.writer.stopped)
@@ -158,10 +158,12 @@ class _Run:
     def convert(self, root: Path, below: Path, outer: dict[str, str] | None = None) -> None:
         """Convert everything in a folder to the output, `below` its top."""
         try:
-            reader = choose_reader(root)
+            chosen = choose_readers(root)
         except NothingUsableError:
             return
-        self.writer.write(self._plan(reader, root, below, outer or {}))
+        for reader in chosen:
+            if not self.writer.stopped:
+                self.writer.write(self._plan(reader, root, below, outer or {}))
 
     def _plan(
         self, reader: Reader, root: Path, below: Path, outer: dict[str, str]

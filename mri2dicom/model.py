@@ -1,5 +1,6 @@
 """What a reader gives and a writer takes: one image series, with everything known about it."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -28,6 +29,11 @@ class Kind(Enum):
     FIELD_MAP = "field map"
     DERIVED = "derived"
     PHASE = "phase or complex parts"
+    PET = "PET"
+    DYNAMIC_PET = "dynamic PET"
+    GATED_PET = "gated PET"
+    CT = "CT"
+    SPECT = "SPECT"
     PHOTOGRAPH = "photograph"
     LUMINESCENCE = "optical"
     UNKNOWN = "unknown"
@@ -47,6 +53,8 @@ class Loop(Enum):
     COIL = "coil"
     COMPLEX = "complex part"
     MAP = "map"
+    GATE = "gate"
+    ENERGY = "energy window"
     OTHER = "other"
 
 
@@ -90,12 +98,16 @@ class PixelSource:
         (planes, rows, columns).
     transposed : tuple of int
         Planes stored with rows and columns exchanged; they are turned back on reading.
+    block_offsets : tuple of int
+        Bytes before each of the blocks of equally many planes that the planes lie in; empty where
+        they follow each other from the beginning of the file.
     """
 
     path: Path
     dtype: np.dtype[Any]
     shape: tuple[int, int, int]
     transposed: tuple[int, ...] = ()
+    block_offsets: tuple[int, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -107,22 +119,39 @@ class PixelSource:
     def array(self) -> npt.NDArray[Any]:
         """The planes as a read-only memory map with axes (plane, row, column).
 
-        Nothing is loaded until it is touched, unless planes must be turned back.
+        Nothing is loaded until it is touched, unless planes must be turned back or lie apart.
         """
-        stored = np.memmap(self.path, dtype=self.dtype, mode="r", shape=self.shape)
-        return stored if not self.transposed else self.planes(0, self.shape[0])
+        size = self.nbytes // max(1, len(self.block_offsets))
+        first = self.block_offsets[0] if self.block_offsets else 0
+        apart = any(o != first + k * size for k, o in enumerate(self.block_offsets))
+        if self.transposed or apart:
+            return self.planes(0, self.shape[0])
+        return np.memmap(self.path, dtype=self.dtype, mode="r", offset=first, shape=self.shape)
 
     def planes(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Read planes from `start` up to `stop`, shape (stop - start, rows, columns)."""
-        _, rows, columns = self.shape
-        size = rows * columns
-        block = np.fromfile(
-            self.path, self.dtype, (stop - start) * size, offset=start * size * self.dtype.itemsize
-        ).reshape(stop - start, rows, columns)
+        planes, rows, columns = self.shape
+        if self.block_offsets:
+            per_block = planes // len(self.block_offsets)
+            bounds = [start, *range((start // per_block + 1) * per_block, stop, per_block), stop]
+            parts = [
+                self._run(first, last, self.block_offsets[first // per_block], first % per_block)
+                for first, last in itertools.pairwise(bounds)
+            ]
+            return np.concatenate(parts) if len(parts) != 1 else parts[0]
+        block = self._run(start, stop, 0, start)
         for plane in self.transposed:
             if start <= plane < stop:
                 block[plane - start] = block[plane - start].reshape(columns, rows).T
         return block
+
+    def _run(self, start: int, stop: int, offset: int, skipped: int) -> npt.NDArray[Any]:
+        """Read planes that follow each other, `skipped` planes after a byte of the file."""
+        _, rows, columns = self.shape
+        size = rows * columns
+        place = offset + skipped * size * self.dtype.itemsize
+        values = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=place)
+        return values.reshape(stop - start, rows, columns)
 
 
 @dataclass(frozen=True)

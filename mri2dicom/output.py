@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Protocol
 
 from .dicom.classic import ClassicSeries
+from .dicom.ct import CtSeries
 from .dicom.header import Overrides
 from .dicom.multiframe import MultiFrameSeries
+from .dicom.nm import NmSeries
 from .dicom.optical import OpticalSeries
+from .dicom.pet import PetSeries
 from .model import Kind, RawSeries
 
 # How much of a large object is compared to tell whether it is what would be written.
@@ -35,6 +38,13 @@ def files_of(series: RawSeries, overrides: Overrides, *, enhanced: bool) -> Seri
     """Return the files of a series: a quantity of 32 bits is always a parametric map."""
     if series.kind in _OPTICAL and not series.is_quantity:
         return OpticalSeries(series, overrides)
+    modality = series.attributes.get("Modality")
+    if modality == "PT":
+        return PetSeries(series, overrides)
+    if modality == "CT":
+        return CtSeries(series, overrides)
+    if modality == "NM":
+        return NmSeries(series, overrides)
     if enhanced or series.is_quantity:
         return MultiFrameSeries(series, overrides)
     return ClassicSeries(series, overrides)

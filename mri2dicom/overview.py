@@ -8,7 +8,7 @@ from typing import Any
 from .errors import Mri2DicomError, NothingUsableError
 from .model import RawSeries, Skipped
 from .readers.archive import archive_stem, opened
-from .readers.registry import choose_reader
+from .readers.registry import choose_readers
 from .report import result_of, skipped_result
 
 
@@ -109,11 +109,11 @@ def _found(source: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
 
 def _found_in(path: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
     with opened(path) as root:
-        reader = choose_reader(root)
-        for located in reader.locate(root):
-            series = reader.load(located)
-            inside = series.study.is_relative_to(root)
-            yield series, series.study.relative_to(root) if inside else Path()
+        for reader in choose_readers(root):
+            for located in reader.locate(root):
+                series = reader.load(located)
+                inside = series.study.is_relative_to(root)
+                yield series, series.study.relative_to(root) if inside else Path()
 
 
 def _row(series: RawSeries | Skipped, study: Path) -> Overview:

@@ -117,7 +117,7 @@ def result_of(
         procno=series.procno,
         status=status,
         protocol=str(series.attributes.get("ProtocolName") or ""),
-        method=str(series.attributes.get("SequenceName") or ""),
+        method=_method(series),
         paravision=_version(versions[-1]),
         kind=series.kind.value,
         subject=str(series.attributes.get("PatientID") or ""),
@@ -137,12 +137,18 @@ def skipped_result(series: Skipped, study: Path) -> SeriesResult:
         procno=series.procno,
         status="skipped",
         protocol=str(series.attributes.get("ProtocolName") or ""),
-        method=str(series.attributes.get("SequenceName") or ""),
+        method=_method(series),
         paravision=_version(versions[-1]),
         subject=str(series.attributes.get("PatientID") or ""),
         reason=series.reason,
         damaged=series.damaged,
     )
+
+
+def _method(series: RawSeries | Skipped) -> str:
+    """Return how the data were measured or, for PET, CT and SPECT, reconstructed."""
+    found = series.attributes
+    return str(found.get("SequenceName") or found.get("ReconstructionMethod") or "")
 
 
 def _version(text: str) -> str:

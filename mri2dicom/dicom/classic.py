@@ -1,4 +1,4 @@
-"""Classic MR Image Storage: one file for each plane."""
+"""Classic images, one file for each plane: MR Image Storage, and what PET and CT share with it."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,7 +12,7 @@ from .groups import holds
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .part10 import file_bytes
 from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
-from .planes import PlaneValues, real_world_value, spacing_between_slices
+from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices
 from .uids import Form, SeriesUids
 
 _PIXEL_DATA = 0x7FE00010
@@ -56,15 +56,17 @@ class ClassicSeries:
     """
 
     form = Form.CLASSIC
+    # The table of the attributes beside those of dicom_common.toml.
+    table = "dicom_classic"
 
     def __init__(self, series: RawSeries, overrides: Overrides) -> None:
         self.series = series
-        self.uids = SeriesUids(series.identity, Form.CLASSIC, overrides.subject_id)
+        self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
         self.format: PixelFormat = pixel_format(series)
         self.values = PlaneValues(series)
         digits = max(4, len(str(series.planes)))
         self.names = [f"{plane + 1:0{digits}d}.dcm" for plane in range(series.planes)]
-        self._rows = {row["keyword"] for row in load_mapping("dicom_classic")["element"]}
+        self._rows = {row["keyword"] for row in load_mapping(self.table)["element"]}
         self._instances: dict[int, bytes] = {}
         constant = self._constant(overrides)
         varying = [tag_and_vr(keyword)[0] for keyword in (*_ALWAYS, *_BY_PLANE, *_LATER)]
@@ -89,14 +91,27 @@ class ClassicSeries:
             known |= {"TemporalPositionIdentifier"}
         return known & self._rows
 
+    def attributes(self, overrides: Overrides) -> dict[str, Any]:
+        """Return the attributes that are constant in the series, by keyword."""
+        return complete(self.series, self.form, overrides)
+
+    def stored(self, plane: np.ndarray[Any, Any], number: int) -> StoredPlane:
+        """Return one plane of the scanner in the format of this object."""
+        slope, offset = float(self.series.slope[number]), float(self.series.offset[number])
+        return stored_plane(plane, slope, offset, self.format)
+
+    def quantity(self, plane: int) -> Quantity | None:
+        """Return what a plane measures where the object has to say it apart."""
+        return self.values.quantity(plane)
+
     def _constant(self, overrides: Overrides) -> Elements:
         series = self.series
-        values = complete(series, Form.CLASSIC, overrides)
-        rows = [r for r in load_mapping("dicom_classic")["element"] if holds(r, values)]
+        values = self.attributes(overrides)
+        rows = [r for r in load_mapping(self.table)["element"] if holds(r, values)]
         values["SpacingBetweenSlices"] = spacing_between_slices(series)
         header: dict[Any, Any] = {
-            **common_header(series, Form.CLASSIC, self.uids, values),
-            **pick(rows, Form.CLASSIC, values),
+            **common_header(series, self.form, self.uids, values),
+            **pick(rows, self.form, values),
             "AcquisitionNumber": 1,
             "ImagesInAcquisition": series.planes,
             "SamplesPerPixel": 1,
@@ -139,7 +154,7 @@ class ClassicSeries:
         if label := self.values.label(plane):
             values["ImageComments"] = label
         values |= {k: v for k, v in own.items() if k in self._rows}
-        found = self.values.quantity(plane)
+        found = self.quantity(plane)
         if found is not None:
             limits = np.iinfo(self.format.dtype)
             item = real_world_value(
@@ -180,10 +195,9 @@ class ClassicSeries:
             last = min(first + step, stop)
             block = series.pixels.planes(first, last)
             for plane in range(first, last):
-                slope, offset = float(series.slope[plane]), float(series.offset[plane])
-                stored = stored_plane(block[plane - first], slope, offset, self.format)
+                stored = self.stored(block[plane - first], plane)
                 body = self._template.render(self.plane_elements(plane, stored))
                 yield (
                     self.names[plane],
-                    file_bytes(Form.CLASSIC, self.instance_uid(plane), [body]),
+                    file_bytes(self.form, self.instance_uid(plane), [body]),
                 )

@@ -18,6 +18,10 @@ _SOP_CLASS = {
     Form.MAP: "1.2.840.10008.5.1.4.1.1.30",
     Form.PHOTOGRAPH: "1.2.840.10008.5.1.4.1.1.7",
     Form.COUNTS: "1.2.840.10008.5.1.4.1.1.7.3",
+    Form.PET: "1.2.840.10008.5.1.4.1.1.128",
+    Form.CT: "1.2.840.10008.5.1.4.1.1.2",
+    Form.NM: "1.2.840.10008.5.1.4.1.1.20",
+    Form.ENHANCED_PET: "1.2.840.10008.5.1.4.1.1.130",
 }
 # Value 3 of the Enhanced MR Image Type (PS3.3 C.8.13.3.1.1).
 _FLAVOR = {
@@ -187,7 +191,7 @@ def pick(rows: list[dict[str, Any]], form: Form, values: Mapping[str, Any]) -> d
         types = row["type"]
         kind = types[form.column if len(types) == 3 else form.column - 1 if len(types) == 2 else 0]
         value = values.get(row.get("from", row["keyword"]))
-        if kind == "-":
+        if kind == "-" or form.value in row.get("not", ()):
             continue
         if value is None or value == "":
             value = row.get("default") if kind == "1" else None

@@ -55,8 +55,8 @@ def pixel_format(series: RawSeries) -> PixelFormat:
     kind = series.pixels.dtype.str[1:]
     if kind == "i2":
         return PixelFormat(np.dtype("<i2"), False)
-    if kind == "u1":
-        return PixelFormat(np.dtype("<u2"), False)
+    if kind in ("u1", "i1"):
+        return PixelFormat(np.dtype("<u2" if kind == "u1" else "<i2"), False)
     magnitude = series.attributes.get("ComplexImageComponent") == "MAGNITUDE"
     return PixelFormat(np.dtype("<u2" if magnitude else "<i2"), True)
 
@@ -112,8 +112,9 @@ def requantisation_warning(series: RawSeries, target: PixelFormat) -> str | None
     if not target.requantised:
         return None
     kind = "32-bit whole numbers" if series.pixels.dtype.kind == "i" else "32-bit floats"
+    holder = f"{series.attributes.get('Modality') or 'MR'} images"
     return (
-        f"The scanner stored {kind}; MR images hold 16 bits. Each plane is requantised with a "
+        f"The scanner stored {kind}; {holder} hold 16 bits. Each plane is requantised with a "
         "slope of its own: the error is at most half of its range / 65535, and none where its "
         "whole numbers fit 16 bits."
     )

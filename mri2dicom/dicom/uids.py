@@ -18,11 +18,15 @@ class Form(Enum):
     MAP = "map"
     PHOTOGRAPH = "photograph"
     COUNTS = "optical counts"
+    PET = "pet"
+    CT = "ct"
+    NM = "nm"
+    ENHANCED_PET = "enhanced pet"
 
     @property
     def column(self) -> int:
         """Place of this form in the type columns of the tables: single frames, multi-frame, map."""
-        return {Form.ENHANCED: 1, Form.MAP: 2}.get(self, 0)
+        return {Form.ENHANCED: 1, Form.ENHANCED_PET: 1, Form.MAP: 2}.get(self, 0)
 
 
 @dataclass(frozen=True)

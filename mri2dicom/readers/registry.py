@@ -7,6 +7,11 @@ from ..errors import AmbiguousFormatError, NothingUsableError
 from .contract import Confidence, Reader
 
 ENTRY_POINTS = "mri2dicom.readers"
+# What a person may choose, for the sentence that says that there was nothing.
+CHOICES = (
+    "Choose a ParaVision study, a folder with Inveon images and their headers, an IVIS click, a "
+    "folder of studies, or an archive of one."
+)
 
 
 def readers() -> tuple[Reader, ...]:
@@ -14,12 +19,17 @@ def readers() -> tuple[Reader, ...]:
 
     The built-in ones stand in an explicit tuple, so that a bundled program finds them.
     """
+    added = tuple(entry.load()() for entry in metadata.entry_points(group=ENTRY_POINTS))
+    return _builtin() + added
+
+
+def _builtin() -> tuple[Reader, ...]:
+    """Return the built-in readers; each looks for files of its own that no other one takes."""
+    from .inveon.reader import InveonReader
     from .ivis.reader import IvisReader
     from .paravision.reader import ParaVisionReader
 
-    builtin: tuple[Reader, ...] = (ParaVisionReader(), IvisReader())
-    added = tuple(entry.load()() for entry in metadata.entry_points(group=ENTRY_POINTS))
-    return builtin + added
+    return (ParaVisionReader(), InveonReader(), IvisReader())
 
 
 def reader_named(name: str) -> Reader:
@@ -36,31 +46,33 @@ def reader_named(name: str) -> Reader:
     raise NothingUsableError(f"There is no reader called {name!r}.")
 
 
-def choose_reader(path: Path) -> Reader:
-    """Return the reader for an input folder.
+def choose_readers(path: Path) -> tuple[Reader, ...]:
+    """Return the readers for an input folder: several where it holds data of several scanners.
 
     Raises
     ------
     NothingUsableError
         If no reader recognises anything at or below `path`.
     AmbiguousFormatError
-        If two readers are equally sure.
+        If a reader that another distribution added is as sure as any other one: the two may
+        take the same files.
     """
     ranked = sorted(
         ((reader.sniff(path), reader) for reader in readers()), key=lambda pair: -pair[0]
     )
-    best, reader = ranked[0]
+    best = ranked[0][0]
     if best is Confidence.NO:
         raise NothingUsableError(
             f"No scanner data found in {path}.",
             path=path,
-            hint="Choose a ParaVision study, a folder of studies, or an archive of one.",
+            hint=CHOICES,
         )
-    rivals = [other.name for sure, other in ranked if sure == best]
-    if len(rivals) > 1:
+    chosen = tuple(other for sure, other in ranked if sure == best)
+    names = [other.name for other in chosen]
+    if len(names) > 1 and not set(names) <= {one.name for one in _builtin()}:
         raise AmbiguousFormatError(
-            f"{path} could be read as {' or '.join(rivals)}.",
+            f"{path} could be read as {' or '.join(names)}.",
             path=path,
             hint="Choose a single study instead.",
         )
-    return reader
+    return chosen

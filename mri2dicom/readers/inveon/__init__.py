@@ -1,0 +1,1 @@
+"""Siemens Inveon and Concorde microPET images: PET, CT and SPECT."""

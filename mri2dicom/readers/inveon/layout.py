@@ -1,0 +1,122 @@
+"""Find Inveon headers below a folder, and number the series of each folder."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import CorruptDataError
+from .groups import Group, frame_groups
+from .header import Header, looks_like_header, read_header
+
+SUFFIX = ".hdr"
+# A folder of thousands of other headers (Analyze) must not make `sniff` slow.
+MAX_SNIFFED = 1000
+
+
+@dataclass(frozen=True)
+class InveonPath:
+    """Where one series lies.
+
+    Attributes
+    ----------
+    header : Path
+        The header file; the image is the same name without ``.hdr``.
+    group : Group
+        Which of its frames belong to the series.
+    expno, procno : int
+        Number of the measurement in its folder, in order of time, and of the image made from it.
+    study : Path
+        The folder.
+    """
+
+    header: Path
+    group: Group
+    expno: int
+    procno: int
+
+    @property
+    def study(self) -> Path:
+        """The folder that holds the header."""
+        return self.header.parent
+
+    @property
+    def image(self) -> Path:
+        """The data file: never the path in the header, which is that of another computer."""
+        return self.header.with_suffix("")
+
+    @property
+    def location(self) -> str:
+        """The series below its folder."""
+        return " ".join(filter(None, [self.image.name, self.group.name]))
+
+
+def find_headers(root: Path) -> Iterator[list[Path]]:
+    """Yield the headers of each folder below `root`, sorted by name; links are not followed."""
+    for name, folders, files in os.walk(root.resolve()):
+        folders.sort()
+        found = [Path(name) / file for file in sorted(files) if _may_be(file)]
+        found = [path for path in found if looks_like_header(path)]
+        if found:
+            yield found
+
+
+def has_headers(root: Path) -> bool:
+    """Tell whether any Inveon header lies below a folder, after at most some hundred looks."""
+    looked = 0
+    for name, folders, files in os.walk(root):
+        folders.sort()
+        for file in sorted(files):
+            if _may_be(file):
+                looked += 1
+                if looks_like_header(Path(name) / file):
+                    return True
+                if looked >= MAX_SNIFFED:
+                    return False
+    return False
+
+
+def _may_be(name: str) -> bool:
+    """Tell whether a name is a data file's full name with ``.hdr`` after it."""
+    return name.lower().endswith(SUFFIX) and "." in name[: -len(SUFFIX)].lstrip(".")
+
+
+def find_series(root: Path) -> Iterator[InveonPath]:
+    """Yield every series below `root`.
+
+    The measurements of a folder are numbered from 1 in order of their time, and the images of one
+    measurement in order of their names, so that a later measurement changes no number.
+    """
+    for headers in find_headers(root):
+        read = {path: _read(path) for path in headers}
+        times = {path: _time(path, header) for path, header in read.items()}
+        order = sorted(set(times.values()))
+        made: dict[int, int] = {}
+        for path in sorted(headers, key=lambda one: (times[one], one.name)):
+            expno = order.index(times[path]) + 1
+            for group in _groups(read[path]):
+                made[expno] = made.get(expno, 0) + 1
+                yield InveonPath(path, group, expno, made[expno])
+
+
+def _read(path: Path) -> Header | None:
+    try:
+        return read_header(path)
+    except (CorruptDataError, OSError):
+        return None
+
+
+def _groups(header: Header | None) -> list[Group]:
+    """Return the series of one file; a damaged one is one series, whose reading says why."""
+    if header is None:
+        return [Group()]
+    try:
+        return frame_groups(header) or [Group()]
+    except CorruptDataError:
+        return [Group()]
+
+
+def _time(path: Path, header: Header | None) -> tuple[bool, str]:
+    """Return a key that sorts measurements by time; those without a time come last, by name."""
+    moment = header.moment("scan_time") if header else None
+    return (True, path.name) if moment is None else (False, moment.isoformat())

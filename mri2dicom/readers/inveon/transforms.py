@@ -1,0 +1,145 @@
+"""The named transforms of the Inveon mapping table, and its application."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import PureWindowsPath
+from typing import Any
+
+from ...dicom.header import species_code
+from .header import Section, parse_time
+from .table import load_table, words
+
+Transform = Callable[[Section, list[str]], Any]
+
+_SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
+# A body of more than 100 kg or 3 m is none of an animal that fits the scanner.
+_MOST_KG = 100.0
+_MOST_M = 3.0
+_IMAGE_SUFFIXES = (".img", ".ct", ".pet", ".spect")
+
+
+def _text(main: Section, keys: list[str]) -> str | None:
+    return next((value for key in keys if (value := main.text(key))), None)
+
+
+def _known_text(main: Section, keys: list[str]) -> str | None:
+    value = _text(main, keys)
+    return None if (value or "").strip().lower() in ("", "unknown", "none", "n/a") else value
+
+
+def _words(main: Section, keys: list[str]) -> str | None:
+    return words(keys[0], main.integer(keys[0])) or None
+
+
+def _positive(main: Section, keys: list[str]) -> float | None:
+    value = main.number(keys[0])
+    return value if value is not None and value > 0.0 else None
+
+
+def _sex(main: Section, keys: list[str]) -> str | None:
+    value = _known_text(main, keys)
+    return None if value is None else _SEX.get(value.strip().lower(), "O")
+
+
+def _measure(main: Section, key: str, most: float) -> float | None:
+    value = _positive(main, [key])
+    factor = load_table()["units"][key].get(str(main.integer(f"{key}_units")))
+    if value is None or factor is None or not 0.0 < value * factor < most:
+        return None
+    return float(value * factor)
+
+
+def _birth_date(main: Section, keys: list[str]) -> str | None:
+    """Return a date whose day and month cannot be taken for each other."""
+    text = (_text(main, keys) or "").strip()
+    moment = parse_time(text)
+    if moment is None and (match := re.match(r"(\d{4})-?(\d{2})-?(\d{2})$", text)):
+        try:
+            moment = datetime(int(match[1]), int(match[2]), int(match[3]))
+        except ValueError:
+            return None
+    return moment.strftime("%Y%m%d") if moment is not None else None
+
+
+def _quadruped(main: Section, keys: list[str]) -> str | None:
+    return "QUADRUPED" if species_code(_text(main, keys) or "") else None
+
+
+def _stem(main: Section, keys: list[str]) -> str | None:
+    """Return a file's name without its folders, which are another computer's, and its suffixes."""
+    name = PureWindowsPath(_text(main, keys) or "").name
+    while name.lower().endswith(_IMAGE_SUFFIXES):
+        name = name.rpartition(".")[0]
+    return name or None
+
+
+def _filter(main: Section, keys: list[str]) -> str | None:
+    """Return a filter of ``type cutoff`` in words; the cutoff 0.5 is the Nyquist frequency."""
+    numbers = main.numbers(keys[0])
+    name = words("filter", int(numbers[0])) if numbers else ""
+    if not name:
+        return None
+    return f"{name}, cutoff {numbers[1]:g}" if len(numbers) > 1 else name
+
+
+def _distance(main: Section, keys: list[str]) -> float | None:
+    """Return a distance in mm: the vendor says cm, and 100 cm do not fit the scanner."""
+    value = _positive(main, keys)
+    if value is None:
+        return None
+    return value * 10.0 if value < 100.0 else value
+
+
+def _microseconds(main: Section, keys: list[str]) -> float | None:
+    value = _positive(main, keys)
+    return None if value is None else value * 1000.0
+
+
+def _aluminium(main: Section, keys: list[str]) -> str | None:
+    value = _positive(main, keys)
+    return None if value is None else f"Al {value:g} mm"
+
+
+def _energy_window(main: Section, keys: list[str]) -> list[dict[str, float]] | None:
+    low, high = (main.number(key) for key in keys)
+    if low is None or high is None or not 0.0 <= low < high:
+        return None
+    return [{"EnergyWindowLowerLimit": low, "EnergyWindowUpperLimit": high}]
+
+
+def _version(main: Section, keys: list[str]) -> list[str] | None:
+    found = _text(main, keys)
+    recon = main.text("recon_version")
+    return [*([recon] if recon else []), f"header {found}"] if found else None
+
+
+TRANSFORMS: dict[str, Transform] = {
+    "text": _known_text,
+    "words": _words,
+    "positive": _positive,
+    "sex": _sex,
+    "weight": lambda main, keys: _measure(main, keys[0], _MOST_KG),
+    "length": lambda main, keys: _measure(main, keys[0], _MOST_M),
+    "birth_date": _birth_date,
+    "species": lambda main, keys: species_code(_text(main, keys) or "") or None,
+    "quadruped": _quadruped,
+    "manufacturer": lambda main, keys: _known_text(main, keys) or "Siemens/Concorde",
+    "stem": _stem,
+    "filter": _filter,
+    "distance": _distance,
+    "microseconds": _microseconds,
+    "aluminium": _aluminium,
+    "energy_window": _energy_window,
+    "version": _version,
+}
+
+
+def map_attributes(main: Section) -> dict[str, Any]:
+    """Return what the mapping table makes of the main section: DICOM keyword to value."""
+    result: dict[str, Any] = {}
+    for row in load_table()["attribute"]:
+        value = TRANSFORMS[row.get("transform", "text")](main, row["from"])
+        if value is not None:
+            result |= dict.fromkeys(row["keyword"], value)
+    return result
