@@ -70,7 +70,7 @@ def sigma_from_background(signal: npt.ArrayLike) -> NoiseEstimate:
     -------
     NoiseEstimate
     """
-    from scipy.stats import gamma
+    from scipy.special import gammaincinv
 
     array = np.asarray(signal, dtype=np.float64)
     array = array[np.isfinite(array).all(axis=1)]
@@ -83,7 +83,7 @@ def sigma_from_background(signal: npt.ArrayLike) -> NoiseEstimate:
             "filtered, and says nothing of the noise."
         )
     power = np.square(array).mean(axis=1)
-    low, high = gamma.ppf([_TAIL, 1 - _TAIL], array.shape[1]) / array.shape[1]
+    low, high = gammaincinv(array.shape[1], [_TAIL, 1 - _TAIL]) / array.shape[1]
     squared = float(np.quantile(power, 0.05)) / 2
     chosen = np.zeros(len(array), np.bool_)
     for _ in range(_ROUNDS):
@@ -148,7 +148,7 @@ def sigma_from_residuals(result: FitResult, samples: int, parameters: int) -> No
     -------
     NoiseEstimate
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincinv
 
     freedom = samples - parameters
     main = next(iter(result.maps.values()))
@@ -159,7 +159,8 @@ def sigma_from_residuals(result: FitResult, samples: int, parameters: int) -> No
         good = ((result.flags & np.uint8(FATAL)) == 0) & (main.values / main.error > _HIGH_SNR)
     if np.count_nonzero(good) < _LEAST_VOXELS:
         return _refused(f"Only {np.count_nonzero(good)} voxels have a signal high enough.")
-    squared = float(np.median(np.square(widths[good]))) * freedom / float(chi2.median(freedom))
+    middle = 2 * float(gammaincinv(freedom / 2, 0.5))  # median of chi-square
+    squared = float(np.median(np.square(widths[good]))) * freedom / middle
     count = int(np.count_nonzero(good))
     return NoiseEstimate(
         float(np.sqrt(squared)), "residuals", count, f"From the residuals of {count} voxels."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from .catalogue import entry, unit_meaning, window
+from .header import plausible
 from .uids import derived_uid
 
 if TYPE_CHECKING:
@@ -38,12 +40,16 @@ _COMPLETED = {
     "PositionReferenceIndicator": "",
 }
 _VET = ("PatientSexNeutered",)
+# Codes of DICOM PS3.16, context groups 7203 and 7202.
+_CALCULATED = ("112187", "Unspecified method of calculation")
+_SOURCE = ("121322", "Source image for image processing operation")
+ENHANCED = "PerFrameFunctionalGroupsSequence"
 _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID")
 
 
 def read_header(path: Path) -> Dataset:
     """Return the data set of a source without its pixels."""
-    return pydicom.dcmread(path, stop_before_pixels=True)
+    return plausible(pydicom.dcmread(path, stop_before_pixels=True))
 
 
 def write_parametric_map(
@@ -53,6 +59,7 @@ def write_parametric_map(
     unit: str,
     images: Images,
     header: Dataset,
+    references: References | None,
     *,
     number: int,
     key: str,
@@ -74,6 +81,8 @@ def write_parametric_map(
         From DICOM; gives planes and sources.
     header : pydicom.Dataset
         Of the first source, without pixels.
+    references : References or None
+        From `refer_to` where the sources are classic images; None for Enhanced ones.
     number : int
         Series number.
     key : str
@@ -85,6 +94,8 @@ def write_parametric_map(
         # A subject id is a name of one component.
         warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
         made = _object(name, values, unit, images, header, number=number, key=key, version=version)
+    if references is not None:
+        _refer(made, references)
     made.SeriesDescription = f"{name} ({unit})"
     _complete(made, header)
     organisation = derived_uid("dimensions", str(made.SeriesInstanceUID))
@@ -180,7 +191,17 @@ def _pitch(images: Images) -> float:
 
 
 def _sources(images: Images, header: Dataset) -> list[Dataset]:
-    """Return a small data set for each source instance, the first one complete."""
+    """Return the data sets from which the library copies: of an Enhanced file, or the first image.
+
+    Of classic images the library would look through every one for every map; `_refer` names them.
+    """
+    return (
+        [_source(images.frames[0][0], header)] if ENHANCED not in header else _files(images, header)
+    )
+
+
+def _files(images: Images, header: Dataset) -> list[Dataset]:
+    """Return a small data set for each Enhanced file."""
     seen: dict[str, Dataset] = {}
     for one in images.frames:
         for frame in one:
@@ -189,13 +210,88 @@ def _sources(images: Images, header: Dataset) -> list[Dataset]:
     return list(seen.values())
 
 
+@dataclass(frozen=True)
+class References:
+    """The references to all source images, made once for all maps.
+
+    Attributes
+    ----------
+    images : list of pydicom.Dataset
+        Every instance.
+    series : list of pydicom.Dataset
+        The same by series.
+    derivations : list of pydicom.Dataset
+        For each slice, what it was computed from.
+    positions : ndarray of float64, shape (n_slices, 3)
+        Where the slices lie, patient LPS in mm.
+    """
+
+    images: list[Dataset]
+    series: list[Dataset]
+    derivations: list[Dataset]
+    positions: npt.NDArray[np.float64]
+
+
+def refer_to(images: Images) -> References:
+    """Return the references to classic images, one for each."""
+    method, purpose = _code(*_CALCULATED), _code(*_SOURCE)
+    every: list[Dataset] = []
+    series: dict[str, list[Dataset]] = {}
+    derivations = []
+    for one in images.frames:
+        used = []
+        for frame in one:
+            item, again = _reference(frame), _reference(frame)
+            again.SpatialLocationsPreserved = "YES"
+            again.PurposeOfReferenceCodeSequence = [purpose]
+            every.append(item)
+            series.setdefault(frame.series_uid, []).append(item)
+            used.append(again)
+        derivation = Dataset()
+        derivation.DerivationCodeSequence = [method]
+        derivation.SourceImageSequence = used
+        derivations.append(derivation)
+    rows = []
+    for uid, items in series.items():
+        row = Dataset()
+        row.SeriesInstanceUID = uid
+        row.ReferencedInstanceSequence = items
+        rows.append(row)
+    positions = np.array([one[0].position for one in images.frames], dtype=np.float64)
+    return References(every, rows, derivations, positions)
+
+
+def _refer(made: Any, references: References) -> None:
+    """Name every source image: in its series, and in the frame of its slice."""
+    made.SourceImageSequence = references.images
+    made.ReferencedSeriesSequence = references.series
+    for group in made.PerFrameFunctionalGroupsSequence:
+        # The library puts the frames into an order of its own.
+        place = np.array(group.PlanePositionSequence[0].ImagePositionPatient, dtype=np.float64)
+        slice_index = int(np.argmin(np.linalg.norm(references.positions - place, axis=1)))
+        group.DerivationImageSequence = [references.derivations[slice_index]]
+
+
+def _reference(frame: Frame) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = frame.class_uid
+    item.ReferencedSOPInstanceUID = frame.instance_uid
+    return item
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "DCM", meaning
+    return item
+
+
 def _source(frame: Frame, header: Dataset) -> Dataset:
     ds = Dataset()
     ds.update(header)
     ds.file_meta = header.file_meta
     ds.SOPInstanceUID = frame.instance_uid
     ds.SeriesInstanceUID = frame.series_uid
-    if "PerFrameFunctionalGroupsSequence" not in header:
+    if ENHANCED not in header:
         ds.ImagePositionPatient = list(frame.position)
     return ds
 

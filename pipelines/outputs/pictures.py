@@ -12,9 +12,17 @@ from .catalogue import entry, window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL import ImageFont
+    from PIL.Image import Image
 
 Floats = npt.NDArray[np.float32]
 _MOST_SLICES = 30
+_WIDTH, _HEIGHT = 640, 860  # of the mosaic, pixels, where it is enlarged
+_WIDEST = 1400  # beyond which it is made smaller
+_MARGIN, _TITLE, _BAR, _GAP = 8, 22, 14, 8
+_TEXT, _SMALL_TEXT = 13, 11
+_TICKS = 5
+_COMPRESSION = 4  # of PNG: higher levels take longer and gain little
 
 
 def mosaic(values: Floats) -> Floats:
@@ -45,8 +53,10 @@ def mosaic(values: Floats) -> Floats:
 
 def map_figure(
     name: str, values: Floats, unit: str, aspect: float, shown: tuple[float, float] | None = None
-) -> Figure:
-    """Return the figure of a map.
+) -> Image:
+    """Return the picture of a map.
+
+    Drawn pixel by pixel, since a plotting library takes a second for the pictures of one map.
 
     Parameters
     ----------
@@ -61,33 +71,108 @@ def map_figure(
     shown : tuple of float, optional
         The window; by default the map's own.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
+    from PIL import Image, ImageDraw
 
     picture = mosaic(values)
-    height, width = picture.shape[0] * aspect, picture.shape[1]
-    figure = Figure(figsize=(7.5, max(1.6, min(9.0, 6.3 * height / width)) + 0.4), layout="tight")
-    axes = figure.add_subplot()
-    axes.set_axis_off()
     if picture.ndim == 3:
-        axes.imshow(np.clip(np.nan_to_num(picture), 0, 1), aspect=aspect, interpolation="nearest")
-        axes.set_title(f"{name}: red left-right, green front-back, blue head-foot", fontsize=9)
-        return figure
-    low, high = shown or window(name, values)
-    colours = mpl.colormaps[entry(name).colours].with_extremes(bad="black")
-    drawn = axes.imshow(
-        picture, cmap=colours, vmin=low, vmax=high, aspect=aspect, interpolation="nearest"
-    )
-    figure.colorbar(drawn, ax=axes, fraction=0.035, pad=0.01)
-    axes.set_title(f"{name} ({unit}), window {low:g} to {high:g}", fontsize=9)
-    return figure
+        title = f"{name}: red left-right, green front-back, blue head-foot"
+        low = high = 0.0
+        pixels = (np.clip(np.nan_to_num(picture), 0, 1) * 255 + 0.5).astype(np.uint8)
+    else:
+        low, high = shown or window(name, values)
+        title = f"{name} ({unit}), window {low:g} to {high:g}"
+        pixels = _coloured(picture, low, high, name)
+    tiles = _sized(Image.fromarray(pixels), aspect)
+    labels = 0.0 if picture.ndim == 3 else _label_width(low, high)
+    right = 0 if picture.ndim == 3 else _GAP + _BAR + 5 + int(np.ceil(labels))
+    least = int(np.ceil(_font(_TEXT).getlength(title)))
+    width = max(tiles.width + right, least) + 2 * _MARGIN
+    sheet = Image.new("RGB", (width, tiles.height + _TITLE + 2 * _MARGIN), "white")
+    ImageDraw.Draw(sheet).text((_MARGIN, _MARGIN), title, fill="black", font=_font(_TEXT))
+    corner = (_MARGIN, _MARGIN + _TITLE)
+    sheet.paste(tiles, corner)
+    if right:
+        _draw_bar(
+            sheet, (corner[0] + tiles.width + _GAP, corner[1]), tiles.height, (low, high), name
+        )
+    return sheet
 
 
-def as_png(figure: Figure, dpi: int = 90) -> bytes:
-    """Return a figure as PNG, without the date and program in it."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+def _coloured(picture: Floats, low: float, high: float, name: str) -> npt.NDArray[np.uint8]:
+    """Return red, green and blue of values in a window; NaN black, others clipped to its ends."""
+    with np.errstate(invalid="ignore"):
+        part = np.clip((picture - low) / max(high - low, 1e-30), 0, 1)
+    index = np.where(np.isfinite(part), np.minimum(part * 256, 255), 0).astype(np.uint8)
+    colours = _table(name)[index]
+    colours[np.isnan(picture)] = 0
+    return colours
 
-    FigureCanvasAgg(figure)
+
+def _table(name: str) -> npt.NDArray[np.uint8]:
+    """Return the 256 colours of a map, shape (256, 3)."""
+    import matplotlib as mpl
+
+    colours = mpl.colormaps[entry(name).colours](np.arange(256) / 255.0)
+    return np.asarray(np.rint(255 * np.asarray(colours)[:, :3]), dtype=np.uint8)
+
+
+def _sized(tiles: Image, aspect: float) -> Image:
+    """Return the mosaic with square millimetres, enlarged by whole numbers where it is small."""
+    from PIL.Image import Resampling
+
+    width, height = tiles.width, tiles.height * aspect
+    factor: float = max(1, int(min(_WIDTH / width, _HEIGHT / height)))
+    if width > _WIDEST:
+        factor = _WIDEST / width
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    return tiles.resize(size, Resampling.BOX if factor < 1 else Resampling.NEAREST)
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _ticks(low: float, high: float) -> list[str]:
+    return [f"{value:.4g}" for value in np.linspace(low, high, _TICKS)]
+
+
+def _label_width(low: float, high: float) -> float:
+    return max(_font(_SMALL_TEXT).getlength(text) for text in _ticks(low, high))
+
+
+def _draw_bar(
+    sheet: Image, corner: tuple[int, int], height: int, shown: tuple[float, float], name: str
+) -> None:
+    """Draw the colours of the window, the highest on top, with their values."""
+    from PIL import Image, ImageDraw
+
+    x, y = corner
+    rows = _table(name)[np.linspace(255, 0, height).round().astype(int)]
+    bar = np.repeat(rows[:, None], _BAR, axis=1)
+    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)), (x, y))
+    draw = ImageDraw.Draw(sheet)
+    for k, text in enumerate(_ticks(*shown)):
+        level = y + height - 1 - round(k * (height - 1) / (_TICKS - 1))
+        draw.line((x + _BAR, level, x + _BAR + 3, level), fill="black")
+        anchor = "ls" if k == 0 else "lt" if k == _TICKS - 1 else "lm"
+        draw.text((x + _BAR + 5, level), text, fill="black", font=_font(_SMALL_TEXT), anchor=anchor)
+
+
+def as_png(figure: Figure | Image, dpi: int = 90) -> bytes:
+    """Return a figure or picture as PNG, without the date and program in it."""
+    from PIL import Image
+
+    if isinstance(figure, Image.Image):
+        picture = figure
+    else:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        figure.set_dpi(dpi)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # once; a figure that is saved is drawn twice
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+    picture.save(out, format="png", compress_level=_COMPRESSION)
     return out.getvalue()

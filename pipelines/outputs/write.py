@@ -212,11 +212,12 @@ def _nifti_jobs(
 
 
 def _write_dicom(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]], key: str) -> None:
-    from .parametric_map import read_header, write_parametric_map
+    from .parametric_map import ENHANCED, read_header, refer_to, write_parametric_map
     from .secondary import write_secondary
 
     images = fitted.images
     header: Dataset = read_header(images.frames[0][0].path)
+    references = None if ENHANCED in header else refer_to(images)
     target = folder / "dicom"
     target.mkdir()
     base = images.frames[0][0].order[0] * 100
@@ -224,15 +225,15 @@ def _write_dicom(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]], 
         if one.values.ndim != 1:
             continue
         values = fitted.volume(one.values)
-        options: dict[str, Any] = {"key": key, "version": version()}
         path = target / f"{name}.dcm"
         number = _series_number(base + index + 1)
-        write_parametric_map(path, name, values, one.unit, images, header, number=number, **options)
+        options: dict[str, Any] = {"key": key, "version": version(), "number": number}
+        write_parametric_map(path, name, values, one.unit, images, header, references, **options)
         rows[name]["dicom"] = f"dicom/{name}.dcm"
         if entry(name).secondary:
             place = target / f"{name}_int16"
-            number = _series_number(base + index + 51)
-            write_secondary(place, name, values, one.unit, images, header, number=number, **options)
+            options["number"] = _series_number(base + index + 51)
+            write_secondary(place, name, values, one.unit, images, header, **options)
             rows[name]["secondary"] = f"dicom/{name}_int16"
 
 
