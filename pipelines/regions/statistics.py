@@ -14,7 +14,45 @@ Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
 PERCENTILES = (5, 10, 25, 75, 90, 95)
+# Least part of a voxel that is inside, for the whole region and for its core.
+WHOLE = 0.5
+CORE = 0.95
 _BINS = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """The voxels of a grid that a region touches; small where the grid is large.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Of the grid: slices, rows, columns.
+    index : ndarray of int64, shape (n,)
+        Place of each voxel in the flattened grid, ascending.
+    share : ndarray of float32, shape (n,)
+        Part of each voxel inside, above 0 and at most 1.
+    """
+
+    shape: tuple[int, ...]
+    index: Integers
+    share: Floats
+
+    @classmethod
+    def of(cls, fraction: npt.NDArray[Any]) -> Voxels:
+        """Return the voxels of a volume of parts or of a mask."""
+        index = np.flatnonzero(fraction)
+        return cls(fraction.shape, index, fraction.ravel()[index].astype(np.float32))
+
+    def at_least(self, part: float) -> Bools:
+        """Return the mask of the voxels of which at least a part is inside, of the grid's shape."""
+        mask = np.zeros(self.shape, np.bool_)
+        mask.ravel()[self.index[self.share >= part]] = True
+        return mask
+
+    def count(self, part: float) -> int:
+        """Return how many voxels have at least a part inside."""
+        return int(np.count_nonzero(self.share >= part))
 
 
 @dataclass(frozen=True)
@@ -287,11 +325,9 @@ def measure(
     name: str,
     unit: str,
     values: Floats,
-    fraction: Floats,
-    thresholds: tuple[float, float],
+    inside: Voxels,
     flags: Bools | None,
-    voxel_mm3: float,
-    pixel_mm2: float,
+    size: tuple[float, float],
     window: tuple[float, float],
 ) -> RegionStatistics:
     """Return everything about one quantity inside one region.
@@ -301,60 +337,48 @@ def measure(
     name, unit : str
         Of the quantity.
     values : ndarray of float32, shape (n_slices, rows, columns)
-        The map; NaN where it has no value.
-    fraction : ndarray of float32, shape (n_slices, rows, columns)
+        The map; not finite where it has no value.
+    inside : Voxels
         Part of each voxel of the map that is inside the region.
-    thresholds : tuple of float
-        Least part of a voxel of the whole region, and of its core.
     flags : ndarray of bool, shape (n_slices, rows, columns), or None
         Voxels of the map to leave out.
-    voxel_mm3, pixel_mm2 : float
-        Volume of a voxel, area of a pixel of the map.
+    size : tuple of float
+        Volume of a voxel in mm3, area of a pixel in mm2.
     window : tuple of float
         First and last edge of the histogram.
     """
-    touched = np.flatnonzero(fraction)
-    weights = fraction.ravel()[touched]
-    inside = values.ravel()[touched]
-    marked = None if flags is None else flags.ravel()[touched]
-    whole = weights >= thresholds[0]
-    core = weights >= thresholds[1]
-    chosen, chosen_marks = inside[whole], None if marked is None else marked[whole]
-    counted = np.isfinite(chosen)
-    if chosen_marks is not None:
-        counted &= ~chosen_marks
+    touched = values.ravel()[inside.index]
+    marked = None if flags is None else flags.ravel()[inside.index]
+    whole = inside.share >= WHOLE
+    core = inside.share >= CORE
+    chosen, marks = touched[whole], None if marked is None else marked[whole]
+    counted = np.isfinite(chosen) if marks is None else np.isfinite(chosen) & ~marks
+    planes = inside.index[whole] // (values.shape[1] * values.shape[2])
     return RegionStatistics(
         name=name,
         unit=unit,
-        whole=describe(chosen, chosen_marks, voxel_mm3),
-        core=describe(inside[core], None if marked is None else marked[core], voxel_mm3),
-        slices=_by_slice(
-            touched[whole] // (values.shape[1] * values.shape[2]),
-            chosen,
-            chosen_marks,
-            voxel_mm3,
-            pixel_mm2,
-        ),
+        whole=describe(chosen, marks, size[0]),
+        core=describe(touched[core], None if marked is None else marked[core], size[0]),
+        slices=_by_slice(planes, chosen, marks, size),
         histogram=histogram(chosen[counted], *window),
-        weighted=weigh(inside, marked, weights, voxel_mm3),
+        weighted=weigh(touched, marked, inside.share, size[0]),
     )
 
 
 def _by_slice(
-    slices: Integers,
+    planes: Integers,
     values: npt.NDArray[Any],
     flagged: Bools | None,
-    voxel_mm3: float,
-    pixel_mm2: float,
+    size: tuple[float, float],
 ) -> tuple[SliceStatistics, ...]:
-    """Return the statistics of each slice; `slices` is ascending."""
-    found, starts = np.unique(slices, return_index=True)
-    stops = [*starts[1:], len(slices)]
+    """Return the statistics of each slice; `planes` is ascending."""
+    found, starts = np.unique(planes, return_index=True)
+    stops = [*starts[1:], len(planes)]
     rows = []
     for index, start, stop in zip(found, starts, stops, strict=True):
         marks = None if flagged is None else flagged[start:stop]
-        one = describe(values[start:stop], marks, voxel_mm3)
-        rows.append(SliceStatistics(int(index), one.voxels * pixel_mm2, one))
+        one = describe(values[start:stop], marks, size[0])
+        rows.append(SliceStatistics(int(index), one.voxels * size[1], one))
     return tuple(rows)
 
 

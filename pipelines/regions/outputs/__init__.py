@@ -1,0 +1,1 @@
+"""Statistics of regions as files: text, tables, masks, DICOM, pictures."""
