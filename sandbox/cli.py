@@ -118,6 +118,8 @@ def main() -> None:
     default=None,
     help="Add a spectroscopic and an aborted scan, which converters must skip.  [default: in FULL]",
 )
+@click.option("--pet-ct", is_flag=True, help="Add Inveon PET and CT of each study's animal.")
+@click.option("--hotel", is_flag=True, help="Add one Inveon PET and CT of three animals on a bed.")
 @click.option("--json", "as_json", is_flag=True, help="Print the studies written as JSON.")
 def mouse(
     out: Path,
@@ -132,6 +134,8 @@ def mouse(
     truth: Path | None,
     seed: int,
     traps: bool | None,
+    pet_ct: bool,
+    hotel: bool,
     as_json: bool,
 ) -> None:
     """Write ParaVision studies of a digital mouse into the new folder OUT.
@@ -143,7 +147,8 @@ def mouse(
     """
     try:
         options = MouseOptions(
-            paravision, animals, groups, timepoints, doses, noise, matrix, size, truth, seed, traps
+            *(paravision, animals, groups, timepoints, doses, noise, matrix, size, truth, seed),
+            *(traps, pet_ct, hotel),
         )
         studies = _write_with_progress(out, options)
     except SandboxError as error:

@@ -13,6 +13,7 @@ from .anatomy import load_table, make_animal
 from .dialects import load_dialect
 from .identity import identify
 from .options import MouseOptions, StudyPlan, WrittenStudy, plan_studies
+from .pet_ct_beds import write_beds
 from .protocols import choose_detail, make_scans
 from .study import StudyJob, write_study
 
@@ -77,6 +78,7 @@ def _write_all(
         written.append((plan, path))
         if progress is not None:
             progress(done, len(plans), plan.subject)
+    write_beds(data, truth, options)
     _write_summary(truth, options, written)
     return written
 

@@ -11,6 +11,7 @@ from ..errors import OptionError
 
 VERSIONS = ("5.1", "6.0.1", "7.0", "360.3.6")
 UNTREATED = "untreated"
+_HOTEL_ANIMALS = 3
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _AFTER = re.compile(r"post(\d+)([dwm])")
 _DAYS = {"d": 1, "w": 7, "m": 28}
@@ -40,6 +41,10 @@ class MouseOptions:
         Same seed and options, same bytes.
     traps : bool or None
         Add a spectroscopic and an aborted scan; None means only in ``FULL``.
+    pet_ct : bool
+        Add Inveon PET and CT of each study's animal.
+    hotel : bool
+        Add one Inveon PET and CT of the first three animals on one bed.
     """
 
     paravision: str = "360.3.6"
@@ -53,6 +58,8 @@ class MouseOptions:
     truth: Path | None = None
     seed: int = 1
     traps: bool | None = None
+    pet_ct: bool = False
+    hotel: bool = False
 
     def __post_init__(self) -> None:
         if self.paravision not in VERSIONS:
@@ -76,6 +83,15 @@ class MouseOptions:
             if not names:
                 raise OptionError(f"There is no {level}.", f"Name at least one {level}.")
         _check_names("dose", self.doses)
+        if (self.pet_ct or self.hotel) and self.size_mib() is not None:
+            raise OptionError(
+                "A study of a given size in MiB has no PET and CT.", "Give the size SMALL or FULL."
+            )
+        if self.hotel and self.animals * len(_branches(self)) < _HOTEL_ANIMALS:
+            raise OptionError(
+                f"The hotel takes {_HOTEL_ANIMALS} animals, and there are fewer.",
+                "Ask for more animals.",
+            )
         self.size_mib()
 
     def size_mib(self) -> int | None:
