@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+
+from .commands_regions import mask_average
 
 EXIT_CODES = """\b
 Exit codes:
@@ -15,6 +19,7 @@ Exit codes:
   2  wrong call, or the output cannot be written
   3  nothing usable found: the images do not serve this map
   4  corrupt input
+  130  stopped by Ctrl-C
 """
 # Kept here as text, because reading the table itself would load the numerics.
 MAPS = {
@@ -29,6 +34,7 @@ MAPS = {
 }
 _FORMATS = ("nifti", "dicom", "report")
 _MOST_PPM = 100.0
+_STOPPED = 130  # what shells use for a program that Ctrl-C ended
 
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -50,6 +56,9 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 )
 def main() -> None:
     """Make maps from images, with their uncertainty."""
+
+
+main.add_command(mask_average)
 
 
 @main.group("map", epilog=EXIT_CODES)
@@ -177,6 +186,7 @@ def _run(
     from .fitting import Options
     from .map_run import make_maps
 
+    _end_as_if_asked()
     wishes = Options(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
     try:
         summary = make_maps(
@@ -184,6 +194,9 @@ def _run(
         )
     except (PipelineError, OSError) as error:
         _fail(error)
+    except KeyboardInterrupt:
+        click.echo("xnat-pic-pipelines: stopped; nothing was written.", err=True)
+        sys.exit(_STOPPED)
     for warning in summary.warnings:
         click.echo(f"note: {_plain(warning)}", err=True)
     for key, row in summary.maps.items():
@@ -195,6 +208,16 @@ def _run(
     click.echo(f"Results: {_plain(str(out))}", err=True)
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+
+
+def _end_as_if_asked() -> None:
+    """Let the request of the system to end (a container that is stopped) clean up as Ctrl-C does."""
+
+    def end(_number: int, _frame: Any) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
 
 
 def _tell(what: str) -> None:

@@ -233,17 +233,9 @@ def _dwi(images: Images, signal: Floats, setup: Setup) -> FitResult:
     from .models.dti import fit_dti
 
     b = _one(images, "b_value", setup)
-    directions = images.directions
-    matrices = images.b_matrices
-    if matrices is not None:
-        # An image of low b without a matrix still has the weight of the imaging gradients.
-        even = b[:, None] / 3 * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
-        filled = np.where(np.isfinite(matrices), matrices, even)
-        axes = filled[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
-        directions = _main_axes(axes, directions)
-        low = b <= max(_LOW_B, 0.1 * b.max())
-        if np.all(np.isfinite(matrices[~low])) and _spread(directions, ~low) >= 6:
-            return fit_dti(signal, b, b_matrix=axes, mask=setup.mask, sigma=setup.sigma)
+    axes, directions = weighting(images, b)
+    if axes is not None:
+        return fit_dti(signal, b, b_matrix=axes, mask=setup.mask, sigma=setup.sigma)
     if directions is None:
         return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
     given = np.nan_to_num(directions)
@@ -255,6 +247,31 @@ def _dwi(images: Images, signal: Floats, setup: Setup) -> FitResult:
     if upright is not None:
         return fit_trace_adc(signal, b, upright, mask=setup.mask, sigma=setup.sigma)
     return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
+
+
+def weighting(
+    images: Images, b: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64] | None, npt.NDArray[np.float64] | None]:
+    """Return b-matrices (n, 3, 3) in s/mm2 where they serve a tensor, and directions (n, 3).
+
+    Parameters
+    ----------
+    images : Images
+        Its directions and b-matrices.
+    b : ndarray of float64, shape (n_samples,)
+        s/mm2.
+    """
+    directions, matrices = images.directions, images.b_matrices
+    if matrices is None:
+        return None, directions
+    # An image of low b without a matrix still has the weight of the imaging gradients.
+    even = b[:, None] / 3 * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+    filled = np.where(np.isfinite(matrices), matrices, even)
+    axes = filled[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
+    directions = _main_axes(axes, directions)
+    low = b <= max(_LOW_B, 0.1 * b.max())
+    full = bool(np.all(np.isfinite(matrices[~low])))
+    return (axes if full and _spread(directions, ~low) >= 6 else None), directions
 
 
 def _main_axes(

@@ -164,6 +164,7 @@ def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
     origin: dict[str, str] = {}
     loaded = Loaded(path, ds, [], origin)
     loaded.scan = _scan(ds)
+    origin |= _scan_origin(ds)
     groups = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
     shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
     if groups:
@@ -175,7 +176,8 @@ def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
         frame = _frame(path, index, places, origin)
         spectrum = spectra[index]
         if spectrum is not None:
-            origin["offset_ppm"] = f"private block of {spectrum.creator}"
+            names = ("offset_ppm", "frequency_mhz", "pulse_ms", "b1_ut")
+            origin |= dict.fromkeys(names, f"private block of {spectrum.creator}")
             loaded.frequency_mhz = spectrum.working_frequency_mhz
             loaded.scan = replace(
                 loaded.scan,
@@ -197,6 +199,11 @@ def _scan(ds: Dataset) -> Scan:
     known = spin or bool(said & {"GR", "GRADIENT"})
     strength = attributes.frame_value([ds], "field_t")
     return Scan(spin_echo=spin if known else None, field_t=strength[0] if strength else None)
+
+
+def _scan_origin(ds: Dataset) -> dict[str, str]:
+    echo = next((k for k in ("EchoPulseSequence", "ScanningSequence") if ds.get(k)), "")
+    return {"field_t": "MagneticFieldStrength", "spin_echo": echo}
 
 
 def _integer(ds: Dataset, keyword: str) -> int:

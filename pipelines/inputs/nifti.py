@@ -12,7 +12,16 @@ from ..errors import CallError, CorruptInputError, NothingUsableError
 from .frames import Doubles, Floats, Images
 from .grid import in_words
 from .load import Need
-from .sidecar import KEYWORDS, component_of, read_sidecar, scan_of, sidecar_of, stem_of, values_of
+from .sidecar import (
+    KEYWORDS,
+    component_of,
+    read_sidecar,
+    scan_of,
+    scan_origin,
+    sidecar_of,
+    stem_of,
+    values_of,
+)
 
 _LPS = np.diag([-1.0, -1.0, 1.0])
 _SAME_PLACE_MM = 0.01
@@ -105,7 +114,7 @@ def load_nifti(paths: list[Path], need: Need) -> Images:
         component="R" if "R" in need.components and np.nanmin(one.data) < 0 else one.component,
         frames=[],
         files=one.files,
-        origin=one.origin,
+        origin={**one.origin, **scan_origin(one.content, sidecar_of(one.path))},
         frequency_mhz=known.frequency_mhz,
         scan=scan_of(one.content),
     )

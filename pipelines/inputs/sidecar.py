@@ -22,6 +22,7 @@ KEYWORDS = {
     "b_value": ("bValues", 1.0),
     "offset_ppm": ("SaturationOffsetPpm", 1.0),
 }
+_OTHER = {"RepetitionTime": "RepetitionTimeExcitation"}  # what BIDS calls it in VFA
 _PARTS = {"mag": "M", "phase": "P", "real": "R", "imag": "I"}
 
 
@@ -72,6 +73,8 @@ def values_of(content: dict[str, Any], count: int) -> Known:
     table = {}
     for name, (keyword, factor) in KEYWORDS.items():
         found = _listed(content, keyword, count)
+        if found is None and keyword in _OTHER:
+            found = _listed(content, _OTHER[keyword], count)
         if found is not None:
             table[name] = found * factor
     return Known(table, _number(content.get("ImagingFrequency")))
@@ -91,6 +94,18 @@ def scan_of(content: dict[str, Any]) -> Scan:
         b1_ut=_number(content.get("SaturationB1")),
         pulses=None if count is None else int(count),
     )
+
+
+def scan_origin(content: dict[str, Any], sidecar: Path) -> dict[str, str]:
+    """Return which row of a sidecar says what of the scan."""
+    rows = {
+        "spin_echo": "ScanningSequence",
+        "field_t": "MagneticFieldStrength",
+        "frequency_mhz": "ImagingFrequency",
+        "pulse_ms": "SaturationPulseLength",
+        "b1_ut": "SaturationB1",
+    }
+    return {name: f"{key} of {sidecar.name}" for name, key in rows.items() if key in content}
 
 
 def component_of(path: Path, content: dict[str, Any]) -> str:

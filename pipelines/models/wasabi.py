@@ -1,10 +1,12 @@
 """B0 and B1 from one short strong pulse (WASABI)."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ModelInputError
-from .levenberg import minimise
+from .levenberg import Optimum, minimise
 from .outcome import Noise, conclude
 from .result import FATAL, FitResult, Flag, Map
 
@@ -70,8 +72,8 @@ def fit_wasabi(
 ) -> FitResult:
     """Fit B0 and B1 to WASABI spectra.
 
-    Least squares of four parameters, from the best of a grid of B0 and B1, because the cost has
-    several minima.
+    Least squares of four parameters, because of its several minima from the best of a grid of c,
+    B0 and B1 for each of three values of d; the smallest sum of squares counts.
 
     Parameters
     ----------
@@ -122,26 +124,50 @@ def fit_wasabi(
     def function(p: Doubles, _: npt.NDArray[np.intp]) -> tuple[Doubles, Doubles]:
         return wasabi_signal(p, *protocol)
 
-    found = minimise(function, y[rows], _starts(y[rows], *protocol), _LOW, _HIGH)
+    found = _best(
+        [minimise(function, y[rows], start, _LOW, _HIGH) for start in _starts(y[rows], *protocol)]
+    )
     flags[rows[found.at_bound[:, 2:].any(axis=1)]] |= np.uint8(Flag.AT_BOUND)
     flags[rows[~found.converged]] |= np.uint8(Flag.NOT_CONVERGED)
     return _conclude(y, rows, found.parameters, found.covariance, flags, sigma, protocol)
 
 
-def _starts(y: Doubles, offsets: Doubles, pulse_ms: float, b1_ut: float, mhz: float) -> Doubles:
-    """Return the best of a grid, with c and d as ideal saturation would give them."""
-    c = [0.7, 0.85, 1.0]
-    d = [1.0, 1.4, 1.8]
+def _starts(
+    y: Doubles, offsets: Doubles, pulse_ms: float, b1_ut: float, mhz: float
+) -> list[Doubles]:
+    """Return for each of three d the best of a grid, each of shape (n_voxels, 4)."""
     ratio = np.linspace(0.3, 2.0, 35)
     b0 = np.linspace(-1.5, 1.5, 61)
-    grid = np.stack(np.meshgrid(c, d, ratio, b0, indexing="ij"), axis=-1).reshape(-1, 4)
-    atoms, _ = wasabi_signal(grid, offsets, pulse_ms, b1_ut, mhz)
-    half = 0.5 * np.square(atoms).sum(axis=1)
-    best = [
-        np.argmax(part @ atoms.T - half, axis=1)
-        for part in np.array_split(y, max(1, len(y) // 1024))
-    ]
-    return np.asarray(grid[np.concatenate(best)])
+    starts = []
+    for d in (1.0, 1.4, 1.8):
+        axes = np.meshgrid([0.7, 0.85, 1.0], [d], ratio, b0, indexing="ij")
+        grid = np.stack(axes, axis=-1).reshape(-1, 4)
+        atoms, _ = wasabi_signal(grid, offsets, pulse_ms, b1_ut, mhz)
+        half = 0.5 * np.square(atoms).sum(axis=1)
+        best = [
+            np.argmax(part @ atoms.T - half, axis=1)
+            for part in np.array_split(y, max(1, len(y) // 1024))
+        ]
+        starts.append(np.asarray(grid[np.concatenate(best)]))
+    return starts
+
+
+def _best(found: list[Optimum]) -> Optimum:
+    """Return for each voxel the converged optimum with the smallest sum of squares."""
+    cost = np.stack([np.where(one.converged, one.sse, np.inf) for one in found])
+    which = np.argmin(cost, axis=0)
+    rows = np.arange(cost.shape[1])
+
+    def pick(name: str) -> Any:
+        return np.stack([getattr(one, name) for one in found])[which, rows]
+
+    return Optimum(
+        parameters=pick("parameters"),
+        covariance=pick("covariance"),
+        sse=pick("sse"),
+        at_bound=pick("at_bound"),
+        converged=pick("converged"),
+    )
 
 
 def _conclude(

@@ -5,12 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..fitted import Fitted
+from ..models.cest import CERTAIN_PERCENT
+from ..models.outcome import MOST_ERROR
 from ..models.result import Flag
+from .expected import Survey, snr_of
 
 _LEAST_VALID = 0.9
 _MOST_UNCERTAIN = 0.1
 _MOST_MISFIT = 0.1
 _MOST_RESIDUAL = 0.05
+_LEAST_SNR = 20.0
+_RATIO = (0.67, 1.5)  # standard error found over the Cramer-Rao bound
+_MOST_ALIKE = 0.3  # correlation of residuals one sample apart
+_FEWEST_ALIKE = 6  # samples from which on that means something
+_MOST_SHIFT = 0.5  # ppm, median of the distance of water from the working frequency
 # Usual values of rodent tissue in vivo, beyond which the median is pointed out.
 _USUAL = {"T2map": (10.0, 250.0), "T1map": (200.0, 4000.0), "ADC": (0.2, 2.6), "MD": (0.2, 2.6)}
 
@@ -37,16 +45,19 @@ class Check:
     limit: str
 
 
-def run_checks(fitted: Fitted) -> list[Check]:
-    """Return the checks of a fit."""
+def run_checks(fitted: Fitted, found: Survey) -> list[Check]:
+    """Return the checks of a fit and of what a sample of its voxels showed."""
     result = fitted.result
     inside = max(int(fitted.mask.sum()), 1)
     valid = int(fitted.valid.sum())
     checks = [
         _share("voxels of the mask with a value", valid / inside, _LEAST_VALID, 0.5, more=True),
-        _flagged(fitted, Flag.UNCERTAIN, "voxels with a large standard error", _MOST_UNCERTAIN),
+        _flagged(fitted, Flag.UNCERTAIN, _uncertain_words(fitted), _MOST_UNCERTAIN),
         _flagged(fitted, Flag.MISFIT, "voxels that the model does not fit", _MOST_MISFIT),
-        _residual(fitted),
+        *_residual(fitted),
+        *_noise(fitted),
+        *_expectation(fitted, found),
+        *_spectra(fitted),
         Check(
             "noise",
             "pass" if result.sigma is not None else "warn",
@@ -76,6 +87,67 @@ def run_checks(fitted: Fitted) -> list[Check]:
     return checks
 
 
+def _uncertain_words(fitted: Fitted) -> str:
+    limit = f"above {100 * MOST_ERROR:.0f} % of the value"
+    if next(iter(fitted.result.maps)).startswith("MTRasym"):
+        limit += f" and above {CERTAIN_PERCENT:g} % of M0"
+    return f"voxels with a standard error {limit}"
+
+
+def _noise(fitted: Fitted) -> list[Check]:
+    """Check the signal-to-noise ratio."""
+    snr = snr_of(fitted)
+    snr = snr[np.isfinite(snr)]
+    if not snr.size:
+        return []
+    middle = float(np.median(snr))
+    status = "pass" if middle >= _LEAST_SNR else "warn"
+    limit = f"at least {_LEAST_SNR:g}, of the largest sample"
+    return [Check("median signal-to-noise ratio", status, f"{middle:.0f}", limit)]
+
+
+def _expectation(fitted: Fitted, found: Survey) -> list[Check]:
+    """Check standard errors against the Cramer-Rao bound, and residuals for what is left over."""
+    checks = []
+    if np.isfinite(found.ratio):
+        good = _RATIO[0] <= found.ratio <= _RATIO[1]
+        checks.append(
+            Check(
+                "standard error over its Cramer-Rao bound",
+                "pass" if good else "warn",
+                f"{found.ratio:.2f}",
+                f"{_RATIO[0]:g} to {_RATIO[1]:g}: errors are what the noise makes them",
+            )
+        )
+    if np.isfinite(found.neighbours) and len(fitted.images.data) >= _FEWEST_ALIKE:
+        checks.append(
+            Check(
+                "correlation of residuals one sample apart",
+                "pass" if found.neighbours <= _MOST_ALIKE else "warn",
+                f"{found.neighbours:.2f}",
+                f"at most {_MOST_ALIKE:g}: above, the model leaves something over",
+            )
+        )
+    return checks
+
+
+def _spectra(fitted: Fitted) -> list[Check]:
+    """Check what is particular to Z-spectra."""
+    unpaired = fitted.result.settings.get("unpaired_ppm")
+    checks = []
+    if isinstance(unpaired, list):
+        words = ", ".join(f"{value:g}" for value in unpaired[:12]) or "none"
+        status = "warn" if unpaired else "pass"
+        checks.append(Check("offsets without a mirror image (ppm)", status, words, "none"))
+    shift = fitted.result.maps.get("B0map")
+    if shift is not None and np.isfinite(shift.values).any():
+        middle = float(np.nanmedian(np.abs(shift.values)))
+        status = "pass" if middle <= _MOST_SHIFT else "warn"
+        limit = f"at most {_MOST_SHIFT:g} ppm"
+        checks.append(Check("median distance of water", status, f"{middle:.3g} ppm", limit))
+    return checks
+
+
 def _share(name: str, found: float, warn: float, fail: float, *, more: bool) -> Check:
     bad = [found < limit if more else found > limit for limit in (fail, warn)]
     status = "fail" if bad[0] else "warn" if bad[1] else "pass"
@@ -89,14 +161,16 @@ def _flagged(fitted: Fitted, flag: Flag, name: str, limit: float) -> Check:
     return _share(name, float(share), limit, 0.5, more=False)
 
 
-def _residual(fitted: Fitted) -> Check:
+def _residual(fitted: Fitted) -> list[Check]:
     """Look for a sample that lies beside the model in the mean of all voxels."""
     residual = np.abs(fitted.result.residual_mean)
-    signal = mean_signal(fitted)
     if not np.isfinite(residual).any():
-        return Check("largest mean residual of a sample", "pass", "not fitted", "none to test")
-    worst = float(np.nanmax(residual) / max(float(np.nanmax(np.abs(signal))), 1e-30))
-    return _share("largest mean residual of a sample", worst, _MOST_RESIDUAL, 0.25, more=False)
+        return []
+    # Spectra of WASABI are fitted as fractions of M0.
+    whole = 1.0 if fitted.result.model == "WASABI" else np.nanmax(np.abs(mean_signal(fitted)))
+    worst = float(np.nanmax(residual) / max(float(whole), 1e-30))
+    name = "largest mean residual of a sample"
+    return [_share(name, worst, _MOST_RESIDUAL, 0.25, more=False)]
 
 
 def mean_signal(fitted: Fitted) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:

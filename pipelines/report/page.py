@@ -13,11 +13,13 @@ import numpy.typing as npt
 from ..commands import COMMANDS
 from ..fitted import Fitted
 from ..inputs.grid import in_words
-from ..models.result import count_flags
+from ..models.result import Flag, count_flags
 from ..outputs.pictures import as_png, map_figure
 from ..outputs.protocol import values_used
 from ..version import version
 from . import checks, plots
+from .charts import Chart
+from .expected import Survey, snr_of, survey
 
 _COLOURS = 3
 _KEYWORDS = {
@@ -45,28 +47,108 @@ def write_report(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]]) 
     """
     import jinja2
 
-    pictures = _map_pictures(folder, fitted, rows)
-    for alt, figure in (
-        ("Histograms and residuals", plots.overview(fitted)),
-        ("Example voxels", plots.examples(fitted)),
-        ("Mean signal", plots.mean_curve(fitted)),
-    ):
-        pictures.append({"alt": alt, "data": _base64(as_png(figure))})
+    found = survey(fitted)
     source = (resources.files(__package__) / "page.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     text = page.render(
         title=f"{COMMANDS[fitted.command].title} map",
         subtitle=_subtitle(fitted),
         notes=fitted.notes,
-        checks=checks.run_checks(fitted),
+        checks=checks.run_checks(fitted, found),
         maps=_map_rows(fitted),
         slices=_slice_rows(fitted),
-        pictures=pictures,
+        main=next(iter(fitted.result.maps)),
+        pictures=_map_pictures(folder, fitted, rows),
+        histograms=_drawn(plots.histograms(fitted)),
+        fits=_drawn(_fit_charts(fitted, found)),
+        examples=_drawn(plots.examples(fitted)),
+        quality=_quality_rows(fitted, found),
         flags=_flag_rows(fitted),
-        protocol=_protocol_rows(fitted),
+        protocol=[*_protocol_rows(fitted), *_scan_rows(fitted)],
         made=_made(fitted),
     )
     (folder / "report.html").write_text(text, encoding="utf-8", newline="\n")
+
+
+def _drawn(charts: list[Chart]) -> list[str]:
+    return [chart.svg() for chart in charts]
+
+
+def _fit_charts(fitted: Fitted, found: Survey) -> list[Chart]:
+    """Return the charts of signal, residuals and uncertainty."""
+    sigma = fitted.result.sigma
+    if fitted.command == "cest" and fitted.result.model != "WASABI":
+        from .cest_panels import charts
+
+        drawn = [*charts(fitted), plots.uncertainty(fitted, found)]
+    elif fitted.result.model == "WASABI":
+        drawn = [plots.mean_curve(fitted), plots.uncertainty(fitted, found)]
+    else:
+        drawn = [
+            plots.mean_curve(fitted),
+            plots.residuals(fitted, sigma),
+            plots.uncertainty(fitted, found),
+        ]
+    return [chart for chart in drawn if chart is not None]
+
+
+def _quality_rows(fitted: Fitted, found: Survey) -> list[tuple[str, str]]:
+    """Return noise, signal-to-noise ratio, and standard errors beside what noise allows."""
+    name, main = next(iter(fitted.result.maps.items()))
+    sigma = fitted.result.sigma
+    rows = [("Noise of one channel", "not known" if sigma is None else f"{sigma:.5g}")]
+    snr = snr_of(fitted)
+    snr = snr[np.isfinite(snr)]
+    if snr.size:
+        low, middle, high = np.percentile(snr, [25, 50, 75])
+        of = "the noise" if sigma is not None else "the width of the residuals"
+        rows.append(
+            (f"Largest sample over {of}", f"median {middle:.0f}, quartiles {low:.0f} to {high:.0f}")
+        )
+    both = np.isfinite(found.found) & np.isfinite(found.bound)
+    if both.any():
+        a, b = (float(np.median(v[both])) for v in (found.found, found.bound))
+        unit = plots.unit_words(main.unit)
+        rows += [
+            (f"Standard error of {name} as fitted", f"{a:.4g} {unit}, median"),
+            ("Expected at this noise (Cramer-Rao)", f"{b:.4g} {unit}, median"),
+            ("Ratio", f"{found.ratio:.2f} in {int(both.sum())} voxels, evenly over the map"),
+        ]
+    if np.isfinite(found.neighbours):
+        words = f"{found.neighbours:.2f} between samples one apart"
+        rows.append(("Correlation of residuals", words))
+    if fitted.result.chi2_red is not None and np.isfinite(fitted.result.chi2_red).any():
+        rows.append(("Reduced chi-square", f"median {np.nanmedian(fitted.result.chi2_red):.3g}"))
+    if np.isfinite(fitted.result.r2fit).any():
+        rows.append(("R-squared of the fit", f"median {np.nanmedian(fitted.result.r2fit):.5f}"))
+    return rows
+
+
+def _scan_rows(fitted: Fitted) -> list[dict[str, str]]:
+    """Return what the scan says of itself, each with its source."""
+    scan, origin = fitted.images.scan, fitted.images.origin
+    frequency = fitted.images.frequency_mhz
+    kind = None if scan.spin_echo is None else "spin echo" if scan.spin_echo else "gradient echo"
+    rows = [
+        ("kind of echo", kind, "spin_echo"),
+        ("field", None if scan.field_t is None else f"{scan.field_t:g} T", "field_t"),
+        (
+            "working frequency",
+            None if frequency is None else f"{frequency:.6g} MHz",
+            "frequency_mhz",
+        ),
+        (
+            "saturation pulse",
+            None if scan.pulse_ms is None else f"{scan.pulses or 1} x {scan.pulse_ms:g} ms",
+            "pulse_ms",
+        ),
+        ("saturation B1", None if scan.b1_ut is None else f"{scan.b1_ut:g} uT", "b1_ut"),
+    ]
+    return [
+        {"name": name, "values": value, "source": origin.get(key, "")}
+        for name, value, key in rows
+        if value is not None
+    ]
 
 
 def _base64(data: bytes) -> str:
@@ -89,9 +171,9 @@ def _map_pictures(
         rows[name]["png"] = f"png/{name}.png"
         pictures.append({"alt": f"Map {name}", "data": _base64(data)})
     flags = np.where(fitted.mask, fitted.volume(fitted.result.flags), 0).astype(np.float32)
-    top = max(float(flags.max()), 1.0)
-    figure = map_figure("flags in the mask", flags, "bits", aspect, (0, top))
-    pictures.append({"alt": "Flags", "data": _base64(as_png(figure))})
+    if flags.any():
+        figure = map_figure("flags in the mask", flags, "bits", aspect, (0, float(flags.max())))
+        pictures.append({"alt": "Flags", "data": _base64(as_png(figure))})
     return pictures
 
 
@@ -109,12 +191,12 @@ def _statistics(values: npt.NDArray[np.float32]) -> dict[str, str]:
     if not finite.size:
         return {"valid": "0", "median": "-", "quartiles": "-", "spread": "-"}
     low, middle, high = np.percentile(finite, [25, 50, 75])
-    spread = 74.13 * (high - low) / abs(middle) if middle else np.nan
+    spread = f"{74.13 * (high - low) / abs(middle):.1f} %" if abs(middle) > high - low else "-"
     return {
         "valid": str(finite.size),
         "median": f"{middle:.4g}",
         "quartiles": f"{low:.4g} to {high:.4g}",
-        "spread": f"{spread:.1f} %",
+        "spread": spread,
     }
 
 
@@ -126,7 +208,14 @@ def _map_rows(fitted: Fitted) -> list[dict[str, str]]:
         error = "-"
         if one.error is not None and np.isfinite(one.error).any():
             error = f"{np.nanmedian(one.error):.3g}"
-        rows.append({"name": name, "unit": one.unit, **_statistics(one.values), "error": error})
+        rows.append(
+            {
+                "name": name,
+                "unit": plots.unit_words(one.unit),
+                **_statistics(one.values),
+                "error": error,
+            }
+        )
     return rows
 
 
@@ -135,15 +224,31 @@ def _slice_rows(fitted: Fitted) -> list[dict[str, str]]:
     return [{"slice": str(k + 1), **_statistics(plane)} for k, plane in enumerate(volume)]
 
 
+_FLAG_WORDS = {
+    Flag.OUTSIDE_MASK: "outside the mask",
+    Flag.LOW_SIGNAL: "signal below five times the noise",
+    Flag.NOT_CONVERGED: "the search did not end",
+    Flag.AT_BOUND: "a parameter at the end of its range",
+    Flag.UNCERTAIN: "large standard error; the value stands",
+    Flag.MISFIT: "the model does not fit the samples; the value stands",
+    Flag.NOT_FINITE: "samples not finite or cut off",
+    Flag.TOO_FEW_SAMPLES: "too few samples",
+}
+
+
 def _flag_rows(fitted: Fitted) -> list[dict[str, str]]:
+    """Return how many voxels of the mask have each flag."""
     inside = fitted.result.flags[fitted.mask.ravel()]
+    counts = count_flags(inside)
     return [
         {
-            "name": name.lower().replace("_", " "),
-            "count": str(count),
-            "share": f"{100 * count / max(len(inside), 1):.2f} %",
+            "bit": str(int(flag)),
+            "name": words,
+            "count": str(counts[flag.name or ""]),
+            "share": f"{100 * counts[flag.name or ''] / max(len(inside), 1):.2f} %",
         }
-        for name, count in count_flags(inside).items()
+        for flag, words in _FLAG_WORDS.items()
+        if flag != Flag.OUTSIDE_MASK
     ]
 
 
@@ -171,7 +276,23 @@ def _made(fitted: Fitted) -> list[tuple[str, str]]:
         ("Mask", fitted.mask_source),
         ("Noise", f"{sigma} ({fitted.sigma_source})"),
         *((name.replace("_", " "), str(value)) for name, value in result.settings.items()),
+        *_options(fitted),
         ("Software", f"xnat-pic {version()}"),
         ("Inputs", f"{len(fitted.images.files)} files; checksums in provenance.json"),
     ]
     return [(name, value if len(value) < 2000 else value[:2000] + " ...") for name, value in rows]
+
+
+def _options(fitted: Fitted) -> list[tuple[str, str]]:
+    """Return the options that were given, files by name and checksum."""
+    rows = []
+    for name, value in fitted.options.items():
+        if value in (None, "", "auto") or value == ():
+            continue
+        said = value
+        if isinstance(value, dict):
+            said = f"{value['file']}, SHA-256 {value['sha256']}"
+        elif isinstance(value, tuple):
+            said = ", ".join(map(str, value))
+        rows.append((f"Option {name.replace('_', ' ')}", str(said)))
+    return rows

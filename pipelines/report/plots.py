@@ -1,4 +1,4 @@
-"""Plots of the report: histograms, residuals, example voxels."""
+"""Charts of the report: histograms, mean signal, residuals, example voxels."""
 
 from __future__ import annotations
 
@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..models.cest import CERTAIN_PERCENT
 from ..outputs.catalogue import window
-from .checks import mean_signal
+from .charts import BLUE, GREEN, GREY, RED, Chart
+from .expected import Survey
+from .forward import Forward, forward_of, samples_of
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from ..fitted import Fitted
 
-_AXES = {
+Doubles = npt.NDArray[np.float64]
+
+AXES = {
     "echo_time_ms": "echo time (ms)",
     "repetition_time_ms": "repetition time (ms)",
     "inversion_time_ms": "inversion time (ms)",
@@ -23,36 +26,110 @@ _AXES = {
     "b_value": "b (s/mm²)",
     "offset_ppm": "offset (ppm)",
 }
+_FAR_PPM = 20.0
+_FINE = 120
 
 
-def overview(fitted: Fitted) -> Figure:
-    """Return histograms of the main map and of its relative error, and the mean residuals."""
-    from matplotlib.figure import Figure
+def histograms(fitted: Fitted) -> list[Chart]:
+    """Return a histogram of every map of one number, with its median."""
+    charts = []
+    for name, one in fitted.result.maps.items():
+        values = one.values[np.isfinite(one.values)] if one.values.ndim == 1 else one.values[:0]
+        if not values.size:
+            continue
+        low, high = window(name, one.values)
+        bottom, top = (float(v) for v in np.percentile(values, [0.5, 99.5]))
+        low, high = min(low, bottom) if bottom < low else low, max(high, top)
+        middle = float(np.median(values))
+        chart = Chart(name, f"{name} ({unit_words(one.unit)})", "voxels")
+        chart.bars(values, low, high if high > low else low + 1)
+        chart.rule(middle, RED, f"median {middle:.4g}")
+        charts.append(chart)
+    return charts
 
-    figure = Figure(figsize=(9.5, 2.7), layout="tight")
-    left, middle, right = figure.subplots(1, 3)
+
+def unit_words(unit: str) -> str:
+    """Return a unit as a person writes it."""
+    return {"[arb'U]": "arbitrary unit", "[ppm]": "ppm", "1": "no unit", "[pH]": "pH"}.get(
+        unit, unit
+    )
+
+
+def uncertainty(fitted: Fitted, found: Survey) -> Chart | None:
+    """Return the histogram of the standard errors of the main map, with what noise allows."""
     name, main = next(iter(fitted.result.maps.items()))
-    values = main.values[np.isfinite(main.values)]
-    low, high = window(name, main.values)
-    top = float(np.percentile(values, 99.5)) if values.size else high
-    left.hist(np.clip(values, min(low, 0), max(high, top)), bins=80, color="#35618f")
-    left.set(xlabel=f"{name} ({main.unit})", ylabel="voxels", title="Values")
-    if main.error is not None:
+    if main.error is None or not np.isfinite(main.error).any():
+        return None
+    relative = fitted.command != "cest"
+    scale = np.ones(len(main.values))
+    if relative:
         with np.errstate(invalid="ignore", divide="ignore"):
-            relative = 100 * main.error / np.abs(main.values)
-        relative = relative[np.isfinite(relative)]
-        if relative.size:
-            most = max(float(np.percentile(relative, 99)), 1e-6)
-            middle.hist(np.clip(relative, 0, most), bins=80, color="#7a9a01")
-    middle.set(xlabel="standard error (% of the value)", ylabel="voxels", title="Uncertainty")
+            scale = 100 / np.abs(main.values.astype(np.float64))
+    values = (main.error * scale)[np.isfinite(main.error * scale)]
+    if not values.size:
+        return None
+    unit = "% of the value" if relative else unit_words(main.unit)
+    top = float(np.percentile(values, 99)) * 1.05
+    least = CERTAIN_PERCENT if not relative else 1e-6
+    chart = Chart("Uncertainty", f"standard error of {name} ({unit})", "voxels")
+    chart.bars(values, 0.0, max(top, least), GREEN)
+    middle = float(np.median(values))
+    chart.rule(middle, "#445806", f"median {middle:.3g}")
+    bound = found.bound * scale[found.voxels]
+    if np.isfinite(bound).any():
+        lowest = float(np.nanmedian(bound))
+        chart.rule(lowest, RED, f"Cramer-Rao {lowest:.3g}")
+    return chart
+
+
+def mean_curve(fitted: Fitted) -> Chart:
+    """Return median and quartiles of the signal of the voxels with a value, by sample."""
+    flat = fitted.images.data.reshape(len(fitted.images.data), -1)
+    chosen = np.flatnonzero(fitted.valid)
+    samples = flat[:, chosen[:: max(1, len(chosen) // 20000)]].astype(np.float64)
+    x = fitted.images.values[fitted.variable][0]
+    shown = np.isfinite(x) & ((np.abs(x) <= _FAR_PPM) | (fitted.variable != "offset_ppm"))
+    order = np.flatnonzero(shown)[np.argsort(x[shown], kind="stable")]
+    low, middle, high = np.nanpercentile(samples[order], [25, 50, 75], axis=1)
+    chart = Chart("Signal\nmedian and quartiles of the mask", AXES[fitted.variable], "signal")
+    chart.band(x[order], low, high, BLUE)
+    if fitted.variable not in ("b_value",):
+        chart.line(x[order], middle, BLUE)
+    chart.points(x[order], middle, BLUE)
+    return chart
+
+
+def residuals(fitted: Fitted, sigma: float | None) -> Chart | None:
+    """Return the mean residual of each sample, in sigma or in percent of the largest signal.
+
+    The band is three standard errors of a mean: a stimulated echo, a drift or a wrong order of
+    images lies beyond it.
+    """
     residual = fitted.result.residual_mean
-    right.axhline(0, color="0.6", lw=0.8)
-    right.plot(np.arange(1, len(residual) + 1), residual, "o-", ms=3, lw=1, color="#a33c1b")
-    right.set(xlabel="sample", ylabel="mean residual", title="Residuals")
-    for axes in (left, middle, right):
-        axes.title.set_fontsize(9)
-        axes.tick_params(labelsize=7)
-    return figure
+    if not np.isfinite(residual).any():
+        return None
+    unit = sigma if sigma is not None else mean_level(fitted) / 100
+    value = residual / (unit or 1.0)
+    first = int(fitted.result.settings.get("skipped_samples", 0) or 0)  # type: ignore[call-overload]
+    number = np.arange(1, len(value) + 1) + (first if len(value) < len(fitted.images.data) else 0)
+    words = "mean residual (sigma)" if sigma is not None else "mean residual (% of signal)"
+    chart = Chart("Residuals, mean of the mask", "sample", words)
+    chart.level(0.0)
+    if sigma is not None:
+        wide = 3 / np.sqrt(max(int(np.count_nonzero(fitted.valid)), 1))
+        chart.band(number, np.full(len(value), -wide), np.full(len(value), wide), GREY)
+    chart.line(number, value, RED)
+    chart.points(number, value, RED)
+    reach = max(1.15 * float(np.nanmax(np.abs(value))), 0.1 if sigma is not None else 0.5)
+    chart.ylim = (-reach, reach)
+    return chart
+
+
+def mean_level(fitted: Fitted) -> float:
+    """Return the largest mean signal of a sample over the voxels with a value."""
+    from .checks import mean_signal
+
+    return float(np.nanmax(np.abs(mean_signal(fitted))))
 
 
 def chosen_voxels(fitted: Fitted) -> list[tuple[str, int]]:
@@ -65,84 +142,54 @@ def chosen_voxels(fitted: Fitted) -> list[tuple[str, int]]:
         order = known[np.argsort(score[known], kind="stable")]
         picks = [("highest", -1), ("median", len(order) // 2), ("lowest", 0)]
         return [(name, int(order[k])) for name, k in picks] if known.size else []
-    if not known.size:
-        return []
     order = known[np.argsort(score[known], kind="stable")]
     rows = [("best", order[-1]), ("median", order[len(order) // 2])]
     rows += [(f"worst {k + 1}", index) for k, index in enumerate(order[:3])]
     return [(name, int(index)) for name, index in rows]
 
 
-def examples(fitted: Fitted) -> Figure:
-    """Return the samples of five voxels, with the curve where the model is one of decay."""
-    from matplotlib.figure import Figure
-
-    rows = chosen_voxels(fitted)
-    figure = Figure(figsize=(9.5, 2.3), layout="tight")
+def examples(fitted: Fitted) -> list[Chart]:
+    """Return the samples of some voxels with the fit: a curve, or its values at the samples."""
+    forward = forward_of(fitted)
     _, height, width = fitted.images.grid
-    for k, (name, index) in enumerate(rows):
-        axes = figure.add_subplot(1, 5, k + 1)
-        slice_index = index // (height * width)
-        times = fitted.images.values[fitted.variable][slice_index]
-        flat = fitted.images.data.reshape(len(fitted.images.data), -1)
-        axes.plot(times, flat[:, index], "o", ms=3, color="#35618f")
-        curve = _curve(fitted, index, times)
-        if curve is not None:
-            axes.plot(*curve, lw=1, color="#a33c1b")
-        where = f"slice {slice_index + 1}, row {index // width % height + 1}, "
-        where += f"column {index % width + 1}"
-        axes.set_title(f"{name}\n{where}", fontsize=6.5)
-        axes.set_xlabel(_AXES[fitted.variable], fontsize=7)
-        axes.tick_params(labelsize=6)
-    return figure
+    charts = []
+    main = next(iter(fitted.result.maps))
+    for name, index in chosen_voxels(fitted):
+        x, y = samples_of(fitted, index)
+        shown = np.isfinite(x) & ((np.abs(x) <= _FAR_PPM) | (fitted.variable != "offset_ppm"))
+        place, inside = divmod(index, height * width)
+        value = fitted.result.maps[main].values[index]
+        title = (
+            f"{name}: {main} {value:.4g}\nslice {place + 1}, row {inside // width + 1}, "
+            f"column {inside % width + 1}"
+        )
+        chart = Chart(title, AXES[fitted.variable], width=215, height=190)
+        order = np.flatnonzero(shown)[np.argsort(x[shown], kind="stable")]
+        if forward is None and fitted.command == "cest":
+            chart.line(x[order], y[order], GREY)
+        chart.points(x[order], y[order], BLUE)
+        if forward is not None:
+            _add_fit(chart, fitted, forward, index, x, order)
+        charts.append(chart)
+    return charts
 
 
-def _curve(
-    fitted: Fitted, index: int, times: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-    """Return the fitted curve of a voxel; None for models without one of a single variable."""
-    maps = fitted.result.maps
-    names = {"T2map", "T2starmap", "T1map", "ADC"} & set(maps)
-    if not names or "refocusingmap" in maps or "ADC1" in maps:
-        return None
-    name = names.pop()
-    rate = float(maps[name].values[index])
-    height = maps["S0map" if "S0map" in maps else "M0map"].values[index]
-    if not np.isfinite(rate) or not np.isfinite(height):
-        return None
-    fine = np.linspace(
-        0 if fitted.variable != "inversion_time_ms" else times.min(), times.max(), 200
-    )
-    k = float(maps["kmap"].values[index]) if "kmap" in maps else None
-    offset = float(maps["Cmap"].values[index]) if "Cmap" in maps else 0.0
-    if fitted.command in ("t2", "t2star"):
-        curve = height * np.exp(-fine / rate) + offset
-    elif fitted.command == "t1sr":
-        curve = height * (1 - (1.0 if k is None else k) * np.exp(-fine / rate))
-    elif fitted.command == "t1ir":
-        k = 2.0 if k is None else k
-        curve = height * (1 - k * np.exp(-fine / rate))
-        own = fitted.images.values.get("repetition_time_ms")
-        if own is not None and np.all(own == own.flat[0]) and own.flat[0] > times.max():
-            curve = curve + height * (k - 1) * np.exp(-own.flat[0] / rate)
-        elif own is not None:
-            return None  # each image has its own TR, so there is no one curve
-        curve = np.abs(curve) if fitted.images.component == "M" else curve
-    elif fitted.command == "dwi":
-        curve = height * np.exp(-1e-3 * fine * rate)
-    else:
-        return None
-    return fine, np.asarray(curve, np.float64)
-
-
-def mean_curve(fitted: Fitted) -> Figure:
-    """Return the mean signal of the voxels with a value, sample by sample."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 2.4), layout="tight")
-    axes = figure.add_subplot()
-    times = fitted.images.values[fitted.variable][0]
-    axes.plot(times, mean_signal(fitted), "o", ms=3, color="#35618f")
-    axes.set(xlabel=_AXES[fitted.variable], ylabel="mean signal")
-    axes.tick_params(labelsize=7)
-    return figure
+def _add_fit(
+    chart: Chart,
+    fitted: Fitted,
+    forward: Forward,
+    index: int,
+    x: Doubles,
+    order: npt.NDArray[np.intp],
+) -> None:
+    p = forward.parameters(fitted, index)
+    if not np.all(np.isfinite(p)):
+        return
+    signal = forward.signal(index)
+    if not forward.smooth:
+        chart.points(x[order], signal(p, x)[order], RED)
+        return
+    inside = x[order]
+    start = 0.0 if fitted.variable in ("echo_time_ms", "b_value") else float(inside.min())
+    fine = np.linspace(start, float(inside.max()), _FINE + len(x))  # never as long as the samples
+    chart.line(fine, signal(p, fine), RED)

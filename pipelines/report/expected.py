@@ -1,0 +1,134 @@
+"""Standard errors beside the ones that the noise allows, and what the residuals look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ..models import rician
+from ..models.cramer_rao import jacobian
+from .forward import Forward, forward_of, samples_of
+
+if TYPE_CHECKING:
+    from ..fitted import Fitted
+
+Doubles = npt.NDArray[np.float64]
+
+_VOXELS = 200  # of which bounds and residuals are computed, evenly over the map
+_STRAY = 1e6  # relative error beyond which a protocol says nothing of a parameter
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a sample of voxels shows.
+
+    Attributes
+    ----------
+    voxels : ndarray of int, shape (k,)
+        The voxels looked at; the rest is of them, in their order.
+    found, bound : ndarray of float64, shape (k,)
+        Standard error of the main map as fitted, and the Cramer-Rao bound at the voxel's own
+        parameters and noise; NaN where not known.
+    neighbours : float
+        Correlation of residuals one sample apart, mean over the voxels; NaN where not known.
+    """
+
+    voxels: npt.NDArray[np.intp]
+    found: Doubles
+    bound: Doubles
+    neighbours: float
+
+    @property
+    def ratio(self) -> float:
+        """Median of found over bound; NaN where not known."""
+        both = np.isfinite(self.found) & np.isfinite(self.bound) & (self.bound > 0)
+        if not both.any():
+            return float("nan")
+        return float(np.median(self.found[both]) / np.median(self.bound[both]))
+
+
+def survey(fitted: Fitted) -> Survey:
+    """Compare the standard errors of a fit with the Cramer-Rao bound, and look at residuals."""
+    forward = forward_of(fitted)
+    valid = np.flatnonzero(fitted.valid)
+    step = max(1, -(-len(valid) // _VOXELS))
+    voxels = valid[::step]
+    main = next(iter(fitted.result.maps.values()))
+    found = np.full(len(voxels), np.nan)
+    if main.error is not None:
+        found[:] = main.error[voxels]
+    bound = np.full(len(voxels), np.nan)
+    together: list[float] = []
+    if forward is not None:
+        for k, index in enumerate(voxels):
+            bound[k], neighbour = _voxel(fitted, forward, int(index))
+            together.append(neighbour)
+    known = np.array([value for value in together if np.isfinite(value)])
+    return Survey(voxels, found, bound, float(known.mean()) if known.size else float("nan"))
+
+
+def _voxel(fitted: Fitted, forward: Forward, index: int) -> tuple[float, float]:
+    """Return the bound of the main map of a voxel, and the correlation of its residuals."""
+    x, y = samples_of(fitted, index)
+    p = forward.parameters(fitted, index)
+    if not np.all(np.isfinite(p)) or not np.all(np.isfinite(y)):
+        return float("nan"), float("nan")
+    signal = forward.signal(index)
+    residual = (y - signal(p, x))[forward.first :]
+    square = float(residual @ residual)
+    neighbour = float(residual[1:] @ residual[:-1]) / square if square > 0 else float("nan")
+    return _bound(fitted, forward, index, p, x), neighbour
+
+
+def noise_of(fitted: Fitted, index: int) -> float:
+    """Return the noise of a voxel: sigma, else the width of its residuals; NaN where neither is."""
+    if fitted.result.sigma is not None:
+        return float(fitted.result.sigma)
+    width = fitted.result.residual_width
+    return float("nan") if width is None else float(width[index])
+
+
+def _bound(fitted: Fitted, forward: Forward, index: int, p: Doubles, x: Doubles) -> float:
+    """Return the smallest standard error of the main map that the noise of a voxel allows."""
+    sigma = noise_of(fitted, index)
+    if not sigma > 0:
+        return float("nan")
+    signal = forward.signal(index)
+    with np.errstate(all="ignore"):
+        slopes = jacobian(lambda at: signal(at, x)[forward.first :], p)
+        samples = signal(p, x)[forward.first :]
+    if not np.all(np.isfinite(slopes)):
+        return float("nan")
+    kept = np.any(slopes != 0, axis=0)  # an angle of 180 degrees does not change its signal
+    weights = np.ones(len(samples))
+    if fitted.images.component == "M" and fitted.result.settings.get("noise_model") == "Rician":
+        weights = rician.information(np.abs(samples) / sigma)
+    scale = np.where(p == 0, 1.0, np.abs(p))[kept]
+    scaled = slopes[:, kept] * scale
+    information = (scaled * weights[:, None]).T @ scaled / sigma**2
+    try:
+        covariance = np.linalg.inv(information)
+    except np.linalg.LinAlgError:
+        return float("nan")
+    lead = forward.lead()[kept] * scale
+    variance = float(lead @ covariance @ lead)
+    value = abs(float(forward.lead() @ p))
+    good = 0 < variance < (_STRAY * max(value, 1e-30)) ** 2
+    return float(np.sqrt(variance)) if good else float("nan")
+
+
+def snr_of(fitted: Fitted) -> Doubles:
+    """Return the largest sample over the noise of each voxel with a value, shape (n,)."""
+    flat = fitted.images.data.reshape(len(fitted.images.data), -1)
+    top = np.nanmax(np.abs(flat[:, fitted.valid]), axis=0).astype(np.float64)
+    if fitted.result.sigma is not None:
+        return np.asarray(top / fitted.result.sigma)
+    width = fitted.result.residual_width
+    if width is None or fitted.result.model == "WASABI":
+        return np.full(top.shape, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = top / width[fitted.valid]
+    return np.where(np.isfinite(found), found, np.nan)
