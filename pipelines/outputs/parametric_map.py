@@ -16,7 +16,6 @@ from pydicom.sr.coding import Code
 
 from .catalogue import entry, unit_meaning, window
 from .header import plausible
-from .header import plausible
 from .uids import derived_uid
 
 if TYPE_CHECKING:
