@@ -78,7 +78,7 @@ def _open(path: Path) -> tuple[Any, npt.NDArray[Any]]:
 
 def _plane(opened: tuple[Any, npt.NDArray[Any]], frame: int) -> Floats:
     ds, stored = opened
-    raw = stored[frame].astype(np.float32)
+    raw: Floats = np.asarray(stored[frame], dtype=np.float32)
     if ds is None:
         return raw
     groups = ds.get("PerFrameFunctionalGroupsSequence")
@@ -92,4 +92,5 @@ def _plane(opened: tuple[Any, npt.NDArray[Any]], frame: int) -> Floats:
             row = one.PixelValueTransformationSequence[0]
             break
     slope, intercept = float(row.get("RescaleSlope") or 1), float(row.get("RescaleIntercept") or 0)
-    return np.asarray(raw * slope + intercept, dtype=np.float32)
+    real: Floats = np.asarray(raw * slope + intercept, dtype=np.float32)
+    return real
