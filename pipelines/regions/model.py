@@ -274,6 +274,9 @@ class RegionMask:
     drawn_mm3 : float or None
         Sum of the areas of all contours times the step, holes added, as the OHIF viewer
         counts; None for masks.
+    areas_mm2 : ndarray of float64, shape (n_slices,), or None
+        Area of the polygons themselves in each slice, holes taken off; NaN in a slice where
+        contours cross. None for masks.
     unusable : str
         Why there is no voxel, as a sentence; empty where there is one.
     warnings : tuple of str
@@ -286,6 +289,7 @@ class RegionMask:
     clipped: int = 0
     outside: int = 0
     drawn_mm3: float | None = None
+    areas_mm2: Doubles | None = None
     unusable: str = ""
     warnings: tuple[str, ...] = ()
 

@@ -1,0 +1,165 @@
+"""Where the frames of a DICOM object lie: one walk for classic, Enhanced and segmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CorruptInputError
+from .model import Doubles
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_MOST_FRAMES = 200_000
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One frame of a file, with its place in the patient.
+
+    Attributes
+    ----------
+    index : int
+        The frame in the file, from 0.
+    position : ndarray of float64, shape (3,)
+        Centre of the first pixel, LPS mm.
+    orientation : tuple of float
+        Six direction cosines, along a row first.
+    spacing : tuple of float
+        Mm between rows, mm between columns.
+    thickness_mm : float
+        Spacing Between Slices, else Slice Thickness; 0 where neither is given.
+    groups : tuple of pydicom.Dataset
+        The frame's own functional groups, the shared ones, the data set.
+    """
+
+    index: int
+    position: Doubles
+    orientation: tuple[float, ...]
+    spacing: tuple[float, float]
+    thickness_mm: float
+    groups: tuple[Dataset, ...]
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file begins as DICOM Part 10 does."""
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return False
+
+
+def read_dataset(
+    path: Path, tags: Sequence[str] | None = None, *, pixels: bool = True, fuss: str = ""
+) -> Dataset:
+    """Read a DICOM file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    tags : sequence of str, optional
+        Only these keywords.
+    pixels : bool
+        Read pixel data too.
+    fuss : str
+        What the file is, for the message.
+
+    Raises
+    ------
+    CorruptInputError
+        For a file that is no DICOM or breaks off.
+    """
+    import pydicom
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    try:
+        return pydicom.dcmread(
+            path,
+            specific_tags=list(tags) if tags else None,
+            stop_before_pixels=not pixels,
+        )
+    except (
+        InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, AttributeError,
+        NotImplementedError, TypeError, KeyError, RecursionError,
+    ) as error:  # fmt: skip
+        raise unreadable(path, fuss or "image", error) from error
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> CorruptInputError:
+    """Return the error of a file that is damaged."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return CorruptInputError(
+        f"{path.name} cannot be read as a DICOM {kind} ({reason}).",
+        path=path,
+        hint="Get the file again.",
+    )
+
+
+def _first(groups: Sequence[Dataset], sequence: str, keyword: str) -> Any:
+    """Return an attribute from a functional group of the first data set that has it."""
+    for place in groups:
+        items = place.get(sequence)
+        value = items[0].get(keyword) if items else None
+        if value is not None and value != "":
+            return value
+    value = groups[-1].get(keyword)
+    return None if value == "" else value
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    try:
+        numbers = tuple(float(item) for item in value)
+    except TypeError:
+        numbers = (float(value),)
+    return numbers if np.isfinite(numbers).all() else ()
+
+
+def places_of(ds: Dataset, per_frame: Sequence[Dataset] | None = None) -> list[Place | None]:
+    """Return the place of every frame, None for a frame that does not say it.
+
+    Position, orientation and spacing come from the frame's functional groups, then from the
+    shared ones, then from the data set itself (DICOM PS3.3 C.7.6.16.2).
+
+    Parameters
+    ----------
+    ds : pydicom.Dataset
+        Classic, Enhanced, Parametric Map or Segmentation.
+    per_frame : sequence of pydicom.Dataset, optional
+        Functional groups already taken from it.
+    """
+    own = list(ds.get("PerFrameFunctionalGroupsSequence") or []) if per_frame is None else per_frame
+    shared = list(ds.get("SharedFunctionalGroupsSequence") or [])[:1]
+    if len(own) > _MOST_FRAMES:
+        raise ValueError(f"{len(own)} frames")
+    found: list[Place | None] = []
+    for index, item in enumerate(own or [None]):
+        groups = (*([item] if item is not None else []), *shared, ds)
+        found.append(_place(index, groups))
+    return found
+
+
+def _place(index: int, groups: tuple[Dataset, ...]) -> Place | None:
+    position = _floats(_first(groups, "PlanePositionSequence", "ImagePositionPatient"))
+    turned = _floats(_first(groups, "PlaneOrientationSequence", "ImageOrientationPatient"))
+    spacing = _floats(_first(groups, "PixelMeasuresSequence", "PixelSpacing"))
+    if len(position) != 3 or len(turned) != 6 or len(spacing) != 2 or min(spacing) <= 0:
+        return None
+    between = _floats(_first(groups, "PixelMeasuresSequence", "SpacingBetweenSlices"))
+    thick = _floats(_first(groups, "PixelMeasuresSequence", "SliceThickness"))
+    return Place(
+        index=index,
+        position=np.array(position),
+        orientation=turned,
+        spacing=(spacing[0], spacing[1]),
+        thickness_mm=abs((between or thick or (0.0,))[0]) or abs((thick or (0.0,))[0]),
+        groups=groups,
+    )

@@ -1,0 +1,245 @@
+"""Turn a region into voxels of the image it was drawn on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from .fill import Drawn, Holes, fill_plane
+from .geometry import PLANE_TOLERANCE, SAME_PLACE, nearest_slice, to_pixels
+from .model import Contour, DrawnMask, ImageGrid, Mask, Region, RegionMask
+from .overlap import overlap, volume_mm3
+
+__all__ = ["Holes", "Rasterizer", "rasterize"]
+
+_HALF = 0.5
+_SMALL_DIFFERENCE = 0.1
+_LEAST_OFF_MM = 0.01
+
+
+class Rasterizer(Enum):
+    """What turns contours into voxels."""
+
+    OWN = "own"
+    DCMRTSTRUCT2NII = "dcmrtstruct2nii"
+
+
+@dataclass
+class _Placed:
+    """The contours of a region by slice, and what was found on the way."""
+
+    by_slice: dict[int, list[Drawn]] = field(default_factory=lambda: defaultdict(list))
+    clipped: int = 0
+    outside: int = 0
+    between: int = 0
+    flat: int = 0
+    off: list[float] = field(default_factory=list)
+    unnamed: int = 0
+    foreign: int = 0
+    misnamed: int = 0
+
+
+def rasterize(
+    region: Region,
+    image: ImageGrid,
+    *,
+    holes: Holes = Holes.AUTO,
+    assume_aligned: bool = False,
+) -> RegionMask:
+    """Return the voxels of the image whose centres are inside a region.
+
+    Parameters
+    ----------
+    region : Region
+        As `readers.read_regions` gives it.
+    image : ImageGrid
+        The image it was drawn on.
+    holes : Holes
+        What several contours of one plane mean together.
+    assume_aligned : bool
+        Take another frame of reference as the same one, and say so.
+
+    Returns
+    -------
+    RegionMask
+        With `unusable` saying why where no voxel is inside; never an error.
+    """
+    warnings = [*region.warnings, *_lost(region)]
+    apart = _other_frame_of_reference(region, image)
+    if apart and not assume_aligned:
+        return _nothing(region, image, apart, warnings)
+    if apart:
+        warnings.append(f"{apart} The positions were taken as they are, as asked.")
+    if region.mask is not None:
+        return _from_mask(region, region.mask, image, warnings)
+    if not region.contours:
+        why = "none of its shapes has an interior" if region.lost else "it has no contours"
+        return _nothing(region, image, f'The region "{region.name}" is empty: {why}.', warnings)
+    placed = _place(region.contours, image)
+    warnings += _remarks(placed, image)
+    return _from_contours(region, placed, image, holes, warnings)
+
+
+def _lost(region: Region) -> list[str]:
+    return [f"{count} {what} left out." for what, count in sorted(region.lost.items())]
+
+
+def _other_frame_of_reference(region: Region, image: ImageGrid) -> str:
+    its, ours = region.frame_of_reference_uid, image.frame_of_reference_uid
+    if not its or not ours or its == ours:
+        return ""
+    return (
+        f'The region "{region.name}" was drawn in another frame of reference ({its}) than that of '
+        f"the image ({ours})."
+    )
+
+
+def _nothing(region: Region, image: ImageGrid, why: str, warnings: list[str]) -> RegionMask:
+    empty = np.zeros(image.shape, dtype=np.bool_)
+    return RegionMask(region, empty, unusable=why, warnings=tuple(warnings))
+
+
+def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
+    placed = _Placed()
+    known = {uid for uid, _ in image.instances}
+    depths = image.depths
+    margin = image.step_mm / 2
+    for contour in contours:
+        index, off = nearest_slice(image, contour.points_mm)
+        middle = float(contour.points_mm.mean(axis=0) @ image.normal)
+        if off > max(PLANE_TOLERANCE * image.step_mm, _LEAST_OFF_MM):
+            beyond = not depths[0] - margin <= middle <= depths[-1] + margin
+            placed.outside += beyond
+            placed.between += not beyond
+            continue
+        if off > max(SAME_PLACE * image.step_mm, _LEAST_OFF_MM):
+            placed.off.append(off)
+        named = image.instances.get((contour.instance_uid, contour.frame))
+        placed.unnamed += not contour.instance_uid
+        placed.foreign += bool(contour.instance_uid) and contour.instance_uid not in known
+        placed.misnamed += named is not None and named != index
+        drawn = Drawn(to_pixels(image, contour.points_mm, index))
+        if drawn.is_flat:
+            placed.flat += 1
+            continue
+        placed.clipped += drawn.leaves(image.shape[1:])
+        placed.by_slice[index].append(drawn)
+    return placed
+
+
+def _remarks(placed: _Placed, image: ImageGrid) -> list[str]:
+    """Return what was found while placing, as sentences."""
+    found = [
+        (placed.outside, "{} contours lie outside the image and were left out."),
+        (placed.between, "{} contours lie in no plane of the image and were left out."),
+        (placed.flat, "{} contours have no area and were left out."),
+        (placed.clipped, "{} contours leave the image; their part inside was taken."),
+        (placed.unnamed, "{} contours do not name their image; they were placed by position."),
+        (placed.foreign, "{} contours name an image that is not here; placed by position."),
+        (placed.misnamed, "{} contours name another image than the one they lie on; the position "
+         "was followed."),
+    ]  # fmt: skip
+    sentences = [text.format(count) for count, text in found if count]
+    if placed.off:
+        sentences.append(
+            f"{len(placed.off)} contours lie up to {max(placed.off):.2g} mm off the plane of their "
+            f"slice; a slice is {image.step_mm:.3g} mm."
+        )
+    return sentences
+
+
+def _from_contours(
+    region: Region, placed: _Placed, image: ImageGrid, holes: Holes, warnings: list[str]
+) -> RegionMask:
+    mask = np.zeros(image.shape, dtype=np.bool_)
+    areas = np.zeros(image.shape[0])
+    drawn, filled, merged, doubled, looped = 0.0, 0, 0, 0, 0
+    rule = Holes.XOR if region.explicit_holes else holes
+    for index, lines in placed.by_slice.items():
+        plane = fill_plane(lines, image.shape[1:], rule, mask[index])
+        areas[index] = plane.area
+        drawn += sum(abs(line.area) for line in lines)
+        filled += len(lines)
+        merged += plane.crossing
+        doubled += plane.duplicates
+        looped += plane.looped
+    if merged:
+        did = "their union was taken" if rule is not Holes.XOR else "what both hold was left out"
+        warnings.append(f"Contours cross each other in {merged} slices; {did}.")
+    if doubled:
+        warnings.append(f"{doubled} contours are there twice; one of each was taken.")
+    if looped:
+        warnings.append(
+            f"{looped} contours cross themselves; what they run around twice is outside."
+        )
+    pixel = image.spacing[0] * image.spacing[1]
+    warnings += _difference(mask, areas, placed, pixel)
+    return RegionMask(
+        region=region,
+        mask=mask,
+        contours=filled,
+        clipped=placed.clipped,
+        outside=placed.outside + placed.between,
+        drawn_mm3=drawn * pixel * image.step_mm,
+        areas_mm2=areas * pixel,
+        unusable="" if mask.any() else _why_empty(region, placed, filled),
+        warnings=tuple(warnings),
+    )
+
+
+def _difference(mask: Mask, areas: np.ndarray, placed: _Placed, pixel: float) -> list[str]:
+    """Say where the voxels hold clearly more or less than the lines around them."""
+    expected = float(areas.sum())
+    if placed.clipped or not np.isfinite(expected) or expected <= 0:
+        return []
+    count = int(np.count_nonzero(mask))
+    apart = count / expected - 1
+    if abs(apart) <= _SMALL_DIFFERENCE or count == 0:
+        return []
+    return [
+        f"The voxels cover {count * pixel:.4g} mm2 and the contours {expected * pixel:.4g} mm2 "
+        f"({100 * apart:+.0f} %): the region is small for its voxels."
+    ]
+
+
+def _why_empty(region: Region, placed: _Placed, filled: int) -> str:
+    name = f'The region "{region.name}"'
+    if filled and placed.clipped == filled:
+        return f"{name} lies beside the image."
+    if filled:
+        return f"{name} is smaller than a voxel: it holds the centre of none."
+    if placed.outside + placed.between:
+        return f"{name} lies on no plane of the image."
+    return f"{name} is empty: none of its contours has an area."
+
+
+def _from_mask(
+    region: Region, drawn: DrawnMask, image: ImageGrid, warnings: list[str]
+) -> RegionMask:
+    """Return a mask that was drawn as voxels, on the grid of the image."""
+    total = float(drawn.share.sum(dtype=np.float64))
+    name = f'The region "{region.name}"'
+    if total == 0:
+        return _nothing(region, image, f"{name} is empty: it marks no voxel.", warnings)
+    fraction = overlap(drawn.share, drawn.grid, image)
+    mask = fraction >= _HALF
+    inside = volume_mm3(fraction, image) / volume_mm3(drawn.share, drawn.grid)
+    if inside < 1 - SAME_PLACE:
+        warnings.append(f"{100 * (1 - inside):.3g} % of it lie outside the image and were cut off.")
+    binary = not np.any((drawn.share > SAME_PLACE) & (drawn.share < 1 - SAME_PLACE))
+    between = (fraction > 2 * SAME_PLACE) & (fraction < 1 - 2 * SAME_PLACE)
+    if not binary:
+        warnings.append("Its voxels hold shares; those of at least one half were taken.")
+    elif between.any():
+        warnings.append(
+            "It was drawn on another grid; voxels of the image at least half inside were taken."
+        )
+    why = ""
+    if not mask.any():
+        why = (
+            f"{name} lies outside the image." if inside == 0 else f"{name} fills no voxel by half."
+        )
+    return RegionMask(region, mask, unusable=why, warnings=tuple(warnings))

@@ -1,0 +1,198 @@
+"""Read DICOM Segmentations: binary, fractional and label map, frames in any order.
+
+Frames are placed by their positions in the patient, never by the images they name: the viewer's
+writer may name an object that existed only in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import NothingUsableError
+from ..colour import rgb_of_cielab
+from ..geometry import SAME_PLACE, nearest_slice
+from ..headers import Place, places_of, read_dataset, unreadable
+from ..model import DrawnMask, ImageGrid, Region, RegionSet
+from ..overlap import crop
+from ..volume import stack
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
+_TYPES = frozenset({"BINARY", "FRACTIONAL", "LABELMAP"})
+_PARALLEL = 1e-3
+
+
+def read_seg(path: Path, image: ImageGrid) -> RegionSet:
+    """Read a segmentation.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    image : ImageGrid
+        The image it belongs to; only the thickness of its slices is taken from it.
+
+    Returns
+    -------
+    RegionSet
+        One region for each segment, overlapping ones too; a background segment is left out.
+
+    Raises
+    ------
+    CorruptInputError
+        For a file that breaks off or does not hold the frames it announces.
+    NothingUsableError
+        For a type of segmentation that does not exist in the standard.
+    """
+    ds = read_dataset(path, fuss="segmentation")
+    kind = str(ds.get("SegmentationType") or "").upper()
+    if kind not in _TYPES:
+        raise NothingUsableError(
+            f'{path.name} is a segmentation of type "{kind}", which is not known.',
+            path=path,
+            hint="Export it as a binary, fractional or label map segmentation.",
+        )
+    try:
+        regions = tuple(_regions(ds, kind, path, image))
+    except (
+        ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError,
+        NotImplementedError,
+    ) as error:  # fmt: skip
+        raise unreadable(path, "segmentation", error) from error
+    return RegionSet(
+        path=path,
+        name=str(ds.get("SeriesDescription") or "").strip(),
+        regions=regions,
+        files=(path,),
+        series_uids=references(ds),
+        software=tuple(
+            str(ds.get(word) or "")
+            for word in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions")
+        ),
+    )
+
+
+def references(ds: Dataset) -> frozenset[str]:
+    """Return the Series Instance UIDs a segmentation names."""
+    series = ds.get("ReferencedSeriesSequence") or []
+    return frozenset({str(one.get("SeriesInstanceUID") or "") for one in series} - {""})
+
+
+def _pixels(ds: Dataset) -> npt.NDArray[Any]:
+    """Return the stored values, shape (n_frames, rows, columns)."""
+    frames = int(ds.get("NumberOfFrames") or 1)
+    shape = (frames, int(ds.Rows), int(ds.Columns))
+    count = frames * shape[1] * shape[2]
+    bits = int(ds.BitsAllocated)
+    if str(ds.file_meta.get("TransferSyntaxUID", "")) not in _NATIVE:
+        return np.asarray(ds.pixel_array).reshape(shape)
+    data = np.frombuffer(ds.PixelData, dtype=np.uint8)
+    if data.size * 8 < count * bits:
+        raise ValueError(f"{count * bits // 8} bytes of pixels announced, {data.size} there")
+    if bits == 1:
+        # Bits run on from frame to frame, least significant first (DICOM PS3.5 8.1.1).
+        return np.unpackbits(data, count=count, bitorder="little").reshape(shape)
+    return data[: count * bits // 8].view(f"<u{bits // 8}").reshape(shape)
+
+
+def _segment_of(place: Place) -> int:
+    for group in place.groups:
+        items = group.get("SegmentIdentificationSequence")
+        if items:
+            return int(items[0].ReferencedSegmentNumber)
+    return 0
+
+
+def _regions(ds: Dataset, kind: str, path: Path, image: ImageGrid) -> Iterator[Region]:
+    pixels = _pixels(ds)
+    found = places_of(ds)
+    if len(found) != len(pixels):
+        raise ValueError(f"{len(pixels)} frames, but positions of {len(found)}")
+    places = [place for place in found if place is not None]
+    lost = {"frames without a position": len(found) - len(places)} if None in found else {}
+    top = float(ds.get("MaximumFractionalValue") or 1) if kind == "FRACTIONAL" else 1.0
+    listed = {int(one.SegmentNumber): one for one in ds.get("SegmentSequence") or []}
+    if kind == "LABELMAP":
+        padding = ds.get("PixelPaddingValue")
+        present = set(np.unique(pixels).tolist()) - {0, None if padding is None else int(padding)}
+        numbers = sorted((set(listed) | present) - {0})
+    else:
+        segments = {place.index: _segment_of(place) for place in places}
+        numbers = sorted(set(listed) | set(segments.values()))
+    for number in numbers:
+        if kind == "LABELMAP":
+            own = [place for place in places if (pixels[place.index] == number).any()]
+            planes: list[npt.NDArray[Any]] = [pixels[place.index] == number for place in own]
+        else:
+            own = [place for place in places if segments[place.index] == number]
+            planes = [pixels[place.index] for place in own]
+        mask, stray = _mask(own, planes, top, image)
+        region = _region(ds, number, listed.get(number), path)
+        gone = {**lost, **({"frames turned another way": stray} if stray else {})}
+        remarks = (_fraction_remark(ds),) if kind == "FRACTIONAL" else ()
+        yield replace(region, mask=mask, lost=gone, warnings=(*region.warnings, *remarks))
+
+
+def _fraction_remark(ds: Dataset) -> str:
+    meaning = str(ds.get("SegmentationFractionalType") or "unstated").lower()
+    return f"It is fractional ({meaning}); what is at least one half counts as inside."
+
+
+def _mask(
+    places: list[Place], planes: list[npt.NDArray[Any]], top: float, image: ImageGrid
+) -> tuple[DrawnMask | None, int]:
+    """Return the frames of a segment on their own grid, and how many are turned another way."""
+    if not places:
+        return None, 0
+    turned = np.array([place.orientation for place in places])
+    alike = np.abs(turned - turned[0]).max(axis=1) < _PARALLEL
+    kept = [(p, v) for p, v, one in zip(places, planes, alike, strict=True) if one]
+    grid, index = stack([place for place, _ in kept], planes[0].shape)
+    share = np.zeros(grid.shape, dtype=np.float32)
+    for (_, values), k in zip(kept, index, strict=True):
+        np.maximum(share[k], values / np.float32(top), out=share[k])
+    box, small = crop(share, replace(grid, step_mm=_step(grid, places[0], image), notes=()))
+    return DrawnMask(small, box), int(np.count_nonzero(~alike))
+
+
+def _step(grid: ImageGrid, place: Place, image: ImageGrid) -> float:
+    """Return the thickness of a slice: that of the image where the frames lie on its planes.
+
+    Only slices that hold the segment have frames, so that their distances say little.
+    """
+    off = [nearest_slice(image, position[None])[1] for position in grid.positions]
+    across = abs(abs(float(grid.normal @ image.normal)) - 1) < _PARALLEL**2
+    if across and max(off) <= SAME_PLACE * image.step_mm:
+        return image.step_mm
+    gaps = np.diff(grid.depths)
+    known = [value for value in (place.thickness_mm, gaps.min() if gaps.size else 0) if value > 0]
+    return float(min(known)) if known else 1.0
+
+
+def _region(ds: Dataset, number: int, segment: Dataset | None, path: Path) -> Region:
+    label = str(segment.get("SegmentLabel") or "").strip() if segment is not None else ""
+    return Region(
+        number=number,
+        name=label or f"Segment {number}",
+        uid=f"{ds.get('SOPInstanceUID', '')}#{number}",
+        source="SEG",
+        path=path,
+        colour=_colour(segment),
+        frame_of_reference_uid=str(ds.get("FrameOfReferenceUID") or ""),
+        warnings=() if segment is not None else ("The file does not describe this segment.",),
+    )
+
+
+def _colour(segment: Dataset | None) -> tuple[int, int, int] | None:
+    value = segment.get("RecommendedDisplayCIELabValue") if segment is not None else None
+    if value is None or isinstance(value, str | int) or len(value) != 3:
+        return None
+    return rgb_of_cielab((int(value[0]), int(value[1]), int(value[2])))

@@ -1,0 +1,284 @@
+"""Read the grid of an image: classic or Enhanced DICOM, or NIfTI; and one plane of its pixels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CallError, CorruptInputError, NothingUsableError
+from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
+from .headers import Place, is_dicom, places_of, read_dataset, unreadable
+from .model import Floats, ImageGrid, Plane
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+__all__ = ["grid_of_affine", "read_image", "read_plane", "stack"]
+
+_TAGS = (
+    "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
+    "FrameOfReferenceUID", "Modality", "SeriesNumber", "SeriesDescription", "Rows", "Columns",
+    "NumberOfFrames", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
+    "SliceThickness", "SpacingBetweenSlices", "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+)  # fmt: skip
+_NO_PIXELS = frozenset({"RTSTRUCT", "SEG", "SR", "RWV", "PR", "KO", "RTDOSE", "RTPLAN", "REG"})
+_SAME_DEPTH_MM = 0.01
+_NIFTI = (".nii", ".nii.gz")
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    path: Path
+    place: Place
+    ds: Dataset
+
+    @property
+    def uid(self) -> str:
+        return str(self.ds.get("SOPInstanceUID", ""))
+
+    @property
+    def series(self) -> str:
+        return str(self.ds.get("SeriesInstanceUID", ""))
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        turned = tuple(round(value, 3) + 0.0 for value in self.place.orientation)
+        size = (int(self.ds.Rows), int(self.ds.Columns))
+        spacing = tuple(round(value, 5) for value in self.place.spacing)
+        return (self.series, str(self.ds.get("FrameOfReferenceUID", "")), turned, size, spacing)
+
+
+def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
+    """Read where the voxels of an image lie.
+
+    Parameters
+    ----------
+    path : Path
+        A DICOM file, a folder of DICOM files, or a NIfTI file.
+    wanted : collection of str
+        SOP Instance and Series Instance UIDs that regions refer to; they decide where the folder
+        holds several series.
+
+    Returns
+    -------
+    ImageGrid
+        Slices in the order of their position along row x column for DICOM, as stored for NIfTI.
+        Several images of one place, as echoes are, share a slice.
+
+    Raises
+    ------
+    NothingUsableError
+        Where there is no image with a place in the patient.
+    CorruptInputError
+        Where the only file is damaged.
+    CallError
+        Where the folder holds series on different grids and nothing says which one is meant.
+    """
+    if path.name.endswith(_NIFTI):
+        return _read_nifti(path)
+    frames, damaged = _read_frames(path)
+    if not frames:
+        if damaged:
+            raise damaged[0]
+        raise NothingUsableError(
+            f"{path.name} holds no image with positions.",
+            path=path,
+            hint="Give the folder of the DICOM images the regions were drawn on, or a NIfTI file.",
+        )
+    groups: dict[tuple[object, ...], list[_Frame]] = defaultdict(list)
+    for frame in frames:
+        groups[frame.kind].append(frame)
+    image = _choose([_grid_of(one) for one in groups.values()], frozenset(wanted), path)
+    if damaged:
+        lost = ", ".join(sorted(error.path.name for error in damaged if error.path))[:200]
+        image = replace(
+            image,
+            notes=(*image.notes, f"{len(damaged)} damaged files were left out: {lost}."),
+        )
+    return image
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if not path.exists():
+        raise NothingUsableError(f"{path.name} does not exist.", path=path, hint="Check the path.")
+    if path.is_file():
+        yield path
+        return
+    yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+
+
+def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
+    frames: list[_Frame] = []
+    damaged: list[CorruptInputError] = []
+    for one in _files(path):
+        if not is_dicom(one):
+            continue
+        try:
+            ds = read_dataset(one, _TAGS, pixels=False)
+            if str(ds.get("Modality", "")) in _NO_PIXELS or not ds.get("Rows"):
+                continue
+            places = places_of(ds)
+        except CorruptInputError as error:
+            damaged.append(error)
+            continue
+        except (ValueError, TypeError, AttributeError) as error:
+            damaged.append(unreadable(one, "image", error))
+            continue
+        frames += [_Frame(one, place, ds) for place in places if place is not None]
+    return frames, damaged
+
+
+def _choose(grids: list[ImageGrid], wanted: frozenset[str], path: Path) -> ImageGrid:
+    """Return the grid that most references point to, with the series that share it."""
+    scores = [
+        sum(uid in wanted for uid, _ in grid.instances) + bool(grid.series_uids & wanted)
+        for grid in grids
+    ]
+    best = max(range(len(grids)), key=lambda k: scores[k])
+    chosen = grids[best]
+    twins = [one for one in grids if one is not chosen and _on_one_grid(one, chosen)]
+    if not scores[best] and len(twins) + 1 < len(grids):
+        titles = ", ".join(sorted({f'"{grid.title}"' for grid in grids}))[:300]
+        raise CallError(
+            f"{path.name} holds images on {len(grids)} different grids ({titles}), and the "
+            "regions do not say which one they belong to.",
+            path=path,
+            hint="Give the folder of one series.",
+        )
+    instances = dict(chosen.instances)
+    series = chosen.series_uids
+    for one in twins:
+        for key, index in one.instances.items():
+            instances.setdefault(key, index)
+        series |= one.series_uids
+    return replace(chosen, instances=instances, series_uids=series)
+
+
+def _on_one_grid(one: ImageGrid, other: ImageGrid) -> bool:
+    return one.frame_of_reference_uid == other.frame_of_reference_uid and same_grid(one, other)
+
+
+def _grid_of(frames: list[_Frame]) -> ImageGrid:
+    ds = frames[0].ds
+    grid, index = stack([frame.place for frame in frames], (int(ds.Rows), int(ds.Columns)))
+    instances: dict[tuple[str, int], int] = {}
+    planes: dict[int, Plane] = {}
+    for frame, k in zip(frames, index, strict=True):
+        instances.setdefault((frame.uid, frame.place.index + 1), k)
+        planes.setdefault(
+            k, Plane(frame.path, frame.place.index, frame.uid, str(frame.ds.get("SOPClassUID", "")))
+        )
+    return replace(
+        grid,
+        frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
+        study_uid=str(ds.get("StudyInstanceUID", "")),
+        modality=str(ds.get("Modality", "")),
+        title=f"{ds.get('SeriesNumber') or ''} {ds.get('SeriesDescription') or ''}".strip(),
+        series_uids=frozenset({frames[0].series} - {""}),
+        instances=instances,
+        planes=tuple(planes[k] for k in range(grid.shape[0])),
+    )
+
+
+def stack(places: list[Place], size: tuple[int, int]) -> tuple[ImageGrid, list[int]]:
+    """Put frames of one orientation on a grid.
+
+    Parameters
+    ----------
+    places : list of Place
+        Frames with equal orientation and spacing, in any order; several may share a position.
+    size : tuple of int
+        Rows and columns.
+
+    Returns
+    -------
+    grid : ImageGrid
+        Without identity.
+    index : list of int
+        The slice of each frame.
+    """
+    first = places[0]
+    row, column = axes_of(first.orientation)
+    positions = np.array([place.position for place in places])
+    depths = positions @ np.cross(row, column)
+    order = np.argsort(depths, kind="stable")
+    starts = np.diff(depths[order], prepend=-np.inf) > _SAME_DEPTH_MM
+    index = np.empty(len(places), dtype=np.intp)
+    index[order] = np.cumsum(starts) - 1
+    chosen = order[starts]
+    note = uneven_note(depths[chosen])
+    grid = ImageGrid(
+        shape=(len(chosen), *size),
+        row=row,
+        column=column,
+        spacing=first.spacing,
+        positions=positions[chosen],
+        step_mm=typical_step(depths[chosen], first.thickness_mm),
+        notes=(note,) if note else (),
+    )
+    return grid, index.tolist()
+
+
+def _read_nifti(path: Path) -> ImageGrid:
+    image = _load_nifti(path)
+    shape = tuple(int(n) for n in image.shape[:3])
+    if len(shape) < 3:
+        raise NothingUsableError(
+            f"{path.name} has {len(shape)} axes.", path=path, hint="Give an image in 3-D."
+        )
+    columns, rows, slices = shape
+    grid = grid_of_affine(image.affine, (slices, rows, columns))
+    planes = tuple(Plane(path, k, "", "") for k in range(slices))
+    return replace(grid, title=path.name, planes=planes)
+
+
+def _load_nifti(path: Path) -> Any:
+    import nibabel as nib
+
+    if not path.is_file():
+        raise NothingUsableError(f"{path.name} does not exist.", path=path, hint="Check the path.")
+    try:
+        return nib.load(path)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise CorruptInputError(
+            f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
+        ) from error
+
+
+def read_plane(image: ImageGrid, slice_index: int) -> Floats:
+    """Read the pixels of one slice in real values, shape (rows, columns).
+
+    The first image of the slice where several share it. Stored values times slope plus
+    intercept, as the frame itself or the data set says them.
+
+    Raises
+    ------
+    CorruptInputError
+        For pixels that cannot be decoded.
+    """
+    plane = image.planes[slice_index]
+    if plane.path.name.endswith(_NIFTI):
+        block = _load_nifti(plane.path).dataobj[:, :, plane.frame]
+        values = np.asarray(block, dtype=np.float32).reshape(*block.shape[:2], -1)
+        return np.ascontiguousarray(values[:, :, 0].T)
+    ds = read_dataset(plane.path)
+    try:
+        place = places_of(ds)[plane.frame]
+        pixels = np.asarray(ds.pixel_array).reshape(-1, int(ds.Rows), int(ds.Columns))[plane.frame]
+    except (ValueError, AttributeError, RuntimeError, NotImplementedError, IndexError) as error:
+        raise unreadable(plane.path, "image", error) from error
+    slope, intercept = 1.0, 0.0
+    for group in place.groups if place else (ds,):
+        items = group.get("PixelValueTransformationSequence")
+        source = items[0] if items else group
+        if source.get("RescaleSlope") is not None:
+            slope = float(source.RescaleSlope)
+            intercept = float(source.get("RescaleIntercept") or 0.0)
+            break
+    return np.asarray(pixels * slope + intercept, dtype=np.float32)
