@@ -1,0 +1,352 @@
+"""Mask average: image, regions and maps in; statistics, masks, DICOM, pictures and page out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..errors import CallError, NothingUsableError
+from ..outputs.nifti import write_sidecar
+from ..outputs.uids import file_hash, parameter_hash
+from ..outputs.write import folder_aside
+from ..version import version
+from .outputs.table import as_csv, as_json
+from .outputs.text import as_text
+from .run_maps import MapVolume, read_maps
+from .run_measure import measure_regions
+from .run_result import RunResult
+
+Progress = Callable[[str], None]
+FORMATS = ("nifti", "dicom", "report")
+RASTERIZERS = ("ours", "dcmrtstruct2nii")
+_CONTENTS = "statistics.json"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a person may choose.
+
+    Attributes
+    ----------
+    rasterizer : str
+        ``ours`` or ``dcmrtstruct2nii``.
+    assume_aligned : bool
+        Take positions of another frame of reference as they are.
+    keep_flagged : bool
+        Count voxels that carry a flag of the fit.
+    unit : str
+        UCUM, for maps that say none.
+    formats : tuple of str
+        Some of ``nifti``, ``dicom``, ``report``; the tables are always written.
+    """
+
+    rasterizer: str = "ours"
+    assume_aligned: bool = False
+    keep_flagged: bool = False
+    unit: str = ""
+    formats: tuple[str, ...] = FORMATS
+
+
+@dataclass
+class Summary:
+    """What a run made.
+
+    Attributes
+    ----------
+    out : Path
+        The folder.
+    result : RunResult
+        What was found.
+    exit_code : int
+        0 all regions measured, 8 some, 3 none, 4 none and a file is damaged.
+    seconds : dict
+        Time of each part.
+    """
+
+    out: Path
+    result: RunResult
+    exit_code: int
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def average_masks(
+    image: Path,
+    roi: Path,
+    maps: Sequence[Path],
+    out: Path,
+    wishes: Wishes | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress = lambda _: None,
+) -> Summary:
+    """Measure the regions of a collection in one or several maps.
+
+    Parameters
+    ----------
+    image : Path
+        What the regions were drawn on: folder or file of DICOM, or NIfTI.
+    roi : Path
+        A file of regions, or a folder of such files.
+    maps : sequence of Path
+        See `run_maps.read_maps`.
+    out : Path
+        Folder of the results; it appears complete or not at all.
+    wishes : Wishes, optional
+        Choices.
+    overwrite : bool
+        Replace earlier statistics in `out`.
+    progress : callable
+        Told in words what is being done.
+
+    Returns
+    -------
+    Summary
+        Regions without a value are in it, each with its reason.
+
+    Raises
+    ------
+    PipelineError
+        In words, with what to do; nothing is left behind.
+    """
+    wishes = wishes or Wishes()
+    if wishes.rasterizer not in RASTERIZERS:
+        raise CallError(
+            f"There is no rasterizer {wishes.rasterizer}.",
+            hint=f"There are {', '.join(RASTERIZERS)}.",
+        )
+    times: dict[str, float] = {}
+    with folder_aside(out, overwrite, _CONTENTS) as folder:
+        result = find(image, roi, maps, wishes, times, progress)
+        with _timed(times, "write"):
+            result = _write(folder, result, wishes, times, progress)
+        _write_log(folder / "log.txt", result, times)
+    return Summary(out, result, _exit_code(result), times)
+
+
+@contextmanager
+def _timed(times: dict[str, float], part: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    times[part] = time.perf_counter() - start
+
+
+def find(
+    image: Path,
+    roi: Path,
+    maps: Sequence[Path],
+    wishes: Wishes,
+    times: dict[str, float] | None = None,
+    progress: Progress = lambda _: None,
+) -> RunResult:
+    """Read everything and measure, without writing; parameters as of `average_masks`."""
+    from .readers import read_regions, referenced_instances
+    from .volume import read_image
+
+    times = {} if times is None else times
+    with _timed(times, "read"):
+        roi = _only_file(roi)
+        progress("reading the image")
+        grid = read_image(image, referenced_instances(roi))
+        progress("reading the ROIs")
+        regions = read_regions(roi, grid)
+        progress("reading the maps")
+        volumes = [_with_unit(one, wishes.unit) for path in maps for one in read_maps(path)]
+    with _timed(times, "measure"):
+        rois = measure_regions(
+            grid,
+            regions,
+            volumes,
+            rasterizer=wishes.rasterizer,
+            assume_aligned=wishes.assume_aligned,
+            keep_flagged=wishes.keep_flagged,
+            progress=progress,
+        )
+    if not rois and not regions.problems:
+        raise NothingUsableError(
+            f"{roi.name} holds no ROI.", path=roi, hint="Draw one, or name another file with --roi."
+        )
+    unknown = [one.name for one in volumes if not one.unit]
+    notes = [*grid.notes, *regions.warnings]
+    if unknown:
+        notes.append(
+            f"Nothing says the unit of {', '.join(unknown)}, so no rate was made of it; "
+            "--unit ms would say it."
+        )
+    return RunResult(
+        image=grid,
+        image_path=image,
+        regions=regions,
+        maps=tuple(volumes),
+        rois=tuple(rois),
+        rasterizer=wishes.rasterizer,
+        assume_aligned=wishes.assume_aligned,
+        keep_flagged=wishes.keep_flagged,
+        warnings=tuple(notes),
+    )
+
+
+def _only_file(path: Path) -> Path:
+    """Return the file where a folder holds no more than one, as those of an archive do."""
+    if not path.is_dir():
+        return path
+    found = list(islice(path.iterdir(), 2))
+    return found[0] if len(found) == 1 and found[0].is_file() else path
+
+
+def _with_unit(one: MapVolume, unit: str) -> MapVolume:
+    return one if one.unit or not unit else replace(one, unit=unit)
+
+
+def _exit_code(result: RunResult) -> int:
+    if result.usable:
+        done = result.usable == len(result.rois) and not result.regions.problems
+        return 0 if done else 8
+    return 4 if any(one.corrupt for one in result.regions.problems) else 3
+
+
+def _write(
+    folder: Path,
+    result: RunResult,
+    wishes: Wishes,
+    times: dict[str, float],
+    progress: Progress,
+) -> RunResult:
+    """Write everything; return the result with what was noted on the way."""
+    files = _inputs(result)
+    hashes = dict(zip(files, _hashes(files), strict=True))
+    key = parameter_hash([sorted(hashes.values()), result.rasterizer, result.assume_aligned])
+    written: dict[str, Any] = {}
+    if "report" in wishes.formats:
+        progress("drawing")
+        with _timed(times, "draw"):
+            pictures, notes = _pictures(folder, result)
+        result = replace(result, warnings=(*result.warnings, *notes))
+    if "nifti" in wishes.formats:
+        progress("writing masks")
+        from .outputs.volumes import write_volumes
+
+        with _timed(times, "nifti"):
+            written["nifti"] = write_volumes(folder, result)
+    if "dicom" in wishes.formats:
+        progress("writing DICOM")
+        with _timed(times, "dicom"):
+            written["dicom"], notes = _dicom(folder, result, key)
+        result = replace(result, warnings=(*result.warnings, *notes))
+    if "report" in wishes.formats:
+        from .report import write_report
+
+        with _timed(times, "report"):
+            write_report(folder, result, pictures)
+        written["report"] = "report.html"
+    (folder / "statistics.txt").write_text(as_text(result), encoding="utf-8", newline="\n")
+    (folder / "statistics.csv").write_text(as_csv(result), encoding="utf-8", newline="\n")
+    _write_provenance(folder / "provenance.json", hashes, key, wishes)
+    write_sidecar(folder / _CONTENTS, {**as_json(result), "files": written})
+    return result
+
+
+def _inputs(result: RunResult) -> list[Path]:
+    files = {plane.path for plane in result.image.planes}
+    files |= {*result.regions.files, *(path for one in result.maps for path in one.files)}
+    return sorted(files)
+
+
+def _hashes(files: Sequence[Path]) -> list[str]:
+    with ThreadPoolExecutor(4) as pool:
+        return list(pool.map(file_hash, files))
+
+
+def _pictures(folder: Path, result: RunResult) -> tuple[dict[int, dict[int, bytes]], list[str]]:
+    """Write a PNG for each region and slice; return them, and what could not be drawn."""
+    import numpy as np
+
+    from .outputs.overlays import draw, view_of
+    from .run_image import read_slices
+
+    size = result.image.shape[1] * result.image.shape[2]
+    slices = {roi.number: np.unique(roi.drawn.index // size).tolist() for roi in result.labels}
+    pixels, notes = read_slices(result.image, (k for one in slices.values() for k in one))
+    grey = (0.0, 1.0)
+    if pixels:
+        values = np.concatenate([one.ravel()[::7] for one in pixels.values()])
+        low, high = np.nanpercentile(values, [1, 99.5])
+        grey = (float(low), float(high))
+    target = folder / "png"
+    target.mkdir()
+    views = {roi.number: view_of(result.image, roi.drawn) for roi in result.labels}
+
+    def one(roi: Any, index: int) -> bytes:
+        data = draw(result, roi, views[roi.number], index, pixels.get(index), grey)
+        (target / f"{roi.slug}_slice{index + 1:03d}.png").write_bytes(data)
+        return data
+
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            (roi.number, index): pool.submit(one, roi, index)
+            for roi in result.labels
+            for index in slices[roi.number]
+        }
+        pictures: dict[int, dict[int, bytes]] = {roi.number: {} for roi in result.labels}
+        for (number, index), job in jobs.items():
+            pictures[number][index] = job.result()
+    return pictures, notes
+
+
+def _dicom(folder: Path, result: RunResult, key: str) -> tuple[dict[str, str], list[str]]:
+    """Write the masks and the numbers as DICOM, where the image is DICOM."""
+    if not result.image.planes or not result.image.planes[0].instance_uid:
+        return {}, ["The image is NIfTI, so no DICOM was written."]
+    if not result.labels:
+        return {}, []
+    from .outputs.measurement_report import write_measurement_report
+    from .outputs.segmentation import read_sources, write_segmentation
+
+    target = folder / "dicom"
+    target.mkdir()
+    sources = read_sources(result)
+    made = write_segmentation(target / "SEG.dcm", result, sources, key)
+    write_measurement_report(target / "SR.dcm", result, sources, made, key)
+    return {"segmentation": "dicom/SEG.dcm", "measurement_report": "dicom/SR.dcm"}, []
+
+
+def _write_provenance(path: Path, hashes: dict[Path, str], key: str, wishes: Wishes) -> None:
+    content = {
+        "command": "mask-average",
+        "options": {
+            "rasterizer": wishes.rasterizer,
+            "assume_aligned": wishes.assume_aligned,
+            "keep_flagged": wishes.keep_flagged,
+            "unit": wishes.unit,
+            "formats": list(wishes.formats),
+        },
+        "parameters": key,
+        "software": f"xnat-pic {version()}",
+        "python": sys.version.split()[0],
+        "inputs": [{"file": one.name, "sha256": value} for one, value in hashes.items()],
+    }
+    write_sidecar(path, content)
+
+
+def _write_log(path: Path, result: RunResult, times: dict[str, float]) -> None:
+    lines = [
+        f"image: {result.image_path.name}, {result.image.shape[0]} slices",
+        f"ROIs: {len(result.rois)} in {len(result.regions.files)} files, {result.usable} measured",
+        *(f"map: {one.name} {one.unit} {one.source}" for one in result.maps),
+        *(f"note: {note}" for note in result.warnings),
+        *(f"not read: {one.sentence}" for one in result.regions.problems),
+        *(
+            f"ROI {roi.number} {roi.region.name}: {note}"
+            for roi in result.rois
+            for note in ([roi.unusable] if roi.unusable else []) + list(roi.warnings)
+        ),
+        *(f"{part}: {seconds:.3f} s" for part, seconds in times.items()),
+    ]
+    text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
