@@ -66,14 +66,20 @@ def ask_passphrase() -> str:
 
 def new_passphrase() -> str:
     """Ask twice for a passphrase to protect a login with; empty: no file."""
-    answer = click.prompt(
-        "There is no keyring. Passphrase for an encrypted file (empty: remember nothing)",
-        hide_input=True,
-        err=True,
-        default="",
-        show_default=False,
-        confirmation_prompt=True,
-    )
+    try:
+        answer = click.prompt(
+            "There is no keyring. Passphrase for an encrypted file (empty: remember nothing)",
+            hide_input=True,
+            err=True,
+            default="",
+            show_default=False,
+            confirmation_prompt=True,
+        )
+    except click.Abort:
+        if _somebody_is_there():
+            raise
+        click.echo(err=True)
+        return ""
     return str(answer)
 
 
@@ -121,6 +127,13 @@ def find_login(found: Connection) -> Login:
     return from_password(found.user, ask_password(found))
 
 
+def _source(login: Login) -> str:
+    if login.is_token:
+        return f"login from {login.store.title}"
+    where = f"from {PASSWORD_VARIABLE}" if os.environ.get(PASSWORD_VARIABLE) else "as typed"
+    return f"password {where}, kept in memory only"
+
+
 def open_client(
     server: str,
     user: str,
@@ -138,7 +151,7 @@ def open_client(
 
     found = ask_user(connection(server, user, ca_bundle))
     login = find_login(found)
-    click.echo(f"{found.user} at {found.server}; login from {login.store.title}.", err=True)
+    click.echo(f"{found.user} at {found.server}; {_source(login)}.", err=True)
     client = Client(found, login, sleep=sleep or time.sleep)
     client.open()
     return client

@@ -60,7 +60,10 @@ def _json_message(answer: requests.Response) -> str:
 
 def no_answer(connection: Connection, fault: Exception | None) -> UnreachableError:
     """Put a fault of the connection into words; never the fault's own text, which has the URL."""
-    if isinstance(fault, requests.exceptions.SSLError):
+    if isinstance(fault, requests.exceptions.SSLError) and _is_plain(fault):
+        text = f"{connection.host} does not speak https."
+        hint = "Check the address and its port; one that begins with http:// sends unprotected."
+    elif isinstance(fault, requests.exceptions.SSLError):
         text = f"The certificate of {connection.host} is not trusted."
         hint = "Give your centre's certificates with --ca-bundle FILE."
     elif isinstance(fault, requests.exceptions.ProxyError):
@@ -73,6 +76,11 @@ def no_answer(connection: Connection, fault: Exception | None) -> UnreachableErr
         text = f"The connection to {connection.host} failed or was cut."
         hint = "Check address and network, then run the same command again: it goes on."
     return UnreachableError(text, hint=hint)
+
+
+def _is_plain(fault: Exception) -> bool:
+    """Tell whether what answered speaks no TLS at all."""
+    return any(sign in str(fault) for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"))
 
 
 def server_fault(answer: requests.Response) -> UnreachableError:

@@ -47,7 +47,7 @@ def read_csv(path: Path) -> Rows:
     try:
         raw = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, error.strerror or "the disk refuses") from error
+        raise _unopened(path, error) from error
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = raw.decode("utf-16", "replace")
     else:
@@ -106,7 +106,7 @@ def read_xlsx(path: Path) -> dict[str, Rows]:
     try:
         book = load_workbook(path, read_only=True, data_only=True)
     except OSError as error:
-        raise unreadable(path, error.strerror or "the disk refuses") from error
+        raise _unopened(path, error) from error
     except (KeyError, ValueError, TypeError, SyntaxError, zipfile.BadZipFile) as error:
         raise unreadable(path, "it is no .xlsx file") from error
     try:
@@ -204,6 +204,12 @@ def write_aside(path: Path, content: bytes) -> None:
             path=path,
             hint="Close it in other programs, or choose another name with -o.",
         ) from error
+
+
+def _unopened(path: Path, error: OSError) -> PlanError:
+    if isinstance(error, FileNotFoundError):
+        return PlanError(f"{path} is not there.", path=path, hint="Check its name and folder.")
+    return unreadable(path, error.strerror or "the disk refuses")
 
 
 def unreadable(path: Path, why: str) -> PlanError:

@@ -366,7 +366,7 @@ def _value_findings(
     there = variables_of(read_item(client, session.path))
     names = list(dict.fromkeys([*config.variables.names, *row.variables]))
     return [
-        _contradiction(f"session {session.label}", name, there[name], row.variables[name])
+        _contradiction("the session", name, there[name], row.variables[name])
         for name in names
         if there.get(name) and row.variables.get(name) and there[name] != row.variables[name]
     ]

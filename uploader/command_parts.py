@@ -65,6 +65,9 @@ def guarded(work: Callable[[], int]) -> None:
         code = work()
     except (UploaderError, SiteConfigError, ConnectionSettingsError, OSError) as error:
         fail(error)
+    except click.Abort:
+        click.echo("\nNothing was typed: stopped.", err=True)
+        code = 2
     except KeyboardInterrupt:
         click.echo("Stopped. What is done stays; run the same command again to go on.", err=True)
         code = 8
@@ -74,11 +77,18 @@ def guarded(work: Callable[[], int]) -> None:
 def load_plan(path: Path, config: SiteConfig) -> Plan:
     """Read a plan and join it with what its folder holds now."""
     from .cli import Bar
+    from .errors import PlanError
     from .plan import with_sessions
     from .plan_files import companions, read_plan
     from .scan import scan_folder
 
     plan = read_plan(path)
+    if not plan.root.is_dir():
+        raise PlanError(
+            f"The folder of the plan is not there: {plan.root}.",
+            path=path,
+            hint="Put it back, or scan it where it is now.",
+        )
     with Bar("Reading headers") as bar:
         scan = scan_folder(plan.root, config, on_read=bar.update, leave_out=companions(path))
     return with_sessions(plan, scan, config)

@@ -167,11 +167,11 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
             proofs = verify(
                 plan, client, config, journal, disguise=disguise, on_progress=bar.update
             )
-            problems = verify_uploads(client, journal)
+            problems, uploads = verify_uploads(client, journal), len(journal.uploads())
         if as_json:
             rows = [show.proof_as_json(one) for one in proofs]
             click.echo(json.dumps({"rows": rows, "problems": problems}, indent=1))
-        show.proofs(proofs, problems)
+        show.proofs(proofs, problems, uploads)
         return 8 if problems or any(one.proof is Proof.NONE for one in proofs) else 0
 
     guarded(work)

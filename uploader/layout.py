@@ -163,7 +163,8 @@ class Layout:
         told = [way for way in ways if not way.implicit]
         if not any(_has_subject(way) for way in told):
             hinted = [way for way in ways if way.implicit and _has_subject(way)]
-            told = hinted or told or ways
+            # A way that finds every level absent reads nothing: it is no fit.
+            told = hinted or told or [way for way in ways if way.values]
         if not told:
             return Match({}, f"the folder {'/'.join(levels)} does not fit {self.text}")
         best = min(way.cost for way in told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,6 +106,9 @@ def checks(rows: list[RowCheck]) -> None:
     bad = sum(one.is_bad for one in rows)
     if bad:
         _say(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
+    counts = Counter(one.verdict.value for one in rows)
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    _say(f"Rows: {told}; {sum(one.missing for one in rows if not one.is_bad)} files to send.")
 
 
 def check_as_json(one: RowCheck) -> dict[str, Any]:
@@ -128,9 +132,7 @@ def uploaded(result: UploadResult) -> None:
         (row.outcome.value, row.row.session, row.reason) for row in included if _is_refused(row)
     ]
     _said(refused, len(included))
-    counts: dict[str, int] = {}
-    for row in result.rows:
-        counts[row.outcome.value] = counts.get(row.outcome.value, 0) + 1
+    counts = Counter(row.outcome.value for row in result.rows)
     for problem in result.problems:
         _say(problem.sentence(), "red")
     told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
@@ -158,8 +160,8 @@ def upload_as_json(result: UploadResult) -> dict[str, Any]:
     }
 
 
-def proofs(rows: list[RowProof], problems: list[str]) -> None:
-    """Show what a verification found."""
+def proofs(rows: list[RowProof], problems: list[str], uploads: int = 0) -> None:
+    """Show what a verification found; `problems` are those of so many files beside the images."""
     _table(
         ("session", "planned", "found", "checksummed", "is"),
         [
@@ -177,6 +179,10 @@ def proofs(rows: list[RowProof], problems: list[str]) -> None:
     _said([("error", one.row.session, text) for one in rows for text in one.problems], len(rows))
     for text in problems:
         _say(text, "red")
+    counts = Counter(one.proof.value for one in rows)
+    _say(f"Sessions: {', '.join(f'{count} {name}' for name, count in counts.items())}.")
+    if uploads:
+        _say(f"Files beside the images: {uploads - len(problems)} of {uploads} are as sent.")
 
 
 def proof_as_json(one: RowProof) -> dict[str, Any]:

@@ -168,7 +168,13 @@ class _RowCheck:
         """Fill in what is found."""
         row = found.row
         found.planned = load.instances
-        there = read_sessions(self.client, row.project, row.session)
+        try:
+            there = read_sessions(self.client, row.project, row.session)
+        except RefusedError as refusal:
+            if refusal.status not in (403, 404):
+                raise
+            found.problems.append(f"There is no project {row.project}, or you may not see it.")
+            return
         if not there:
             found.problems.append(f"There is no session {row.session} in {row.project}. Upload it.")
             self._waiting(found, load)

@@ -176,3 +176,69 @@ def test_unprotected_address_is_warned_of(run, tmp_path):
     run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
     done = run("check", plan, "--server", "http://xnat.invalid", "--user", "u", code=5)
     assert "travels unprotected" in done.stderr
+
+
+@pytest.fixture
+def ready(xnat, run, tmp_path):
+    """A plan of three sessions, and the environment to send it."""
+    write_group(tmp_path / "data")
+    run("scan", tmp_path / "data", "--project", "P1", "-o", tmp_path / "plan.csv")
+    return {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
+
+
+def test_one_finding_of_many_rows_is_said_once_with_its_rows(xnat, run, ready, tmp_path):
+    plan = tmp_path / "plan.csv"
+    run("upload", plan, **ready)
+    text = plan.read_text("utf-8-sig").replace(",treated,", ",control,")
+    plan.write_text(text, encoding="utf-8")
+    lines = run("check", plan, code=8, **ready).stderr.splitlines()
+    (place,) = [k for k, line in enumerate(lines) if "group of the session is" in line]
+    assert lines[place].startswith("error: 2 of 3 rows: ")
+    assert lines[place + 1] == "  m01_pre_MR, m01_post1w_MR"
+    assert lines[-2:] == [
+        "2 of 3 rows cannot be uploaded as they stand.",
+        "Rows: 2 bad, 1 same; 0 files to send.",
+    ]
+
+
+def test_a_plan_whose_folder_is_gone_says_so(run, ready, tmp_path):
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    for command in ("check", "upload", "verify"):
+        done = run(command, tmp_path / "plan.csv", code=2, **ready)
+        assert "The folder of the plan is not there" in done.stderr
+
+
+def test_verify_of_a_project_that_is_not_there(run, ready, tmp_path):
+    other = tmp_path / "other.csv"
+    run("scan", tmp_path / "data", "--project", "NONE", "-o", other)
+    done = run("verify", other, code=8, **ready)
+    assert "error: all 3 rows: There is no project NONE" in done.stderr
+    assert "Sessions: 3 not verified." in done.stderr
+
+
+def test_where_nobody_types_nothing_is_done(xnat, run, ready, tmp_path):
+    plan = tmp_path / "plan.csv"
+    run("upload", plan, **ready)
+    text = plan.read_text("utf-8-sig").replace(",treated,", ",control,")
+    plan.write_text(text, encoding="utf-8")
+    done = run("set-variables", plan, typed="", code=2, **ready)
+    assert "Nothing was typed" in done.stderr
+    run("verify", plan, code=8, **ready)
+
+
+def test_login_without_keyring_and_person_is_kept_in_memory(xnat, run, ready, monkeypatch):
+    from keyring.backends.fail import Keyring as NoKeyring
+
+    before = keyring.get_keyring()
+    keyring.set_keyring(NoKeyring())
+    try:
+        done = run("login", typed="", **ready)
+    finally:
+        keyring.set_keyring(before)
+    assert "memory only" in done.stderr
+
+
+def test_server_that_speaks_no_https_is_named_so(xnat, run, ready, tmp_path):
+    address = xnat.url.replace("http:", "https:")
+    done = run("check", tmp_path / "plan.csv", "--server", address, code=6, **ready)
+    assert "does not speak https" in done.stderr

@@ -5,6 +5,8 @@ import ipaddress
 import threading
 import time
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 import requests
@@ -256,3 +258,74 @@ def test_certificates_are_verified_always_and_a_bundle_helps(tmp_path, monkeypat
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "server.pem.missing"))
         with Client(trusting, login, QUICK) as client:
             assert client.send("GET", "/data/auth").status_code == 200
+
+
+class _Proxy(BaseHTTPRequestHandler):
+    """Passes requests on to `target`, whatever server they name."""
+
+    target = ""
+    asked: ClassVar[list[str]] = []
+
+    def _pass_on(self):
+        length = int(self.headers.get("Content-Length", 0))
+        path = "/" + self.path.split("/", 3)[3]
+        self.asked.append(self.path)
+        headers = {k: v for k, v in self.headers.items() if k not in ("Host", "Proxy-Connection")}
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.request(
+                self.command, self.target + path, headers=headers, data=self.rfile.read(length),
+                allow_redirects=False, timeout=20,
+            )  # fmt: skip
+        self.send_response(answer.status_code)
+        for name, value in answer.headers.items():
+            if name.lower() not in ("transfer-encoding", "content-length", "content-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.content)))
+        self.end_headers()
+        self.wfile.write(answer.content)
+
+    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass_on
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+@pytest.fixture
+def proxy(xnat):
+    handler = type("Proxy", (_Proxy,), {"target": xnat.url, "asked": []})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", handler.asked
+    server.shutdown()
+    thread.join(10)
+    server.server_close()
+
+
+def test_proxies_of_the_environment_are_used(xnat, proxy, monkeypatch):
+    address, asked = proxy
+    for name in ("HTTP_PROXY", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", address)
+    login = from_password("admin", "admin")
+    with Client(Connection("http://xnat.invalid", "admin"), login, QUICK) as client:
+        assert client.exists("/data/projects/P1")
+    assert any(one.startswith("http://xnat.invalid/data/projects/P1") for one in asked)
+    count = len(asked)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with xnat.client() as client:
+        assert client.exists("/data/projects/P1")
+    assert len(asked) == count
+
+
+def test_proxy_that_is_not_there_is_named(xnat, unused_port, monkeypatch):
+    for name in ("HTTP_PROXY", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{unused_port}")
+    with pytest.raises(UnreachableError, match="proxy"):
+        Client(
+            Connection("http://xnat.invalid", "admin"),
+            from_password("admin", "admin"),
+            Patience(attempts=1),
+        ).open()

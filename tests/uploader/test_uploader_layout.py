@@ -68,6 +68,8 @@ def test_what_does_not_fit_is_a_problem():
     assert found == {}
     assert "does not fit" in problem
     assert "does not fit" in values("fixed/{subject}", "other/m01")[1]
+    # A pattern without the levels that announce a value reads nothing, and says so.
+    assert "does not fit" in values("{group}/{subject}", "group/treated/timepoint/pre/m01")[1]
 
 
 def test_two_ways_that_fit_alike_are_a_problem():
