@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from .command_parts import ending_in_words, plain, tell
 
 if TYPE_CHECKING:
     from .regions.run import Summary
@@ -78,62 +80,33 @@ def mask_average(
     **choices: Any,
 ) -> None:
     """Measure ROIs in maps and write everything to the folder OUT."""
-    from .errors import PipelineError
     from .regions.run import Wishes, average_masks
 
-    try:
-        summary = average_masks(
-            image, roi, maps, out, Wishes(**choices), overwrite=overwrite, progress=_tell
-        )
-    except (PipelineError, OSError) as error:
-        _fail(error)
+    with ending_in_words():
+        wishes = Wishes(**choices)
+        summary = average_masks(image, roi, maps, out, wishes, overwrite=overwrite, progress=tell)
     _say(summary)
     if as_json:
         click.echo((out / "statistics.json").read_text(encoding="utf-8"), nl=False)
     sys.exit(summary.exit_code)
 
 
-def _tell(what: str) -> None:
-    """Say what is being done, where a person watches."""
-    if sys.stderr.isatty():
-        click.echo(f"{what} ...", err=True)
-
-
 def _say(summary: Summary) -> None:
     result = summary.result
     for note in result.warnings:
-        click.echo(f"note: {_plain(note)}", err=True)
+        click.echo(f"note: {plain(note)}", err=True)
     for problem in result.regions.problems:
-        click.echo(f"not read: {_plain(problem.sentence)}", err=True)
+        click.echo(f"not read: {plain(problem.sentence)}", err=True)
     for roi in result.rois:
-        name = _plain(f"{roi.number} {roi.region.name}")
+        name = plain(f"{roi.number} {roi.region.name}")
         if roi.unusable:
-            click.echo(f"{name}: not usable. {_plain(roi.unusable)}", err=True)
+            click.echo(f"{name}: not usable. {plain(roi.unusable)}", err=True)
         for row in roi.maps:
             whole = row.own.whole
             if not row.unusable:
                 numbers = f"{whole.mean:.4g} +- {whole.sd:.3g} {row.own.unit}".rstrip()
                 text = f"{name}: {row.own.name} {numbers} in {whole.valid} voxels"
-                click.echo(_plain(text), err=True)
+                click.echo(plain(text), err=True)
             elif not roi.unusable:
-                click.echo(f"{name}: {_plain(row.unusable)}", err=True)
-    click.echo(f"Results: {_plain(str(summary.out))}", err=True)
-
-
-def _fail(error: Exception) -> NoReturn:
-    from .errors import CorruptInputError, NothingUsableError, PipelineError
-
-    if isinstance(error, PipelineError):
-        text = error.sentence()
-    elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
-    else:
-        text = str(error)
-    click.echo(f"xnat-pic-pipelines: {_plain(text)}", err=True)
-    codes: list[tuple[type[Exception], int]] = [(NothingUsableError, 3), (CorruptInputError, 4)]
-    sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 2))
-
-
-def _plain(text: str) -> str:
-    """Return text from a file without signs that would steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
+                click.echo(f"{name}: {plain(row.unusable)}", err=True)
+    click.echo(f"Results: {plain(str(summary.out))}", err=True)
