@@ -151,7 +151,7 @@ class ClassicSeries:
             values["AcquisitionTime"] = own["FrameAcquisitionDateTime"][8:]
         if "NominalCardiacTriggerDelayTime" in own:
             values["TriggerTime"] = own["NominalCardiacTriggerDelayTime"]
-        if label := self.values.label(plane):
+        if label := self.values.label(plane) or series.attributes.get("ImageComments"):
             values["ImageComments"] = label
         values |= {k: v for k, v in own.items() if k in self._rows}
         found = self.quantity(plane)

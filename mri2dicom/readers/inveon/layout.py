@@ -85,14 +85,15 @@ def find_series(root: Path) -> Iterator[InveonPath]:
     """Yield every series below `root`.
 
     The measurements of a folder are numbered from 1 in order of their time, and the images of one
-    measurement in order of their names, so that a later measurement changes no number.
+    measurement in order of their names, what is no image after them, so that neither a later
+    measurement nor the raw data change a number.
     """
     for headers in find_headers(root):
         read = {path: _read(path) for path in headers}
         times = {path: _time(path, header) for path, header in read.items()}
         order = sorted(set(times.values()))
         made: dict[int, int] = {}
-        for path in sorted(headers, key=lambda one: (times[one], one.name)):
+        for path in sorted(headers, key=lambda one: (times[one], _is_raw(read[one]), one.name)):
             expno = order.index(times[path]) + 1
             for group in _groups(read[path]):
                 made[expno] = made.get(expno, 0) + 1
@@ -104,6 +105,11 @@ def _read(path: Path) -> Header | None:
         return read_header(path)
     except (CorruptDataError, OSError):
         return None
+
+
+def _is_raw(header: Header | None) -> bool:
+    """Tell whether a header describes anything but an image (file_type 5)."""
+    return header is None or header.main.text("file_type") != "5"
 
 
 def _groups(header: Header | None) -> list[Group]:

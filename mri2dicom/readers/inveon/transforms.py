@@ -75,12 +75,12 @@ def _stem(main: Section, keys: list[str]) -> str | None:
 
 
 def _filter(main: Section, keys: list[str]) -> str | None:
-    """Return a filter of ``type cutoff`` in words; the cutoff 0.5 is the Nyquist frequency."""
+    """Return a filter of ``type cutoff`` as name and cutoff; 0.5 is the Nyquist frequency."""
     numbers = main.numbers(keys[0])
     name = words("filter", int(numbers[0])) if numbers else ""
     if not name:
         return None
-    return f"{name}, cutoff {numbers[1]:g}" if len(numbers) > 1 else name
+    return f"{name} {numbers[1]:g}" if len(numbers) > 1 else name
 
 
 def _distance(main: Section, keys: list[str]) -> float | None:
