@@ -11,7 +11,7 @@ from . import kernels_varpro as kernels
 from .checks import as_mask
 from .result import FATAL, FitResult, Flag, Map
 from .rician import solve_rician
-from .varpro import Model, Solution, mean_residual, solve
+from .varpro import Model, Solution, finish, mean_residual, solve
 
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
@@ -42,10 +42,15 @@ class Noise:
     rician: bool = True
 
     def solve(self, model: Model, signal: Doubles, active: Bools, polarity: bool) -> Solution:
-        """Fit by least squares, and go on to the Rician likelihood where that is possible."""
+        """Fit by least squares, and go on to the Rician likelihood where that is possible.
+
+        Errors rest on sigma wherever it is known.
+        """
         found = solve(model, signal, active, polarity)
-        if self.sigma is None or not self.rician:
+        if self.sigma is None:
             return found
+        if not self.rician:
+            return finish(model, found.estimates, self.sigma)
         return solve_rician(model, signal, found, self.sigma)
 
 

@@ -15,6 +15,7 @@ from pipelines.models import kernels_epg
 from pipelines.models.adc import fit_adc
 from pipelines.models.epg import echo_train, fit_t2_epg
 from pipelines.models.inversion import fit_t1_ir
+from pipelines.models.ivim import fit_ivim
 from pipelines.models.t1 import fit_t1_sr
 from pipelines.models.t2 import fit_t2
 from pipelines.models.t2star import fit_t2star
@@ -199,6 +200,38 @@ def adc():
     return Pair(result, reference, np.ones(VOXELS, bool))
 
 
+def perfusion(b):
+    """Two exponentials of p = (S0, f, ln D, ln D*) with their slopes."""
+    x = 1e-3 * b
+
+    def model(p):
+        slow, fast = np.exp(-x * np.exp(p[2])), np.exp(-x * np.exp(p[3]))
+        shape = p[1] * fast + (1 - p[1]) * slow
+        slopes = [
+            shape,
+            p[0] * (fast - slow),
+            -p[0] * (1 - p[1]) * x * slow * np.exp(p[2]),
+            -p[0] * p[1] * x * fast * np.exp(p[3]),
+        ]
+        return p[0] * shape, np.stack(slopes, axis=1)
+
+    return model
+
+
+def ivim():
+    b = np.array([0, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000.0])
+    rng = np.random.default_rng(1)
+    f, slow, fast = (rng.uniform(*reach, VOXELS) for reach in ((0.1, 0.3), (0.6, 1.5), (10, 40)))
+    starts = begin(1.0, f, np.log(slow), np.log(fast))
+    clean = np.stack([perfusion(b)(p)[0] for p in starts])
+    signal = clean + rng.normal(0, 0.01, clean.shape)
+    p, _ = solve(signal, perfusion(b), starts)
+    d, dstar = np.exp(p[:, 2]), np.exp(p[:, 3])
+    inside = (p[:, 1] > 0) & (p[:, 1] < 0.5) & (dstar > 4) & (dstar < 200) & (dstar > 3 * d)
+    result = fit_ivim(700 * signal, b, method="refined", rician=False)
+    return Pair(result, {"f": p[:, 1], "D": d, "Dstar": dstar}, inside)
+
+
 CASES = (
     t2,
     t2_offset,
@@ -211,6 +244,7 @@ CASES = (
     t1_ir_signed,
     t1_vfa,
     adc,
+    ivim,
 )
 
 
