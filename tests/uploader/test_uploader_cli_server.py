@@ -6,28 +6,9 @@ import keyring
 import pytest
 from click.testing import CliRunner
 from disk import write_group
-from keyring.backend import KeyringBackend
+from keyring_in_memory import Memory
 
 from uploader.cli import main
-
-
-class Memory(KeyringBackend):
-    """A keyring in memory."""
-
-    priority = 1
-
-    def __init__(self):
-        super().__init__()
-        self.kept = {}
-
-    def get_password(self, service, username):
-        return self.kept.get((service, username))
-
-    def set_password(self, service, username, password):
-        self.kept[service, username] = password
-
-    def delete_password(self, service, username):
-        del self.kept[service, username]
 
 
 @pytest.fixture

@@ -1,13 +1,18 @@
-"""What docs/how-to/upload.md says of scan is true."""
+"""What docs/how-to/upload.md says is true: its commands are run."""
 
 import re
 import tomllib
 from pathlib import Path
 
+import keyring
 import pytest
 from click.testing import CliRunner
+from disk import expected_files
+from keyring_in_memory import Memory
 from small_dicom import write_series
 
+from mri2dicom.cli import main as convert_main
+from sandbox.cli import main as mouse_main
 from uploader import plan as plan_module
 from uploader import scan as scan_module
 from uploader.cli import main
@@ -23,6 +28,14 @@ CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})
 def _here(tmp_path, monkeypatch):
     monkeypatch.setenv("XNAT_PIC_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def memory_keyring():
+    before = keyring.get_keyring()
+    keyring.set_keyring(Memory())
+    yield
+    keyring.set_keyring(before)
 
 
 def block(after, language=""):
@@ -42,17 +55,78 @@ def make_trial():
             write_series(folder, 1, study=str(number), PatientID=subject, StudyDate=date)
 
 
-def test_the_papers_example():
+WORKED = "## The paper's example, from folder to archive"
+
+
+def transcript():
+    """Return each command of the worked example with the lines that the page shows after it."""
+    section = PAGE[PAGE.index(WORKED) : PAGE.index("## Scan\n")]
+    found = []
+    for text in re.findall(r"^```\n(.*?)^```", section, re.MULTILINE | re.DOTALL):
+        lines = text.splitlines()
+        if re.match(r"(xnat-pic-\w+|mri2dicom) ", lines[0]):
+            found += [[line, []] for line in lines]
+        elif found:
+            found[-1][1].extend(lines)
+    return found
+
+
+def test_the_papers_example(start, monkeypatch, memory_keyring):
+    """Every command of the page is run, with the real mouse, converter and archive."""
+    server = start()
+    for name in ("SERVER", "USER", "PASSWORD"):
+        monkeypatch.delenv(f"XNAT_PIC_{name}", raising=False)
+    programs = {
+        "xnat-pic-uploader": main,
+        "mri2dicom": convert_main,
+        "xnat-pic-sandbox": mouse_main,
+    }
+    typed = {"login": "admin\n", "set-variables": "y\n"}
+    codes = {"check plan.csv": 8}
+    run = []
+    for command, shown in transcript():
+        program, *arguments = command.replace("http://localhost:8080", server.url).split()
+        if arguments == ["serve"]:
+            continue
+        name = arguments[0]
+        if name == "set-variables":  # what the page tells the person to do
+            text = Path("plan.csv").read_text("utf-8-sig")
+            assert text.count(",dose2,") == 2
+            Path("plan.csv").write_text(text.replace(",dose2,", ",dose3,"), encoding="utf-8")
+        done = CliRunner().invoke(programs[program], arguments, input=typed.get(name))
+        assert done.exit_code == codes.get(" ".join(arguments), 0), (command, done.output)
+        said = [" ".join(line.split()) for line in done.stderr.splitlines()]
+        for line in shown:
+            wanted = " ".join(line.removesuffix("]: y").split())
+            assert any(wanted in one for one in said), (command, line, said)
+        run.append(name)
+    assert run == ["mouse", "convert", "scan", "login", "check", "check", "upload", "verify",
+                   "report", "set-variables"]  # fmt: skip
+    assert server.files("TRIAL") == expected_files(Path("trial"))
+    rows = server.served.rows("/data/projects/TRIAL/resources/bruker_data/files")
+    assert len(rows) == 6
+    assert "dose2 -&gt; dose3" not in Path("report.html").read_text("utf-8")
+    assert CliRunner().invoke(main, ["report", "plan.csv", "-o", "report.html"]).exit_code == 0
+    assert "dose2 -&gt; dose3" in Path("report.html").read_text("utf-8")
+
+
+def test_the_second_plan_with_the_first_ones_key(start, monkeypatch):
+    """The commands of the page about other UIDs."""
+    server = start()
+    for name, value in (("SERVER", server.url), ("USER", "admin"), ("PASSWORD", "admin")):
+        monkeypatch.setenv(f"XNAT_PIC_{name}", value)
     make_trial()
-    done = CliRunner().invoke(main, ["scan", "trial", "--project", "TRIAL", "-o", "plan.csv"])
-    assert done.exit_code == 0, done.output
-    shown = [line for line in PAGE.splitlines() if re.match(r"m0\d +m0\d_", line)]
-    assert len(shown) == 6
-    for line, row in zip(shown, read_plan(Path("plan.csv")).rows, strict=True):
-        said = line.split()[:-3]
-        values = (row.subject, row.session, *row.variables.values())
-        assert said == [value for value in values if value]
-    assert next(line for line in PAGE.splitlines() if line.startswith("note:")) in done.output
+    for plan in ("plan.csv", "second.csv"):
+        scan = ["scan", "trial", "--project", "T", "-o", plan]
+        assert CliRunner().invoke(main, scan).exit_code == 0
+    first = ["upload", "plan.csv", "--create-project", "--anonymise", "--map-uids"]
+    assert CliRunner().invoke(main, first).exit_code == 0
+    commands = block("### Other UIDs").splitlines()
+    assert len(commands) == 2
+    for command in commands:
+        done = CliRunner().invoke(main, command.split()[1:])
+        assert done.exit_code == 0, done.output
+    assert "6 nothing to do" in done.stderr
 
 
 def test_one_animal():
