@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from .commands_regions import mask_average
+from .commands_suv import suv_command
 
 EXIT_CODES = """\b
 Exit codes:
@@ -169,6 +170,7 @@ def _register(name: str, text: str) -> None:
 
 for _name, _text in MAPS.items():
     _register(_name, _text)
+map_group.add_command(suv_command)
 
 
 def _run(
@@ -211,7 +213,7 @@ def _run(
 
 
 def _end_as_if_asked() -> None:
-    """Let the request of the system to end (a container that is stopped) clean up as Ctrl-C does."""
+    """Let a request to end, as for a container that is stopped, clean up as Ctrl-C does."""
 
     def end(_number: int, _frame: Any) -> NoReturn:
         raise KeyboardInterrupt

@@ -96,7 +96,19 @@ def match_samples(slices: list[list[Frame]], variable: str, sort: bool) -> list[
         )
     if sort:
         return [sorted(one, key=lambda f: (f.values[variable], f.order)) for one in slices]
-    return [sorted(one, key=lambda f: f.order) for one in slices]
+    acquired = [sorted(one, key=lambda f: f.order) for one in slices]
+    keys = [[_sample_key(f, variable) for f in one] for one in acquired]
+    if all(key == keys[0] for key in keys):
+        return acquired
+    # Frames in no order of acquisition: what is alike belongs together.
+    return [sorted(one, key=lambda f: (_sample_key(f, variable), f.order)) for one in slices]
+
+
+def _sample_key(frame: Frame, variable: str) -> tuple[float, ...]:
+    """Return what tells a sample of a slice from the others: reference, value, direction."""
+    value = frame.values.get(variable, 0.0)
+    direction = frame.direction or frame.b_matrix or ()
+    return (-float(frame.reference), round(value, 3), *(round(v, 3) + 0.0 for v in direction))
 
 
 def value_table(slices: list[list[Frame]]) -> dict[str, Doubles]:

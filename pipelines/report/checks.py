@@ -52,7 +52,7 @@ def run_checks(fitted: Fitted, found: Survey) -> list[Check]:
     valid = int(fitted.valid.sum())
     checks = [
         _share("voxels of the mask with a value", valid / inside, _LEAST_VALID, 0.5, more=True),
-        _flagged(fitted, Flag.UNCERTAIN, _uncertain_words(fitted), _MOST_UNCERTAIN),
+        _uncertain(fitted),
         _flagged(fitted, Flag.MISFIT, "voxels that the model does not fit", _MOST_MISFIT),
         *_residual(fitted),
         *_noise(fitted),
@@ -87,11 +87,17 @@ def run_checks(fitted: Fitted, found: Survey) -> list[Check]:
     return checks
 
 
-def _uncertain_words(fitted: Fitted) -> str:
+def _uncertain(fitted: Fitted) -> Check:
+    """Check how many voxels are uncertain, or say that nobody knows."""
+    name, main = next(iter(fitted.result.maps.items()))
+    if main.error is None or not np.isfinite(main.error).any():
+        limit = "known: as many samples as parameters say nothing of it, and the noise is not known"
+        return Check(f"standard error of {name}", "warn", "not known", limit)
     limit = f"above {100 * MOST_ERROR:.0f} % of the value"
-    if next(iter(fitted.result.maps)).startswith("MTRasym"):
+    if name.startswith("MTRasym"):
         limit += f" and above {CERTAIN_PERCENT:g} % of M0"
-    return f"voxels with a standard error {limit}"
+    words = f"voxels with a standard error {limit}"
+    return _flagged(fitted, Flag.UNCERTAIN, words, _MOST_UNCERTAIN)
 
 
 def _noise(fitted: Fitted) -> list[Check]:

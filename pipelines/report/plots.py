@@ -160,8 +160,8 @@ def examples(fitted: Fitted) -> list[Chart]:
         place, inside = divmod(index, height * width)
         value = fitted.result.maps[main].values[index]
         title = (
-            f"{name}: {main} {value:.4g}\nslice {place + 1}, row {inside // width + 1}, "
-            f"column {inside % width + 1}"
+            f"{name}: {value:.4g} {unit_words(fitted.result.maps[main].unit)}\n"
+            f"slice {place + 1}, row {inside // width + 1}, column {inside % width + 1}"
         )
         chart = Chart(title, AXES[fitted.variable], width=215, height=190)
         order = np.flatnonzero(shown)[np.argsort(x[shown], kind="stable")]
