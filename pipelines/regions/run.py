@@ -294,8 +294,11 @@ def _pictures(folder: Path, result: RunResult) -> tuple[dict[int, dict[int, byte
             for index in slices[roi.number]
         }
         pictures: dict[int, dict[int, bytes]] = {roi.number: {} for roi in result.labels}
-        for (number, index), job in jobs.items():
-            pictures[number][index] = job.result()
+        try:
+            for (number, index), job in jobs.items():
+                pictures[number][index] = job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
     return pictures, notes
 
 

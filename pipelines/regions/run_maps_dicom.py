@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CorruptInputError, NothingUsableError
+from .complete import check_complete
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -116,6 +117,7 @@ def _read(path: Path) -> Dataset | None:
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
             return None
+    check_complete(path)
     try:
         return pydicom.dcmread(path)
     except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError) as error:

@@ -372,6 +372,8 @@ def _by_slice(
     size: tuple[float, float],
 ) -> tuple[SliceStatistics, ...]:
     """Return the statistics of each slice; `planes` is ascending."""
+    if not len(planes):
+        return ()
     found, starts = np.unique(planes, return_index=True)
     stops = [*starts[1:], len(planes)]
     rows = []

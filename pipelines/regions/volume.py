@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CallError, CorruptInputError, NothingUsableError
+from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
 from .headers import Place, is_dicom, places_of, read_dataset, unreadable
 from .model import Floats, ImageGrid, Plane
@@ -122,6 +123,7 @@ def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
         try:
             ds = read_dataset(one, _TAGS, pixels=False)
             if str(ds.get("Modality", "")) in _NO_PIXELS or not ds.get("Rows"):
+                check_complete(one)
                 continue
             places = places_of(ds)
         except CorruptInputError as error:

@@ -12,6 +12,7 @@ from enum import Enum
 from pathlib import Path
 
 from ...errors import CorruptInputError, NothingUsableError, PipelineError
+from ..complete import check_complete
 from ..headers import is_dicom, read_dataset
 from ..model import ImageGrid, Problem, RegionSet
 from . import aim, nrrd, rtstruct, seg
@@ -149,6 +150,8 @@ def read_regions(path: Path, image: ImageGrid) -> RegionSet:
 
 
 def _read_one(path: Path, kind: Kind, image: ImageGrid) -> RegionSet:
+    if is_dicom(path):
+        check_complete(path)
     if kind is Kind.MEASUREMENTS:
         raise NothingUsableError(
             f"{path.name} is a measurement collection; its lines and ellipses are no regions.",
