@@ -13,7 +13,7 @@ from ...model import Identity, Kind, PixelSource, RawSeries, Skipped
 from ...uids import derived_uid
 from ..contract import Confidence
 from .calibration import Calibration, calibrate, exposure_s
-from .click import Click, constant_attributes, find_clicks, looks_like_click, open_click
+from .click import CLICK_FILE, Click, constant_attributes, find_clicks, looks_like_click, open_click
 from .radiance import RadianceSource, net_counts, scale_of
 from .table import ImageRow, image_row, image_rows, limit
 from .tiff import read_tiff, tiff_source
@@ -242,9 +242,6 @@ def _series(
     place = located.folder.relative_to(study).as_posix()
     spacing = size if size is not None else float("nan")
     step = size if size is not None else 1.0
-    digest = hashlib.sha256(pixels.path.read_bytes())
-    digest.update(click.files["clickinfo.txt"].read_bytes())
-    digest.update(located.role.encode())
     key = click.study_key()
     frame = derived_uid("ivis stage", key, str(expno))
     protocol = RADIANCE if unit == RADIANCE_UNIT else row.protocol
@@ -257,7 +254,7 @@ def _series(
         expno=expno,
         procno=procno,
         kind=Kind.PHOTOGRAPH if located.role == "photograph" else Kind.LUMINESCENCE,
-        identity=Identity(derived_uid("ivis study", key), digest.hexdigest(), frame),
+        identity=Identity(derived_uid("ivis study", key), _content(click, pixels, located), frame),
         pixels=pixels,
         position_mm=np.array([[-(columns - 1) / 2 * step, -(rows - 1) / 2 * step, 0.0]]),
         orientation=np.eye(3)[None],
@@ -273,6 +270,14 @@ def _series(
         is_quantity=bool(unit),
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _content(click: Click, pixels: PixelSource, located: ClickImage) -> str:
+    """Return what tells the image from every other one."""
+    digest = hashlib.sha256(pixels.path.read_bytes())
+    digest.update(click.files[CLICK_FILE].read_bytes())
+    digest.update(located.role.encode())
+    return digest.hexdigest()
 
 
 def _clock_warning(click: Click, row: ImageRow) -> list[str]:

@@ -1,0 +1,291 @@
+"""Read one frame of a PET series: concentration, geometry, and what an SUV needs to know."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CorruptInputError, NothingUsableError
+from .inputs.dicom import find_files
+from .inputs.frames import Frame, Images
+from .inputs.grid import affine_of, by_slice
+from .models.suv import Uptake
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_PET = "1.2.840.10008.5.1.4.1.1.128"
+_ENHANCED_PET = "1.2.840.10008.5.1.4.1.1.130"
+
+
+@dataclass(frozen=True)
+class PetFrame:
+    """One frame of a PET series.
+
+    Attributes
+    ----------
+    images : Images
+        One sample; ``data`` in the unit of the header.
+    values : ndarray of float64, shape (slices, rows, columns)
+        The same, in full precision.
+    uptake : Uptake
+        Of this frame.
+    number, count : int
+        Which frame of how many, from 1.
+    voxel_ml : float
+    """
+
+    images: Images
+    values: npt.NDArray[np.float64]
+    uptake: Uptake
+    number: int
+    count: int
+    voxel_ml: float
+
+
+def load_pet(path: Path, number: int | None = None) -> PetFrame:
+    """Read a frame of the one PET series at a path.
+
+    Parameters
+    ----------
+    path : Path
+        A folder with DICOM at any depth, or one file.
+    number : int, optional
+        Frame of a dynamic series, from 1; the last by default.
+
+    Raises
+    ------
+    NothingUsableError
+        If there is no PET series, several, a gated one, or no such frame.
+    CorruptInputError
+        If a file is damaged, or slices are missing.
+    """
+    if not path.exists():
+        raise NothingUsableError(f"There is no {path}.", path=path, hint="Check the path.")
+    series = _series(path)
+    frames = _time_frames(series)
+    if number is not None and not 1 <= number <= len(frames):
+        raise NothingUsableError(
+            f"There is no frame {number}; the series has {len(frames)}.",
+            hint="Give a number from 1 on.",
+        )
+    chosen = (number or len(frames)) - 1
+    return _frame(frames, chosen)
+
+
+def _series(path: Path) -> list[tuple[Path, Dataset]]:
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    found: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
+    enhanced = False
+    for file in find_files(path):
+        try:
+            with file.open("rb") as stream:
+                if stream.read(132)[128:] != b"DICM":
+                    continue
+            ds = pydicom.dcmread(file)
+        except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError) as error:
+            raise _damaged(file) from error
+        enhanced |= str(ds.get("SOPClassUID", "")) == _ENHANCED_PET
+        if str(ds.get("SOPClassUID", "")) == _PET:
+            found[str(ds.get("SeriesInstanceUID", ""))].append((file, ds))
+    if not found:
+        hint = "Give a folder with PET images."
+        if enhanced:
+            hint = "These are Enhanced PET images: convert them again without --enhanced."
+        raise NothingUsableError(f"There is no PET image in {path.name}.", path=path, hint=hint)
+    if len(found) > 1:
+        titles = ", ".join(
+            sorted(
+                f"{m[0][1].get('SeriesNumber', '')} {m[0][1].get('SeriesDescription', '')}".strip()
+                for m in found.values()
+            )
+        )
+        raise NothingUsableError(
+            f"There are several PET series: {titles}.", hint="Give the folder of one of them."
+        )
+    return next(iter(found.values()))
+
+
+def _damaged(file: Path) -> CorruptInputError:
+    return CorruptInputError(f"{file.name} is damaged.", path=file, hint="Get the file again.")
+
+
+def _time_frames(series: list[tuple[Path, Dataset]]) -> list[list[tuple[Path, Dataset]]]:
+    """Return the files of each time frame, frames in the order of time."""
+    if "GATED" in _several(series[0][1].get("SeriesType")):
+        raise NothingUsableError(
+            "The series is gated; each gate holds a part of the activity.",
+            hint="Give the images summed over the gates.",
+        )
+    times: dict[float, list[tuple[Path, Dataset]]] = defaultdict(list)
+    for file, ds in series:
+        times[_number(ds, "FrameReferenceTime") or 0.0].append((file, ds))
+    frames = [times[key] for key in sorted(times)]
+    counts = {len(one) for one in frames}
+    if len(counts) > 1:
+        raise CorruptInputError(
+            f"The frames have {min(counts)} to {max(counts)} slices: files are missing.",
+            hint="Get the whole series again.",
+        )
+    return frames
+
+
+def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
+    described = [_described(file, ds) for file, ds in frames[chosen]]
+    slices = by_slice([one for one, _ in described])
+    if any(len(one) != 1 for one in slices):
+        raise CorruptInputError(
+            "Two images lie in one place at one time.", hint="Give one series alone."
+        )
+    pixels = {frame.path: values for frame, values in described}
+    values = np.stack([pixels[one[0].path] for one in slices])
+    affine, notes = affine_of(slices)
+    first = frames[chosen][0][1]
+    start = _scan_start(frames)
+    uptake = replace(
+        uptake_of(first, start),
+        intercepts=tuple({_number(ds, "RescaleIntercept") or 0.0 for _, ds in frames[chosen]}),
+    )
+    images = Images(
+        data=values[None].astype(np.float32),
+        affine=affine,
+        values={"frame_start_s": np.full((len(slices), 1), uptake.frame_start_s)},
+        directions=None,
+        b_matrices=None,
+        reference=np.zeros(1, dtype=np.bool_),
+        component="M",
+        frames=slices,
+        files=sorted(file for file, _ in frames[chosen]),
+        notes=notes,
+    )
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
+    return PetFrame(images, values, uptake, chosen + 1, len(frames), voxel_ml)
+
+
+def _described(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]]:
+    """Return place and values of one image."""
+    try:
+        slope = float(ds.RescaleSlope)
+        values = ds.pixel_array.astype(np.float64) * slope + (_number(ds, "RescaleIntercept") or 0)
+        frame = Frame(
+            path=file,
+            index=0,
+            shape=(int(ds.Rows), int(ds.Columns)),
+            position=tuple(float(v) for v in ds.ImagePositionPatient),
+            orientation=tuple(float(v) for v in ds.ImageOrientationPatient),
+            spacing=tuple(float(v) for v in ds.PixelSpacing),
+            pitch_mm=_number(ds, "SliceThickness") or 0.0,
+            component="M",
+            values={},
+            direction=None,
+            b_matrix=None,
+            order=(int(ds.get("SeriesNumber") or 0), int(ds.get("InstanceNumber") or 0), 0),
+            series_uid=str(ds.get("SeriesInstanceUID", "")),
+            instance_uid=str(ds.get("SOPInstanceUID", "")),
+            class_uid=str(ds.get("SOPClassUID", "")),
+            frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
+            title=f"{ds.get('SeriesNumber', '')} {ds.get('SeriesDescription', '')}".strip(),
+        )
+    except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise _damaged(file) from error
+    return frame, values
+
+
+def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
+    """Return what a header says that an SUV needs.
+
+    Parameters
+    ----------
+    ds : pydicom.Dataset
+        Any image of the frame.
+    scan_start : datetime or None
+        Decay reference of the series.
+    """
+    items = ds.get("RadiopharmaceuticalInformationSequence") or []
+    item: Any = items[0] if items else type(ds)()
+    codes = item.get("RadionuclideCodeSequence") or []
+    kilograms = _number(ds, "PatientWeight")
+    acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    begun = (acquired - scan_start).total_seconds() if acquired and scan_start else 0.0
+    species = ds.get("PatientSpeciesCodeSequence") or []
+    return Uptake(
+        units=str(ds.get("Units") or ""),
+        decay_correction=str(ds.get("DecayCorrection") or ""),
+        corrections=tuple(str(word) for word in _several(ds.get("CorrectedImage"))),
+        weight_g=None if kilograms is None else 1000.0 * kilograms,
+        dose_bq=_number(item, "RadionuclideTotalDose"),
+        half_life_s=_number(item, "RadionuclideHalfLife"),
+        injected=_injection(item, scan_start),
+        scan_start=scan_start,
+        frame_reference_s=(_number(ds, "FrameReferenceTime") or 0.0) / 1000.0,
+        frame_start_s=begun,
+        nuclide=str(codes[0].get("CodeMeaning") or "") if codes else "",
+        species=str(
+            (species[0].get("CodeMeaning") if species else ds.get("PatientSpeciesDescription"))
+            or ""
+        ),
+    )
+
+
+def _scan_start(frames: list[list[tuple[Path, Dataset]]]) -> datetime | None:
+    """Return the decay reference: the series' time, or the first acquisition's where that is older.
+
+    A series made later from the same scan has a later Series Time.
+    """
+    ds = frames[0][0][1]
+    series = _moment(ds.get("SeriesDate"), ds.get("SeriesTime"))
+    first = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    if series is not None and first is not None:
+        return min(series, first)
+    return series or first
+
+
+def _injection(item: Any, scan_start: datetime | None) -> datetime | None:
+    """Return date and time; a time alone is that of the scan's day, or of the day before."""
+    whole = str(item.get("RadiopharmaceuticalStartDateTime") or "")
+    digits = whole.split("+")[0].split("-")[0]
+    if len(digits) >= 14:
+        return _moment(digits[:8], digits[8:])
+    alone = item.get("RadiopharmaceuticalStartTime")
+    if not alone or scan_start is None:
+        return None
+    found = _moment(f"{scan_start:%Y%m%d}", alone)
+    if found is not None and found > scan_start:
+        from datetime import timedelta
+
+        earlier = found - timedelta(days=1)
+        return earlier if (scan_start - earlier).total_seconds() < 12 * 3600 else found
+    return found
+
+
+def _moment(day: Any, time: Any) -> datetime | None:
+    day, time = str(day or "").replace(".", ""), str(time or "").replace(":", "")
+    whole, _, fraction = time.partition(".")
+    try:
+        moment = datetime.strptime(f"{day}{whole.ljust(6, '0')}", "%Y%m%d%H%M%S")
+        return moment.replace(microsecond=int(fraction[:6].ljust(6, "0")) if fraction else 0)
+    except ValueError:
+        return None
+
+
+def _several(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _number(ds: Any, keyword: str) -> float | None:
+    try:
+        value = float(ds.get(keyword))
+    except (TypeError, ValueError):
+        return None
+    return value if math.isfinite(value) else None

@@ -1,0 +1,228 @@
+"""SUV from PET images to files: read, check, compute, write, report."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import NothingUsableError
+from .fitted import Fitted
+from .models import suv
+from .models.result import FitResult, Flag, Map
+from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
+from .suv_images import PetFrame, load_pet
+
+if TYPE_CHECKING:
+    from .map_run import MapSummary
+
+NAME, UNIT = "SUVbw", "{SUVbw}g/ml"
+_REFERENCE = "doi:10.1053/j.sult.2010.10.001"
+
+
+@dataclass(frozen=True)
+class SuvOptions:
+    """What a person gives where the header is silent or wrong.
+
+    Attributes
+    ----------
+    weight_g : float or None
+    dose_mbq : float or None
+        At the time of injection.
+    injected : datetime or None
+        By the scanner's clock.
+    frame : int or None
+        Of a dynamic series, from 1; None takes the last.
+    """
+
+    weight_g: float | None = None
+    dose_mbq: float | None = None
+    injected: datetime | None = None
+    frame: int | None = None
+
+    def apply(self, study: suv.Uptake) -> suv.Uptake:
+        """Return the study with these values in the place of the header's."""
+        return replace(
+            study,
+            weight_g=self.weight_g if self.weight_g is not None else study.weight_g,
+            dose_bq=1e6 * self.dose_mbq if self.dose_mbq is not None else study.dose_bq,
+            injected=self.injected or study.injected,
+        )
+
+
+def make_suv(
+    source: Path,
+    out: Path,
+    options: SuvOptions | None = None,
+    *,
+    formats: tuple[str, ...] = FORMATS,
+    overwrite: bool = False,
+    progress: Callable[[str], None] = lambda _: None,
+) -> MapSummary:
+    """Make the SUV map of one PET series, or of one frame of a dynamic one.
+
+    Parameters
+    ----------
+    source : Path
+        A folder with PET images, or one image.
+    out : Path
+        Folder of the results; it appears complete or not at all.
+    options : SuvOptions, optional
+    formats : tuple of str
+        Some of ``nifti``, ``dicom``, ``report``.
+    overwrite : bool
+        Replace earlier maps in `out`.
+    progress : callable
+        Told in words what is being done.
+
+    Returns
+    -------
+    MapSummary
+
+    Raises
+    ------
+    PipelineError
+        In words, with what to do; nothing is left behind.
+    """
+    from .map_run import MapSummary, subject_stem
+
+    chosen = options or SuvOptions()
+    begin = time.perf_counter()
+    with folder_aside(out, overwrite) as folder:
+        progress("reading")
+        pet = load_pet(source, chosen.frame)
+        study = chosen.apply(pet.uptake)
+        fitted = compute(pet, study, chosen)
+        progress("writing")
+        stem = subject_stem(fitted, source)
+        written = write_maps(folder, fitted, formats, stem)
+        _drop_fit_quality(folder, written.maps)
+        if "report" in formats:
+            progress("reporting")
+            _write_report(folder, fitted, study, written.maps, stem.removeprefix("sub-"))
+            written.report = "report.html"
+        write_contents(folder, fitted, written)
+        text = [*_facts(fitted, study), *(f"note: {note}" for note in fitted.notes)]
+        log = folder / "log.txt"
+        log.write_text("\n".join(text) + "\n", encoding="utf-8", newline="\n")
+    seconds = {"all": time.perf_counter() - begin}
+    return MapSummary(out, written.maps, written.report, list(fitted.notes), seconds)
+
+
+def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> Fitted:
+    """Return the SUV of every voxel, with what is odd about the study.
+
+    Raises
+    ------
+    ModelInputError
+        If no SUV can be computed.
+    """
+    notes = [*pet.images.notes, *suv.check(study)]
+    dose = suv.reference_dose(study)
+    notes += suv.check_total(pet.values, pet.voxel_ml, dose)
+    if pet.count > 1:
+        notes.append(f"The map is of frame {pet.number} of {pet.count}.")
+    assert study.weight_g is not None  # `check` refuses without
+    values = suv.suv_body_weight(pet.values, study.weight_g, dose).ravel()
+    finite = np.isfinite(values)
+    if not finite.any() or not values[finite].any():
+        raise NothingUsableError("The images hold no activity at all.", hint="Look at them.")
+    flags = np.where(finite, 0, int(Flag.NOT_FINITE)).astype(np.uint8)
+    settings: dict[str, object] = {
+        "estimation_reference": _REFERENCE,
+        "reference_dose_Bq": dose,
+        "decay_correction": study.decay_correction,
+        "half_life_s": suv.half_life(study),
+        "body_weight_g": study.weight_g,
+        "dose_MBq": (study.dose_bq or 0.0) / 1e6,
+        "injected": str(study.injected or ""),
+        "scan_start": str(study.scan_start or ""),
+    }
+    result = FitResult(
+        maps={NAME: Map(values, UNIT)},
+        flags=flags,
+        r2fit=np.full(values.shape, np.nan, np.float32),
+        chi2_red=None,
+        residual_mean=np.zeros(1),
+        model="SUV by body weight",
+        settings=settings,
+    )
+    given = {k: str(v) if isinstance(v, datetime) else v for k, v in asdict(options).items()}
+    mask = np.ones(pet.images.grid, dtype=np.bool_)
+    return Fitted(
+        command="suv",
+        variable="frame_start_s",
+        images=pet.images,
+        result=result,
+        mask=mask,
+        mask_source="none: every voxel has a value",
+        sigma_source="not needed",
+        options=given,
+        notes=notes,
+    )
+
+
+def _drop_fit_quality(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """Remove the map of a fit's quality: nothing was fitted."""
+    for row in rows.values():
+        name = row.pop("r2fit", None)
+        if name:
+            (folder / name).unlink(missing_ok=True)
+
+
+def _facts(fitted: Fitted, study: suv.Uptake) -> list[str]:
+    settings = fitted.result.settings
+    values = fitted.result.maps[NAME].values
+    period = settings["half_life_s"]
+    return [
+        f"SUV = C w / D; w = {study.weight_g:g} g, D = {settings['reference_dose_Bq']:.6g} Bq",
+        f"dose {settings['dose_MBq']:g} MBq at {study.injected}, half-life {period:g} s",
+        f"values refer to: {study.decay_correction} (scan start {study.scan_start})",
+        f"largest SUV {float(np.nanmax(values)):.4g} g/mL",
+    ]
+
+
+def _write_report(
+    folder: Path,
+    fitted: Fitted,
+    study: suv.Uptake,
+    rows: dict[str, dict[str, Any]],
+    subject: str,
+) -> None:
+    import jinja2
+
+    from .outputs.pictures import as_png, map_figure
+    from .version import version
+
+    values = fitted.result.maps[NAME].values
+    affine = fitted.images.affine
+    aspect = float(np.linalg.norm(affine[:3, 1]) / np.linalg.norm(affine[:3, 0]))
+    figure = as_png(map_figure(NAME, fitted.volume(values), "g/mL", aspect))
+    (folder / "png").mkdir()
+    (folder / "png" / f"{NAME}.png").write_bytes(figure)
+    rows[NAME]["png"] = f"png/{NAME}.png"
+    settings = fitted.result.settings
+    volume = fitted.volume(values)
+    source = (resources.files("pipelines.report") / "suv.html").read_text(encoding="utf-8")
+    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
+    text = page.render(
+        subject=subject,
+        facts=_facts(fitted, study),
+        notes=fitted.notes,
+        settings=[(k.replace("_", " "), v) for k, v in settings.items()],
+        picture=base64.b64encode(figure).decode("ascii"),
+        slices=[
+            (k + 1, f"{np.nanmax(plane):.4g}", f"{np.nanmean(plane):.4g}")
+            for k, plane in enumerate(volume)
+        ],
+        software=f"xnat-pic {version()}",
+        inputs=len(fitted.images.files),
+    )
+    (folder / "report.html").write_text(text, encoding="utf-8", newline="\n")
