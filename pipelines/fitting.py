@@ -81,7 +81,7 @@ def fit_images(name: str, images: Images, options: Options) -> Fitted:
         Where the images cannot be fitted.
     """
     command = COMMANDS[name]
-    _check_options(name, command, options)
+    check_options(name, options)
     signal = images.signal()
     sigma, sigma_source = _sigma(options, images, signal)
     mask, mask_source = _mask(command, images, options)
@@ -112,7 +112,21 @@ def fit_images(name: str, images: Images, options: Options) -> Fitted:
     )
 
 
-def _check_options(name: str, command: Command, options: Options) -> None:
+def check_options(name: str, options: Options) -> None:
+    """Refuse options that do not go with a map, and files that are not there.
+
+    Parameters
+    ----------
+    name : str
+        A key of `commands.COMMANDS`.
+    options : Options
+        What was asked for.
+
+    Raises
+    ------
+    CallError
+    """
+    command = COMMANDS[name]
     if options.model and options.model not in command.models:
         known = ", ".join(command.models) or "none"
         raise CallError(f"{name} has no model {options.model}.", hint=f"It knows these: {known}.")
@@ -124,6 +138,9 @@ def _check_options(name: str, command: Command, options: Options) -> None:
             raise CallError(f"{name} has no use for --{extra}.", hint="Leave it out.")
         chosen = options.model or command.models[0] if command.models else ""
         model = takes[0][2]
+        path: Path = getattr(options, extra)
+        if not path.exists():
+            raise CallError(f"There is no {path.name}.", path=path, hint="Check the path.")
         if model and chosen != model:
             raise CallError(
                 f"{name} has no use for --{extra} with the model {chosen}.",

@@ -11,7 +11,7 @@ from typing import Any
 from .commands import COMMANDS
 from .errors import CallError, NothingUsableError
 from .fitted import Fitted
-from .fitting import Options, fit_images
+from .fitting import Options, check_options, fit_images
 from .inputs.load import load_images
 from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
 
@@ -98,12 +98,14 @@ def make_maps(
     """
     if command not in COMMANDS:
         raise CallError(f"There is no map {command}.", hint=f"There are {', '.join(COMMANDS)}.")
+    options = options or Options()
+    check_options(command, options)
     times: dict[str, float] = {}
     with folder_aside(out, overwrite) as folder:
         progress("reading")
         images = _timed(times, "read", lambda: load_images(source, COMMANDS[command].need))
         progress("fitting")
-        fitted = _timed(times, "fit", lambda: fit_images(command, images, options or Options()))
+        fitted = _timed(times, "fit", lambda: fit_images(command, images, options))
         if not fitted.valid.any():
             raise NothingUsableError(
                 "No voxel has a value that can be defended.",

@@ -30,10 +30,14 @@ _LIKELY = {
 
 
 def is_map(path: Path) -> bool:
-    """Tell a map, NIfTI or Parametric Map, from a series."""
+    """Tell a map, 3-D NIfTI or Parametric Map, from a series."""
     if not path.is_file():
         return False
-    return path.name.endswith((".nii", ".nii.gz")) or _is_parametric(path)
+    if path.name.endswith((".nii", ".nii.gz")):
+        from .nifti import read_shape
+
+        return not any(size > 1 for size in read_shape(path)[3:])
+    return _sop_class(path) == _PARAMETRIC_MAP
 
 
 def read_extra(path: Path, kind: str, images: Images) -> Floats:
@@ -151,19 +155,24 @@ def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
 
 
 def _is_parametric(path: Path) -> bool:
-    with path.open("rb") as file:
-        if file.read(132)[128:] != b"DICM":
-            return False
-    import pydicom
-
-    ds = pydicom.dcmread(path, specific_tags=["SOPClassUID"])
-    if str(ds.get("SOPClassUID", "")) != _PARAMETRIC_MAP:
+    kind = _sop_class(path)
+    if kind not in ("", _PARAMETRIC_MAP):
         raise CallError(
             f"{path.name} is a DICOM image, not a map.",
             path=path,
             hint="Give a Parametric Map or NIfTI.",
         )
-    return True
+    return bool(kind)
+
+
+def _sop_class(path: Path) -> str:
+    """Return the kind of a DICOM object, empty for other files."""
+    with path.open("rb") as file:
+        if file.read(132)[128:] != b"DICM":
+            return ""
+    import pydicom
+
+    return str(pydicom.dcmread(path, specific_tags=["SOPClassUID"]).get("SOPClassUID", ""))
 
 
 def _read_parametric(path: Path) -> tuple[Floats, Doubles, str]:

@@ -53,6 +53,17 @@ def find_nifti(path: Path) -> list[Path]:
     return [p for p in sorted(path.iterdir()) if p.name.endswith(names)]
 
 
+def read_shape(path: Path) -> tuple[int, ...]:
+    """Return the size of an image along its axes, without reading its values."""
+    try:
+        image: Any = nib.load(path)
+        return tuple(int(size) for size in image.shape)
+    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+        raise CorruptInputError(
+            f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
+        ) from error
+
+
 def read_array(path: Path) -> tuple[Floats, Doubles]:
     """Return the values of an image, float32, and its affine, (4, 4)."""
     try:
