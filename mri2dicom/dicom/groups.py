@@ -37,6 +37,7 @@ CONDITIONS: dict[str, Callable[[Values], bool]] = {
     "multi_coil": lambda v: v.get("ReceiveCoilType") == "MULTICOIL",
     "diffusion": lambda v: v.get("DiffusionBValue") is not None,
     "directional": lambda v: v.get("DiffusionGradientDirectionSequence") is not None,
+    "gated_pet": lambda v: v.get("NumberOfTimeSlots") is not None,
     "in_time": lambda v: v.get("TemporalPositionTimeOffset") is not None,
     "cardiac_gated": lambda v: _is_on(v, "CardiacSynchronizationTechnique"),
     "respiratory_gated": lambda v: _is_on(v, "RespiratoryMotionCompensationTechnique"),

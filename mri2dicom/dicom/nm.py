@@ -112,6 +112,8 @@ class NmSeries:
             "SliceThickness": float(series.thickness_mm[first]),
             "NumberOfEnergyWindows": 1,
             "EnergyWindowInformationSequence": [{"EnergyWindowRangeSequence": window}],
+            "NumberOfRotations": 1,
+            "RotationInformationSequence": _rotation(values),
             "NumberOfDetectors": 1,
             "DetectorInformationSequence": [
                 {
@@ -137,3 +139,13 @@ class NmSeries:
             item = real_world_value(_ACTIVITY, slope, 0.0, ends, floats=False)
             header["RealWorldValueMappingSequence"] = [item]
         return join(encode(header | charset(header)))
+
+
+def _rotation(values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return how the detector turned, with the time that one of its positions took, in ms."""
+    found = values.get("RotationInformationSequence") or []
+    duration = values.get("ActualFrameDuration") or 0
+    return [
+        one | {"ActualFrameDuration": round(duration / one["NumberOfFramesInRotation"])}
+        for one in found
+    ]

@@ -77,6 +77,10 @@ SPECT = PET | {
     "isotope_half_life": "21624",
     "calibration_units": "0",
     "injected_compound": "MDP",
+    "rotating_stage_start_position": "0",
+    "rotating_stage_stop_position": "360",
+    "number_of_projections": "60",
+    "rotation_direction": "0",
     "lld": "126",
     "uld": "154",
 }

@@ -151,7 +151,9 @@ def _attributes(
     frames = frame_attributes(header, group)
     if modality == "CT":
         scout = header.main.integer("acquisition_mode") == _SCOUT
-        constant["ImageType"] = ["ORIGINAL", "PRIMARY", "LOCALIZER" if scout else "AXIAL"]
+        # An original CT image has Hounsfield units (PS3.3 C.8.2.1.1.2); one without is derived.
+        first = "ORIGINAL" if scout or scaling.unit == HOUNSFIELD else "DERIVED"
+        constant["ImageType"] = [first, "PRIMARY", "LOCALIZER" if scout else "AXIAL"]
         constant["RescaleType"] = scaling.unit
         del frames["FrameReferenceTime"], frames["ActualFrameDuration"]
     else:

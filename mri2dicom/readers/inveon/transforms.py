@@ -108,6 +108,23 @@ def _energy_window(main: Section, keys: list[str]) -> list[dict[str, float]] | N
     return [{"EnergyWindowLowerLimit": low, "EnergyWindowUpperLimit": high}]
 
 
+def _rotation(main: Section, keys: list[str]) -> list[dict[str, Any]] | None:
+    """Return how the detector turned; None unless angles and number of steps are known."""
+    start, stop, count = (main.number(key) for key in keys[:3])
+    if start is None or stop is None or count is None or count < 1.0 or start == stop:
+        return None
+    arc = abs(stop - start)
+    return [
+        {
+            "StartAngle": start % 360.0,
+            "AngularStep": arc / count,
+            "ScanArc": arc,
+            "RotationDirection": words(keys[3], main.integer(keys[3])) or None,
+            "NumberOfFramesInRotation": int(count),
+        }
+    ]
+
+
 def _version(main: Section, keys: list[str]) -> list[str] | None:
     found = _text(main, keys)
     recon = main.text("recon_version")
@@ -131,6 +148,7 @@ TRANSFORMS: dict[str, Transform] = {
     "microseconds": _microseconds,
     "aluminium": _aluminium,
     "energy_window": _energy_window,
+    "rotation": _rotation,
     "version": _version,
 }
 
