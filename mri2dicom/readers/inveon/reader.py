@@ -25,8 +25,9 @@ from .values import date_attributes, frame_attributes, pet_attributes
 NAME = "inveon"
 _IMAGE = 5
 _SCOUT = 16
-# Planar SPECT and projections of any kind are no volumes.
-_PLANAR = (9, 10, 11, 12, 13, 14, 15, 17)
+# Calibrations, set-ups and planar views are no volumes. CT (9) and SPECT (12) are measured as
+# projections, and the images made from them keep that mode: their file_type tells them apart.
+_PLANAR = (10, 11, 13, 14, 15, 17)
 _UNIT = {BQML: "Bq/mL", HOUNSFIELD: "[hnsf'U]"}
 
 
