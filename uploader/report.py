@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import unquote
 
 from .cells import write_aside
 from .findings import plain
@@ -25,7 +26,8 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .bad { color: var(--bad); } .good { color: var(--good); }
 @media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7fd6a1; } }
-code { overflow-wrap: anywhere; }
+code, td { overflow-wrap: anywhere; }
+td.number, td.md5 { white-space: nowrap; }
 """
 _HEADS = (
     "subject", "session", "modality", "scans", "files", "MiB", "state", "proof", "findings",
@@ -140,7 +142,7 @@ def _page(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
         f"<body>\n<h1>Upload report: {_text(plan.project)}</h1>\n"
         f"{_summary(plan, rows, journal)}\n"
         f"<table>\n<thead><tr>{columns}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
-        f"{_files(journal)}{_events(journal)}</body>\n</html>\n"
+        f"{_files(journal)}{_events(plan, journal)}</body>\n</html>\n"
     )
 
 
@@ -185,7 +187,8 @@ def _kind(name: str) -> str:
 
 def _files(journal: Journal) -> str:
     rows = "".join(
-        f"<tr><td>{_text(target.removeprefix('/data'))}</td><td><code>{md5}</code></td>"
+        f"<tr><td>{_text(unquote(target.removeprefix('/data')))}</td>"
+        f'<td class="md5"><code>{md5}</code></td>'
         f'<td class="number">{size / 2**20:.1f}</td></tr>\n'
         for target, _source, md5, size in journal.uploads()
     )
@@ -195,17 +198,19 @@ def _files(journal: Journal) -> str:
     return f"<h2>Files beside the images</h2>\n<table>\n{head}\n{rows}</table>\n"
 
 
-def _events(journal: Journal) -> str:
-    rows = "".join(f"<tr>{_event(one)}</tr>\n" for one in journal.events())
+def _events(plan: Plan, journal: Journal) -> str:
+    sessions = {row.key: row.session for row in plan.rows}
+    rows = "".join(f"<tr>{_event(one, sessions)}</tr>\n" for one in journal.events())
     if not rows:
         return ""
-    head = "<tr><th>when</th><th>what</th><th></th></tr>"
+    head = "<tr><th>when</th><th>session</th><th>what</th><th></th></tr>"
     return f"<h2>What happened</h2>\n<table>\n{head}\n{rows}</table>\n"
 
 
-def _event(one: Event) -> str:
+def _event(one: Event, sessions: Mapping[str, str]) -> str:
     at = datetime.fromtimestamp(one.at_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-    return f"<td>{at}</td><td>{_text(one.kind)}</td><td>{_text(one.text)}</td>"
+    texts = (sessions.get(one.row_key, ""), one.kind, one.text)
+    return f"<td>{at}</td>{''.join(f'<td>{_text(text)}</td>' for text in texts)}"
 
 
 def _text(value: str) -> str:

@@ -77,29 +77,22 @@ class Killed:
             encoding="utf-8",
         )
 
-    def kill_after(self, seconds):
-        """Upload, and kill the process after some time; tell whether it was still at work."""
+    def kill_when(self, is_time):
+        """Upload, and kill the process when it is time; tell whether it was still at work."""
         process = self.command("upload")
-        try:
-            process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            return True
-        return False
+        end = time.monotonic() + 120
+        while process.poll() is None and not is_time():
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        was_at_work = process.poll() is None
+        process.kill()
+        process.communicate()
+        return was_at_work
 
     def finish(self, name="upload"):
         """Run a command to its end in this process; return exit code and what it said."""
         done = CliRunner().invoke(main_command, self.arguments(name), env=self.env)
         return done.exit_code, done.output
-
-    def time_of_a_run(self):
-        """Return the seconds that an upload takes when nobody kills it."""
-        start = time.monotonic()
-        process = self.command("upload")
-        said, _ = process.communicate(timeout=120)
-        assert process.returncode == 0, said
-        return time.monotonic() - start
 
 
 def compare(served, one):
@@ -115,14 +108,27 @@ def compare(served, one):
 
 @contextmanager
 def _slow(served):
-    """Let the server take its time, so that a random moment meets every step of an upload."""
+    """Let the server take its time; give a function that counts the requests that write."""
     address = f"{served.url}/sandbox/faults"
     rules = [{"method": method, "delay_s": 0.06, "count": 0} for method in ("POST", "PUT")]
     served.session.post(address, json=rules).raise_for_status()
     try:
-        yield
+        yield lambda: sum(rule["hits"] for rule in served.session.get(address).json())
     finally:
         served.session.delete(address).raise_for_status()
+
+
+class _Moment:
+    """Tells when so many requests were made and then some time went by."""
+
+    def __init__(self, writes, after, pause_s):
+        self._writes, self._after, self._pause_s = writes, after, pause_s
+        self._end = None
+
+    def __call__(self):
+        if self._end is None and self._writes() >= self._after:
+            self._end = time.monotonic() + self._pause_s
+        return self._end is not None and time.monotonic() >= self._end
 
 
 def _where(served, one):
@@ -138,27 +144,28 @@ def _where(served, one):
 def kill_many(served, folder, times, seed, options=(), on_round=lambda *_: None):
     """Kill `times` uploads that are at work, each at another moment, and complete each."""
     chance = random.Random(seed)
-    for project in ("KW1", "KW2"):  # the first one fills the caches
-        one = Killed(served.url, folder / project, project, options)
-        assert served.put(f"/data/projects/{project}").status_code == 200
-        with _slow(served):
-            whole = one.time_of_a_run()
-        compare(served, one)
+    one = Killed(served.url, folder / "whole", "KW", options)
+    assert served.put(f"/data/projects/{one.project}").status_code == 200
+    with _slow(served) as writes:
+        code, said = one.finish()
+        whole = writes()
+    assert code == 0, said
+    compare(served, one)
     killed = rounds = 0
     while killed < times:
         rounds += 1
-        assert rounds <= 4 * times, "too few uploads were at work when they should be killed"
+        assert rounds <= 2 * times, "too few uploads were at work when they should be killed"
         one = Killed(served.url, folder / f"k{rounds}", f"K{rounds}", options)
         assert served.put(f"/data/projects/{one.project}").status_code == 200
-        # Before that the program starts and reads.
-        moment = whole * chance.uniform(0.4, 1.0)
-        with _slow(served):
-            was_at_work = one.kill_after(moment)
+        after, pause_s = chance.randint(1, whole), chance.uniform(0, 0.1)
+        moment = f"{1000 * pause_s:.0f} ms after write {after} of {whole}"
+        with _slow(served) as writes:
+            was_at_work = one.kill_when(_Moment(writes, after, pause_s))
         killed += was_at_work
         where = _where(served, one) if was_at_work else "it had ended"
         for command in ("upload", "verify"):
             code, said = one.finish(command)
-            assert code == 0, f"{command}, killed after {moment:.3f} s of {whole:.3f}:\n{said}"
+            assert code == 0, f"{command}, killed {moment}:\n{said}"
         compare(served, one)
         on_round(rounds, moment, where)
     return rounds
@@ -189,7 +196,7 @@ def main():
 
     def on_round(count, moment, where):
         moments[where] += 1
-        sys.stdout.write(f"{count} {moment:.3f} s: {where}\n")
+        sys.stdout.write(f"{count} {moment}: {where}\n")
 
     with tempfile.TemporaryDirectory() as folder, _archive(Path(folder) / "archive") as served:
         rounds = kill_many(served, Path(folder), given.times, given.seed, options, on_round)
