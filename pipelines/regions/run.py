@@ -163,7 +163,7 @@ def find(
             grid,
             regions,
             volumes,
-            rasterizer=wishes.rasterizer,
+            library_source=(roi, image) if wishes.rasterizer == "dcmrtstruct2nii" else None,
             assume_aligned=wishes.assume_aligned,
             keep_flagged=wishes.keep_flagged,
             progress=progress,

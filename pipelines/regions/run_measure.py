@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +62,7 @@ def measure_regions(
     regions: RegionSet,
     maps: Sequence[MapVolume],
     *,
-    rasterizer: str = "ours",
+    library_source: tuple[Path, Path] | None = None,
     assume_aligned: bool = False,
     keep_flagged: bool = False,
     progress: Progress = lambda _: None,
@@ -76,8 +77,8 @@ def measure_regions(
         The regions.
     maps : sequence of MapVolume
         The maps.
-    rasterizer : str
-        ``ours`` or ``dcmrtstruct2nii``.
+    library_source : tuple of Path, optional
+        Structure set and folder of its image, for dcmrtstruct2nii to fill the contours.
     assume_aligned : bool
         Take positions of another frame of reference as they are.
     keep_flagged : bool
@@ -92,9 +93,15 @@ def measure_regions(
     """
     targets = [_target(one, keep_flagged) for one in maps]
     results = []
-    for number, region in enumerate(regions.regions, 1):
-        progress(f"measuring ROI {number} of {len(regions.regions)}")
-        mask = rasterize(region, image, assume_aligned=assume_aligned)
+    masks: Iterator[RegionMask] = (
+        rasterize(one, image, assume_aligned=assume_aligned) for one in regions.regions
+    )
+    if library_source is not None:
+        from .rasterize_dcmrtstruct2nii import rasterize_with_dcmrtstruct2nii
+
+        masks = iter(rasterize_with_dcmrtstruct2nii(*library_source, regions, image))
+    for number, mask in enumerate(masks, 1):
+        progress(f"measured ROI {number} of {len(regions.regions)}")
         results.append(_region(number, mask, image, targets, assume_aligned))
     return results
 
@@ -189,8 +196,14 @@ def _in_map(target: _Target, moved: Transferred) -> MapResult:
     elif not own.whole.voxels:
         unusable = (
             f"No voxel of the map {one.name} lies at least half inside: the ROI is smaller than a "
-            "voxel, or the map ends there."
+            "voxel, covers less than half a slice of the map, or the map ends there."
         )
+        if np.isfinite(own.weighted.mean):
+            unusable += (
+                f" Weighted by the part inside, the mean is {own.weighted.mean:.6g} "
+                f"{own.unit}".rstrip()
+                + "."
+            )
     elif not own.whole.valid:
         unusable = (
             f"None of its {own.whole.voxels} voxels has a value in the map {one.name} "
