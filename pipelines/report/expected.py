@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Doubles = npt.NDArray[np.float64]
 
 _VOXELS = 200  # of which bounds and residuals are computed, evenly over the map
+_USUAL = 99.0  # per cent of the voxels that enter the ratio
 _STRAY = 1e6  # relative error beyond which a protocol says nothing of a parameter
 
 
@@ -43,11 +44,17 @@ class Survey:
 
     @property
     def ratio(self) -> float:
-        """Median of found over bound; NaN where not known."""
+        """Found over bound, root mean square of all but the largest hundredth; NaN where not known.
+
+        The square, because the width of few residuals is most often too small and right in its
+        square.
+        """
         both = np.isfinite(self.found) & np.isfinite(self.bound) & (self.bound > 0)
         if not both.any():
             return float("nan")
-        return float(np.median(self.found[both]) / np.median(self.bound[both]))
+        ratio = self.found[both] / self.bound[both]
+        usual = ratio[ratio <= np.percentile(ratio, _USUAL)]
+        return float(np.sqrt(np.mean(np.square(usual))))
 
 
 def survey(fitted: Fitted) -> Survey:

@@ -175,7 +175,8 @@ def test_arrays_for_matlab(t2):
 def test_report_needs_no_other_file(t2):
     out, _ = t2
     text = (out / "report.html").read_text(encoding="utf-8")
-    assert text.count("data:image/png;base64,") >= 5
+    assert text.count("data:image/png;base64,") >= 2
+    assert text.count("<svg") >= 8
     assert 'src="http' not in text
     assert "<link" not in text
     assert "EchoTime" in text or "EffectiveEchoTime" in text
