@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -10,6 +11,8 @@ import numpy as np
 
 from .model import Doubles, Mask
 from .scanline import Filled, boundaries_cross, contains, fill, same_line, shoelace
+
+_MOST_COMPARED = 4000
 
 
 class Holes(Enum):
@@ -61,9 +64,10 @@ class Drawn:
         low, high = self.box
         return bool(min(low) < -0.5 or high[0] > size[1] - 0.5 or high[1] > size[0] - 0.5)
 
-    def meets(self, other: Drawn) -> bool:
-        """Tell whether the boxes of two lines overlap."""
-        return bool((self.box[0] < other.box[1]).all() and (other.box[0] < self.box[1]).all())
+    @cached_property
+    def outline(self) -> Doubles:
+        """At most 4000 of the points, to compare lines by in bounded time."""
+        return self.points[:: -(-len(self.points) // _MOST_COMPARED)]
 
 
 @dataclass(frozen=True)
@@ -128,39 +132,40 @@ def _put(plane: Mask, one: Filled, *, union: bool) -> None:
         plane[one.rows, one.columns] ^= one.inside
 
 
+def _meeting(lines: list[Drawn]) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of lines, the later one first, whose boxes overlap."""
+    low = np.array([line.box[0] for line in lines]).reshape(-1, 2)
+    high = np.array([line.box[1] for line in lines]).reshape(-1, 2)
+    for i in range(1, len(lines)):
+        overlap = (low[:i] < high[i]).all(axis=1) & (high[:i] > low[i]).all(axis=1)
+        yield from ((i, int(j)) for j in np.flatnonzero(overlap))
+
+
 def _without_repeats(lines: list[Drawn]) -> list[Drawn]:
-    kept: list[Drawn] = []
-    for line in lines:
-        if not any(same_line(line.points, other.points) for other in kept):
-            kept.append(line)
-    return kept
+    repeated = {i for i, j in _meeting(lines) if same_line(lines[i].points, lines[j].points)}
+    return [line for i, line in enumerate(lines) if i not in repeated]
 
 
 def _groups(lines: list[Drawn]) -> list[int]:
     """Return a number for each line, equal for lines that cross, directly or through others."""
     group = list(range(len(lines)))
-    for i, line in enumerate(lines):
-        for j in range(i):
-            apart = group[i] != group[j]
-            if apart and line.meets(lines[j]) and boundaries_cross(line.points, lines[j].points):
-                old, new = group[i], group[j]
-                group = [new if number == old else number for number in group]
+    for i, j in _meeting(lines):
+        if group[i] != group[j] and boundaries_cross(lines[i].outline, lines[j].outline):
+            old, new = group[i], group[j]
+            group = [new if number == old else number for number in group]
     return group
 
 
 def _area(lines: list[Drawn], holes: Holes) -> float:
     """Return the area of lines that do not cross: those at odd depth are holes."""
-    total = 0.0
-    for line in lines:
-        depth = sum(
-            other is not line
-            and other.meets(line)
-            and abs(other.area) > abs(line.area)
-            and np.count_nonzero(contains(other.points, line.points)) * 2 > len(line.points)
-            for other in lines
-        )
-        if holes is Holes.UNION:
-            total += abs(line.area) if depth == 0 else 0.0
-        else:
-            total += abs(line.area) * (1 - 2 * (depth % 2))
-    return total
+    depth = [0] * len(lines)
+    for pair in _meeting(lines):
+        inner, outer = sorted(pair, key=lambda k: abs(lines[k].area))
+        points = lines[inner].outline
+        within = np.count_nonzero(contains(lines[outer].outline, points))
+        depth[inner] += int(within * 2 > len(points))
+    areas = np.array([abs(line.area) for line in lines])
+    level = np.array(depth)
+    if holes is Holes.UNION:
+        return float(areas[level == 0].sum())
+    return float((areas * (1 - 2 * (level % 2))).sum())

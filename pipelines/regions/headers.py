@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _MOST_FRAMES = 200_000
+_LONGEST_FIRST = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +47,28 @@ class Place:
     groups: tuple[Dataset, ...]
 
 
-def is_dicom(path: Path) -> bool:
+def is_part_10(path: Path) -> bool:
     """Tell whether a file begins as DICOM Part 10 does."""
+    return _start(path)[128:132] == b"DICM"
+
+
+def is_dicom(path: Path) -> bool:
+    """Tell whether a file is DICOM: Part 10, or a data set without preamble as old tools write."""
+    start = _start(path)
+    if start[128:132] == b"DICM":
+        return True
+    if len(start) < 8 or start[:2] != b"\x08\0":
+        return False
+    # The first element of group 8: an explicit VR, or the short length of an implicit one.
+    return start[4:6].isupper() or int.from_bytes(start[4:8], "little") <= _LONGEST_FIRST
+
+
+def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
+            return file.read(132)
     except OSError:
-        return False
+        return b""
 
 
 def read_dataset(
@@ -84,6 +100,7 @@ def read_dataset(
             path,
             specific_tags=list(tags) if tags else None,
             stop_before_pixels=not pixels,
+            force=not is_part_10(path),
         )
     except (
         InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, AttributeError,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from enum import Enum
 
 import numpy as np
 
@@ -13,18 +12,11 @@ from .geometry import PLANE_TOLERANCE, SAME_PLACE, nearest_slice, to_pixels
 from .model import Contour, DrawnMask, ImageGrid, Mask, Region, RegionMask
 from .overlap import overlap, volume_mm3
 
-__all__ = ["Holes", "Rasterizer", "rasterize"]
+__all__ = ["Holes", "rasterize"]
 
 _HALF = 0.5
 _SMALL_DIFFERENCE = 0.1
 _LEAST_OFF_MM = 0.01
-
-
-class Rasterizer(Enum):
-    """What turns contours into voxels."""
-
-    OWN = "own"
-    DCMRTSTRUCT2NII = "dcmrtstruct2nii"
 
 
 @dataclass

@@ -8,6 +8,7 @@ is rounded to a pixel.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,34 +103,55 @@ def shoelace(points: Doubles) -> float:
 def contains(outer: Doubles, points: Doubles) -> Mask:
     """Tell which points, shape (n, 2), are inside a polygon, shape (m, 2), by even-odd parity."""
     inside = np.zeros(len(points), dtype=np.bool_)
-    per_pass = max(1, _CHUNK // max(len(outer), 1))
     (x0, y0), (x1, y1) = outer.T, np.roll(outer, -1, axis=0).T
     rise = np.where(y1 == y0, 1.0, y1 - y0)
-    for start in range(0, len(points), per_pass):
-        px, py = points[start : start + per_pass, :1], points[start : start + per_pass, 1:]
+    for part in _parts(len(points), len(outer)):
+        px, py = points[part, :1], points[part, 1:]
         across = (y0 <= py) != (y1 <= py)
         left = x0 + (py - y0) * (x1 - x0) / rise <= px
-        inside[start : start + per_pass] = np.count_nonzero(across & left, axis=1) % 2 == 1
+        inside[part] = np.count_nonzero(across & left, axis=1) % 2 == 1
     return inside
 
 
 def boundaries_cross(one: Doubles, other: Doubles) -> bool:
     """Tell whether two closed lines cross; lines that only touch do not.
 
-    Two edges cross when the ends of each lie strictly on both sides of the other.
+    They cross where the ends of an edge of each lie strictly on both sides of an edge of the
+    other, or, for lines that pass through each other's corners or run along each other, where a
+    line has corners or middles of edges strictly inside the other one and strictly outside.
     """
     if (one.max(axis=0) < other.min(axis=0)).any() or (other.max(axis=0) < one.min(axis=0)).any():
         return False
     c, d = other, np.roll(other, -1, axis=0)
-    per_pass = max(1, _CHUNK // len(other))
     starts, ends = one, np.roll(one, -1, axis=0)
-    for k in range(0, len(one), per_pass):
-        a, b = starts[k : k + per_pass, None], ends[k : k + per_pass, None]
+    for part in _parts(len(one), len(other)):
+        a, b = starts[part, None], ends[part, None]
         sides = _side(a, b, c) * _side(a, b, d)
         other_sides = _side(c, d, a) * _side(c, d, b)
         if np.any((sides < 0) & (other_sides < 0)):
             return True
-    return False
+    return _on_both_sides(one, other) or _on_both_sides(other, one)
+
+
+def _parts(count: int, per_item: int) -> Iterator[slice]:
+    """Yield slices of a length that keeps a table of both counts small."""
+    step = max(1, _CHUNK // max(per_item, 1))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def _on_both_sides(line: Doubles, outer: Doubles) -> bool:
+    """Tell whether a line has points strictly inside another one and strictly outside."""
+    points = np.vstack([line, (line + np.roll(line, -1, axis=0)) / 2])
+    start, along = outer, np.roll(outer, -1, axis=0) - outer
+    length = np.maximum((along**2).sum(axis=1), _SNAP_PX**4)
+    away = np.empty(len(points), dtype=np.bool_)
+    for part in _parts(len(points), len(outer)):
+        to = points[part, None] - start
+        place = np.clip((to * along).sum(axis=2) / length, 0, 1)
+        gap = to - place[..., None] * along
+        away[part] = (gap**2).sum(axis=2).min(axis=1) > _SNAP_PX**2
+    inside = contains(outer, points)
+    return bool((inside & away).any() and (~inside & away).any())
 
 
 def _side(a: Doubles, b: Doubles, p: Doubles) -> Doubles:

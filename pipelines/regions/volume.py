@@ -1,4 +1,4 @@
-"""Read the grid of an image: classic or Enhanced DICOM, or NIfTI; and one plane of its pixels."""
+"""Read the grid of an image: classic or Enhanced DICOM, or NIfTI."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import numpy as np
 from ..errors import CallError, CorruptInputError, NothingUsableError
 from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
-from .headers import Place, is_dicom, places_of, read_dataset, unreadable
-from .model import Floats, ImageGrid, Plane
+from .headers import Place, is_dicom, is_part_10, places_of, read_dataset, unreadable
+from .model import ImageGrid, Plane
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["grid_of_affine", "read_image", "read_plane", "stack"]
+__all__ = ["grid_of_affine", "read_image", "stack"]
 
 _TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
@@ -123,7 +123,8 @@ def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
         try:
             ds = read_dataset(one, _TAGS, pixels=False)
             if str(ds.get("Modality", "")) in _NO_PIXELS or not ds.get("Rows"):
-                check_complete(one)
+                if is_part_10(one):
+                    check_complete(one)
                 continue
             places = places_of(ds)
         except CorruptInputError as error:
@@ -251,36 +252,3 @@ def _load_nifti(path: Path) -> Any:
         raise CorruptInputError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error
-
-
-def read_plane(image: ImageGrid, slice_index: int) -> Floats:
-    """Read the pixels of one slice in real values, shape (rows, columns).
-
-    The first image of the slice where several share it. Stored values times slope plus
-    intercept, as the frame itself or the data set says them.
-
-    Raises
-    ------
-    CorruptInputError
-        For pixels that cannot be decoded.
-    """
-    plane = image.planes[slice_index]
-    if plane.path.name.endswith(_NIFTI):
-        block = _load_nifti(plane.path).dataobj[:, :, plane.frame]
-        values = np.asarray(block, dtype=np.float32).reshape(*block.shape[:2], -1)
-        return np.ascontiguousarray(values[:, :, 0].T)
-    ds = read_dataset(plane.path)
-    try:
-        place = places_of(ds)[plane.frame]
-        pixels = np.asarray(ds.pixel_array).reshape(-1, int(ds.Rows), int(ds.Columns))[plane.frame]
-    except (ValueError, AttributeError, RuntimeError, NotImplementedError, IndexError) as error:
-        raise unreadable(plane.path, "image", error) from error
-    slope, intercept = 1.0, 0.0
-    for group in place.groups if place else (ds,):
-        items = group.get("PixelValueTransformationSequence")
-        source = items[0] if items else group
-        if source.get("RescaleSlope") is not None:
-            slope = float(source.RescaleSlope)
-            intercept = float(source.get("RescaleIntercept") or 0.0)
-            break
-    return np.asarray(pixels * slope + intercept, dtype=np.float32)

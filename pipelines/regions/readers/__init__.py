@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import CorruptInputError, NothingUsableError, PipelineError
 from ..complete import check_complete
-from ..headers import is_dicom, read_dataset
+from ..headers import is_dicom, is_part_10, read_dataset
 from ..model import ImageGrid, Problem, RegionSet
 from . import aim, nrrd, rtstruct, seg
 from .nifti import read_nifti_mask
@@ -150,7 +150,7 @@ def read_regions(path: Path, image: ImageGrid) -> RegionSet:
 
 
 def _read_one(path: Path, kind: Kind, image: ImageGrid) -> RegionSet:
-    if is_dicom(path):
+    if is_part_10(path):
         check_complete(path)
     if kind is Kind.MEASUREMENTS:
         raise NothingUsableError(

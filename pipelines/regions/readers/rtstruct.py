@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _CONTOUR_DATA = 0x30060050
+_GEOMETRIC_TYPE = 0x30060042
 _CLOSED = frozenset({"CLOSEDPLANAR", "INTERPOLATEDPLANAR", "CLOSEDPLANARXOR"})
 _EXPLICIT_HOLES = "CLOSEDPLANARXOR"
 
@@ -96,7 +97,7 @@ def _region(
     holes = False
     for shape in shapes:
         for line in _items(shape, "ContourSequence"):
-            kind = str(line.get("ContourGeometricType") or "").upper().replace("_", "").strip()
+            kind = _kind(line)
             if kind not in _CLOSED:
                 lost[f"shapes without an interior ({kind[:30] or 'no type'})"] += 1
                 continue
@@ -119,6 +120,17 @@ def _region(
         lost=dict(lost),
         warnings=() if item is not None else ("Its contours name an ROI that is not listed.",),
     )
+
+
+def _kind(line: Dataset) -> str:
+    """Return the type of a contour in capitals, without underscores: writers spell it so and so.
+
+    From the bytes as they stand, since pydicom warns of one of the spellings.
+    """
+    element = line.get_item(_GEOMETRIC_TYPE)
+    value = element.value if element is not None else ""
+    text = value.decode("ascii", "replace") if isinstance(value, bytes) else str(value or "")
+    return text.upper().replace("_", "").strip(" \0")
 
 
 def _colour(shapes: list[Dataset]) -> tuple[int, int, int] | None:
