@@ -34,7 +34,7 @@ def automatic_mask(image: npt.ArrayLike, sigma: float | None = None) -> Bools:
     Raises
     ------
     ModelInputError
-        For another number of axes, and where nothing is above the threshold.
+        For another number of axes, and where no voxel is finite or above the threshold.
 
     References
     ----------
@@ -46,7 +46,14 @@ def automatic_mask(image: npt.ArrayLike, sigma: float | None = None) -> Bools:
             f"An image with {volume.ndim} axes has no automatic mask.",
             hint="Give one volume of two or three axes.",
         )
-    values = np.where(np.isfinite(volume), volume, 0.0)
+    finite = np.isfinite(volume)
+    if not finite.any():
+        raise ModelInputError(
+            "No voxel of the image for the mask is a number: all are cut off at the top of their "
+            "scale, or missing.",
+            hint="Look at the images: measure again with a lower receiver gain, or export again.",
+        )
+    values = np.where(finite, volume, 0.0)
     threshold = SNR * sigma if sigma is not None else otsu(values[values > 0])
     mask = values > threshold
     if not mask.any():
