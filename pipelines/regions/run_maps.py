@@ -98,10 +98,13 @@ def read_maps(path: Path) -> list[MapVolume]:
     """
     if not path.exists():
         raise NothingUsableError(f"There is no {path}.", path=path, hint="Check --map.")
+    contents = _find_contents(path) if path.is_dir() else None
+    if contents is not None:
+        return _listed_maps(contents)
+    listed = _row_of(path)
+    if listed is not None:
+        return [_read_row(*listed, path)]
     if path.is_dir():
-        contents = _find_contents(path)
-        if contents is not None:
-            return _listed_maps(contents)
         nifti = [p for p in sorted(path.iterdir()) if p.name.endswith(_NIFTI)]
         if len(nifti) > 1:
             raise CallError(
@@ -110,9 +113,6 @@ def read_maps(path: Path) -> list[MapVolume]:
                 hint="Name one file with --map; --map may be given several times.",
             )
         return [_lone_nifti(nifti[0]) if nifti else _lone_dicom(path)]
-    listed = _row_of(path)
-    if listed is not None:
-        return [_read_row(*listed, path)]
     return [_lone_nifti(path) if path.name.endswith(_NIFTI) else _lone_dicom(path)]
 
 
@@ -254,9 +254,12 @@ def _lone_nifti(path: Path) -> MapVolume:
 
 
 def _name(stem: str) -> str:
-    """Return the BIDS suffix of a file name, such as T2map of sub-m01_T2map, else the name."""
-    suffix = stem.rpartition("_")[2]
-    return suffix if stem.startswith("sub-") and suffix.endswith("map") else stem
+    """Return the end of a BIDS name: T2map of sub-m01_T2map, desc-se_T2map of an error."""
+    parts = stem.split("_")
+    if not stem.startswith("sub-") or not stem.endswith("map") or len(parts) < 2:
+        return stem
+    described = [part for part in parts[:-1] if part.startswith("desc-")]
+    return "_".join([*described, parts[-1]])
 
 
 def _flag_files(path: Path) -> Iterator[Path]:
