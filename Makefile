@@ -40,8 +40,10 @@ clean:
 
 # Benchmarks need their peers, which live in an environment of their own.
 bench: | .venv-bench/bin/python
-	.venv-bench/bin/python -m pip install -qq --disable-pip-version-check -e '.[sandbox,bench]'
+	.venv-bench/bin/python -m pip install -qq --disable-pip-version-check -e '.[pipelines,sandbox,bench]'
 	.venv-bench/bin/python benchmarks/convert.py
+	.venv-bench/bin/python benchmarks/mapping.py
+	.venv-bench/bin/python benchmarks/mapping_command.py
 
 .venv-bench/bin/python:
 	packaging/make-venv "$(PYTHON_FOUND)" .venv-bench

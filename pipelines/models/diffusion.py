@@ -110,7 +110,8 @@ def check_order(signal: Doubles, b: Doubles, chosen: Bools) -> None:
     count = int(label.max()) + 1
     if count < 2 or not chosen.any():
         return
-    groups = np.stack([signal[:, label == k].mean(axis=1) for k in range(count)], axis=1)
+    share = (label[:, None] == np.arange(count)).astype(np.float64)
+    groups = signal @ (share / share.sum(axis=0))
     values = [float(b[label == k].mean()) for k in range(count)]
     means, allowed = steps(groups, chosen)
     # Samples that are all noise neither fall nor rise.

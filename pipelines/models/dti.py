@@ -150,8 +150,8 @@ def fit_dti(
     check_order(samples, b, flags == 0)
     floor = _FLOOR * sigma if sigma is not None else 0.0
     out = blank(len(samples))
-    kernels.fit(design, _products(design), samples, flags == 0, floor, _PASSES, out)
-    return _conclude(samples, b, design, out, flags, sigma, condition)
+    totals = kernels.fit(design, _products(design), samples, flags == 0, floor, _PASSES, out)
+    return _conclude(samples, b, totals, out, flags, sigma, condition)
 
 
 def blank(voxels: int) -> kernels.Tensors:
@@ -179,7 +179,7 @@ def _products(design: Doubles) -> Doubles:
 def _conclude(
     samples: Doubles,
     b: Doubles,
-    design: Doubles,
+    totals: Doubles,
     out: kernels.Tensors,
     flags: Flags,
     sigma: float | None,
@@ -197,6 +197,7 @@ def _conclude(
         s0 = np.exp(out.solution[:, 6])
         negative = (out.values[:, 2] < 0) & ((flags & FATAL) == 0)
     flags[negative] |= np.uint8(Flag.MISFIT)
+    fitted = int(np.count_nonzero(out.status == kernels.DONE))
     maps = {
         name: Map(out.scalars[:, k].astype(np.float32), unit, error[:, k].copy())
         for name, k, unit in [("MD", 1, UNIT), ("FA", 0, "1"), ("AD", 2, UNIT), ("RD", 3, UNIT)]
@@ -214,7 +215,7 @@ def _conclude(
         freedom=freedom,
         noise=Noise(sigma),
         chi2=None,
-        residual_mean=_residuals(samples, design, out, (flags & FATAL) == 0),
+        residual_mean=totals / fitted if fitted else np.full(len(b), np.nan),
         notes=notes,
         settings={
             "b_values_s_per_mm2": b.tolist(),
@@ -225,17 +226,6 @@ def _conclude(
         },
     )
     return replace(result, maps={**result.maps, **_vectors(out, result)})
-
-
-def _residuals(
-    samples: Doubles, design: Doubles, out: kernels.Tensors, valid: npt.NDArray[np.bool_]
-) -> Doubles:
-    total = np.zeros(len(design))
-    rows = np.flatnonzero(valid)
-    for part in np.array_split(rows, max(1, len(rows) // 16384)):
-        predicted = np.exp(np.clip(out.solution[part] @ design.T, -80, 80))
-        total += (samples[part] - predicted).sum(axis=0)
-    return total / len(rows) if len(rows) else np.full(len(design), np.nan)
 
 
 def _vectors(out: kernels.Tensors, result: FitResult) -> dict[str, Map]:

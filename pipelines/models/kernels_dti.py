@@ -1,6 +1,8 @@
-"""Weighted linear least squares of the diffusion tensor, voxel by voxel.
+"""Weighted linear least squares of the diffusion tensor.
 
-The tensor is held as (xx, yy, zz, xy, xz, yz); the seventh unknown is ln S0.
+The tensor is held as (xx, yy, zz, xy, xz, yz); the seventh unknown is ln S0. Sixty-four voxels are
+solved side by side, as the last axis of every array (a lane each), so that the innermost loops
+become vector instructions; what follows of a tensor is computed voxel by voxel.
 """
 
 from typing import Any, NamedTuple
@@ -9,12 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from .kernels import BLOCK, compiled, parallel, prange
+from .kernels_elementary import exponentials, logarithms
 
 Doubles = npt.NDArray[np.float64]
 
 UNKNOWNS = 7
 _PRODUCTS = 28
 _SWEEPS = 12
+LANES = 64
 DONE, SINGULAR = 0, 2
 
 
@@ -36,45 +40,129 @@ class Tensors(NamedTuple):
     status: npt.NDArray[np.int8]
 
 
+class Bench(NamedTuple):
+    """Working memory of one group of L voxels and n samples.
+
+    `y`, `logs`, `weights`, `weighted`, `exponents`, `predicted` (n, L); `bits` int64 and `seen` its
+    memory as float64, (n L,); `a` (28, L), `r` and `z` (7, L), `low` (7, 7, L), `fits` (L,) 1 where
+    the samples determine the tensor.
+    """
+
+    y: Doubles
+    logs: Doubles
+    weights: Doubles
+    weighted: Doubles
+    exponents: Doubles
+    predicted: Doubles
+    bits: npt.NDArray[np.int64]
+    seen: Doubles
+    a: Doubles
+    r: Doubles
+    z: Doubles
+    low: Doubles
+    fits: Doubles
+
+
 @compiled
-def normal_equations(design: Any, products: Any, logs: Any, weights: Any, a: Any, r: Any) -> Any:
+def normal_equations(design: Any, products: Any, k: Any) -> Any:
     """Write the upper triangle of X'WX, 28 numbers row by row, and X'Wy."""
-    a[:] = 0.0
-    r[:] = 0.0
+    k.a[:] = 0.0
+    k.r[:] = 0.0
     for i in range(design.shape[0]):
-        w = weights[i]
-        wy = w * logs[i]
-        for k in range(_PRODUCTS):
-            a[k] += w * products[i, k]
-        for k in range(UNKNOWNS):
-            r[k] += wy * design[i, k]
+        for j in range(LANES):
+            k.weighted[i, j] = k.weights[i, j] * k.logs[i, j]
+        for p in range(_PRODUCTS):
+            factor = products[i, p]
+            for j in range(LANES):
+                k.a[p, j] += k.weights[i, j] * factor
+        for p in range(UNKNOWNS):
+            factor = design[i, p]
+            for j in range(LANES):
+                k.r[p, j] += k.weighted[i, j] * factor
 
 
 @compiled
-def cholesky(a: Any, low: Any) -> Any:
-    """Write the lower factor of the matrix with the upper triangle `a`; tell whether it exists.
+def cholesky(a: Any, low: Any, fits: Any) -> Any:
+    """Write the lower factors of the matrices with upper triangles `a`; mark those without one.
 
-    Its diagonal holds the reciprocals, which is what the solutions need.
+    The diagonals hold the reciprocals, which is what the solutions need.
     """
     place = 0
-    for j in range(UNKNOWNS):
-        for i in range(j, UNKNOWNS):
-            total = a[place]
-            place += 1
-            for k in range(j):
-                total -= low[i, k] * low[j, k]
-            if i == j:
-                if not total > 1e-12 * a[place - 1]:
-                    return False
-                low[j, j] = 1 / np.sqrt(total)
+    for c in range(UNKNOWNS):
+        for i in range(c, UNKNOWNS):
+            for j in range(LANES):
+                low[i, c, j] = a[place, j]
+            for k in range(c):
+                for j in range(LANES):
+                    low[i, c, j] -= low[i, k, j] * low[c, k, j]
+            if i == c:
+                for j in range(LANES):
+                    good = 1.0 if low[c, c, j] > 1e-12 * a[place, j] else 0.0
+                    fits[j] *= good
+                    low[c, c, j] = 1 / np.sqrt(low[c, c, j] if good > 0 else 1.0)
             else:
-                low[i, j] = total * low[j, j]
-    return True
+                for j in range(LANES):
+                    low[i, c, j] *= low[c, c, j]
+            place += 1
+
+
+@compiled
+def solutions(low: Any, r: Any, z: Any) -> Any:
+    """Solve L L' z = r for every lane."""
+    for i in range(UNKNOWNS):
+        for j in range(LANES):
+            z[i, j] = r[i, j]
+        for k in range(i):
+            for j in range(LANES):
+                z[i, j] -= low[i, k, j] * z[k, j]
+        for j in range(LANES):
+            z[i, j] *= low[i, i, j]
+    for i in range(UNKNOWNS - 1, -1, -1):
+        for k in range(i + 1, UNKNOWNS):
+            for j in range(LANES):
+                z[i, j] -= low[k, i, j] * z[k, j]
+        for j in range(LANES):
+            z[i, j] *= low[i, i, j]
+
+
+@compiled
+def predict(design: Any, k: Any) -> Any:
+    """Write the signals that the solutions predict."""
+    for i in range(design.shape[0]):
+        for j in range(LANES):
+            k.exponents[i, j] = k.z[UNKNOWNS - 1, j]
+        for p in range(UNKNOWNS - 1):
+            factor = design[i, p]
+            for j in range(LANES):
+                k.exponents[i, j] += k.z[p, j] * factor
+        for j in range(LANES):
+            k.exponents[i, j] = min(max(k.exponents[i, j], -50.0), 5.0)
+    exponentials(k.exponents.reshape(-1), k.predicted.reshape(-1), k.bits, k.seen)
+
+
+@compiled
+def solve(design: Any, products: Any, passes: Any, k: Any) -> Any:
+    """Leave ln S0 and the tensors in `z`, from `y`, whose samples without weight are 0."""
+    flat, weights, positive = k.y.reshape(-1), k.weights.reshape(-1), k.exponents.reshape(-1)
+    for i in range(len(flat)):
+        weights[i] = flat[i] * flat[i]
+        positive[i] = flat[i] if flat[i] > 0 else 1.0
+    logarithms(positive.view(np.int64), k.logs.reshape(-1), k.bits, k.seen)
+    k.fits[:] = 1.0
+    for left in range(passes + 1):
+        normal_equations(design, products, k)
+        cholesky(k.a, k.low, k.fits)
+        solutions(k.low, k.r, k.z)
+        predict(design, k)
+        predicted = k.predicted.reshape(-1)
+        if left < passes:
+            for i in range(len(flat)):
+                weights[i] = predicted[i] * predicted[i] if flat[i] > 0 else 0.0
 
 
 @compiled
 def forward(low: Any, r: Any, out: Any) -> Any:
-    """Solve L out = r and return the squared length of out."""
+    """Solve L out = r of one voxel and return the squared length of out."""
     length = 0.0
     for i in range(UNKNOWNS):
         total = r[i]
@@ -83,16 +171,6 @@ def forward(low: Any, r: Any, out: Any) -> Any:
         out[i] = total * low[i, i]
         length += out[i] * out[i]
     return length
-
-
-@compiled
-def backward(low: Any, out: Any) -> Any:
-    """Solve L' x = out in place."""
-    for i in range(UNKNOWNS - 1, -1, -1):
-        total = out[i]
-        for k in range(i + 1, UNKNOWNS):
-            total -= low[k, i] * out[k]
-        out[i] = total * low[i, i]
 
 
 @compiled
@@ -128,7 +206,7 @@ def eigen(d: Any, m: Any, vectors: Any, values: Any) -> Any:
             vectors[i, j] = 1.0 if i == j else 0.0
     for _ in range(_SWEEPS):
         off = m[0, 1] ** 2 + m[0, 2] ** 2 + m[1, 2] ** 2
-        if off <= 1e-26 * (m[0, 0] ** 2 + m[1, 1] ** 2 + m[2, 2] ** 2):
+        if off <= 1e-18 * (m[0, 0] ** 2 + m[1, 1] ** 2 + m[2, 2] ** 2):
             break
         rotate(m, vectors, 0, 1)
         rotate(m, vectors, 0, 2)
@@ -179,93 +257,119 @@ def scalars(d: Any, values: Any, vectors: Any, low: Any, g: Any, z: Any, out: An
 
 
 @compiled
-def solve(
-    design: Any, products: Any, y: Any, floor: Any, passes: Any, space: Any, predicted: Any
-) -> Any:
-    """Leave ln S0 and the tensor of one voxel in `z`; return whether the samples determine it.
-
-    `y` is divided by its largest sample, and `floor` likewise; `space` is working memory.
-    """
-    a, r, z, low, logs, weights = space
-    for i in range(len(y)):
-        used = y[i] > floor
-        logs[i] = np.log(y[i]) if used else 0.0
-        weights[i] = y[i] ** 2 if used else 0.0
-    for left in range(passes + 1):
-        normal_equations(design, products, logs, weights, a, r)
-        if not cholesky(a, low):
-            return False
-        forward(low, r, z)
-        backward(low, z)
-        for i in range(len(y)):
-            total = 0.0
-            for k in range(UNKNOWNS):
-                total += design[i, k] * z[k]
-            predicted[i] = np.exp(min(max(total, -50.0), 5.0))
-            if left < passes and weights[i] > 0:
-                weights[i] = predicted[i] ** 2
-    return True
-
-
-@compiled
-def squares(samples: Any, top: Any, predicted: Any, out: Any) -> Any:
-    """Write the squares of the residuals and those of the samples about their mean."""
+def squares(samples: Any, top: Any, predicted: Any, out: Any, total: Any) -> Any:
+    """Write the squares of the residuals and of the samples about their mean; add residuals up."""
     n = len(samples)
     residual, mean, about = 0.0, 0.0, 0.0
     for i in range(n):
-        mean += samples[i] / n
+        mean += samples[i]
+    mean /= n
     for i in range(n):
-        residual += (samples[i] - top * predicted[i]) ** 2
+        off = samples[i] - top * predicted[i]
+        total[i] += off
+        residual += off * off
         about += (samples[i] - mean) ** 2
     out[0], out[1] = residual, about
 
 
 @compiled
-def fit_block(
-    first: Any, last: Any, design: Any, products: Any, signal: Any, active: Any, rule: Any, out: Any
-) -> Any:
-    """Fit the active voxels from `first` to before `last`; `rule` is floor and passes."""
-    floor, passes = rule
+def load(signal: Any, voxels: Any, count: Any, floor: Any, tops: Any, y: Any) -> Any:
+    """Write the samples of voxels over their largest, 0 where they get no weight; 1 in free lanes.
+
+    Free lanes hold no voxel, and their result is not looked at.
+    """
     n = signal.shape[1]
-    a, r, z = np.empty(_PRODUCTS), np.empty(UNKNOWNS), np.empty(UNKNOWNS)
-    g, low, m = np.empty(UNKNOWNS), np.zeros((UNKNOWNS, UNKNOWNS)), np.empty((3, 3))
-    y, predicted = np.empty(n), np.empty(n)
-    space = (a, r, z, low, np.empty(n), np.empty(n))
-    for v in range(first, last):
-        if not active[v]:
-            continue
+    y[:] = 1.0
+    for j in range(count):
+        v = voxels[j]
         top = 0.0
         for i in range(n):
             top = max(top, signal[v, i])
+        tops[j] = top
         for i in range(n):
-            y[i] = signal[v, i] / top
-        if not solve(design, products, y, floor / top, passes, space, predicted):
-            out.status[v] = SINGULAR
-            continue
-        for k in range(UNKNOWNS):
-            out.solution[v, k] = z[k]
-        out.solution[v, 6] += np.log(top)
-        squares(signal[v], top, predicted, out.sums[v])
-        d, values, vectors = out.solution[v], out.values[v], out.vectors[v]
-        eigen(d, m, vectors, values)
-        scalars(d, values, vectors, low, g, z, out.scalars[v], out.variance[v])
-        for k in range(5):
-            out.variance[v, k] /= top * top
-        out.status[v] = DONE
+            y[i, j] = signal[v, i] / top if signal[v, i] > floor else 0.0
+
+
+@compiled
+def finish(v: Any, j: Any, top: Any, signal: Any, k: Any, out: Any, space: Any, total: Any) -> Any:
+    """Write everything of one voxel, which was solved in lane j."""
+    g, z, m, low, predicted = space
+    if k.fits[j] < 1:
+        out.status[v] = SINGULAR
+        return
+    for i in range(UNKNOWNS):
+        out.solution[v, i] = k.z[i, j]
+        for c in range(i + 1):
+            low[i, c] = k.low[i, c, j]
+    out.solution[v, 6] += np.log(top)
+    for i in range(len(predicted)):
+        predicted[i] = k.predicted[i, j]
+    squares(signal[v], top, predicted, out.sums[v], total)
+    d, values, vectors = out.solution[v], out.values[v], out.vectors[v]
+    eigen(d, m, vectors, values)
+    scalars(d, values, vectors, low, g, z, out.scalars[v], out.variance[v])
+    for i in range(5):
+        out.variance[v, i] /= top * top
+    out.status[v] = DONE
+
+
+@compiled
+def fit_block(
+    first: Any, last: Any, matrices: Any, signal: Any, active: Any, rule: Any, out: Any, total: Any
+) -> Any:
+    """Fit the active voxels from `first` to before `last`; `rule` is floor and passes."""
+    design, products = matrices
+    floor, passes = rule
+    n = signal.shape[1]
+    size = (n, LANES)
+    bits = np.empty(n * LANES, np.int64)
+    k = Bench(
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        np.empty(size),
+        bits,
+        bits.view(np.float64),
+        np.empty((_PRODUCTS, LANES)),
+        np.empty((UNKNOWNS, LANES)),
+        np.empty((UNKNOWNS, LANES)),
+        np.zeros((UNKNOWNS, UNKNOWNS, LANES)),
+        np.empty(LANES),
+    )
+    low = np.zeros((UNKNOWNS, UNKNOWNS))
+    space = (np.empty(UNKNOWNS), np.empty(UNKNOWNS), np.empty((3, 3)), low, np.empty(n))
+    voxels, tops = np.empty(LANES, np.int64), np.empty(LANES)
+    count = 0
+    for v in range(first, last):
+        if active[v]:
+            voxels[count] = v
+            count += 1
+        if count == LANES or (v == last - 1 and count > 0):
+            load(signal, voxels, count, floor, tops, k.y)
+            solve(design, products, passes, k)
+            for j in range(count):
+                finish(voxels[j], j, tops[j], signal, k, out, space, total)
+            count = 0
 
 
 @parallel
 def fit(
     design: Any, products: Any, signal: Any, active: Any, floor: Any, passes: Any, out: Any
 ) -> Any:
-    """Fit every active voxel.
+    """Fit every active voxel, and return the sum of the residuals of each sample, (n,).
 
     `design` (n, 7), `products` (n, 28) the upper triangle of each row's outer product, `signal`
     (V, n) finite where active, `floor`: at or below it a sample has no weight, `passes`:
     reweightings by the prediction.
     """
-    voxels = signal.shape[0]
-    for block in prange((voxels + BLOCK - 1) // BLOCK):
+    voxels, n = signal.shape
+    blocks = (voxels + BLOCK - 1) // BLOCK
+    totals = np.zeros((blocks, n))
+    for block in prange(blocks):
         first = block * BLOCK
         last = min(voxels, first + BLOCK)
-        fit_block(first, last, design, products, signal, active, (floor, passes), out)
+        rule = (floor, passes)
+        fit_block(first, last, (design, products), signal, active, rule, out, totals[block])
+    return totals.sum(axis=0)

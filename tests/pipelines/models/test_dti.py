@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pipelines.errors import ModelInputError
-from pipelines.models import dti
+from pipelines.models import dti, kernels_elementary
 from pipelines.models.dti import b_matrices, fit_dti
 from pipelines.models.result import FATAL, Flag
 
@@ -160,3 +160,40 @@ def test_no_low_b_and_missing_directions_are_refused():
         fit_dti(np.ones((4, len(b))), b, g)
     with pytest.raises(ModelInputError, match="directions or b-matrices"):
         fit_dti(np.ones((4, len(b))), b)
+
+
+def test_vector_functions_are_those_of_the_library():
+    x = np.random.default_rng(0).uniform(-50, 5, 1003)
+    bits = np.empty(len(x), np.int64)
+    out = np.empty_like(x)
+    kernels_elementary.exponentials(x, out, bits, bits.view(np.float64))
+    np.testing.assert_allclose(out, np.exp(x), rtol=2e-14)
+    positive = np.exp(np.random.default_rng(1).uniform(-600, 600, 1003))
+    kernels_elementary.logarithms(positive.view(np.int64), out, bits, bits.view(np.float64))
+    np.testing.assert_allclose(out, np.log(positive), rtol=1e-14, atol=1e-15)
+
+
+def test_a_voxel_does_not_depend_on_its_neighbours():
+    rng = np.random.default_rng(3)
+    b = np.r_[np.zeros(3), np.full(20, 800.0)]
+    g = rng.normal(size=(23, 3))
+    d = np.diag([1.4, 0.6, 0.5])
+    unit = g / np.linalg.norm(g, axis=1)[:, None]
+    clean = 100 * np.exp(-1e-3 * b * np.einsum("ni,ij,nj->n", unit, d, unit))
+    signal = clean + rng.normal(0, 2, (700, 23))
+    signal[::7] = -1.0  # nothing to fit
+    together = fit_dti(signal, b, g)
+    for v in (1, 63, 64, 65, 129, 255, 257, 699):
+        alone = fit_dti(signal[v : v + 1], b, g)
+        for name in ("MD", "FA", "AD", "RD", "S0map", "V1", "tensor"):
+            np.testing.assert_array_equal(
+                together.maps[name].values[v], alone.maps[name].values[0], err_msg=name
+            )
+    assert np.isnan(together.maps["FA"].values[::7]).all()
+    valid = np.setdiff1d(np.arange(700), np.arange(0, 700, 7))
+    tensor = together.maps["tensor"].values[valid].astype(float)[:, [0, 3, 4, 3, 1, 5, 4, 5, 2]]
+    form = np.einsum("ni,vij,nj->vn", unit, tensor.reshape(-1, 3, 3), unit)
+    model = together.maps["S0map"].values[valid, None] * np.exp(-1e-3 * b * form)
+    np.testing.assert_allclose(
+        together.residual_mean, (signal[valid] - model).mean(axis=0), atol=1e-4
+    )
