@@ -54,7 +54,7 @@ def run_checks(fitted: Fitted, found: Survey) -> list[Check]:
         _share("voxels of the mask with a value", valid / inside, _LEAST_VALID, 0.5, more=True),
         _uncertain(fitted),
         _flagged(fitted, Flag.MISFIT, "voxels that the model does not fit", _MOST_MISFIT),
-        *_residual(fitted),
+        *_residual(fitted, found),
         *_noise(fitted),
         *_expectation(fitted, found),
         *_spectra(fitted),
@@ -167,14 +167,13 @@ def _flagged(fitted: Fitted, flag: Flag, name: str, limit: float) -> Check:
     return _share(name, float(share), limit, 0.5, more=False)
 
 
-def _residual(fitted: Fitted) -> list[Check]:
+def _residual(fitted: Fitted, found: Survey) -> list[Check]:
     """Look for a sample that lies beside the model in the mean of all voxels."""
-    residual = np.abs(fitted.result.residual_mean)
+    residual = np.abs(fitted.result.residual_mean if found.residual is None else found.residual)
     if not np.isfinite(residual).any():
         return []
-    # Spectra of WASABI are fitted as fractions of M0.
-    whole = 1.0 if fitted.result.model == "WASABI" else np.nanmax(np.abs(mean_signal(fitted)))
-    worst = float(np.nanmax(residual) / max(float(whole), 1e-30))
+    whole = float(np.nanmax(np.abs(mean_signal(fitted))))
+    worst = float(np.nanmax(residual) / max(whole, 1e-30))
     name = "largest mean residual of a sample"
     return [_share(name, worst, _MOST_RESIDUAL, 0.25, more=False)]
 

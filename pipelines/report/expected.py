@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 Doubles = npt.NDArray[np.float64]
 
-_VOXELS = 200  # of which bounds and residuals are computed, evenly over the map
+_VOXELS = 200  # of which bounds are computed, evenly over the map
+_MOST = 2000  # of which residuals are
 _USUAL = 99.0  # per cent of the voxels that enter the ratio
 _STRAY = 1e6  # relative error beyond which a protocol says nothing of a parameter
 
@@ -34,13 +35,20 @@ class Survey:
         Standard error of the main map as fitted, and the Cramer-Rao bound at the voxel's own
         parameters and noise; NaN where not known.
     neighbours : float
-        Correlation of residuals one sample apart, mean over the voxels; NaN where not known.
+        Correlation of residuals one sample apart, mean over more voxels; NaN where not known.
+    residual : ndarray of float64, shape (n_samples,), or None
+        Mean residual of each sample that was fitted, in the unit of the signal. Of magnitudes it is
+        counted from the expectation of a Rician sample, which noise lifts above the signal.
+    looked : int
+        Voxels that `residual` is the mean of.
     """
 
     voxels: npt.NDArray[np.intp]
     found: Doubles
     bound: Doubles
     neighbours: float
+    residual: Doubles | None
+    looked: int
 
     @property
     def ratio(self) -> float:
@@ -68,26 +76,38 @@ def survey(fitted: Fitted) -> Survey:
     if main.error is not None:
         found[:] = main.error[voxels]
     bound = np.full(len(voxels), np.nan)
-    together: list[float] = []
-    if forward is not None:
-        for k, index in enumerate(voxels):
-            bound[k], neighbour = _voxel(fitted, forward, int(index))
-            together.append(neighbour)
-    known = np.array([value for value in together if np.isfinite(value)])
-    return Survey(voxels, found, bound, float(known.mean()) if known.size else float("nan"))
+    if forward is None:
+        return Survey(voxels, found, bound, float("nan"), None, 0)
+    for k, index in enumerate(voxels):
+        bound[k] = _bound(fitted, forward, int(index))
+    chosen = valid[:: max(1, -(-len(valid) // _MOST))]
+    rows = [_residual(fitted, forward, int(index)) for index in chosen]
+    residuals = np.array([row for row in rows if row is not None])
+    if not len(residuals):
+        return Survey(voxels, found, bound, float("nan"), None, 0)
+    squares = np.square(residuals).sum(axis=1)
+    products = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
+    good = squares > 0
+    alike = float(np.mean(products[good] / squares[good])) if good.any() else float("nan")
+    return Survey(voxels, found, bound, alike, residuals.mean(axis=0), len(residuals))
 
 
-def _voxel(fitted: Fitted, forward: Forward, index: int) -> tuple[float, float]:
-    """Return the bound of the main map of a voxel, and the correlation of its residuals."""
+def _residual(fitted: Fitted, forward: Forward, index: int) -> Doubles | None:
+    """Return what the samples of a voxel have over their expectation; None where not known."""
     x, y = samples_of(fitted, index)
     p = forward.parameters(fitted, index)
     if not np.all(np.isfinite(p)) or not np.all(np.isfinite(y)):
-        return float("nan"), float("nan")
-    signal = forward.signal(index)
-    residual = (y - signal(p, x))[forward.first :]
-    square = float(residual @ residual)
-    neighbour = float(residual[1:] @ residual[:-1]) / square if square > 0 else float("nan")
-    return _bound(fitted, forward, index, p, x), neighbour
+        return None
+    expected = forward.signal(index)(p, x)
+    if _rician(fitted):
+        sigma = noise_of(fitted, index)
+        expected = sigma * rician.mean(np.abs(expected) / sigma)
+    return np.asarray((y - expected)[forward.first :])
+
+
+def _rician(fitted: Fitted) -> bool:
+    magnitude = fitted.images.component == "M"
+    return magnitude and fitted.result.settings.get("noise_model") == "Rician"
 
 
 def noise_of(fitted: Fitted, index: int) -> float:
@@ -98,10 +118,12 @@ def noise_of(fitted: Fitted, index: int) -> float:
     return float("nan") if width is None else float(width[index])
 
 
-def _bound(fitted: Fitted, forward: Forward, index: int, p: Doubles, x: Doubles) -> float:
+def _bound(fitted: Fitted, forward: Forward, index: int) -> float:
     """Return the smallest standard error of the main map that the noise of a voxel allows."""
     sigma = noise_of(fitted, index)
-    if not sigma > 0:
+    x, _ = samples_of(fitted, index)
+    p = forward.parameters(fitted, index)
+    if not sigma > 0 or not np.all(np.isfinite(p)):
         return float("nan")
     signal = forward.signal(index)
     with np.errstate(all="ignore"):
@@ -111,7 +133,7 @@ def _bound(fitted: Fitted, forward: Forward, index: int, p: Doubles, x: Doubles)
         return float("nan")
     kept = np.any(slopes != 0, axis=0)  # an angle of 180 degrees does not change its signal
     weights = np.ones(len(samples))
-    if fitted.images.component == "M" and fitted.result.settings.get("noise_model") == "Rician":
+    if _rician(fitted):
         weights = rician.information(np.abs(samples) / sigma)
     scale = np.where(p == 0, 1.0, np.abs(p))[kept]
     scaled = slopes[:, kept] * scale

@@ -76,17 +76,14 @@ def _drawn(charts: list[Chart]) -> list[str]:
 
 def _fit_charts(fitted: Fitted, found: Survey) -> list[Chart]:
     """Return the charts of signal, residuals and uncertainty."""
-    sigma = fitted.result.sigma
     if fitted.command == "cest" and fitted.result.model != "WASABI":
         from .cest_panels import charts
 
         drawn = [*charts(fitted), plots.uncertainty(fitted, found)]
-    elif fitted.result.model == "WASABI":
-        drawn = [plots.mean_curve(fitted), plots.uncertainty(fitted, found)]
     else:
         drawn = [
             plots.mean_curve(fitted),
-            plots.residuals(fitted, sigma),
+            plots.residuals(fitted, found),
             plots.uncertainty(fitted, found),
         ]
     return [chart for chart in drawn if chart is not None]

@@ -99,28 +99,30 @@ def mean_curve(fitted: Fitted) -> Chart:
     return chart
 
 
-def residuals(fitted: Fitted, sigma: float | None) -> Chart | None:
+def residuals(fitted: Fitted, found: Survey) -> Chart | None:
     """Return the mean residual of each sample, in sigma or in percent of the largest signal.
 
     The band is three standard errors of a mean: a stimulated echo, a drift or a wrong order of
     images lies beyond it.
     """
-    residual = fitted.result.residual_mean
+    residual = fitted.result.residual_mean if found.residual is None else found.residual
     if not np.isfinite(residual).any():
         return None
+    sigma = fitted.result.sigma
     unit = sigma if sigma is not None else mean_level(fitted) / 100
     value = residual / (unit or 1.0)
-    first = int(fitted.result.settings.get("skipped_samples", 0) or 0)  # type: ignore[call-overload]
-    number = np.arange(1, len(value) + 1) + (first if len(value) < len(fitted.images.data) else 0)
+    number = np.arange(1, len(value) + 1) + len(fitted.images.data) - len(value)
     words = "mean residual (sigma)" if sigma is not None else "mean residual (% of signal)"
     chart = Chart("Residuals, mean of the mask", "sample", words)
     chart.level(0.0)
+    reach = max(1.15 * float(np.nanmax(np.abs(value))), 0.1 if sigma is not None else 0.5)
     if sigma is not None:
-        wide = 3 / np.sqrt(max(int(np.count_nonzero(fitted.valid)), 1))
+        count = found.looked or int(np.count_nonzero(fitted.valid))
+        wide = 3 / np.sqrt(max(count, 1))
         chart.band(number, np.full(len(value), -wide), np.full(len(value), wide), GREY)
+        reach = max(reach, 1.3 * wide)
     chart.line(number, value, RED)
     chart.points(number, value, RED)
-    reach = max(1.15 * float(np.nanmax(np.abs(value))), 0.1 if sigma is not None else 0.5)
     chart.ylim = (-reach, reach)
     return chart
 

@@ -138,6 +138,14 @@ def test_the_bound_of_a_decay_by_hand(tmp_path):
         assert bound == pytest.approx(expected, rel=0.01)
 
 
+def test_noise_floor_of_late_echoes_is_no_residual(tmp_path):
+    """Magnitudes of nothing are 1.25 sigma; a fit that knows it leaves nothing over."""
+    fit = fitted(tmp_path, "t2", sigma=100.0, noise=100.0)
+    found = survey(fit)
+    assert np.abs(found.residual).max() < 0.35 * 100
+    assert np.abs(fit.result.residual_mean).max() > 0.5 * 100
+
+
 def test_signal_to_noise_is_the_first_sample_over_sigma(tmp_path):
     fit = fitted(tmp_path, "t2", sigma=2.0)
     np.testing.assert_allclose(np.median(snr_of(fit)), np.median(decay(TE)[:, 0]) / 2, rtol=1e-4)
