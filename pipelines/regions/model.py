@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -83,14 +84,14 @@ class ImageGrid:
     planes: tuple[Plane, ...] = ()
     notes: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def normal(self) -> Doubles:
         """Unit vector across the planes, shape (3,), on the side of increasing slice index."""
         normal = np.cross(self.row, self.column)
         run = (self.positions[-1] - self.positions[0]) @ normal
         return np.asarray(-normal if run < 0 else normal, dtype=np.float64)
 
-    @property
+    @cached_property
     def depths(self) -> Doubles:
         """Place of each slice along the normal in mm, shape (n_slices,), increasing."""
         return np.asarray(self.positions @ self.normal, dtype=np.float64)

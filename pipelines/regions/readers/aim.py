@@ -6,10 +6,13 @@ puts 0, 0 at the outer corner of the first pixel, so that its centre is 0.5, 0.5
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 
@@ -21,6 +24,7 @@ _MOST_BYTES = 512 * 1024 * 1024
 _HALF_PIXEL = 0.5
 _TYPE = "{http://www.w3.org/2001/XMLSchema-instance}type"
 _POLYGON = "TwoDimensionPolyline"
+_UID = re.compile(rb"""[<:](?:imageReferenceUid|instanceUid)\s+root\s*=\s*["']\s*([0-9.]{1,64})""")
 _VIEWER = "XNAT-OHIF-VIEWER"
 
 
@@ -34,22 +38,15 @@ def parse(path: Path) -> Any:
     NothingUsableError
         For AIM of another version, and other XML.
     """
-    import defusedxml.ElementTree as Tree
-    from defusedxml.common import DefusedXmlException
-
     if path.stat().st_size > _MOST_BYTES:
         raise CorruptInputError(
             f"{path.name} is larger than any drawing (512 MiB).", path=path, hint="Get it again."
         )
     try:
-        root: Any = Tree.parse(path, forbid_dtd=True).getroot()
-    except DefusedXmlException as error:
-        raise CorruptInputError(
-            f"{path.name} declares a document type or entities, which no AIM file needs.",
-            path=path,
-            hint="It was not opened; get the file from the archive again.",
-        ) from error
-    except (Tree.ParseError, OSError, ValueError, LookupError) as error:
+        data = path.read_bytes()
+        _refuse_document_type(data, path)
+        root = ElementTree.fromstring(data)
+    except (expat.ExpatError, ElementTree.ParseError, OSError, ValueError, LookupError) as error:
         raise CorruptInputError(
             f"{path.name} cannot be read as XML ({error}).", path=path, hint="Get it again."
         ) from error
@@ -75,12 +72,33 @@ def parse(path: Path) -> Any:
     return root
 
 
+def _refuse_document_type(data: bytes, path: Path) -> None:
+    """Refuse XML that declares a document type, before anything in it is expanded.
+
+    Entities, which multiply and which name other files, can be declared nowhere else. A pass of
+    its own, since the parser that builds the tree quickly cannot be asked.
+    """
+
+    def refuse(*_: object) -> None:
+        raise CorruptInputError(
+            f"{path.name} declares a document type, which no AIM file needs.",
+            path=path,
+            hint="It was not opened; get the file from the archive again.",
+        )
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = refuse
+    parser.Parse(data, True)
+
+
 def references(path: Path) -> frozenset[str]:
-    """Return the SOP Instance and Series Instance UIDs an AIM file names."""
-    root = parse(path)
-    uids = {_value(one, "root") for one in _below(root, "imageReferenceUid")}
-    uids |= {_value(_child(one, "instanceUid"), "root") for one in _below(root, "imageSeries")}
-    return frozenset(uids - {""})
+    """Return the instance and series UIDs an AIM file names, without building its tree.
+
+    They only choose among the series of a folder; `read_aim` reads the file properly.
+    """
+    if path.stat().st_size > _MOST_BYTES:
+        return frozenset()
+    return frozenset(uid.decode() for uid in _UID.findall(path.read_bytes()))
 
 
 def read_aim(path: Path, image: ImageGrid) -> RegionSet:
@@ -131,18 +149,23 @@ def read_aim(path: Path, image: ImageGrid) -> RegionSet:
     )
 
 
+def _namespace(element: Any) -> str:
+    """Return the namespace of an element as it stands before names, with its braces."""
+    tag = str(element.tag)
+    return tag[: tag.rfind("}") + 1]
+
+
 def _local(element: Any) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
 def _child(element: Any, name: str) -> Any:
-    if element is None:
-        return None
-    return next((one for one in element if _local(one) == name), None)
+    return None if element is None else element.find(_namespace(element) + name)
 
 
 def _below(element: Any, name: str) -> Iterator[Any]:
-    return (one for one in element.iter() if _local(one) == name)
+    found: Iterator[Any] = element.iter(_namespace(element) + name)
+    return found
 
 
 def _value(element: Any, attribute: str = "value") -> str:
@@ -216,14 +239,12 @@ def _contour(markup: Any, image: ImageGrid, lost: Counter[str]) -> Contour | Non
 
 def _points(markup: Any) -> Doubles:
     """Return the corners, shape (n_points, 2), without the repeated first one."""
-    rows = [
-        (
-            float(_value(_child(one, "coordinateIndex")) or place),
-            float(_value(_child(one, "x"))),
-            float(_value(_child(one, "y"))),
-        )
-        for place, one in enumerate(_below(markup, "TwoDimensionSpatialCoordinate"))
-    ]
+    names = [_namespace(markup) + name for name in ("coordinateIndex", "x", "y")]
+    rows = []
+    for place, element in enumerate(_below(markup, "TwoDimensionSpatialCoordinate")):
+        values = {child.tag: child.get("value", "") for child in element}
+        number, x, y = (values.get(name, "") for name in names)
+        rows.append((float(number or place), float(x), float(y)))
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     if not np.isfinite(table).all():
         raise ValueError("a coordinate is not finite")
