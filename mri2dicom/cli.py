@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from .hotel.command import split_hotel_command
+
 if TYPE_CHECKING:
     from .overview import Overview
     from .report import ConversionReport, SeriesResult
@@ -45,6 +47,9 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 )
 def main() -> None:
     """Turn scanner data into DICOM."""
+
+
+main.add_command(split_hotel_command)
 
 
 @main.command("inspect", epilog=EXIT_CODES)

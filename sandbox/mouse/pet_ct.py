@@ -27,6 +27,7 @@ _MIDDAY = timedelta(hours=5)
 _HEAD_FIRST_PRONE = 2
 _BQ_PER_NCI = 37.0
 _BONE = "bone"
+_TRAY = "tray"
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,8 @@ def _scene(
     x, y, z = ((np.arange(n) - (n - 1) / 2) * d for n, d in zip(count, voxel_mm, strict=True))
     labels = np.zeros(count[::-1], dtype=np.uint8)
     owners = np.zeros(count[::-1], dtype=np.uint8)
+    if modality == "ct":
+        _put_trays(guests, y, labels)
     for number, guest in enumerate(guests, start=1):
         column, row = guest.centre_mm
         flat = np.broadcast_arrays(-(x - column), -(y - row)[:, None], 0.0)
@@ -184,6 +187,13 @@ def _scene(
             inside = own > 0
             labels[plane][inside], owners[plane][inside] = own[inside], number
     return voxel_mm, labels, owners
+
+
+def _put_trays(guests: Sequence[Guest], y: npt.NDArray[Any], labels: npt.NDArray[np.uint8]) -> None:
+    """Put a plate under each row of a hotel, across the whole bed."""
+    low, high = pet_ct_table()["hotel"]["tray_mm"]
+    for row in {guest.centre_mm[1] for guest in guests if guest.slot}:
+        labels[:, (y >= row + low) & (y <= row + high), :] = _names().index(_TRAY)
 
 
 def _label(animal: Animal, places: Floats) -> npt.NDArray[np.uint8]:
@@ -197,7 +207,7 @@ def _label(animal: Animal, places: Floats) -> npt.NDArray[np.uint8]:
 
 
 def _names() -> list[str]:
-    return ["air", *(row["name"] for row in load_table()["tissue"]), _BONE]
+    return ["air", *(row["name"] for row in load_table()["tissue"]), _BONE, _TRAY]
 
 
 def _values(

@@ -1,0 +1,180 @@
+"""One animal's part of a series: its voxels, their place, and what is known of the animal."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..dicom.header import code
+from ..errors import WrongCallError
+from ..model import Floats, Identity, PixelSource, RawSeries
+from ..readers.inveon.table import load_table
+from ..uids import derived_uid
+from .detect import Box, coordinates
+from .roster import Place
+
+
+@dataclass(frozen=True)
+class CropSource(PixelSource):
+    """A rectangle of every plane of another source.
+
+    Attributes
+    ----------
+    whole : PixelSource
+    first_row, first_column : int
+        Of the rectangle; its size is in `shape`.
+    """
+
+    whole: PixelSource | None = field(default=None)
+    first_row: int = 0
+    first_column: int = 0
+
+    @property
+    def array(self) -> npt.NDArray[Any]:
+        """The planes, loaded."""
+        return self.planes(0, self.shape[0])
+
+    def planes(self, start: int, stop: int) -> npt.NDArray[Any]:
+        """Read planes from `start` up to `stop`, shape (stop - start, rows, columns)."""
+        assert self.whole is not None
+        _, rows, columns = self.shape
+        block = self.whole.planes(start, stop)
+        return block[
+            :,
+            self.first_row : self.first_row + rows,
+            self.first_column : self.first_column + columns,
+        ].copy()
+
+
+def window(box: Box, series: RawSeries) -> tuple[int, int, int, int]:
+    """Return first row, first column, rows and columns of the voxels whose centre is in a box.
+
+    Raises
+    ------
+    WrongCallError
+        If there are none.
+    """
+    _, rows, columns = series.pixels.shape
+    y, x = (coordinates(n, d) for n, d in zip((rows, columns), series.spacing_mm, strict=True))
+    inside_y = np.flatnonzero((y >= box.top) & (y < box.bottom))
+    inside_x = np.flatnonzero((x >= box.left) & (x < box.right))
+    if not inside_y.size or not inside_x.size:
+        raise WrongCallError(
+            f"The position {box.centre[0]:g}, {box.centre[1]:g} mm lies outside the image.",
+            hint="x_mm counts from the middle of the image to the right, y_mm down.",
+        )
+    return int(inside_y[0]), int(inside_x[0]), len(inside_y), len(inside_x)
+
+
+def cut(series: RawSeries, box: Box, place: Place, group: str) -> RawSeries:
+    """Return one animal's part of a series.
+
+    The voxels and their values are the scanner's; only the rectangle, the identity and what the
+    table says of the animal are new. Where the table names an orientation of the animal's own, the
+    coordinates are turned from the header's to it.
+
+    Parameters
+    ----------
+    series : RawSeries
+        PET or CT of the whole bed.
+    box : Box
+        On this series' image.
+    place : Place
+        The animal.
+    group : str
+        What the scanner's header calls the subjects.
+    """
+    row, column, rows, columns = window(box, series)
+    source = series.pixels
+    turn = _turn(series, place)
+    axes = series.orientation
+    step = row * series.spacing_mm[0] * axes[:, 1] + column * series.spacing_mm[1] * axes[:, 0]
+    attributes = _attributes(series, place, group)
+    return replace(
+        series,
+        pixels=CropSource(
+            source.path,
+            source.dtype,
+            (source.shape[0], rows, columns),
+            whole=source,
+            first_row=row,
+            first_column=column,
+        ),
+        position_mm=(series.position_mm + step) @ turn.T,
+        orientation=axes @ turn.T,
+        identity=_identity(series.identity, place, (row, column, rows, columns), attributes),
+        attributes=attributes,
+        warnings=_warnings(series, attributes),
+    )
+
+
+def _turn(series: RawSeries, place: Place) -> Floats:
+    """Return the rotation from the header's patient axes to those of the animal, shape (3, 3)."""
+    said = str(series.attributes.get("PatientPosition") or "")
+    if not place.orientation or place.orientation == said:
+        return np.eye(3)
+    rows = {row["position"]: np.array(row["axes"], float) for row in load_table()["orientation"]}
+    turned: Floats = rows[place.orientation] @ rows[said].T
+    return turned
+
+
+def _identity(
+    whole: Identity,
+    place: Place,
+    rectangle: tuple[int, int, int, int],
+    attributes: dict[str, Any],
+) -> Identity:
+    """Return identifiers of its own for each animal: two subjects never share a study."""
+    facts = (place.weight_g, place.dose_mbq, place.injected, place.orientation)
+    content = f"{whole.content} {place.subject} {rectangle} {facts}"
+    return Identity(
+        derived_uid("hotel study", whole.study_uid, str(attributes["PatientID"])),
+        content,
+        derived_uid("hotel frame of reference", whole.frame_of_reference_uid, place.subject),
+    )
+
+
+def _attributes(series: RawSeries, place: Place, group: str) -> dict[str, Any]:
+    result = dict(series.attributes)
+    kind = [str(word) for word in result.get("ImageType") or ["ORIGINAL", "PRIMARY"]]
+    result |= {
+        "PatientID": place.subject,
+        "ImageType": ["DERIVED", *kind[1:]],
+        "SourcePatientGroupIdentificationSequence": [{"PatientID": group}],
+        "DerivationDescription": f"Cut from an image of several animals, position {place.position}",
+        "DerivationCodeSequence": [
+            code("DCM", "113131", "Extraction of individual subject from group")
+        ],
+    }
+    if place.orientation:
+        result["PatientPosition"] = place.orientation
+    if place.weight_g is not None:
+        result["PatientWeight"] = place.weight_g / 1000.0
+    items = result.get("RadiopharmaceuticalInformationSequence")
+    if items:
+        result["RadiopharmaceuticalInformationSequence"] = [_injection(dict(items[0]), place)]
+    return result
+
+
+def _injection(item: dict[str, Any], place: Place) -> dict[str, Any]:
+    """Return the injection of one animal; the bed's is nobody's where the table has its own."""
+    if place.dose_mbq is not None:
+        item["RadionuclideTotalDose"] = 1e6 * place.dose_mbq
+    if place.injected is not None:
+        item["RadiopharmaceuticalStartDateTime"] = f"{place.injected:%Y%m%d%H%M%S}"
+        item["RadiopharmaceuticalStartTime"] = f"{place.injected:%H%M%S}"
+    return item
+
+
+def _warnings(series: RawSeries, attributes: dict[str, Any]) -> tuple[str, ...]:
+    """Return the series' warnings; what the bed's header lacked the table may have given."""
+    items = attributes.get("RadiopharmaceuticalInformationSequence") or [{}]
+    complete = attributes.get("PatientWeight") and all(
+        items[0].get(name) for name in ("RadionuclideTotalDose", "RadiopharmaceuticalStartDateTime")
+    )
+    return tuple(
+        one
+        for one in series.warnings
+        if not (complete and one.startswith("No SUV can be computed"))
+    )

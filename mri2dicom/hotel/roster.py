@@ -1,0 +1,174 @@
+"""The table of who lies where, as a technician keeps it."""
+
+import csv
+import io
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+
+from ..dicom.header import subject_name
+from ..errors import WrongCallError
+from ..names import safe_name
+from ..settings import POSITIONS
+
+COLUMNS = (
+    *("position", "subject", "weight_g", "dose_mbq", "injection_time", "orientation"),
+    *("x_mm", "y_mm"),
+)
+_NEEDED = ("position", "subject")
+_MOST_ANIMALS = 12
+_MOST_BYTES = 2**16
+_TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M")
+_MIRROR = {"left": "right", "right": "left"}
+
+
+class View(Enum):
+    """From where the names left and right of the table are seen."""
+
+    IMAGE = "image"
+    TECHNICIAN = "technician"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One animal of the table.
+
+    Attributes
+    ----------
+    position : str
+        As the person wrote it, in small letters.
+    subject : str
+    weight_g, dose_mbq : float or None
+        Dose at the time of injection.
+    injected : datetime or None
+        By the scanner's clock.
+    orientation : str
+        DICOM Patient Position of this animal, empty where it is that of the header.
+    centre_mm : tuple of float or None
+        Given centre on the image, from its middle: to the right and down.
+    """
+
+    position: str
+    subject: str
+    weight_g: float | None = None
+    dose_mbq: float | None = None
+    injected: datetime | None = None
+    orientation: str = ""
+    centre_mm: tuple[float, float] | None = None
+
+    def on_image(self, view: View) -> str:
+        """Return the position as seen on the image: the technician's left is its right."""
+        if view is View.IMAGE:
+            return self.position
+        return "-".join(_MIRROR.get(part, part) for part in self.position.split("-"))
+
+
+def read_roster(path: Path) -> list[Place]:
+    """Read the table.
+
+    Raises
+    ------
+    WrongCallError
+        If it is no such table: the sentence names the line.
+    """
+    if not path.is_file():
+        raise WrongCallError(f"There is no table {path}.", path=path)
+    if path.stat().st_size > _MOST_BYTES:
+        raise WrongCallError(f"{path.name} is too large for a table of a bed.", path=path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WrongCallError(
+            f"{path.name} is no text in UTF-8.", path=path, hint="Save it as CSV (UTF-8)."
+        ) from error
+    first = text.partition("\n")[0]
+    try:
+        rows = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first else ",")
+        heads = [head.strip().lower() for head in rows.fieldnames or ()]
+        _check_heads(path, heads)
+        rows.fieldnames = heads
+        lines = [(rows.line_num, {k: (v or "").strip() for k, v in row.items()}) for row in rows]
+    except (csv.Error, AttributeError) as error:
+        raise WrongCallError(f"{path.name} is no table: {error}.", path=path) from error
+    places = [_place(path, number, row) for number, row in lines if any(row.values())]
+    _check_all(path, places)
+    return places
+
+
+def _check_heads(path: Path, heads: list[str]) -> None:
+    missing = [name for name in _NEEDED if name not in heads]
+    unknown = [name for name in heads if name not in COLUMNS]
+    if missing or unknown or len(set(heads)) != len(heads):
+        odd = next(iter(unknown or heads), "")
+        what = f"has no column {missing[0]}" if missing else f"has the column {odd!r}"
+        raise WrongCallError(
+            f"{path.name} {what}.", path=path, hint=f"Columns are {', '.join(COLUMNS)}."
+        )
+
+
+def _place(path: Path, number: int, row: dict[str, str]) -> Place:
+    where = f"{path.name}, line {number}"
+
+    def quantity(name: str, *, positive: bool = True) -> float | None:
+        text = row.get(name, "")
+        if not text:
+            return None
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value) or (positive and value <= 0):
+            raise WrongCallError(f"{where}: {name} {text!r} is no usable number.", path=path)
+        return value
+
+    subject = row["subject"]
+    if not subject or subject_name({"PatientID": subject}) != subject:
+        raise WrongCallError(f"{where}: the subject {subject!r} cannot be an id.", path=path)
+    orientation = row.get("orientation", "").upper()
+    if orientation and orientation not in POSITIONS:
+        hint = f"It is one of {', '.join(POSITIONS)}."
+        raise WrongCallError(f"{where}: orientation {orientation!r}?", path=path, hint=hint)
+    x, y = quantity("x_mm", positive=False), quantity("y_mm", positive=False)
+    if (x is None) != (y is None):
+        raise WrongCallError(f"{where}: give both x_mm and y_mm, or none.", path=path)
+    return Place(
+        position="-".join(row["position"].lower().replace("_", "-").split()),
+        subject=subject,
+        weight_g=quantity("weight_g"),
+        dose_mbq=quantity("dose_mbq"),
+        injected=_moment(row.get("injection_time", ""), where, path),
+        orientation=orientation,
+        centre_mm=None if x is None or y is None else (x, y),
+    )
+
+
+def _moment(text: str, where: str, path: Path) -> datetime | None:
+    if not text:
+        return None
+    for form in _TIMES:
+        try:
+            return datetime.strptime(text, form)
+        except ValueError:
+            continue
+    hint = "Write it as 2024-01-08 10:30:00."
+    raise WrongCallError(f"{where}: injection_time {text!r} is no time.", path=path, hint=hint)
+
+
+def _check_all(path: Path, places: list[Place]) -> None:
+    if not places or len(places) > _MOST_ANIMALS:
+        count = len(places)
+        raise WrongCallError(
+            f"{path.name} names {count} animals; a bed has 1 to {_MOST_ANIMALS}.", path=path
+        )
+    for what, values in (
+        ("position", [place.position for place in places]),
+        ("subject", [safe_name(place.subject).casefold() for place in places]),
+    ):
+        twice = next((v for v in values if values.count(v) > 1), None)
+        if twice is not None:
+            raise WrongCallError(f"{path.name} names the {what} {twice!r} twice.", path=path)
+    given = {place.centre_mm is not None for place in places}
+    if len(given) > 1:
+        raise WrongCallError(f"{path.name}: give x_mm and y_mm for all animals or none.", path=path)

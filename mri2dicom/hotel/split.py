@@ -1,0 +1,310 @@
+"""Cut PET and CT of several animals into a study for each."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..dicom.header import Overrides
+from ..errors import Mri2DicomError, NothingUsableError, WrongCallError
+from ..model import Floats, Kind, RawSeries, Skipped
+from ..names import safe_name
+from ..output import Present, abandon, begin, files_of, finish, present, tidy, write_files
+from ..readers.inveon.reader import InveonReader
+from .crop import cut
+from .detect import Box, around, find_animals, names, separate
+from .picture import write_picture
+from .roster import Place, View, read_roster
+
+PICTURE = "split_hotel.png"
+_TISSUE_HU = -300.0
+_PET_SHARE = 0.05
+_BLOCK_BYTES = 2**24
+_EMISSION = (Kind.PET, Kind.DYNAMIC_PET, Kind.GATED_PET, Kind.SPECT)
+
+
+@dataclass(frozen=True)
+class SplitSeries:
+    """One animal's part of one series.
+
+    Attributes
+    ----------
+    status : str
+        ``written``, ``kept`` (it was there already) or ``failed``.
+    """
+
+    subject: str
+    position: str
+    series: str
+    modality: str
+    status: str
+    files: int = 0
+    path: str = ""
+    reason: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """What `split_hotel` did.
+
+    Attributes
+    ----------
+    skipped : list of str
+        Series that were left out, with the reason.
+    found : bool
+        The positions were detected, and not given.
+    """
+
+    output: Path
+    picture: Path
+    view: str
+    found: bool
+    series: list[SplitSeries]
+    skipped: list[str]
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 2 nothing could be written, 8 done in part."""
+        failed = sum(one.status == "failed" for one in self.series)
+        if not failed:
+            return 0
+        return 2 if failed == len(self.series) else 8
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return asdict(self) | {"output": str(self.output), "picture": str(self.picture)}
+
+
+def split_hotel(
+    source: Path,
+    table: Path,
+    out: Path,
+    *,
+    view: View = View.IMAGE,
+    overwrite: bool = False,
+) -> SplitReport:
+    """Cut the Inveon images of a bed with several animals into DICOM studies, one for each.
+
+    Parameters
+    ----------
+    source : Path
+        Folder with PET and CT of one bed. It is never changed.
+    table : Path
+        CSV: position, subject, and what is known of each animal.
+    out : Path
+        Below it a folder for each subject, and the picture to confirm it by.
+    view : View
+        From where the table's left and right are seen.
+    overwrite : bool
+        Write series again whose output is there.
+
+    Raises
+    ------
+    Mri2DicomError
+        If nothing can be cut: no images, positions that do not fit the table.
+    """
+    source, out = source.resolve(), out.resolve()
+    if out.is_relative_to(source):
+        raise WrongCallError(
+            f"The output {out} lies inside the input, which is never changed.",
+            path=out,
+            hint="Choose an output folder elsewhere.",
+        )
+    places = read_roster(table)
+    series, skipped = _read(source)
+    master = next((one for one in series if one.kind is Kind.CT), series[0])
+    shadow, projection = _shadow(master)
+    boxes, found = _boxes(places, shadow, master, view)
+    shots = [(master, projection, boxes)]
+    results: list[SplitSeries] = []
+    out.mkdir(parents=True, exist_ok=True)
+    for one in series:
+        if one is master or _registered(one, master):
+            own = boxes
+        else:
+            own, _ = _boxes(places, _shadow(one)[0], one, view)
+        if one is not master and one.kind in _EMISSION and len(shots) == 1:
+            shots.append((one, _shadow(one)[1], own))
+        for place, box in zip(places, own, strict=True):
+            results.append(_write(one, box, place, out, overwrite))
+    picture = out / PICTURE
+    _draw(picture, shots, places, view, found)
+    return SplitReport(out, picture, view.value, found, results, skipped)
+
+
+def _read(source: Path) -> tuple[list[RawSeries], list[str]]:
+    reader = InveonReader()
+    series: list[RawSeries] = []
+    skipped: list[str] = []
+    for located in reader.locate(source):
+        one = reader.load(located)
+        if isinstance(one, Skipped):
+            skipped.append(f"{one.location}: {one.reason}")
+        elif one.kind is Kind.LOCALIZER:
+            skipped.append(f"{one.location}: a scout view shows no slices.")
+        else:
+            series.append(one)
+    if not series:
+        why = f" ({skipped[0]})" if skipped else ""
+        raise NothingUsableError(
+            f"There is no Inveon image to cut in {source}{why}.",
+            path=source,
+            hint="Choose the folder with the PET and CT of one bed.",
+        )
+    studies = {one.identity.study_uid for one in series}
+    if len(studies) > 1:
+        raise WrongCallError(
+            f"{source} holds images of {len(studies)} studies; a table is that of one bed.",
+            path=source,
+            hint="Choose the folder of one of them.",
+        )
+    return series, skipped
+
+
+def _registered(one: RawSeries, other: RawSeries) -> bool:
+    """Tell whether two series have one coordinate system and parallel axes, so that boxes fit."""
+    same = one.identity.frame_of_reference_uid == other.identity.frame_of_reference_uid
+    return (
+        same
+        and np.allclose(one.orientation[0], other.orientation[0], atol=1e-6)
+        and np.allclose(_middle(one), _middle(other), atol=0.5)
+    )
+
+
+def _middle(series: RawSeries) -> Floats:
+    """Return the middle of the first plane across the bed, LPS mm, shape (2,)."""
+    _, rows, columns = series.pixels.shape
+    axes = series.orientation[0]
+    half = ((rows - 1) / 2 * series.spacing_mm[0], (columns - 1) / 2 * series.spacing_mm[1])
+    point = series.position_mm[0] + half[0] * axes[1] + half[1] * axes[0]
+    return np.array([point @ axes[0], point @ axes[1]])
+
+
+def _planes(series: RawSeries) -> Iterator[Floats]:
+    """Yield the values of blocks of planes, shape (n, rows, columns)."""
+    count, rows, columns = series.pixels.shape
+    step = max(1, _BLOCK_BYTES // (rows * columns * 8))
+    for start in range(0, count, step):
+        stop = min(start + step, count)
+        block = series.pixels.planes(start, stop).astype(np.float64)
+        scale = (series.slope[start:stop, None, None], series.offset[start:stop, None, None])
+        yield np.nan_to_num(block * scale[0] + scale[1], nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _shadow(series: RawSeries) -> tuple[Floats, Floats]:
+    """Return in how many planes a voxel is tissue, and the brightest value along the bed."""
+    brightest = np.max([block.max(axis=0) for block in _planes(series)], axis=0)
+    if series.kind is Kind.CT:
+        threshold = _TISSUE_HU
+    else:
+        threshold = _PET_SHARE * float(np.percentile(brightest, 99.9))
+    total = np.sum([(block > threshold).sum(axis=0) for block in _planes(series)], axis=0)
+    return total.astype(np.float64), brightest
+
+
+def _field(series: RawSeries) -> tuple[float, float]:
+    _, rows, columns = series.pixels.shape
+    return columns * series.spacing_mm[1], rows * series.spacing_mm[0]
+
+
+def _boxes(
+    places: list[Place], shadow: Floats, series: RawSeries, view: View
+) -> tuple[list[Box], bool]:
+    """Return the box of each animal in the order of the table, and whether they were detected."""
+    field_mm = _field(series)
+    centres = [place.centre_mm for place in places if place.centre_mm is not None]
+    if centres:
+        sign = -1.0 if view is View.TECHNICIAN else 1.0
+        return around([(sign * x, y) for x, y in centres], field_mm), False
+    found = find_animals(shadow, series.spacing_mm)[: len(places)]
+    if len(found) < len(places):
+        raise WrongCallError(
+            f"{len(found)} animals were found on {series.location}, and the table names "
+            f"{len(places)}: they may touch each other, or one is missing.",
+            hint="Give the centres in the table: x_mm and y_mm, from the middle of the image.",
+        )
+    boxes = separate(found, field_mm)
+    by_name = dict(zip(names(found), boxes, strict=True))
+    if len(by_name) < len(boxes):
+        raise WrongCallError(
+            "Two animals lie in one position of the image.",
+            hint="Give the centres in the table: x_mm and y_mm, from the middle of the image.",
+        )
+    wanted = [place.on_image(view) for place in places]
+    unknown = [p.position for p, name in zip(places, wanted, strict=True) if name not in by_name]
+    if unknown:
+        raise WrongCallError(
+            f"The table has the position {unknown[0]!r}, and the animals lie at "
+            f"{', '.join(by_name)} of the image.",
+            hint="Name these positions, as the image or (--view technician) the bed shows them.",
+        )
+    return [by_name[name] for name in wanted], True
+
+
+def _write(series: RawSeries, box: Box, place: Place, out: Path, overwrite: bool) -> SplitSeries:
+    """Write one animal's part of one series; its fault is not the others'."""
+    group = str(series.attributes.get("PatientID") or "")
+    modality = str(series.attributes.get("Modality") or "")
+    number = 10000 * series.expno + series.procno
+    folder = out / safe_name(place.subject) / safe_name(f"{number}_{modality}_{place.subject}")
+    result: dict[str, Any] = {
+        "subject": place.subject,
+        "position": place.position,
+        "series": series.location,
+        "modality": modality,
+        "path": str(folder),
+    }
+    try:
+        own = cut(series, box, place, group)
+        files = files_of(own, Overrides(), enhanced=False)
+        result |= {"files": len(files.names), "warnings": [*own.warnings, *files.warnings]}
+        there = present(folder, files)
+        if there is Present.SAME and not overwrite:
+            tidy(folder)
+            return SplitSeries(**result, status="kept")
+        if there is Present.OTHER and not overwrite:
+            raise WrongCallError(
+                f"{folder.name} holds other images of {place.subject}.",
+                hint="--overwrite replaces them.",
+            )
+        write_files(files, begin(folder), 0, len(files.names))
+        finish(folder)
+    except (Mri2DicomError, OSError, ValueError) as error:
+        abandon(folder)
+        said = error.sentence() if isinstance(error, Mri2DicomError) else str(error)
+        return SplitSeries(**result | {"files": 0}, status="failed", reason=said)
+    except BaseException:
+        abandon(folder)
+        raise
+    return SplitSeries(**result, status="written")
+
+
+def _draw(
+    picture: Path,
+    shots: list[tuple[RawSeries, Floats, list[Box]]],
+    places: list[Place],
+    view: View,
+    found: bool,
+) -> None:
+    panels = [
+        (
+            f"{one.attributes.get('Modality')}, brightest along the bed",
+            np.clip(image, -1000, 1000) if one.kind is Kind.CT else image,
+            one.spacing_mm,
+            boxes,
+        )
+        for one, image, boxes in shots
+    ]
+    captions = [
+        f"{place.position} in the table, {place.on_image(view)} on the image: {place.subject}"
+        for place in places
+    ]
+    if view is View.TECHNICIAN:
+        mirrored = "The table is as the technician sees the bed: left and right are exchanged."
+    else:
+        mirrored = "The table is as the image shows the bed: left is left."
+    how = "Positions were found on the image." if found else "Positions were given in the table."
+    write_picture(picture, panels, captions, [mirrored, how, "Confirm it before the upload."])

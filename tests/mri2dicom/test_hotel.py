@@ -1,0 +1,365 @@
+"""Several animals on one bed: cut apart, named right, with the scanner's own values."""
+
+import csv
+import json
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from cases import datasets, need_tool
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mri2dicom.cli import main
+from mri2dicom.errors import WrongCallError
+from mri2dicom.hotel.detect import Box, around, find_animals, label, names, separate
+from mri2dicom.hotel.roster import View, read_roster
+from mri2dicom.hotel.split import PICTURE, split_hotel
+from sandbox.mouse import MouseOptions, write_mice
+
+SUBJECTS = ("m01", "m02", "m03")
+
+
+@pytest.fixture(scope="module")
+def hotel(tmp_path_factory):
+    """Return the bed of three digital mice, and its truth."""
+    out = tmp_path_factory.mktemp("hotel") / "mice"
+    options = MouseOptions(
+        size="SMALL", groups=("untreated",), timepoints=("pre",), animals=3, hotel=True
+    )
+    write_mice(out, options)
+    return out / "hotel_petct", out.with_name("mice_truth") / "hotel_petct"
+
+
+@pytest.fixture(scope="module")
+def split(hotel, tmp_path_factory):
+    out = tmp_path_factory.mktemp("split")
+    return split_hotel(hotel[0], hotel[0] / "hotel.csv", out), out
+
+
+def rows_of(bed):
+    with (bed / "hotel.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write_rows(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    return path
+
+
+def volume(folder):
+    """Return values (z, y, x) and the first image of a written series."""
+    files = datasets(folder)
+    values = [ds.pixel_array * float(ds.RescaleSlope) + float(ds.RescaleIntercept) for ds in files]
+    return np.array(values), files[0], files
+
+
+def series(out, subject, modality):
+    return next((out / subject).glob(f"*_{modality}_{subject}"))
+
+
+def truth_at(truth, name, files):
+    """Look the truth up at the coordinates of every written voxel, (z, y, x)."""
+    image = nib.load(truth / name)
+    data, inverse = np.asarray(image.dataobj), np.linalg.inv(image.affine)
+    found = []
+    for ds in files:
+        rows, columns = np.mgrid[: ds.Rows, : ds.Columns]
+        axes = np.array(ds.ImageOrientationPatient, float)
+        place = np.array(ds.ImagePositionPatient, float) + (
+            columns[..., None] * ds.PixelSpacing[1] * axes[:3]
+            + rows[..., None] * ds.PixelSpacing[0] * axes[3:]
+        )
+        voxel = nib.affines.apply_affine(inverse, place * [-1, -1, 1])
+        index = np.rint(voxel).astype(int)
+        assert np.abs(voxel - index).max() < 1e-3  # exactly on the truth's grid
+        found.append(data[tuple(np.moveaxis(index, -1, 0))])
+    return np.array(found)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_each_animal_is_whole_alone_and_named_right(hotel, split, number):
+    _, truth = hotel
+    _, out = split
+    subject = SUBJECTS[number - 1]
+    for modality, stem in (("PT", "pet"), ("CT", "ct")):
+        _, first, files = volume(series(out, subject, modality))
+        owners = truth_at(truth, f"hotel.{stem}_animal.nii.gz", files)
+        whole = np.asarray(nib.load(truth / f"hotel.{stem}_animal.nii.gz").dataobj)
+        assert first.PatientID == subject
+        assert set(np.unique(owners)) == {0, number}
+        assert (owners == number).sum() == (whole == number).sum()  # no voxel lost
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_values_are_the_truth(hotel, split, subject):
+    _, truth = hotel
+    _, out = split
+    pet, _, files = volume(series(out, subject, "PT"))
+    expected = 1000 * truth_at(truth, "hotel.pet_activity_kBq_mL.nii.gz", files)
+    assert files[0].Units == "BQML"
+    for plane, true in zip(pet, expected, strict=True):
+        assert np.abs(plane - true).max() <= true.max() / 32767 + 1e-5 * true.max()
+    ct, _, files = volume(series(out, subject, "CT"))
+    noise = ct - truth_at(truth, "hotel.ct_HU.nii.gz", files)
+    assert abs(noise.mean()) < 0.5
+    assert noise.std() == pytest.approx(12, rel=0.05)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_suv_of_each_animal_from_its_own_dose_time_and_weight(hotel, split, subject):
+    """The law of decay and the truth's SUV, from what the written headers say."""
+    bed, truth = hotel
+    _, out = split
+    pet, first, _ = volume(series(out, subject, "PT"))
+    known = {
+        one["subject"]: one for one in json.loads((truth / "pet_ct.json").read_text())["animals"]
+    }[subject]
+    item = first.RadiopharmaceuticalInformationSequence[0]
+    start = np.datetime64(f"{first.SeriesDate[:4]}-{first.SeriesDate[4:6]}-{first.SeriesDate[6:]}")
+    seconds = [int(t[:2]) * 3600 + int(t[2:4]) * 60 + int(t[4:6]) for t in (
+        first.SeriesTime, item.RadiopharmaceuticalStartTime)]  # fmt: skip
+    assert str(start).replace("-", "") == item.RadiopharmaceuticalStartDateTime[:8]
+    wait = seconds[0] - seconds[1]
+    dose = float(item.RadionuclideTotalDose) * 0.5 ** (wait / 6586.2)
+    suv = pet * 1000 * float(first.PatientWeight) / dose
+    assert suv.max() == pytest.approx(known["tissues"]["kidney"]["suv"], rel=1e-3)
+    row = next(r for r in rows_of(bed) if r["subject"] == subject)
+    assert float(item.RadionuclideTotalDose) == pytest.approx(1e6 * float(row["dose_mbq"]))
+
+
+def test_the_parts_say_where_they_come_from(split):
+    report, out = split
+    assert report.exit_code == 0
+    assert report.found
+    studies, frames = set(), set()
+    for subject in SUBJECTS:
+        pet, ct = (volume(series(out, subject, m))[1] for m in ("PT", "CT"))
+        for ds in (pet, ct):
+            group = ds.SourcePatientGroupIdentificationSequence[0].PatientID
+            assert group == "m01, m02, m03"
+            assert ds.DerivationCodeSequence[0].CodeValue == "113131"
+            assert ds.ImageType[0] == "DERIVED"
+        assert pet.StudyInstanceUID == ct.StudyInstanceUID
+        assert pet.FrameOfReferenceUID == ct.FrameOfReferenceUID
+        studies.add(pet.StudyInstanceUID)
+        frames.add(pet.FrameOfReferenceUID)
+    assert len(studies) == len(frames) == 3
+
+
+def test_the_technicians_mirrored_view(hotel, split, tmp_path):
+    """A table written in front of the bed gives the same files, byte for byte."""
+    bed, _ = hotel
+    swap = {"top-left": "top-right", "top-right": "top-left", "bottom-left": "bottom-right"}
+    rows = [row | {"position": swap[row["position"]]} for row in rows_of(bed)]
+    table = write_rows(tmp_path / "seen.csv", rows)
+    split_hotel(bed, table, tmp_path / "out", view=View.TECHNICIAN)
+    for subject in SUBJECTS:
+        for modality in ("PT", "CT"):
+            one, two = (volume(series(o, subject, modality)) for o in (split[1], tmp_path / "out"))
+            assert np.array_equal(one[0], two[0])
+            assert one[1].ImagePositionPatient == two[1].ImagePositionPatient
+    # The same table read as the image would give two animals to each other, or none.
+    with pytest.raises(WrongCallError, match="bottom-right"):
+        split_hotel(bed, table, tmp_path / "wrong")
+
+
+def test_given_positions_in_both_views(hotel, split, tmp_path):
+    bed, truth = hotel
+    known = json.loads((truth / "pet_ct.json").read_text())["animals"]
+    for view, sign in ((View.IMAGE, 1), (View.TECHNICIAN, -1)):
+        rows = [
+            row | {"x_mm": sign * one["centre_mm"][0], "y_mm": one["centre_mm"][1]}
+            for row, one in zip(rows_of(bed), known, strict=True)
+        ]
+        table = write_rows(tmp_path / f"{view.value}.csv", rows)
+        report = split_hotel(bed, table, tmp_path / view.value, view=view)
+        assert not report.found
+        for number, subject in enumerate(SUBJECTS, 1):
+            files = volume(series(tmp_path / view.value, subject, "PT"))[2]
+            owners = truth_at(truth, "hotel.pet_animal.nii.gz", files)
+            assert set(np.unique(owners)) == {0, number}
+
+
+def test_an_orientation_of_its_own_turns_the_coordinates(hotel, split, tmp_path):
+    """An animal that lies feet first and supine: head to feet and left to right exchange."""
+    bed, _ = hotel
+    rows = [row | {"orientation": "FFP" if row["subject"] == "m02" else ""} for row in rows_of(bed)]
+    split_hotel(bed, write_rows(tmp_path / "t.csv", rows), tmp_path / "out")
+    before = volume(series(split[1], "m02", "CT"))[1]
+    after = volume(series(tmp_path / "out", "m02", "CT"))[1]
+    assert after.PatientPosition == "FFP"
+    old, new = (np.array(ds.ImagePositionPatient, float) for ds in (before, after))
+    # Prone stays prone: turned about the vertical, x and z change sign and y stays.
+    assert np.allclose(new, old * [-1, 1, -1], atol=1e-4)
+    assert [int(v) for v in after.ImageOrientationPatient] == [1, 0, 0, 0, -1, 0]
+
+
+def test_again_nothing_is_written_and_other_options_are_refused(hotel, split, tmp_path):
+    bed, _ = hotel
+    table = bed / "hotel.csv"
+    split_hotel(bed, table, tmp_path / "out")
+    stamps = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.dcm")}
+    assert {s.status for s in split_hotel(bed, table, tmp_path / "out").series} == {"kept"}
+    assert stamps == {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*.dcm")}
+    rows = [row | {"weight_g": "30"} for row in rows_of(bed)]
+    other = write_rows(tmp_path / "t.csv", rows)
+    report = split_hotel(bed, other, tmp_path / "out")
+    assert report.exit_code == 2
+    assert "--overwrite" in report.series[0].reason
+    report = split_hotel(bed, other, tmp_path / "out", overwrite=True)
+    assert report.exit_code == 0
+    first = volume(series(tmp_path / "out", "m01", "PT"))[1]
+    assert float(first.PatientWeight) == 0.03
+
+
+def test_the_picture(split):
+    from PIL import Image
+
+    with Image.open(split[1] / PICTURE) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    for colour in ((90, 200, 250), (255, 196, 61), (120, 220, 130)):
+        assert (pixels == colour).all(axis=1).sum() > 200  # a frame about each animal
+
+
+def test_the_command(hotel, tmp_path):
+    bed, _ = hotel
+    call = ["split-hotel", str(bed), str(bed / "hotel.csv"), str(tmp_path / "out"), "--json"]
+    done = CliRunner().invoke(main, call)
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["series"][0]["subject"] == "m01"
+    assert "before you upload" in done.stderr
+    inside = ["split-hotel", str(bed), str(bed / "hotel.csv"), str(bed / "out")]
+    assert CliRunner().invoke(main, inside).exit_code == 2
+    (tmp_path / "empty").mkdir()
+    nothing = ["split-hotel", str(tmp_path / "empty"), str(bed / "hotel.csv"), str(tmp_path / "o")]
+    assert CliRunner().invoke(main, nothing).exit_code == 3
+
+
+@pytest.mark.tool
+def test_the_validator_finds_no_error(split):
+    import subprocess
+
+    tool = need_tool("dciodvfy")
+    for subject in SUBJECTS:
+        for modality in ("PT", "CT"):
+            path = sorted(series(split[1], subject, modality).glob("*.dcm"))[5]
+            done = subprocess.run([tool, path], capture_output=True, text=True, check=False)
+            lines = (done.stderr + done.stdout).splitlines()
+            assert [line for line in lines if line.startswith("Error")] == []
+            assert {"PETImage", "CTImage"} & set(lines)
+
+
+def test_fewer_animals_than_the_table_names(hotel, tmp_path):
+    bed, _ = hotel
+    rows = [*rows_of(bed), rows_of(bed)[0] | {"position": "bottom-right", "subject": "m09"}]
+    with pytest.raises(WrongCallError, match="3 animals were found"):
+        split_hotel(bed, write_rows(tmp_path / "t.csv", rows), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+HEAD = "position,subject,weight_g,dose_mbq,injection_time\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no column position"),
+        ("position,name\nleft,a\n", "no column subject"),
+        ("position,subject,colour\nleft,a,red\n", "column 'colour'"),
+        (HEAD, "names 0 animals"),
+        (HEAD + "left,a,heavy,,\n", "line 2: weight_g 'heavy'"),
+        (HEAD + "left,a,-3,,\n", "weight_g"),
+        (HEAD + "left,a,nan,,\n", "weight_g"),
+        (HEAD + "left,,20,,\n", "subject ''"),
+        (HEAD + "left,a^b,20,,\n", "cannot be an id"),
+        (HEAD + "left,a,20,7,noon\n", "injection_time 'noon'"),
+        (HEAD + "left,a,,,\nleft,b,,,\n", "position 'left' twice"),
+        (HEAD + "left,a,,,\nright,A,,,\n", "subject 'a' twice"),
+        ("position,subject,orientation\nleft,a,XYZ\n", "orientation 'XYZ'"),
+        ("position,subject,x_mm,y_mm\nleft,a,3,\n", "both x_mm and y_mm"),
+        ("position,subject,x_mm,y_mm\nl,a,3,4\nr,b,,\n", "for all animals or none"),
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path, text, words):
+    path = tmp_path / "t.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(WrongCallError, match=words):
+        read_roster(path)
+
+
+def test_a_table_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "t.csv"
+    text = "Position;Subject;weight_g\r\nTop Left;m1;20,5\r\n;;\r\n"
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    (place,) = read_roster(path)
+    assert (place.position, place.subject, place.weight_g) == ("top-left", "m1", 20.5)
+    assert place.on_image(View.TECHNICIAN) == "top-right"
+
+
+class TestDetection:
+    def test_a_plate_is_no_animal(self):
+        shadow = np.zeros((60, 80))
+        shadow[40:42] = 50  # a plate across the bed, of full length
+        shadow[20:40, 10:30] = 40
+        shadow[22:40, 50:68] = 45
+        boxes = find_animals(shadow, (1.0, 1.0))
+        assert len(boxes) == 2
+        assert sorted(names(boxes)) == ["left", "right"]
+
+    def test_nothing(self):
+        assert find_animals(np.zeros((9, 9)), (1.0, 1.0)) == []
+
+    @settings(max_examples=50, deadline=None)
+    @given(st.integers(0, 2**25 - 1))
+    def test_labels_are_connected_parts(self, bits):
+        mask = np.array([bits >> k & 1 for k in range(25)], bool).reshape(5, 5)
+        labels, count = label(mask)
+        assert np.array_equal(labels > 0, mask)
+        assert count == labels.max(initial=0)
+        across = mask[:, 1:] & mask[:, :-1]
+        down = mask[1:] & mask[:-1]
+        assert np.array_equal(labels[:, 1:][across], labels[:, :-1][across])
+        assert np.array_equal(labels[1:][down], labels[:-1][down])
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(st.floats(-30, 30), st.floats(-30, 30)), min_size=1, max_size=6, unique=True
+        )
+    )
+    def test_no_point_belongs_to_two(self, centres):
+        for boxes in (
+            around(centres, (80.0, 80.0)),
+            separate([Box(x - 2, x + 2, y - 2, y + 2, (x, y)) for x, y in centres], (80.0, 80.0)),
+        ):
+            for number, one in enumerate(boxes):
+                for two in boxes[number + 1 :]:
+                    wide = min(one.right, two.right) - max(one.left, two.left)
+                    high = min(one.bottom, two.bottom) - max(one.top, two.top)
+                    assert wide <= 1e-9 or high <= 1e-9
+
+    def test_names_in_rows_and_columns(self):
+        def at(*centres):
+            return [Box(x - 5, x + 5, y - 5, y + 5, (x, y)) for x, y in centres]
+
+        assert names(at((0, 0))) == ["only"]
+        assert names(at((20, 1), (-20, 0), (0, -1))) == ["right", "left", "middle"]
+        assert names(at((0, 15), (1, -15))) == ["bottom", "top"]
+        corners = at((-15, -15), (15, -14), (-14, 15), (16, 15))
+        assert names(corners) == ["top-left", "top-right", "bottom-left", "bottom-right"]
+
+
+def test_the_bed_is_never_changed(hotel, tmp_path):
+    bed, _ = hotel
+    before = {p: p.read_bytes() for p in bed.iterdir()}
+    split_hotel(bed, bed / "hotel.csv", tmp_path / "out")
+    assert before == {p: p.read_bytes() for p in bed.iterdir()}
+    files = list((tmp_path / "out").rglob("*"))
+    assert not [p for p in files if p.name.startswith(".")]
+    assert all(pydicom.dcmread(p) for p in files if p.suffix == ".dcm")
