@@ -9,7 +9,7 @@ import requests
 
 from xnat_config.connection import Connection
 
-from .errors import LoginError, UnreachableError
+from .errors import LoginError, UnreachableError, UntrustedError
 
 REPEATED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MESSAGE = re.compile(r"<h3>(.*?)</h3>", re.DOTALL | re.IGNORECASE)
@@ -63,10 +63,12 @@ def no_answer(connection: Connection, fault: Exception | None) -> UnreachableErr
     if isinstance(fault, requests.exceptions.SSLError) and _is_plain(fault):
         text = f"{connection.host} does not speak https."
         hint = "Check the address and its port; one that begins with http:// sends unprotected."
-    elif isinstance(fault, requests.exceptions.SSLError):
+        return UntrustedError(text, hint=hint)
+    if isinstance(fault, requests.exceptions.SSLError) and "CERTIFICATE" in str(fault):
         text = f"The certificate of {connection.host} is not trusted."
         hint = "Give your centre's certificates with --ca-bundle FILE."
-    elif isinstance(fault, requests.exceptions.ProxyError):
+        return UntrustedError(text, hint=hint)
+    if isinstance(fault, requests.exceptions.ProxyError):
         text = f"The proxy on the way to {connection.host} does not let the request through."
         hint = "Check HTTPS_PROXY and NO_PROXY in the environment."
     elif isinstance(fault, requests.Timeout):

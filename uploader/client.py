@@ -32,7 +32,7 @@ from .answers import (
     server_fault,
 )
 from .credentials import Login
-from .errors import LoginError, RefusedError, ServerError, UnreachableError
+from .errors import LoginError, RefusedError, ServerError, UnreachableError, UntrustedError
 from .opening import connect
 
 Params = Mapping[str, str] | list[tuple[str, str]]
@@ -165,8 +165,8 @@ class Client:
             try:
                 self._session = connect(self.connection, self._login)
                 break
-            except UnreachableError:
-                if attempt == attempts:
+            except UnreachableError as error:
+                if attempt == attempts or isinstance(error, UntrustedError):
                     raise
                 self._sleep(self.patience.wait_s(attempt))
         self.server = str(self._session.server).rstrip("/")

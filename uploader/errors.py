@@ -71,6 +71,10 @@ class UnreachableError(ServerError):
     """The server did not answer, or was at fault, each time it was asked: try again later."""
 
 
+class UntrustedError(UnreachableError):
+    """What answered cannot be trusted or speaks no https: repeating does not help."""
+
+
 class CancelledError(UploaderError):
     """A person stopped the work; what is done stays, and the next run goes on."""
 

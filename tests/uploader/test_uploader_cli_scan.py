@@ -94,7 +94,7 @@ def test_nothing_found_and_only_damage(tmp_path):
         (["--set", "group"], "NAME=VALUE"),
         (["--set", "files=3"], "cannot name a variable"),
         (["-o", "plan.ods"], ".csv or .xlsx"),
-        (["--variables", "gone.csv"], "cannot be read"),
+        (["--variables", "gone.csv"], "is not there"),
         (["--site", "gone.toml"], "cannot be read"),
     ],
 )
