@@ -9,11 +9,10 @@ import numpy.typing as npt
 
 from ..errors import ModelInputError
 from .cest_b0 import b0_by_minimum, b0_by_symmetry, shifted_too_far
-from .cest_inverse import arex, mtr_rex
+from .cest_extras import acidity_maps, lorentzian_maps
 from .cest_spectra import Spectra, resample, z_spectra
-from .lorentz import lorentzian_difference
 from .outcome import Noise, conclude
-from .ph import PhCalibration, ph_from_ratio, transfer_ratio
+from .ph import PhCalibration
 from .result import FATAL, FitResult, Flag, Flags, Map
 
 Doubles = npt.NDArray[np.float64]
@@ -158,24 +157,15 @@ def fit_cest(
     ----------
     Zhou, doi:10.1038/nm907; Kim, doi:10.1002/mrm.21873.
     """
-    spectra = z_spectra(
-        signal,
-        offsets_ppm,
-        mask=mask,
-        sigma=sigma,
-        is_reference=is_reference,
-        working_frequency_mhz=working_frequency_mhz,
-    )
+    known = (mask, sigma, is_reference, working_frequency_mhz)
+    spectra = _spectra(signal, offsets_ppm, *known)
     wanted = _wanted(spectra, at_ppm, windows, ph_calibration)
     shift, told = _field(spectra, b0_ppm, b0_method)
     flags = _flags(spectra, shift, wanted)
     maps = _asymmetries(spectra, shift, sigma, at_ppm, windows, normalise)
-    lost: dict[str, Map] = {}
-    extra: dict[str, Map] = {}
-    if lorentzian:
-        lost, extra = _lorentzian(spectra, shift, at_ppm, t1_ms, sigma)
+    lost, extra = lorentzian_maps(spectra, shift, at_ppm if lorentzian else (), t1_ms, sigma)
     if ph_calibration is not None:
-        extra |= _acidity(spectra, shift, ph_calibration)
+        extra |= acidity_maps(spectra, shift, ph_calibration)
     maps |= {"B0map": Map(shift.astype(np.float32), "[ppm]")}
     maps |= {"M0map": Map(spectra.m0.astype(np.float32), "[arb'U]"), **lost}
     nothing = np.full(len(flags), np.nan, np.float32)
@@ -198,6 +188,24 @@ def fit_cest(
     if ph_calibration is not None:
         result.settings["ph_calibration"] = vars(ph_calibration)
     return result
+
+
+def _spectra(
+    signal: npt.ArrayLike,
+    offsets_ppm: npt.ArrayLike,
+    mask: npt.ArrayLike | None,
+    sigma: float | None,
+    is_reference: Sequence[bool | None] | None,
+    frequency: float | None,
+) -> Spectra:
+    return z_spectra(
+        signal,
+        offsets_ppm,
+        mask=mask,
+        sigma=sigma,
+        is_reference=is_reference,
+        working_frequency_mhz=frequency,
+    )
 
 
 def _flags(spectra: Spectra, shift: Doubles, wanted: Doubles) -> Flags:
@@ -313,68 +321,3 @@ def _asymmetries(
         ).mean(axis=1)
         maps[f"MTRasym_{window.name}"] = Map((_PERCENT * inside).astype(np.float32), "%")
     return maps
-
-
-def _lorentzian(
-    spectra: Spectra,
-    shift: Doubles,
-    at_ppm: Sequence[float],
-    t1_ms: npt.ArrayLike | None,
-    sigma: float | None,
-) -> tuple[dict[str, Map], dict[str, Map]]:
-    """Return Lorentzian differences, and with T1 the inverse metrics."""
-    difference, z = _difference(spectra, shift, at_ppm)
-    lost = {
-        f"LD_{ppm:g}ppm": Map((_PERCENT * difference[:, k]).astype(np.float32), "%")
-        for k, ppm in enumerate(at_ppm)
-    }
-    if t1_ms is None:
-        return lost, {}
-    if len(np.asarray(t1_ms)) != len(z):
-        raise ModelInputError(
-            f"The T1 map has {len(np.asarray(t1_ms))} voxels and the images have {len(z)}.",
-            hint="Bring the map to the grid of these images first.",
-        )
-    rex = mtr_rex(z, z + difference)
-    rates = arex(rex, t1_ms)
-    extra: dict[str, Map] = {}
-    error = rate_error = None
-    if sigma is not None:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # The reference is a fit to many samples, so its own noise is small beside this.
-            error = sigma / spectra.m0[:, None] / z**2
-        rate_error = arex(error, t1_ms)
-    for k, ppm in enumerate(at_ppm):
-        extra[f"MTRrex_{ppm:g}ppm"] = _column(rex, k, _PERCENT, "%", error)
-        extra[f"AREX_{ppm:g}ppm"] = _column(rates, k, 1.0, "/s", rate_error)
-    return lost, extra
-
-
-def _column(values: Doubles, k: int, factor: float, unit: str, error: Doubles | None) -> Map:
-    one = None if error is None else (factor * error[:, k]).astype(np.float32)
-    return Map((factor * values[:, k]).astype(np.float32), unit, one)
-
-
-def _difference(
-    spectra: Spectra, shift: Doubles, at_ppm: Sequence[float]
-) -> tuple[Doubles, Doubles]:
-    """Return the Lorentzian difference and Z at offsets from water, both (n_voxels, m)."""
-    offsets = np.union1d(spectra.offsets_ppm, np.round(at_ppm, 6))
-    centred = resample(spectra.z, spectra.offsets_ppm, offsets, shift)
-    # The ends of a shifted spectrum were not measured, so they serve no voxel.
-    moved = np.nanmax(np.abs(shift), initial=0.0)
-    inner = (offsets >= offsets[0] + moved) & (offsets <= offsets[-1] - moved)
-    inner |= np.isin(offsets, np.round(at_ppm, 6))
-    difference, _ = lorentzian_difference(centred[:, inner], offsets[inner], at_ppm)
-    places = [int(np.argmin(np.abs(offsets - ppm))) for ppm in at_ppm]
-    return difference, centred[:, places]
-
-
-def _acidity(spectra: Spectra, shift: Doubles, calibration: PhCalibration) -> dict[str, Map]:
-    """Return pH and the ratio that it was read from."""
-    transfer = mtr_asymmetry(spectra.z, spectra.offsets_ppm, calibration.offsets_ppm, shift)
-    ratio = transfer_ratio(transfer[:, 0], transfer[:, 1])
-    return {
-        "pH": Map(ph_from_ratio(ratio, calibration).astype(np.float32), "[pH]"),
-        "RST": Map(ratio.astype(np.float32), "1"),
-    }
