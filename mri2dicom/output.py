@@ -14,6 +14,7 @@ from .dicom.multiframe import MultiFrameSeries
 from .dicom.nm import NmSeries
 from .dicom.optical import OpticalSeries
 from .dicom.pet import PetSeries
+from .dicom.pet_enhanced import EnhancedPetSeries
 from .model import Kind, RawSeries
 
 # How much of a large object is compared to tell whether it is what would be written.
@@ -40,7 +41,7 @@ def files_of(series: RawSeries, overrides: Overrides, *, enhanced: bool) -> Seri
         return OpticalSeries(series, overrides)
     modality = series.attributes.get("Modality")
     if modality == "PT":
-        return PetSeries(series, overrides)
+        return (EnhancedPetSeries if enhanced else PetSeries)(series, overrides)
     if modality == "CT":
         return CtSeries(series, overrides)
     if modality == "NM":

@@ -38,6 +38,9 @@ CONDITIONS: dict[str, Callable[[Values], bool]] = {
     "diffusion": lambda v: v.get("DiffusionBValue") is not None,
     "directional": lambda v: v.get("DiffusionGradientDirectionSequence") is not None,
     "gated_pet": lambda v: v.get("NumberOfTimeSlots") is not None,
+    "triggered": lambda v: v.get("TriggerTime") is not None,
+    "decay_factor": lambda v: v.get("DecayFactor") is not None,
+    "dead_time_factor": lambda v: v.get("DeadTimeFactor") is not None,
     "in_time": lambda v: v.get("TemporalPositionTimeOffset") is not None,
     "cardiac_gated": lambda v: _is_on(v, "CardiacSynchronizationTechnique"),
     "respiratory_gated": lambda v: _is_on(v, "RespiratoryMotionCompensationTechnique"),
@@ -103,12 +106,10 @@ def plane_terms(values: dict[str, Any]) -> dict[str, Any]:
 class GroupTable:
     """The functional groups of one form, encoded with a memory of what was encoded before."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, table: str = "dicom_enhanced") -> None:
         column = form.column - 1
         self._groups = [
-            group
-            for group in load_mapping("dicom_enhanced")["group"]
-            if group["forms"][column] == "1"
+            group for group in load_mapping(table)["group"] if group["forms"][column] == "1"
         ]
         self._memory: dict[tuple[str, str], bytes] = {}
 

@@ -21,7 +21,7 @@ _SOP_CLASS = {
     Form.PET: "1.2.840.10008.5.1.4.1.1.128",
     Form.CT: "1.2.840.10008.5.1.4.1.1.2",
     Form.NM: "1.2.840.10008.5.1.4.1.1.20",
-    Form.ENHANCED_PET: "1.2.840.10008.5.1.4.1.1.130",
+    Form.ENHANCED_PET: "1.2.840.10008.5.1.4.1.1.128.1",
 }
 # Value 3 of the Enhanced MR Image Type (PS3.3 C.8.13.3.1.1).
 _FLAVOR = {

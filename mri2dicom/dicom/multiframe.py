@@ -19,8 +19,8 @@ from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, p
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .objects import MultiFrame, deal
 from .part10 import file_bytes
-from .pixels import pixel_format, requantisation_warning, stored_plane
-from .planes import PlaneValues, real_world_value, spacing_between_slices
+from .pixels import StoredPlane, pixel_format, requantisation_warning, stored_plane
+from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices
 from .uids import Form, SeriesUids
 
 _SHARED, _PER_FRAME = 0x52009229, 0x52009230
@@ -36,9 +36,14 @@ class MultiFrameSeries:
         File names, one for each object.
     """
 
+    # The table of top-level attributes and functional groups.
+    table = "dicom_enhanced"
+    # Whether a scaling that is the same for all frames may stand once.
+    shares_scaling = True
+
     def __init__(self, series: RawSeries, overrides: Overrides) -> None:
         self.series = series
-        self.form = Form.MAP if series.is_quantity else Form.ENHANCED
+        self.form = self.form_of(series)
         self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
         self.values = PlaneValues(series)
         self.format = pixel_format(series)
@@ -47,10 +52,27 @@ class MultiFrameSeries:
         itemsize = self.float_type.itemsize if self.is_map else 2
         self.objects = deal(series, itemsize, by_map=self.is_map)
         self.names = [f"{number + 1:04d}.dcm" for number in range(len(self.objects))]
-        self._attributes = complete(series, self.form, overrides)
+        self._attributes = self.terms(complete(series, self.form, overrides))
         self._axes = axes(series, self.values, is_map=self.is_map)
-        self._table = GroupTable(self.form)
+        self._table = GroupTable(self.form, self.table)
         self._spacing = spacing_between_slices(series)
+
+    def form_of(self, series: RawSeries) -> Form:
+        """Return the kind of object of a series."""
+        return Form.MAP if series.is_quantity else Form.ENHANCED
+
+    def terms(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the constant attributes with the terms of this kind of object."""
+        return enhanced_values(self.series, values)
+
+    def stored(self, plane: np.ndarray[Any, Any], number: int) -> StoredPlane:
+        """Return one plane of the scanner in the format of this object."""
+        slope, offset = float(self.series.slope[number]), float(self.series.offset[number])
+        return stored_plane(plane, slope, offset, self.format)
+
+    def quantity(self, plane: int) -> Quantity | None:
+        """Return what a plane measures; None for an intensity."""
+        return self.values.quantity(plane)
 
     @property
     def warnings(self) -> list[str]:
@@ -106,7 +128,7 @@ class MultiFrameSeries:
             if self.is_map:
                 yield _real(stored, slope, offset).astype(self.float_type).tobytes()
             else:
-                yield stored_plane(stored, slope, offset, self.format).pixels.tobytes()
+                yield self.stored(stored, plane).pixels.tobytes()
 
     def _scaling(self, chosen: MultiFrame) -> dict[int, tuple[float, float]]:
         """Return slope and intercept of each plane; for a map its lowest and highest value."""
@@ -125,14 +147,14 @@ class MultiFrameSeries:
                     (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
                 )
             else:
-                kept = stored_plane(stored, slope, offset, self.format)
+                kept = self.stored(stored, plane)
                 result[plane] = kept.slope, kept.offset
         return result
 
     def _head(
         self, number: int, chosen: MultiFrame, scaling: dict[int, tuple[float, float]]
     ) -> bytes:
-        values = plane_terms(enhanced_values(self.series, self._attributes))
+        values = plane_terms(self._attributes)
         first = int(chosen.planes[0])
         own = {
             k: v[first]
@@ -145,7 +167,8 @@ class MultiFrameSeries:
         if "DiffusionBValue" in varying:
             varying |= {"DiffusionGradientDirectionSequence", "DiffusionBMatrixSequence"}
         shared_rows, frame_rows = self._table.split(varying)
-        same = len({(scaling[p], self.values.quantity(p)) for p in chosen.planes.tolist()}) == 1
+        kinds = {(scaling[p], self.quantity(p)) for p in chosen.planes.tolist()}
+        same = len(kinds) == 1 and self.shares_scaling
         thickness, way = self.series.thickness_mm, self.series.orientation
         one_thickness = np.array_equal(
             thickness[chosen.planes],
@@ -180,7 +203,7 @@ class MultiFrameSeries:
         return join(elements)
 
     def _top(self, number: int, chosen: MultiFrame, values: dict[str, Any]) -> Elements:
-        rows = [r for r in load_mapping("dicom_enhanced")["element"] if holds(r, values)]
+        rows = [r for r in load_mapping(self.table)["element"] if holds(r, values)]
         _, height, width = self.series.pixels.shape
         header: dict[Any, Any] = {
             **common_header(self.series, self.form, self.uids, values),
@@ -196,7 +219,7 @@ class MultiFrameSeries:
             "Columns": width,
         }
         if self.is_map:
-            label = self.values.quantity(int(chosen.planes[0]))
+            label = self.quantity(int(chosen.planes[0]))
             header |= {
                 "BitsAllocated": 8 * self.float_type.itemsize,
                 "ContentLabel": _content_label(label.name if label else "MAP"),
@@ -245,7 +268,7 @@ class MultiFrameSeries:
         chosen: MultiFrame | None = None,
     ) -> dict[int, bytes]:
         """Return scaling and, where the values are a quantity, what they measure."""
-        found = self.values.quantity(plane)
+        found = self.quantity(plane)
         result: dict[int, bytes] = {}
         if self.is_map and chosen is not None and found is not None:
             low = min(scaling[int(p)][0] for p in chosen.planes)

@@ -12,12 +12,11 @@ from ..model import Loop, RawSeries
 from .encode import charset, encode, join
 from .header import Overrides, common_header, complete, load_mapping, pick
 from .part10 import file_bytes
-from .pet import emission_warnings, position_codes
+from .pet import ACTIVITY, emission_warnings, position_codes
 from .pixels import pixel_format
-from .planes import Quantity, real_world_value
+from .planes import real_world_value
 from .uids import Form, SeriesUids
 
-_ACTIVITY = Quantity("Activity", ("99XNATPIC", "ACTIVITY", "Activity concentration"), "Bq/mL")
 _HIGHEST = 32767.0
 _BLOCK_BYTES = 2**22
 
@@ -136,7 +135,7 @@ class NmSeries:
         }
         if series.unit:
             ends = (limits.min, limits.max)
-            item = real_world_value(_ACTIVITY, slope, 0.0, ends, floats=False)
+            item = real_world_value(ACTIVITY, slope, 0.0, ends, floats=False)
             header["RealWorldValueMappingSequence"] = [item]
         return join(encode(header | charset(header)))
 

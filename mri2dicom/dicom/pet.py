@@ -15,6 +15,8 @@ from .pixels import PixelFormat, StoredPlane
 from .planes import Quantity
 from .uids import Form
 
+# No standard code names an activity in a volume.
+ACTIVITY = Quantity("Activity", ("99XNATPIC", "ACTIVITY", "Activity concentration"), "Bq/mL")
 _HIGHEST = 32767.0
 _LATER = ("AcquisitionDate", "AcquisitionTime")
 

@@ -22,6 +22,9 @@ from ..names import UniqueNames, safe_name
 ZIP_SUFFIXES = (".zip", ".pvdatasets")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 WANTED = frozenset({"2dseq", "visu_pars", "method", "acqp", "subject", "reco", "mri2dicom.toml"})
+# Images of Inveon and their headers; its raw data stay where they are.
+WANTED_SUFFIXES = (".img", ".hdr")
+_IMAGES = ("2dseq", ".img")
 MAX_ENTRIES = 2_000_000
 MAX_PARAMETER_BYTES = 256 * 2**20
 # Images compress well, but not endlessly: an archive that grows more than this is a trap.
@@ -147,7 +150,7 @@ class _Targets:
     def of(self, name: str) -> Path | None:
         """Return an entry's place; None for one not wanted or that would leave the folder."""
         parts = PurePosixPath(name.replace("\\", "/")).parts
-        if not parts or parts[-1] not in WANTED:
+        if not parts or not (parts[-1] in WANTED or parts[-1].lower().endswith(WANTED_SUFFIXES)):
             return None
         if any(part in ("..", "/", "//") or part.endswith(":") for part in parts):
             return None
@@ -165,7 +168,9 @@ class _Targets:
 
 
 def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> None:
-    limit = announced if target.name == "2dseq" else min(announced, MAX_PARAMETER_BYTES)
+    limit = (
+        announced if target.name.lower().endswith(_IMAGES) else min(announced, MAX_PARAMETER_BYTES)
+    )
     written = 0
     with _created(target) as file:
         while block := source.read(_CHUNK):

@@ -202,8 +202,9 @@ def _gates(header: Header, group: Group) -> tuple[dict[str, Any], list[float], s
     bins = header.main.numbers("gate_bins")
     if len(bins) >= 4 and 0.0 < bins[2] <= bins[3] and int(bins[1]) == count:
         step = 1000.0 * (bins[2] + bins[3]) / 2.0 / count
-        limits = {"LowRRValue": round(1000.0 * bins[2]), "HighRRValue": round(1000.0 * bins[3])}
-        return constant | {"FrameTime": step} | limits, [step * k for k in range(count)], ""
+        # A closed interval means that longer and shorter cycles are not in the image.
+        constant |= {"FrameTime": step, "BeatRejectionFlag": "Y"}
+        return constant, [step * k for k in range(count)], ""
     before = [1000.0 * sum(one.duration_s for one in frames[:k]) for k in range(count)]
     constant["FrameTime"] = 1000.0 * sum(one.duration_s for one in frames) / count
     return (
