@@ -24,7 +24,7 @@ Doubles = npt.NDArray[np.float64]
 
 TE = 8.0 * np.arange(1, 26)
 SNR = 50.0
-RUNS = 9
+RUNS = 25
 
 
 def decays(voxels: int) -> tuple[Doubles, Doubles]:
