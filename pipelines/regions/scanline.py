@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from .model import Doubles, Mask
 
-_SNAP_PX = 2e-4
+_TOUCH_PX = 2e-4
+_ROUNDING_PX = 1e-6
 _CHUNK = 2_000_000
 
 
@@ -79,18 +80,28 @@ def fill(points: Doubles, size: tuple[int, int]) -> Filled:
     lower = np.where(down[:, None], next_one, here)
     first = np.clip(np.ceil(upper[:, 1]), top, bottom).astype(np.intp)
     counts = np.clip(np.ceil(lower[:, 1]), top, bottom).astype(np.intp) - first
-    edge = np.repeat(np.arange(len(points)), counts)
-    y = np.arange(edge.size) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
-    slope = (lower[edge] - upper[edge])[:, 0] / (lower[edge] - upper[edge])[:, 1]
-    x = upper[edge, 0] + (y - upper[edge, 1]) * slope
-    whole = np.rint(x)
-    x = np.where(np.abs(x - whole) < _SNAP_PX, whole, np.ceil(x))
-    column = np.clip(x, left, right).astype(np.intp) - left
-    sign = np.where(down[edge], 1.0, -1.0)
-    cell = (y - top) * (width + 1) + column
-    steps = np.bincount(cell, weights=sign, minlength=height * (width + 1))
+    steps = np.zeros(height * (width + 1))
+    # In portions of edges, so that a line of millions of long edges needs no more memory.
+    done = np.cumsum(counts)
+    for start in range(0, int(done[-1]), _CHUNK):
+        number = np.arange(start, min(start + _CHUNK, int(done[-1])))
+        edge = np.searchsorted(done, number, side="right")
+        y = number - (done - counts)[edge] + first[edge]
+        x = _crossings(upper[edge], lower[edge], y)
+        column = np.clip(x, left, right).astype(np.intp) - left
+        sign = np.where(down[edge], 1.0, -1.0)
+        cell = (y - top) * (width + 1) + column
+        steps += np.bincount(cell, weights=sign, minlength=steps.size)
     winding = np.cumsum(steps.reshape(height, width + 1)[:, :-1], axis=1)
     return Filled(rows, columns, winding.astype(np.int32))
+
+
+def _crossings(upper: Doubles, lower: Doubles, y: npt.NDArray[np.intp]) -> Doubles:
+    """Return the first column at or right of where each edge crosses its line of pixels."""
+    slope = (lower - upper)[:, 0] / (lower - upper)[:, 1]
+    x = upper[:, 0] + (y - upper[:, 1]) * slope
+    whole = np.rint(x)
+    return np.where(np.abs(x - whole) < _ROUNDING_PX, whole, np.ceil(x))
 
 
 def shoelace(points: Doubles) -> float:
@@ -143,13 +154,13 @@ def _on_both_sides(line: Doubles, outer: Doubles) -> bool:
     """Tell whether a line has points strictly inside another one and strictly outside."""
     points = np.vstack([line, (line + np.roll(line, -1, axis=0)) / 2])
     start, along = outer, np.roll(outer, -1, axis=0) - outer
-    length = np.maximum((along**2).sum(axis=1), _SNAP_PX**4)
+    length = np.maximum((along**2).sum(axis=1), _TOUCH_PX**4)
     away = np.empty(len(points), dtype=np.bool_)
     for part in _parts(len(points), len(outer)):
         to = points[part, None] - start
         place = np.clip((to * along).sum(axis=2) / length, 0, 1)
         gap = to - place[..., None] * along
-        away[part] = (gap**2).sum(axis=2).min(axis=1) > _SNAP_PX**2
+        away[part] = (gap**2).sum(axis=2).min(axis=1) > _TOUCH_PX**2
     inside = contains(outer, points)
     return bool((inside & away).any() and (~inside & away).any())
 
@@ -159,7 +170,7 @@ def _side(a: Doubles, b: Doubles, p: Doubles) -> Doubles:
     along, to = b - a, p - a
     cross = along[..., 0] * to[..., 1] - along[..., 1] * to[..., 0]
     length = np.hypot(along[..., 0], along[..., 1])
-    return np.where(np.abs(cross) <= _SNAP_PX * length, 0.0, np.sign(cross))
+    return np.where(np.abs(cross) <= _TOUCH_PX * length, 0.0, np.sign(cross))
 
 
 def same_line(one: Doubles, other: Doubles, tolerance: float = 1e-3) -> bool:

@@ -14,7 +14,7 @@ from ..errors import CallError, CorruptInputError, NothingUsableError
 from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
 from .headers import Place, is_dicom, is_part_10, places_of, read_dataset, unreadable
-from .model import ImageGrid, Plane
+from .model import Doubles, ImageGrid, Plane
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -30,6 +30,7 @@ _TAGS = (
 )  # fmt: skip
 _NO_PIXELS = frozenset({"RTSTRUCT", "SEG", "SR", "RWV", "PR", "KO", "RTDOSE", "RTPLAN", "REG"})
 _SAME_DEPTH_MM = 0.01
+_ALIKE = 1e-3
 _NIFTI = (".nii", ".nii.gz")
 
 
@@ -49,10 +50,13 @@ class _Frame:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        turned = tuple(round(value, 3) + 0.0 for value in self.place.orientation)
         size = (int(self.ds.Rows), int(self.ds.Columns))
-        spacing = tuple(round(value, 5) for value in self.place.spacing)
-        return (self.series, str(self.ds.get("FrameOfReferenceUID", "")), turned, size, spacing)
+        return (self.series, str(self.ds.get("FrameOfReferenceUID", "")), size)
+
+    @property
+    def shape(self) -> Doubles:
+        """Orientation and relative pixel spacing, which differ within a series by rounding."""
+        return np.array([*self.place.orientation, *np.log(self.place.spacing)])
 
 
 def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
@@ -92,10 +96,7 @@ def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
             path=path,
             hint="Give the folder of the DICOM images the regions were drawn on, or a NIfTI file.",
         )
-    groups: dict[tuple[object, ...], list[_Frame]] = defaultdict(list)
-    for frame in frames:
-        groups[frame.kind].append(frame)
-    image = _choose([_grid_of(one) for one in groups.values()], frozenset(wanted), path)
+    image = _choose([_grid_of(one) for one in _alike(frames)], frozenset(wanted), path)
     if damaged:
         lost = ", ".join(sorted(error.path.name for error in damaged if error.path))[:200]
         image = replace(
@@ -135,6 +136,20 @@ def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
             continue
         frames += [_Frame(one, place, ds) for place in places if place is not None]
     return frames, damaged
+
+
+def _alike(frames: list[_Frame]) -> list[list[_Frame]]:
+    """Return the frames in groups of one series, size, orientation and spacing."""
+    groups: dict[tuple[object, ...], list[list[_Frame]]] = defaultdict(list)
+    for frame in frames:
+        known = groups[frame.kind]
+        for group in known:
+            if np.abs(group[0].shape - frame.shape).max() < _ALIKE:
+                group.append(frame)
+                break
+        else:
+            known.append([frame])
+    return [group for known in groups.values() for group in known]
 
 
 def _choose(grids: list[ImageGrid], wanted: frozenset[str], path: Path) -> ImageGrid:

@@ -121,6 +121,22 @@ def test_no_slice_is_lost_on_any_orientation(tmp_path, name):
     assert found.warnings == ()
 
 
+def test_no_slice_is_lost_to_rounded_orientations(tmp_path):
+    """Slices of one stack whose cosines differ in the last digits, around a rounding border."""
+    import pydicom
+
+    angle = np.arcsin(0.1235)
+    turned = (np.cos(angle), np.sin(angle), 0.0, -np.sin(angle), np.cos(angle), 0.0)
+    scan = Scan(shape=(6, 16, 16), orientation=turned)
+    folder = write_series(tmp_path / "image", scan)
+    for k, path in enumerate(sorted(folder.iterdir())):
+        ds = pydicom.dcmread(path)
+        ds.ImageOrientationPatient[1] = f"{0.1235 + (-1) ** k * 1e-7:.8f}"
+        ds.PixelSpacing[0] = f"{0.5 + k * 1e-9:.9f}"
+        ds.save_as(path)
+    assert read_image(folder).shape == (6, 16, 16)
+
+
 @pytest.mark.parametrize("shape", [(2, 12, 40), (2, 40, 12)])
 def test_a_non_square_image_does_not_clip_the_region(tmp_path, shape):
     scan = Scan(shape=shape)

@@ -149,6 +149,19 @@ def test_fractional_shares_count_from_one_half(tmp_path):
     assert any("fractional (occupancy)" in text for text in found.warnings)
 
 
+def test_compressed_segmentations_are_read_too(tmp_path):
+    scan = Scan(shape=(3, 9, 7))
+    image = read_image(write_series(tmp_path / "image", scan))
+    planes = np.random.default_rng(8).integers(0, 201, (3, 9, 7))
+    frames = [(1, k, planes[k]) for k in (2, 0, 1)]
+    path = write_seg(tmp_path / "seg.dcm", scan, frames, kind="FRACTIONAL")
+    ds = pydicom.dcmread(path)
+    ds.compress(pydicom.uid.RLELossless)
+    ds.save_as(path)
+    (found,) = _masks(path, image).values()
+    assert np.array_equal(found.mask, planes >= 100)
+
+
 def test_label_map_of_two_segments(tmp_path):
     scan = Scan(shape=(3, 6, 7))
     image = read_image(write_series(tmp_path / "image", scan))

@@ -161,6 +161,15 @@ def test_a_line_around_the_whole_image_fills_it():
     assert _fill([box(-1e6, -1e6, 1e6, 1e6)])[0].all()
 
 
+def test_a_line_of_many_long_edges_is_filled_in_portions(monkeypatch):
+    points = np.random.default_rng(6).uniform(-2, 24, (300, 2))
+    whole, _ = _fill([points])
+    monkeypatch.setattr("pipelines.regions.scanline._CHUNK", 7)
+    portions, _ = _fill([points])
+    assert np.array_equal(whole, portions)
+    assert np.array_equal(whole, centres_inside([points], SIZE))
+
+
 def test_lines_cross_only_where_both_pass_through():
     assert boundaries_cross(box(0, 0, 4, 4), box(2, 2, 6, 6))
     assert not boundaries_cross(box(0, 0, 4, 4), box(4, 0, 8, 4))
