@@ -27,6 +27,7 @@ _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LEAST_VALID = 0.5
 _LEAST_COVERED = 0.999
 _MOST_EDGE = 0.5
+_ENOUGH = 250_000  # values that show the range of a map
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +122,8 @@ def _window(name: str, values: Floats) -> tuple[float, float]:
     fixed = catalogue.entry(name).window
     if fixed is not None:
         return fixed
-    finite = values[np.isfinite(values)]
+    some = values.ravel()[:: max(1, values.size // _ENOUGH)]
+    finite = some[np.isfinite(some)]
     if not finite.size:
         return 0.0, 1.0
     low, high = np.percentile(finite, [0.5, 99.5])
@@ -140,12 +142,16 @@ def _region(
     unusable = drawn.unusable
     rows: list[MapResult] = []
     if not unusable:
-        last: tuple[ImageGrid, Transferred] | None = None
+        last: tuple[ImageGrid, Transferred, Voxels] | None = None
         for target in targets:
             if last is None or not _same(last[0], target.grid):
                 moved = transfer(drawn, image, target.grid, assume_aligned=assume_aligned)
-                last = (target.grid, moved)
-            rows.append(_in_map(target, last[1]))
+                last = (
+                    target.grid,
+                    moved,
+                    voxels if moved.same_grid else Voxels.of(moved.fraction),
+                )
+            rows.append(_in_map(target, last[1], last[2]))
         if all(row.unusable for row in rows):
             reasons = list(dict.fromkeys(row.unusable for row in rows))
             unusable = " ".join(reasons)
@@ -178,10 +184,9 @@ def _same(one: ImageGrid, other: ImageGrid) -> bool:
     )
 
 
-def _in_map(target: _Target, moved: Transferred) -> MapResult:
+def _in_map(target: _Target, moved: Transferred, inside: Voxels) -> MapResult:
     """Measure a region in a map, and say what is doubtful."""
     one = target.map
-    inside = Voxels.of(moved.fraction)
     size = (one.voxel_mm3, one.pixel_mm2)
     own, rate = (
         None
