@@ -75,7 +75,7 @@ def inspect_command(path: Path, as_json: bool) -> None:
 @main.command("convert", epilog=EXIT_CODES)
 @_SOURCE
 @click.argument("out", type=click.Path(path_type=Path), required=False)
-@click.option("--enhanced", is_flag=True, help="Write Enhanced MR: one multi-frame file a series.")
+@click.option("--enhanced", is_flag=True, help="Write one multi-frame file a series (MR, PET).")
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -104,7 +104,8 @@ def convert_command(
 ) -> None:
     """Convert PATH to DICOM files below OUT (by default PATH_dcm beside it).
 
-    PATH is a project folder, a study, a scan, a reconstruction, or an archive (.zip, .PvDatasets,
+    PATH is a project folder, a study, a scan, a reconstruction, a folder with Inveon images and
+    their headers, or an archive (.zip, .PvDatasets,
     .tar.gz), and is never changed. A file mri2dicom.toml in the study's folder, or in a folder
     above it within PATH, may hold subject_id, species, strain, study_label,
     anatomical_orientation and subject_position.

@@ -1,4 +1,4 @@
-"""Print the mapping tables as a page: ``python -m mri2dicom.mapping``."""
+"""Print the mapping tables as a page: ``python -m mri2dicom.mapping [inveon]``."""
 
 import tomllib
 from importlib import resources
@@ -81,5 +81,61 @@ def page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+INVEON_HEAD = """# What becomes of the keys in an Inveon header
+
+Generated from the tables in `mri2dicom/mapping` by `python -m mri2dicom.mapping inveon`; do not
+edit. The first key that has a value counts. Frames, values, times and geometry are told in
+[the page on the format](../vendors/inveon.md)."""
+
+
+def inveon_page() -> str:
+    """Return the page about Inveon headers as Markdown."""
+    table = _load("inveon")
+    attributes = [
+        [
+            ", ".join(row["keyword"]),
+            ", ".join(f"`{name}`" for name in row["from"]),
+            row.get("transform", "text"),
+            row.get("unit", ""),
+            row["source"],
+        ]
+        for row in table["attribute"]
+    ]
+    meanings = [
+        [f"`{key}`", "; ".join(f"{number} → {word}" for number, word in words.items())]
+        for key, words in table["words"].items()
+    ]
+    factors = [
+        [f"`{key}`", "; ".join(f"{number} → {factor:g}" for number, factor in units.items())]
+        for key, units in table["units"].items()
+    ]
+    codes = [
+        [f"{row['name']}-{row['mass']}", " ".join(row["code"][:2]), row["source"]]
+        for row in table["isotope"]
+    ]
+    codes += [
+        [row["words"][0], " ".join(row["code"][:2]), row["source"]] for row in table["compound"]
+    ]
+    parts = [
+        INVEON_HEAD,
+        "## Attributes",
+        _table(["DICOM", "from", "how", "unit", "source"], attributes),
+        "## Numbers with a meaning",
+        _table(["key", "meaning"], meanings),
+        "## Units, as factors to Bq, kg, m and Bq/mL",
+        _table(["key", "factor"], factors),
+        "## Radionuclides and compounds",
+        _table(["name", "code", "source"], codes),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+@click.command()
+@click.argument("vendor", type=click.Choice(["paravision", "inveon"]), default="paravision")
+def main(vendor: str) -> None:
+    """Print the page of one vendor's tables."""
+    click.echo({"paravision": page, "inveon": inveon_page}[vendor](), nl=False)
+
+
 if __name__ == "__main__":
-    click.echo(page(), nl=False)
+    main()

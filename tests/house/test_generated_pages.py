@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mri2dicom.mapping.__main__ import page
+from mri2dicom.mapping.__main__ import inveon_page, page
 
 ROOT = Path(__file__).parents[2]
 
@@ -11,4 +11,11 @@ def test_mapping_page_is_current():
     written = (ROOT / "docs/reference/paravision-mapping.md").read_text("utf-8")
     assert written == page(), (
         "run: python -m mri2dicom.mapping > docs/reference/paravision-mapping.md"
+    )
+
+
+def test_inveon_page_is_current():
+    written = (ROOT / "docs/reference/inveon-mapping.md").read_text("utf-8")
+    assert written == inveon_page(), (
+        "run: python -m mri2dicom.mapping inveon > docs/reference/inveon-mapping.md"
     )

@@ -5,12 +5,10 @@ import pydicom
 import pytest
 from cases import converted, datasets
 from inveon_images import (
-    CT,
     DYNAMIC_28,
     F18_S,
     PET,
     TYPES,
-    air_and_water,
     decay_factor,
     dynamic_frames,
     frame,
@@ -363,48 +361,6 @@ def test_bed_positions_are_series(tmp_path):
     np.testing.assert_array_equal(one.pixels.array, voxels[[0, 2]].reshape(8, 5, 6))
     np.testing.assert_array_equal(other.pixels.array, voxels[[1, 3]].reshape(8, 5, 6))
     np.testing.assert_array_equal(other.pixels.planes(3, 6), voxels[[1, 3]].reshape(8, 5, 6)[3:6])
-
-
-@pytest.mark.parametrize(
-    ("keys", "stored", "kind"),
-    [
-        ({}, lambda hu: hu, "HU"),
-        ({"ct_hounsfield_scale": "0.5", "ct_hounsfield_offset": "200"},
-         lambda hu: (hu - 200) * 2, "HU"),
-        ({"ct_hounsfield_scale": "0.5", "ct_hounsfield_offset": "200"}, lambda hu: hu, "HU"),
-        ({}, lambda hu: hu + 3000, "US"),
-    ],
-)  # fmt: skip
-@pytest.mark.parametrize("data_type", [2, 4, 6])
-def test_hounsfield_units(tmp_path, keys, stored, kind, data_type):
-    """Air near -1000 proves the unit: a scale in the header may be in the values already."""
-    hu = air_and_water()
-    voxels = stored(hu.astype(np.float64)).astype(TYPES[data_type])
-    path = tmp_path / "in" / "a.ct.img"
-    frames = [frame(0.0, 0.0, scale_factor=1)]
-    write_image(path, CT, voxels, frames, data_type=data_type, **keys)
-    files = written(tmp_path / "in")
-    assert {ds.RescaleType for ds in files} == {kind}
-    expected = hu[0] if kind == "HU" else voxels[0]
-    np.testing.assert_allclose(decoded(files), expected, atol=0.05)
-    assert ("not known to be Hounsfield" in notes(tmp_path / "in")) == (kind == "US")
-
-
-def test_ct_attributes(tmp_path):
-    write_image(tmp_path / "in" / "a.ct.img", CT, air_and_water(), [frame(0, 0, scale_factor=1)],
-                data_type=2)  # fmt: skip
-    ds = written(tmp_path / "in")[0]
-    assert ds.SOPClassUID.name == "CT Image Storage"
-    assert float(ds.KVP) == 80
-    assert float(ds.XRayTubeCurrentInuA) == 500
-    assert float(ds.ExposureTimeInuS) == 210_000
-    assert float(ds.DistanceSourceToDetector) == 403.2
-    assert float(ds.DistanceSourceToPatient) == 344
-    assert ds.RotationDirection == "CC"
-    assert ds.ConvolutionKernel == "Shepp 0.5"
-    assert ds.FilterType == "Al 0.5 mm"
-    assert ds.ImageType == ["ORIGINAL", "PRIMARY", "AXIAL"]
-    assert ds.pixel_array.dtype == np.int16
 
 
 def test_early_headers_are_pet(tmp_path):
