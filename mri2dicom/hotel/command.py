@@ -16,14 +16,14 @@ import click
 @click.option(
     "--view",
     type=click.Choice(["image", "technician"]),
-    default="image",
-    show_default=True,
-    help="From where left and right of TABLE are seen; the technician's are exchanged.",
+    default=None,
+    help="From where left and right of TABLE are seen; the technician's are exchanged. Needed "
+    "where both fit.",
 )
 @click.option("--overwrite", is_flag=True, help="Write series again whose output is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")
 def split_hotel_command(
-    path: Path, table: Path, out: Path, view: str, overwrite: bool, as_json: bool
+    path: Path, table: Path, out: Path, view: str | None, overwrite: bool, as_json: bool
 ) -> None:
     """Cut the Inveon PET and CT of several animals in PATH into DICOM studies, one for each.
 
@@ -37,8 +37,9 @@ def split_hotel_command(
     from .roster import View
     from .split import split_hotel
 
+    seen = View(view) if view else None
     try:
-        report = split_hotel(path, table, out, view=View(view), overwrite=overwrite)
+        report = split_hotel(path, table, out, view=seen, overwrite=overwrite)
     except (Mri2DicomError, OSError) as error:
         _fail(error)
     for one in report.series:

@@ -83,7 +83,7 @@ def split_hotel(
     table: Path,
     out: Path,
     *,
-    view: View = View.IMAGE,
+    view: View | None = None,
     overwrite: bool = False,
 ) -> SplitReport:
     """Cut the Inveon images of a bed with several animals into DICOM studies, one for each.
@@ -96,8 +96,9 @@ def split_hotel(
         CSV: position, subject, and what is known of each animal.
     out : Path
         Below it a folder for each subject, and the picture to confirm it by.
-    view : View
-        From where the table's left and right are seen.
+    view : View, optional
+        From where the table's left and right are seen. Without it the image's are taken, and a
+        table that fits both views is refused: two animals could be exchanged unnoticed.
     overwrite : bool
         Write series again whose output is there.
 
@@ -131,8 +132,9 @@ def split_hotel(
         for place, box in zip(places, own, strict=True):
             results.append(_write(one, box, place, out, overwrite))
     picture = out / PICTURE
-    _draw(picture, shots, places, view, found)
-    return SplitReport(out, picture, view.value, found, results, skipped)
+    seen = view or View.IMAGE
+    _draw(picture, shots, places, seen, found)
+    return SplitReport(out, picture, seen.value, found, results, skipped)
 
 
 def _read(source: Path) -> tuple[list[RawSeries], list[str]]:
@@ -211,12 +213,14 @@ def _field(series: RawSeries) -> tuple[float, float]:
 
 
 def _boxes(
-    places: list[Place], shadow: Floats, series: RawSeries, view: View
+    places: list[Place], shadow: Floats, series: RawSeries, view: View | None
 ) -> tuple[list[Box], bool]:
     """Return the box of each animal in the order of the table, and whether they were detected."""
     field_mm = _field(series)
     centres = [place.centre_mm for place in places if place.centre_mm is not None]
     if centres:
+        if view is None and any(x for x, _ in centres):
+            raise _which_view()
         sign = -1.0 if view is View.TECHNICIAN else 1.0
         return around([(sign * x, y) for x, y in centres], field_mm), False
     found = find_animals(shadow, series.spacing_mm)[: len(places)]
@@ -233,7 +237,10 @@ def _boxes(
             "Two animals lie in one position of the image.",
             hint="Give the centres in the table: x_mm and y_mm, from the middle of the image.",
         )
-    wanted = [place.on_image(view) for place in places]
+    wanted = [place.on_image(view or View.IMAGE) for place in places]
+    mirrored = [place.on_image(View.TECHNICIAN) for place in places]
+    if view is None and mirrored != wanted and set(wanted) | set(mirrored) <= set(by_name):
+        raise _which_view()
     unknown = [p.position for p, name in zip(places, wanted, strict=True) if name not in by_name]
     if unknown:
         raise WrongCallError(
@@ -242,6 +249,14 @@ def _boxes(
             hint="Name these positions, as the image or (--view technician) the bed shows them.",
         )
     return [by_name[name] for name in wanted], True
+
+
+def _which_view() -> WrongCallError:
+    return WrongCallError(
+        "The table's left and right fit the image and its mirror alike, and two animals could be "
+        "exchanged.",
+        hint="Say how it was written: --view image, or --view technician (in front of the bed).",
+    )
 
 
 def _write(series: RawSeries, box: Box, place: Place, out: Path, overwrite: bool) -> SplitSeries:

@@ -9,13 +9,10 @@ import pydicom
 import pytest
 from cases import datasets, need_tool
 from click.testing import CliRunner
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mri2dicom.cli import main
 from mri2dicom.errors import WrongCallError
-from mri2dicom.hotel.detect import Box, around, find_animals, label, names, separate
-from mri2dicom.hotel.roster import View, read_roster
+from mri2dicom.hotel.roster import View
 from mri2dicom.hotel.split import PICTURE, split_hotel
 from sandbox.mouse import MouseOptions, write_mice
 
@@ -169,6 +166,46 @@ def test_the_technicians_mirrored_view(hotel, split, tmp_path):
         split_hotel(bed, table, tmp_path / "wrong")
 
 
+def test_a_table_that_fits_both_views_needs_the_view(hotel, tmp_path):
+    bed, truth = hotel
+    rows = rows_of(bed)[:2]  # top-left and top-right: with two animals asked for, they fit
+    rows = [row | {"position": row["position"].removeprefix("top-")} for row in rows]
+    known = json.loads((truth / "pet_ct.json").read_text())["animals"]
+    for row, one in zip(rows, known, strict=False):
+        row |= {"x_mm": one["centre_mm"][0], "y_mm": one["centre_mm"][1]}
+    table = write_rows(tmp_path / "t.csv", rows)
+    with pytest.raises(WrongCallError, match="alike"):
+        split_hotel(bed, table, tmp_path / "out")
+    call = ["split-hotel", str(bed), str(table), str(tmp_path / "out")]
+    done = CliRunner().invoke(main, call)
+    assert done.exit_code == 2
+    assert "--view technician" in done.stderr
+
+
+def test_two_in_a_row_need_the_view():
+    """Found positions that are the same in the mirror are refused without a word on the view."""
+    from mri2dicom.hotel import split as module
+    from mri2dicom.hotel.roster import Place
+
+    shadow = np.zeros((80, 80))
+    shadow[10:30, 8:32] = shadow[10:30, 48:72] = 40
+
+    class Bed:
+        location = "bed.ct.img"
+        spacing_mm = (1.0, 1.0)
+
+        class pixels:
+            shape = (1, 80, 80)
+
+    places = [Place("left", "a"), Place("right", "b")]
+    with pytest.raises(WrongCallError, match="alike"):
+        module._boxes(places, shadow, Bed(), None)
+    image, _ = module._boxes(places, shadow, Bed(), View.IMAGE)
+    seen, _ = module._boxes(places, shadow, Bed(), View.TECHNICIAN)
+    assert image == seen[::-1]
+    assert image[0].centre[0] < 0 < image[1].centre[0]
+
+
 def test_given_positions_in_both_views(hotel, split, tmp_path):
     bed, truth = hotel
     known = json.loads((truth / "pet_ct.json").read_text())["animals"]
@@ -261,98 +298,6 @@ def test_fewer_animals_than_the_table_names(hotel, tmp_path):
     with pytest.raises(WrongCallError, match="3 animals were found"):
         split_hotel(bed, write_rows(tmp_path / "t.csv", rows), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-HEAD = "position,subject,weight_g,dose_mbq,injection_time\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "no column position"),
-        ("position,name\nleft,a\n", "no column subject"),
-        ("position,subject,colour\nleft,a,red\n", "column 'colour'"),
-        (HEAD, "names 0 animals"),
-        (HEAD + "left,a,heavy,,\n", "line 2: weight_g 'heavy'"),
-        (HEAD + "left,a,-3,,\n", "weight_g"),
-        (HEAD + "left,a,nan,,\n", "weight_g"),
-        (HEAD + "left,,20,,\n", "subject ''"),
-        (HEAD + "left,a^b,20,,\n", "cannot be an id"),
-        (HEAD + "left,a,20,7,noon\n", "injection_time 'noon'"),
-        (HEAD + "left,a,,,\nleft,b,,,\n", "position 'left' twice"),
-        (HEAD + "left,a,,,\nright,A,,,\n", "subject 'a' twice"),
-        ("position,subject,orientation\nleft,a,XYZ\n", "orientation 'XYZ'"),
-        ("position,subject,x_mm,y_mm\nleft,a,3,\n", "both x_mm and y_mm"),
-        ("position,subject,x_mm,y_mm\nl,a,3,4\nr,b,,\n", "for all animals or none"),
-    ],
-)
-def test_a_table_that_cannot_be_used(tmp_path, text, words):
-    path = tmp_path / "t.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(WrongCallError, match=words):
-        read_roster(path)
-
-
-def test_a_table_from_a_spreadsheet(tmp_path):
-    path = tmp_path / "t.csv"
-    text = "Position;Subject;weight_g\r\nTop Left;m1;20,5\r\n;;\r\n"
-    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    (place,) = read_roster(path)
-    assert (place.position, place.subject, place.weight_g) == ("top-left", "m1", 20.5)
-    assert place.on_image(View.TECHNICIAN) == "top-right"
-
-
-class TestDetection:
-    def test_a_plate_is_no_animal(self):
-        shadow = np.zeros((60, 80))
-        shadow[40:42] = 50  # a plate across the bed, of full length
-        shadow[20:40, 10:30] = 40
-        shadow[22:40, 50:68] = 45
-        boxes = find_animals(shadow, (1.0, 1.0))
-        assert len(boxes) == 2
-        assert sorted(names(boxes)) == ["left", "right"]
-
-    def test_nothing(self):
-        assert find_animals(np.zeros((9, 9)), (1.0, 1.0)) == []
-
-    @settings(max_examples=50, deadline=None)
-    @given(st.integers(0, 2**25 - 1))
-    def test_labels_are_connected_parts(self, bits):
-        mask = np.array([bits >> k & 1 for k in range(25)], bool).reshape(5, 5)
-        labels, count = label(mask)
-        assert np.array_equal(labels > 0, mask)
-        assert count == labels.max(initial=0)
-        across = mask[:, 1:] & mask[:, :-1]
-        down = mask[1:] & mask[:-1]
-        assert np.array_equal(labels[:, 1:][across], labels[:, :-1][across])
-        assert np.array_equal(labels[1:][down], labels[:-1][down])
-
-    @settings(max_examples=60, deadline=None)
-    @given(
-        st.lists(
-            st.tuples(st.floats(-30, 30), st.floats(-30, 30)), min_size=1, max_size=6, unique=True
-        )
-    )
-    def test_no_point_belongs_to_two(self, centres):
-        for boxes in (
-            around(centres, (80.0, 80.0)),
-            separate([Box(x - 2, x + 2, y - 2, y + 2, (x, y)) for x, y in centres], (80.0, 80.0)),
-        ):
-            for number, one in enumerate(boxes):
-                for two in boxes[number + 1 :]:
-                    wide = min(one.right, two.right) - max(one.left, two.left)
-                    high = min(one.bottom, two.bottom) - max(one.top, two.top)
-                    assert wide <= 1e-9 or high <= 1e-9
-
-    def test_names_in_rows_and_columns(self):
-        def at(*centres):
-            return [Box(x - 5, x + 5, y - 5, y + 5, (x, y)) for x, y in centres]
-
-        assert names(at((0, 0))) == ["only"]
-        assert names(at((20, 1), (-20, 0), (0, -1))) == ["right", "left", "middle"]
-        assert names(at((0, 15), (1, -15))) == ["bottom", "top"]
-        corners = at((-15, -15), (15, -14), (-14, 15), (16, 15))
-        assert names(corners) == ["top-left", "top-right", "bottom-left", "bottom-right"]
 
 
 def test_the_bed_is_never_changed(hotel, tmp_path):
