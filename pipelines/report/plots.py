@@ -91,9 +91,10 @@ def mean_curve(fitted: Fitted) -> Chart:
     shown = np.isfinite(x) & ((np.abs(x) <= _FAR_PPM) | (fitted.variable != "offset_ppm"))
     order = np.flatnonzero(shown)[np.argsort(x[shown], kind="stable")]
     low, middle, high = np.nanpercentile(samples[order], [25, 50, 75], axis=1)
-    chart = Chart("Signal\nmedian and quartiles of the mask", AXES[fitted.variable], "signal")
-    chart.band(x[order], low, high, BLUE)
-    if fitted.variable not in ("b_value",):
+    words = "median" if fitted.variable == "b_value" else "median and quartiles"
+    chart = Chart(f"Signal\n{words} of the mask", AXES[fitted.variable], "signal")
+    if fitted.variable != "b_value":  # images of one b differ by their direction
+        chart.band(x[order], low, high, BLUE)
         chart.line(x[order], middle, BLUE)
     chart.points(x[order], middle, BLUE)
     return chart
