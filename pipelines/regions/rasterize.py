@@ -17,6 +17,7 @@ __all__ = ["Holes", "rasterize"]
 _HALF = 0.5
 _SMALL_DIFFERENCE = 0.1
 _LEAST_OFF_MM = 0.01
+_DRAWN_AS_LINES = frozenset({"AIM", "RTSTRUCT"})
 
 
 @dataclass
@@ -68,15 +69,22 @@ def rasterize(
     if region.mask is not None:
         return _from_mask(region, region.mask, image, warnings)
     if not region.contours:
-        why = "none of its shapes has an interior" if region.lost else "it has no contours"
-        return _nothing(region, image, f'The region "{region.name}" is empty: {why}.', warnings)
+        return _nothing(region, image, _why_no_contours(region), warnings)
     placed = _place(region.contours, image)
     warnings += _remarks(placed, image)
     return _from_contours(region, placed, image, holes, warnings)
 
 
 def _lost(region: Region) -> list[str]:
-    return [f"{count} {what} left out." for what, count in sorted(region.lost.items())]
+    return [f"Left out, {what}: {count}." for what, count in sorted(region.lost.items())]
+
+
+def _why_no_contours(region: Region) -> str:
+    why = "it has no contours" if region.source in _DRAWN_AS_LINES else "it marks no voxel"
+    if region.lost:
+        lost = ", ".join(f"{what}: {count}" for what, count in sorted(region.lost.items()))
+        why = f"none of its shapes can be used ({lost})"
+    return f'The region "{region.name}" is empty: {why}.'
 
 
 def _other_frame_of_reference(region: Region, image: ImageGrid) -> str:
@@ -125,20 +133,21 @@ def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
 def _remarks(placed: _Placed, image: ImageGrid) -> list[str]:
     """Return what was found while placing, as sentences."""
     found = [
-        (placed.outside, "{} contours lie outside the image and were left out."),
-        (placed.between, "{} contours lie in no plane of the image and were left out."),
-        (placed.flat, "{} contours have no area and were left out."),
-        (placed.clipped, "{} contours leave the image; their part inside was taken."),
-        (placed.unnamed, "{} contours do not name their image; they were placed by position."),
-        (placed.foreign, "{} contours name an image that is not here; placed by position."),
-        (placed.misnamed, "{} contours name another image than the one they lie on; the position "
-         "was followed."),
+        (placed.outside, "Contours outside the image, left out: {}."),
+        (placed.between, "Contours in no plane of the image, left out: {}."),
+        (placed.flat, "Contours without an area, left out: {}."),
+        (placed.clipped, "Contours that leave the image, cut off at its edge: {}."),
+        (placed.unnamed, "Contours that name no image, placed by their position: {}."),
+        (placed.foreign, "Contours that name an image that is not here, placed by their "
+         "position: {}."),
+        (placed.misnamed, "Contours that lie on another image than they name, placed by their "
+         "position: {}."),
     ]  # fmt: skip
     sentences = [text.format(count) for count, text in found if count]
     if placed.off:
         sentences.append(
-            f"{len(placed.off)} contours lie up to {max(placed.off):.2g} mm off the plane of their "
-            f"slice; a slice is {image.step_mm:.3g} mm."
+            f"Contours off the plane of their slice: {len(placed.off)}, by up to "
+            f"{max(placed.off):.2g} mm; a slice is {image.step_mm:.3g} mm."
         )
     return sentences
 
@@ -160,12 +169,12 @@ def _from_contours(
         looped += plane.looped
     if merged:
         did = "their union was taken" if rule is not Holes.XOR else "what both hold was left out"
-        warnings.append(f"Contours cross each other in {merged} slices; {did}.")
+        warnings.append(f"Slices in which contours cross each other: {merged}; {did}.")
     if doubled:
-        warnings.append(f"{doubled} contours are there twice; one of each was taken.")
+        warnings.append(f"Contours that repeat another one, left out: {doubled}.")
     if looped:
         warnings.append(
-            f"{looped} contours cross themselves; what they run around twice is outside."
+            f"Contours that cross themselves: {looped}; what they run around twice is outside."
         )
     pixel = image.spacing[0] * image.spacing[1]
     warnings += _difference(mask, areas, placed, pixel)
@@ -220,7 +229,7 @@ def _from_mask(
     mask = fraction >= _HALF
     inside = volume_mm3(fraction, image) / volume_mm3(drawn.share, drawn.grid)
     if inside < 1 - SAME_PLACE:
-        warnings.append(f"{100 * (1 - inside):.3g} % of it lie outside the image and were cut off.")
+        warnings.append(f"Outside the image, cut off: {100 * (1 - inside):.3g} % of it.")
     binary = not np.any((drawn.share > SAME_PLACE) & (drawn.share < 1 - SAME_PLACE))
     between = (fraction > 2 * SAME_PLACE) & (fraction < 1 - 2 * SAME_PLACE)
     if not binary:

@@ -101,7 +101,7 @@ def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
         lost = ", ".join(sorted(error.path.name for error in damaged if error.path))[:200]
         image = replace(
             image,
-            notes=(*image.notes, f"{len(damaged)} damaged files were left out: {lost}."),
+            notes=(*image.notes, f"Damaged files, left out: {lost}."),
         )
     return image
 

@@ -189,9 +189,7 @@ def _region(annotation: Any, number: int, path: Path, image: ImageGrid) -> Regio
             excluded += _value(_child(markup, "includeFlag")).lower() == "false"
     warnings = []
     if excluded:
-        warnings.append(
-            f"{excluded} contours are marked as excluded; inside another contour they are holes."
-        )
+        warnings.append(f"Contours marked as excluded, holes inside another one: {excluded}.")
     name = _value(_child(annotation, "name")) or _value(_child(annotation, "comment"))
     return Region(
         number=number,

@@ -59,7 +59,7 @@ def regions_of_volume(
     if np.issubdtype(values.dtype, np.floating):
         broken = ~np.isfinite(values)
         if broken.any():
-            warnings = (f"{np.count_nonzero(broken)} voxels without a value count as outside.",)
+            warnings = (f"Voxels without a value, taken as outside: {np.count_nonzero(broken)}.",)
             values = np.where(broken, 0, values)
     found = np.unique(values)
     stem = path.name.split(".")[0]

@@ -47,8 +47,8 @@ def test_an_roi_with_a_name_and_no_contours(tmp_path, scan, image):
 def test_shapes_without_an_interior_are_counted(tmp_path, scan, image, kind):
     lines = {"A": [(scan.mm(SQUARE, 1), None, kind), (scan.mm(SQUARE, 2), None, kind)]}
     found = _only(write_rtstruct(tmp_path / "r.dcm", scan, lines), image)
-    assert "none of its shapes has an interior" in found.unusable
-    assert found.warnings[0].startswith("2 shapes without an interior")
+    assert "none of its shapes can be used (shapes without an interior" in found.unusable
+    assert found.warnings[0].startswith("Left out, shapes without an interior")
 
 
 def test_points_of_a_real_structure_set(shared_data, tmp_path, scan, image):
@@ -56,8 +56,8 @@ def test_points_of_a_real_structure_set(shared_data, tmp_path, scan, image):
     named = {one.name: one for one in drawn.regions}
     assert set(named) == {"patient", "Isocenter 1", "Isocenter 2"}
     found = rasterize(named["Isocenter 1"], image, assume_aligned=True)
-    assert "no" in found.unusable or "none" in found.unusable
-    assert found.warnings[0].startswith("1 shapes without an interior (POINT)")
+    assert "none of its shapes can be used" in found.unusable
+    assert found.warnings[0].startswith("Left out, shapes without an interior (POINT): 1.")
 
 
 @pytest.mark.parametrize("kind", ["CLOSEDPLANAR_XOR", "CLOSED_PLANAR_XOR"])
@@ -91,9 +91,11 @@ def test_aim_drawn_on_other_images(tmp_path, scan, image):
     path = _aim(tmp_path, {"A": [("1.2.3.4", 1, SQUARE), (scan.uids[1], 1, SQUARE)]})
     found = _only(path, image)
     assert found.voxels == 36
-    assert found.warnings == ("1 contours on images that are not here left out.",)
+    assert found.warnings == ("Left out, contours on images that are not here: 1.",)
     away = _only(_aim(tmp_path, {"A": [("1.2.3.4", 1, SQUARE)]}), image)
-    assert away.unusable
+    assert "none of its shapes can be used (contours on images that are not here: 1)" in (
+        away.unusable
+    )
 
 
 def test_contours_of_two_points_have_no_area(tmp_path, scan, image):
@@ -113,7 +115,7 @@ def test_broken_numbers_of_aim_are_counted(tmp_path, scan, image, number):
     text = path.read_text(encoding="utf-8").replace('"4.000000000"', f'"{number}"', 1)
     path.write_text(text, encoding="utf-8")
     found = _only(path, image)
-    assert found.warnings == ("1 contours with broken numbers left out.",)
+    assert found.warnings == ("Left out, contours with broken numbers: 1.",)
 
 
 def test_a_region_smaller_than_a_voxel_is_named(tmp_path, scan, image):
@@ -240,7 +242,7 @@ def test_volumes_that_are_no_masks_are_refused(tmp_path, image, values, words):
 
 def test_an_empty_mask_is_named(tmp_path, image):
     nib.save(nib.Nifti1Image(np.zeros((4, 4, 4), dtype=np.uint8), np.eye(4)), tmp_path / "m.nii")
-    assert "empty" in _only(tmp_path / "m.nii", image).unusable
+    assert "it marks no voxel" in _only(tmp_path / "m.nii", image).unusable
 
 
 def test_damaged_nifti_and_nrrd(tmp_path, image):

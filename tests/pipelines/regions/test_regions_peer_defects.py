@@ -58,7 +58,7 @@ def test_a_contour_below_the_volume_is_left_out_and_counted_not_wrapped(tmp_path
     found = _only(path, image)
     assert found.mask.sum(axis=(1, 2)).tolist() == [36, 36, 0, 0, 0]
     assert found.outside == 1
-    assert any("1 contours lie outside the image" in text for text in found.warnings)
+    assert any("Contours outside the image, left out: 1." in text for text in found.warnings)
 
 
 def test_a_contour_above_the_volume_does_not_drop_the_region(tmp_path):
@@ -165,7 +165,7 @@ def test_contours_without_references_are_placed_by_position(tmp_path):
     lines = {"A": [(scan.mm(box(3.5, 3.5, 9.5, 9.5), 2), None)]}
     found = _only(write_rtstruct(tmp_path / "rt.dcm", scan, lines), image)
     assert found.mask.sum(axis=(1, 2)).tolist() == [0, 0, 36, 0, 0]
-    assert found.warnings == ("1 contours do not name their image; they were placed by position.",)
+    assert found.warnings == ("Contours that name no image, placed by their position: 1.",)
 
 
 def test_contours_that_name_another_image_of_the_series_follow_their_position(tmp_path):
@@ -174,7 +174,7 @@ def test_contours_that_name_another_image_of_the_series_follow_their_position(tm
     lines = {"A": [(scan.mm(box(3.5, 3.5, 9.5, 9.5), 2), scan.uids[4])]}
     found = _only(write_rtstruct(tmp_path / "rt.dcm", scan, lines), image)
     assert found.mask.sum(axis=(1, 2)).tolist() == [0, 0, 36, 0, 0]
-    assert "another image than the one they lie on" in found.warnings[0]
+    assert "on another image than they name" in found.warnings[0]
 
 
 def test_contours_between_planes_are_left_out_and_counted(tmp_path):
@@ -183,7 +183,7 @@ def test_contours_between_planes_are_left_out_and_counted(tmp_path):
     square = box(3.5, 3.5, 9.5, 9.5)
     found = _only(_rtstruct(tmp_path, scan, [(1, square), (2.5, square)]), image)
     assert found.voxels == 36
-    assert any("1 contours lie in no plane" in text for text in found.warnings)
+    assert any("Contours in no plane of the image, left out: 1." in text for text in found.warnings)
 
 
 def test_a_missing_slice_leaves_a_gap_and_is_not_interpolated(tmp_path):
