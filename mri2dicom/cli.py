@@ -105,10 +105,9 @@ def convert_command(
     """Convert PATH to DICOM files below OUT (by default PATH_dcm beside it).
 
     PATH is a project folder, a study, a scan, a reconstruction, a folder with Inveon images and
-    their headers, or an archive (.zip, .PvDatasets,
-    .tar.gz), and is never changed. A file mri2dicom.toml in the study's folder, or in a folder
-    above it within PATH, may hold subject_id, species, strain, study_label,
-    anatomical_orientation and subject_position.
+    their headers, or an archive (.zip, .PvDatasets, .tar.gz), and is never changed. A file
+    mri2dicom.toml in the study's folder, or in a folder above it within PATH, may hold subject_id,
+    species, strain, study_label, anatomical_orientation and subject_position.
     """
     from .conversion import convert
     from .dicom.header import Overrides

@@ -16,7 +16,6 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 # A body of more than 100 kg or 3 m is none of an animal that fits the scanner.
 _MOST_KG = 100.0
 _MOST_M = 3.0
-_IMAGE_SUFFIXES = (".img", ".ct", ".pet", ".spect")
 
 
 def _text(main: Section, keys: list[str]) -> str | None:
@@ -67,10 +66,10 @@ def _quadruped(main: Section, keys: list[str]) -> str | None:
 
 
 def _stem(main: Section, keys: list[str]) -> str | None:
-    """Return a file's name without its folders, which are another computer's, and its suffixes."""
+    """Return a file's name without its folders, which are another computer's, and ``.img``."""
     name = PureWindowsPath(_text(main, keys) or "").name
-    while name.lower().endswith(_IMAGE_SUFFIXES):
-        name = name.rpartition(".")[0]
+    if name.lower().endswith(".img"):
+        name = name[: -len(".img")]
     return name or None
 
 
