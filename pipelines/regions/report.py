@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BAR, _HEIGHT = 5, 60
 _LETTERS = 2000
+_SMALL = 1e-3
 
 
 def write_report(
@@ -117,8 +118,8 @@ def _roi(roi: RegionResult, pictures: Mapping[int, bytes]) -> dict[str, Any]:
     ]
     if roi.contour_mm3 is not None:
         facts.insert(1, f"The contours themselves hold {_number(roi.contour_mm3)} mm³.")
-    if roi.drawn_mm3 is not None:
-        facts.insert(2, f"The viewer, which adds holes, shows {_number(roi.drawn_mm3)} mm³.")
+    if roi.drawn_mm3 is not None and not _near(roi.drawn_mm3, roi.contour_mm3):
+        facts.insert(-1, f"The viewer, which adds holes, shows {_number(roi.drawn_mm3)} mm³.")
     notes = [*roi.warnings, *(note for row in roi.maps for note in row.warnings)]
     return {
         "number": roi.number,
@@ -135,6 +136,10 @@ def _roi(roi: RegionResult, pictures: Mapping[int, bytes]) -> dict[str, Any]:
         ],
         "maps": [one for row in roi.maps if not row.unusable for one in _quantities(row)],
     }
+
+
+def _near(one: float, other: float | None) -> bool:
+    return other is not None and abs(one - other) <= _SMALL * max(one, other)
 
 
 def _largest(roi: RegionResult) -> int:

@@ -17,6 +17,7 @@ from ..outputs.nifti import write_sidecar
 from ..outputs.uids import file_hash, parameter_hash
 from ..outputs.write import folder_aside
 from ..version import version
+from .model import ImageGrid, RegionSet
 from .outputs.table import as_csv, as_json
 from .outputs.text import as_text
 from .run_maps import MapVolume, read_maps
@@ -172,13 +173,6 @@ def find(
         raise NothingUsableError(
             f"{roi.name} holds no ROI.", path=roi, hint="Draw one, or name another file with --roi."
         )
-    unknown = [one.name for one in volumes if not one.unit]
-    notes = [*grid.notes, *regions.warnings]
-    if unknown:
-        notes.append(
-            f"Nothing says the unit of {', '.join(unknown)}, so no rate was made of it; "
-            "--unit ms would say it."
-        )
     return RunResult(
         image=grid,
         image_path=image,
@@ -188,8 +182,20 @@ def find(
         rasterizer=wishes.rasterizer,
         assume_aligned=wishes.assume_aligned,
         keep_flagged=wishes.keep_flagged,
-        warnings=tuple(notes),
+        warnings=_notes(grid, regions, volumes),
     )
+
+
+def _notes(grid: ImageGrid, regions: RegionSet, volumes: Sequence[MapVolume]) -> tuple[str, ...]:
+    """Return what is to be said about the run as a whole."""
+    notes = [*grid.notes, *regions.warnings]
+    unknown = [one.name for one in volumes if not one.unit]
+    if unknown:
+        notes.append(
+            f"Nothing says the unit of {', '.join(unknown)}, so no rate was made of it; "
+            "--unit ms would say it."
+        )
+    return tuple(notes)
 
 
 def _only_file(path: Path) -> Path:

@@ -138,6 +138,17 @@ def test_digital_phantom_through_the_command(shared_data, tmp_path):
     assert any("no DICOM" in note for note in said["warnings"])
 
 
+@pytest.mark.parametrize(("kind", "voxels"), [("MR_T1", 117145), ("CT", 117145), ("PET", 5095)])
+def test_patient_of_the_ibsi_through_the_command(shared_data, tmp_path, kind, voxels):
+    folder = shared_data / "roi" / "ibsi" / "ibsi_validation" / "dicom" / "STS_001" / kind
+    words = ("--format", "none")
+    done, said = measure(folder, folder / "mask", tmp_path / "out", *words, maps=("image",))
+    assert done.exit_code == 0, done.output
+    (one,) = said["rois"]
+    assert one["image_voxels"] == voxels
+    assert one["maps"][0]["whole"]["voxels"] == voxels
+
+
 def test_json_file_csv_and_text_say_the_same(synthetic, tmp_path):
     folder = synthetic / "axial"
     out = tmp_path / "out"
