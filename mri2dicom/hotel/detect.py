@@ -13,7 +13,8 @@ _SHARE = 0.15
 # What is thinner than this is bed, tube or hair, mm.
 _THIN_MM = 3.0
 _LEAST_AREA_MM2 = 60.0
-_MARGIN_MM = 3.0
+# Limbs, tail and lumps that are too short or thin to be found lie within this of the body.
+_MARGIN_MM = 6.0
 _ROW_NAMES = {1: ("",), 2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
 _COLUMN_NAMES = {1: ("",), 2: ("left", "right"), 3: ("left", "middle", "right")}
 

@@ -246,7 +246,8 @@ def _series(
     frame = derived_uid("ivis stage", key, str(expno))
     protocol = RADIANCE if unit == RADIANCE_UNIT else row.protocol
     attributes = _attributes(click, row, protocol, comment, derived)
-    attributes["SequenceName"] = RADIANCE if unit == RADIANCE_UNIT else "corrected"
+    if unit:  # the name of the quantity
+        attributes["SequenceName"] = RADIANCE if unit == RADIANCE_UNIT else "corrected"
     return RawSeries(
         reader="ivis",
         study=study,
