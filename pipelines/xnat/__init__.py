@@ -1,1 +1,0 @@
-"""Pipelines against an XNAT server: find, download, run, upload."""
