@@ -1,0 +1,212 @@
+"""Read the table of pipelines, ``catalog.toml``."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Literal, get_args
+
+InputType = Literal["list", "choice", "text", "boolean"]
+Level = Literal["session", "project"]
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One question of a launch form, and one option of ``xnat-pic-pipelines step``.
+
+    Attributes
+    ----------
+    name : str
+        Of the option and of the parameter, with underscores.
+    form : str
+        Of the question in the engine's launch form.
+    type : str
+        ``list`` (comma-separated), ``choice``, ``text`` or ``boolean`` (``true``, ``false``).
+    label, help : str
+        What people read.
+    default : str
+        Empty where nothing is handed on.
+    choices : tuple of str
+        The allowed values of a choice.
+    link : str
+        Schema link whose values the form offers; empty for none.
+    """
+
+    name: str
+    form: str
+    type: InputType
+    label: str
+    help: str
+    default: str = ""
+    choices: tuple[str, ...] = ()
+    link: str = ""
+
+    @property
+    def option(self) -> str:
+        """Return the option of the step program, such as ``--skip-echoes``."""
+        return "--" + self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One pipeline.
+
+    Attributes
+    ----------
+    name, label, description : str
+        Identifier, text of the menu, one line.
+    level : str
+        ``session``, or ``project`` for all its sessions.
+    makes : str
+        What comes out, in words.
+    applies_to : str
+        Type of the session that it is started from.
+    resource : str
+        Label of the resource that takes the results (design, contract G).
+    inputs : tuple of Input
+        In the order of the form.
+    command : str
+        What ``xnat-pic-pipelines`` does with a scan: a map's name or ``mask-average``; empty for
+        a project pipeline.
+    models : mapping
+        Models that are a map of another name, such as ``ivim``.
+    session : str
+        The session pipeline that a project pipeline repeats, else empty.
+    """
+
+    name: str
+    label: str
+    description: str
+    level: Level
+    makes: str
+    applies_to: str
+    resource: str
+    inputs: tuple[Input, ...]
+    command: str = ""
+    models: Mapping[str, str] = field(default_factory=dict)
+    session: str = ""
+
+    def input(self, name: str) -> Input:
+        """Return an input by its name.
+
+        Raises
+        ------
+        KeyError
+            Where there is none.
+        """
+        for one in self.inputs:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The whole table; `version` counts its revisions, `image` is the container's."""
+
+    version: str
+    authors: tuple[str, ...]
+    program: str
+    image: str
+    pipelines: tuple[Pipeline, ...]
+
+    def pipeline(self, name: str) -> Pipeline:
+        """Return a pipeline by its name.
+
+        Raises
+        ------
+        KeyError
+            Where there is none.
+        """
+        for one in self.pipelines:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+
+@cache
+def load_catalog() -> Catalog:
+    """Return the table.
+
+    Raises
+    ------
+    ValueError
+        Where the table contradicts itself.
+    """
+    text = resources.files(__package__).joinpath("catalog.toml").read_text("utf-8")
+    return read_catalog(tomllib.loads(text))
+
+
+def read_catalog(table: Mapping[str, Any]) -> Catalog:
+    """Return a table that was read as TOML.
+
+    Raises
+    ------
+    ValueError
+        Where the table contradicts itself.
+    """
+    inputs = {key: _input(key, row) for key, row in table["input"].items()}
+    catalog = Catalog(
+        version=str(table["version"]),
+        authors=tuple(table["authors"]),
+        program=table["program"],
+        image=table["image"],
+        pipelines=tuple(_pipeline(row, inputs) for row in table["pipeline"]),
+    )
+    _check(catalog)
+    return catalog
+
+
+def _input(key: str, row: Mapping[str, Any]) -> Input:
+    name = row.get("name", key)
+    return Input(
+        name=name,
+        form=row.get("form", name),
+        type=row["type"],
+        label=row["label"],
+        help=row["help"],
+        default=row.get("default", ""),
+        choices=tuple(row.get("choices", ())),
+        link=row.get("link", ""),
+    )
+
+
+def _pipeline(row: Mapping[str, Any], inputs: Mapping[str, Input]) -> Pipeline:
+    listed = tuple(inputs[key] for key in row["inputs"])
+    return Pipeline(**{**row, "inputs": listed})
+
+
+def _check(catalog: Catalog) -> None:
+    names = [one.name for one in catalog.pipelines]
+    for one in catalog.pipelines:
+        where = f"Pipeline {one.name}"
+        if not _NAME.fullmatch(one.name) or names.count(one.name) > 1:
+            raise ValueError(f"{where} needs a name of letters, digits and _ of its own.")
+        if one.level not in get_args(Level):
+            raise ValueError(f"{where}: level {one.level!r} is neither session nor project.")
+        if (one.level == "project") != (one.session in names) or bool(one.session) == bool(
+            one.command
+        ):
+            raise ValueError(f"{where} needs a command, or the session pipeline it repeats.")
+        asked = [two.name for two in one.inputs]
+        if len(set(asked)) != len(asked):
+            raise ValueError(f"{where} asks twice for one input.")
+        for two in one.inputs:
+            _check_input(where, two)
+
+
+def _check_input(where: str, one: Input) -> None:
+    if not (_NAME.fullmatch(one.name) and _NAME.fullmatch(one.form)):
+        raise ValueError(f"{where}: an input's name has letters, digits and _ only: {one.name!r}.")
+    if one.type not in get_args(InputType):
+        raise ValueError(f"{where}, {one.name}: type {one.type!r} is unknown.")
+    if (one.type == "choice") != bool(one.choices) or (one.type == "list") != bool(one.link):
+        raise ValueError(f"{where}, {one.name}: choices, link and type contradict each other.")
+    allowed = {"boolean": ("true", "false"), "choice": one.choices}.get(one.type)
+    if allowed is not None and one.default not in allowed:
+        raise ValueError(f"{where}, {one.name}: the default {one.default!r} is no choice.")
