@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pydicom
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from ..errors import CorruptInputError
+from ..errors import CorruptInputError, NothingUsableError
 from .model import Doubles
 
 if TYPE_CHECKING:
@@ -17,6 +23,13 @@ if TYPE_CHECKING:
 
 _MOST_FRAMES = 200_000
 _LONGEST_FIRST = 256
+
+
+FAULTS = (
+    ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError,
+    ValueError, struct.error, zlib.error, BytesLengthException, InvalidDicomError,
+)  # fmt: skip
+"""What libraries raise on damaged files, at reading or when a value is asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +58,29 @@ class Place:
     spacing: tuple[float, float]
     thickness_mm: float
     groups: tuple[Dataset, ...]
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Keep pydicom from printing what it thinks of header values; also as a decorator.
+
+    A misspelt identifier that nothing depends on is no concern of the person who measures.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Say in which file it is what an error without a path complains of."""
+    try:
+        yield
+    except NothingUsableError as error:
+        if error.path is not None:
+            raise
+        said = f"{path.name}: {error.message}"
+        raise NothingUsableError(said, path=path, hint=error.hint) from error
 
 
 def is_part_10(path: Path) -> bool:
@@ -92,9 +128,6 @@ def read_dataset(
     CorruptInputError
         For a file that is no DICOM or breaks off.
     """
-    import pydicom
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-
     try:
         return pydicom.dcmread(
             path,
@@ -102,10 +135,7 @@ def read_dataset(
             stop_before_pixels=not pixels,
             force=not is_part_10(path),
         )
-    except (
-        InvalidDicomError, BytesLengthException, EOFError, OSError, ValueError, AttributeError,
-        NotImplementedError, TypeError, KeyError, RecursionError,
-    ) as error:  # fmt: skip
+    except FAULTS as error:
         raise unreadable(path, fuss or "image", error) from error
 
 

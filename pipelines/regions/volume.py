@@ -13,7 +13,17 @@ import numpy as np
 from ..errors import CallError, CorruptInputError, NothingUsableError
 from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
-from .headers import Place, is_dicom, is_part_10, places_of, read_dataset, unreadable
+from .headers import (
+    FAULTS,
+    Place,
+    is_dicom,
+    is_part_10,
+    named,
+    places_of,
+    read_dataset,
+    unreadable,
+    unwarned,
+)
 from .model import Doubles, ImageGrid, Plane
 
 if TYPE_CHECKING:
@@ -59,6 +69,7 @@ class _Frame:
         return np.array([*self.place.orientation, *np.log(self.place.spacing)])
 
 
+@unwarned()
 def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
     """Read where the voxels of an image lie.
 
@@ -85,6 +96,11 @@ def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
     CallError
         Where the folder holds series on different grids and nothing says which one is meant.
     """
+    with named(path):
+        return _read_image(path, frozenset(wanted))
+
+
+def _read_image(path: Path, wanted: frozenset[str]) -> ImageGrid:
     if path.name.endswith(_NIFTI):
         return _read_nifti(path)
     frames, damaged = _read_frames(path)
@@ -96,7 +112,7 @@ def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
             path=path,
             hint="Give the folder of the DICOM images the regions were drawn on, or a NIfTI file.",
         )
-    image = _choose([_grid_of(one) for one in _alike(frames)], frozenset(wanted), path)
+    image = _choose([_grid_of(one) for one in _alike(frames)], wanted, path)
     if damaged:
         lost = ", ".join(sorted(error.path.name for error in damaged if error.path))[:200]
         image = replace(
@@ -123,15 +139,19 @@ def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
             continue
         try:
             ds = read_dataset(one, _TAGS, pixels=False)
+            for tag in _TAGS:
+                ds.get(tag)  # values are decoded here, where a damaged one can be told
             if str(ds.get("Modality", "")) in _NO_PIXELS or not ds.get("Rows"):
                 if is_part_10(one):
                     check_complete(one)
                 continue
+            if min(int(ds.Rows), int(ds.Columns)) < 1:
+                raise ValueError("no rows or columns")
             places = places_of(ds)
         except CorruptInputError as error:
             damaged.append(error)
             continue
-        except (ValueError, TypeError, AttributeError) as error:
+        except FAULTS as error:
             damaged.append(unreadable(one, "image", error))
             continue
         frames += [_Frame(one, place, ds) for place in places if place is not None]
@@ -263,7 +283,7 @@ def _load_nifti(path: Path) -> Any:
         raise NothingUsableError(f"{path.name} does not exist.", path=path, hint="Check the path.")
     try:
         return nib.load(path)
-    except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
+    except (nib.filebasedimages.ImageFileError, *FAULTS) as error:
         raise CorruptInputError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import CorruptInputError, NothingUsableError, PipelineError
 from ..complete import check_complete
-from ..headers import is_dicom, is_part_10, read_dataset
+from ..headers import FAULTS, is_dicom, is_part_10, named, read_dataset, unreadable, unwarned
 from ..model import ImageGrid, Problem, RegionSet
 from . import aim, nrrd, rtstruct, seg
 from .nifti import read_nifti_mask
@@ -63,18 +63,24 @@ def sniff(path: Path) -> Kind:
     if nrrd.is_nrrd(path):
         return Kind.NRRD
     if is_dicom(path):
-        ds = read_dataset(path, ("SOPClassUID", "Modality"), pixels=False, fuss="file")
-        uid = str(ds.get("SOPClassUID") or "")
-        if uid == _RTSTRUCT or str(ds.get("Modality") or "") == "RTSTRUCT":
-            return Kind.RTSTRUCT
-        is_segmentation = uid in _SEGMENTATIONS or str(ds.get("Modality") or "") == "SEG"
-        return Kind.SEG if is_segmentation else Kind.OTHER
+        return _sniff_dicom(path)
     with path.open("rb") as file:
         start = file.read(_LOOK)
     # XML in UTF-16 begins with a byte order mark and a zero beside the bracket.
     if start.lstrip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n").startswith(b"<"):
         return Kind.AIM
     return Kind.MEASUREMENTS if _MEASUREMENTS in start else Kind.OTHER
+
+
+def _sniff_dicom(path: Path) -> Kind:
+    ds = read_dataset(path, ("SOPClassUID", "Modality"), pixels=False, fuss="file")
+    try:
+        uid, modality = str(ds.get("SOPClassUID") or ""), str(ds.get("Modality") or "")
+    except FAULTS as error:
+        raise unreadable(path, "file", error) from error
+    if uid == _RTSTRUCT or modality == "RTSTRUCT":
+        return Kind.RTSTRUCT
+    return Kind.SEG if uid in _SEGMENTATIONS or modality == "SEG" else Kind.OTHER
 
 
 def _files(path: Path) -> list[Path]:
@@ -85,6 +91,7 @@ def _files(path: Path) -> list[Path]:
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
+@unwarned()
 def referenced_instances(path: Path) -> frozenset[str]:
     """Return the SOP Instance and Series Instance UIDs that the regions of a path name.
 
@@ -102,11 +109,12 @@ def referenced_instances(path: Path) -> frozenset[str]:
             elif kind is Kind.SEG:
                 tags = ("ReferencedSeriesSequence",)
                 uids |= seg.references(read_dataset(one, tags, pixels=False, fuss="segmentation"))
-        except (PipelineError, OSError, ValueError, TypeError, AttributeError):
+        except (PipelineError, *FAULTS):
             continue
     return uids
 
 
+@unwarned()
 def read_regions(path: Path, image: ImageGrid) -> RegionSet:
     """Read the regions of a file, or of every file below a folder.
 
@@ -160,7 +168,8 @@ def _read_one(path: Path, kind: Kind, image: ImageGrid) -> RegionSet:
         )
     if kind is Kind.OTHER:
         raise NothingUsableError(f"{path.name} holds no regions.", path=path, hint=_HINT)
-    found = _READERS[kind](path, image)
+    with named(path):
+        found = _READERS[kind](path, image)
     elsewhere = (
         found.series_uids and image.series_uids and not found.series_uids & image.series_uids
     )

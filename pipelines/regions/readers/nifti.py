@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import CorruptInputError, NothingUsableError
 from ..geometry import grid_of_affine
+from ..headers import FAULTS
 from ..model import RegionSet
 from .voxels import check_size, regions_of_volume
 
@@ -36,10 +37,7 @@ def read_nifti_mask(path: Path) -> RegionSet:
                 hint="Give one mask in 3-D, with a number for each region.",
             )
         values = np.asarray(image.dataobj).reshape(shape[:3]).transpose(2, 1, 0)
-    except (
-        OSError, EOFError, ValueError, TypeError, OverflowError,
-        nib.filebasedimages.ImageFileError,
-    ) as error:  # fmt: skip
+    except (nib.filebasedimages.ImageFileError, *FAULTS) as error:
         raise CorruptInputError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error

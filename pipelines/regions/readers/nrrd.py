@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from ...errors import CorruptInputError, NothingUsableError
 from ..geometry import grid_of_affine
+from ..headers import FAULTS
 from ..model import Region, RegionSet
 from .voxels import check_size, regions_of_volume
 
@@ -67,7 +68,7 @@ def read_nrrd_mask(path: Path) -> RegionSet:
     try:
         values, axes = _values(content[end + gap :], fields, path)
         affine = _affine(fields, axes, path)
-    except (ValueError, KeyError, IndexError, EOFError, OSError, zlib.error) as error:
+    except FAULTS as error:
         raise _corrupt(path, str(error) or type(error).__name__) from error
     grid = grid_of_affine(affine, (values.shape[1], values.shape[2], values.shape[3]))
     regions: list[Region] = []

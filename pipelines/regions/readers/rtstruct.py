@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..headers import read_dataset, unreadable
+from ..headers import FAULTS, read_dataset, unreadable
 from ..model import Contour, Doubles, Region, RegionSet
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def read_rtstruct(path: Path) -> RegionSet:
     ds = read_dataset(path, fuss="structure set")
     try:
         return _region_set(ds, path)
-    except (ValueError, TypeError, AttributeError, KeyError, EOFError, RecursionError) as error:
+    except FAULTS as error:
         raise unreadable(path, "structure set", error) from error
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ...errors import NothingUsableError
 from ..colour import rgb_of_cielab
 from ..geometry import SAME_PLACE, nearest_slice
-from ..headers import Place, places_of, read_dataset, unreadable
+from ..headers import FAULTS, Place, places_of, read_dataset, unreadable
 from ..model import DrawnMask, ImageGrid, Region, RegionSet
 from ..overlap import crop
 from ..volume import stack
@@ -53,7 +53,10 @@ def read_seg(path: Path, image: ImageGrid) -> RegionSet:
         For a type of segmentation that does not exist in the standard.
     """
     ds = read_dataset(path, fuss="segmentation")
-    kind = str(ds.get("SegmentationType") or "").upper()
+    try:
+        kind = str(ds.get("SegmentationType") or "").upper()
+    except FAULTS as error:
+        raise unreadable(path, "segmentation", error) from error
     if kind not in _TYPES:
         raise NothingUsableError(
             f'{path.name} is a segmentation of type "{kind}", which is not known.',
@@ -61,23 +64,19 @@ def read_seg(path: Path, image: ImageGrid) -> RegionSet:
             hint="Export it as a binary, fractional or label map segmentation.",
         )
     try:
-        regions = tuple(_regions(ds, kind, path, image))
-    except (
-        ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError,
-        NotImplementedError,
-    ) as error:  # fmt: skip
+        return RegionSet(
+            path=path,
+            name=str(ds.get("SeriesDescription") or "").strip(),
+            regions=tuple(_regions(ds, kind, path, image)),
+            files=(path,),
+            series_uids=references(ds),
+            software=tuple(
+                str(ds.get(word) or "")
+                for word in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions")
+            ),
+        )
+    except FAULTS as error:
         raise unreadable(path, "segmentation", error) from error
-    return RegionSet(
-        path=path,
-        name=str(ds.get("SeriesDescription") or "").strip(),
-        regions=regions,
-        files=(path,),
-        series_uids=references(ds),
-        software=tuple(
-            str(ds.get(word) or "")
-            for word in ("Manufacturer", "ManufacturerModelName", "SoftwareVersions")
-        ),
-    )
 
 
 def references(ds: Dataset) -> frozenset[str]:

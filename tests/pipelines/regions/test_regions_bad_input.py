@@ -8,7 +8,7 @@ import pydicom
 import pytest
 from region_files import Scan, aim_text, box, write_rtstruct, write_seg, write_series
 
-from pipelines.errors import CallError, CorruptInputError, NothingUsableError
+from pipelines.errors import CallError, CorruptInputError, NothingUsableError, PipelineError
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions, referenced_instances
 from pipelines.regions.volume import read_image
@@ -285,6 +285,44 @@ def test_nrrd_that_cannot_be_read_says_why(tmp_path, image, change, kind, words)
         read_regions(path, image)
 
 
+@pytest.mark.parametrize("name", ["r.dcm", "s.dcm", "drawn.xml", "m.nii.gz", "image"])
+def test_damaged_bytes_end_in_a_sentence_or_in_regions(tmp_path, scan, image, name):
+    """Whatever stands in a file, no other error than the package's own comes out."""
+    frames = [(1, k, np.ones((32, 32))) for k in range(3)]
+    write_rtstruct(tmp_path / "r.dcm", scan, {"A": [(scan.mm(SQUARE, 1), scan.uids[1])]})
+    write_seg(tmp_path / "s.dcm", scan, frames)
+    _aim(tmp_path, {"A": [(scan.uids[0], 1, SQUARE)]})
+    nib.save(nib.Nifti1Image(np.ones((9, 9, 9), dtype=np.uint8), np.eye(4)), tmp_path / "m.nii.gz")
+    source = tmp_path / name if name != "image" else next((tmp_path / "image").iterdir())
+    whole = source.read_bytes()
+    rng = np.random.default_rng(11)
+    path = tmp_path / f"damaged_{source.name}"
+    told = 0
+    for _ in range(60):
+        data = bytearray(whole)
+        for place in rng.integers(0, min(len(data), 3000), 4):
+            data[place] = rng.integers(256)
+        path.write_bytes(data)
+        said = _said(path, None if name == "image" else image)
+        assert said == "" or path.name in said
+        told += bool(said)
+    assert told > 0
+
+
+def _said(path, image):
+    """The sentence of the package's own error, or nothing; any other error comes out."""
+    try:
+        if image is None:
+            read_image(path)
+            return ""
+        referenced_instances(path)
+        for region in read_regions(path, image).regions:
+            rasterize(region, image, assume_aligned=True)
+    except PipelineError as error:
+        return error.message
+    return ""
+
+
 def test_in_a_folder_a_bad_file_is_a_problem_of_its_own(tmp_path, scan, image):
     folder = tmp_path / "rois"
     write_rtstruct(folder / "good.dcm", scan, {"A": [(scan.mm(SQUARE, 1), None)]})
@@ -310,6 +348,15 @@ def test_images_that_cannot_carry_regions(tmp_path, scan):
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(CorruptInputError, match=path.name):
         read_image(path)
+
+
+def test_an_error_of_geometry_says_in_which_file(tmp_path, image):
+    affine = np.eye(4)
+    affine[0, 1] = 0.5
+    nib.save(nib.Nifti1Image(np.ones((4, 4, 4), dtype=np.uint8), affine), tmp_path / "m.nii")
+    for read in (read_image, lambda path: read_regions(path, image)):
+        with pytest.raises(NothingUsableError, match=r"m\.nii: .* not at right angles"):
+            read(tmp_path / "m.nii")
 
 
 def test_two_series_and_nothing_that_says_which(tmp_path):
