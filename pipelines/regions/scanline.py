@@ -153,6 +153,9 @@ def _parts(count: int, per_item: int) -> Iterator[slice]:
 def _on_both_sides(line: Doubles, outer: Doubles) -> bool:
     """Tell whether a line has points strictly inside another one and strictly outside."""
     points = np.vstack([line, (line + np.roll(line, -1, axis=0)) / 2])
+    inside = contains(outer, points)
+    if inside.all() or not inside.any():  # as of a hole and the line around it
+        return False
     start, along = outer, np.roll(outer, -1, axis=0) - outer
     length = np.maximum((along**2).sum(axis=1), _TOUCH_PX**4)
     away = np.empty(len(points), dtype=np.bool_)
@@ -161,7 +164,6 @@ def _on_both_sides(line: Doubles, outer: Doubles) -> bool:
         place = np.clip((to * along).sum(axis=2) / length, 0, 1)
         gap = to - place[..., None] * along
         away[part] = (gap**2).sum(axis=2).min(axis=1) > _TOUCH_PX**2
-    inside = contains(outer, points)
     return bool((inside & away).any() and (~inside & away).any())
 
 

@@ -282,8 +282,7 @@ def histogram(values: npt.NDArray[Any], low: float, high: float, bins: int = _BI
     Histogram
         What lies beyond the edges is counted apart, so that the counts add up to n.
     """
-    edges = np.linspace(low, high, bins + 1)
-    counts, _ = np.histogram(values, edges)
+    counts, edges = np.histogram(values, bins, (low, high))
     return Histogram(
         edges=tuple(float(edge) for edge in edges),
         counts=tuple(int(count) for count in counts),

@@ -160,9 +160,9 @@ def _image_panel(
         shown = (pixels[np.ix_(rows, columns)] - grey[0]) / max(grey[1] - grey[0], 1e-30)
         level = (np.clip(np.nan_to_num(shown), 0, 1) * 255).astype(np.uint8)
         colours = np.repeat(level[..., None], 3, axis=2)
-    mask = _sample(roi.drawn, WHOLE, view, index, result.image.affine)
     lines = _lines(roi, view, index)
     if not lines:
+        mask = _sample(roi.drawn, WHOLE, view, index, result.image.affine)
         colours = _outlined(colours, mask, _DRAWN)
     picture = Image.fromarray(colours)
     pen = ImageDraw.Draw(picture)
@@ -311,7 +311,7 @@ def _page(panels: Sequence[_Panel], title: str, view: View) -> bytes:
         else:
             _bar(page, pen, panel.bar, (x, foot, view.width))
     out = io.BytesIO()
-    page.save(out, format="PNG", compress_level=4)
+    page.save(out, format="PNG", compress_level=2)
     return out.getvalue()
 
 
