@@ -19,6 +19,7 @@ import numpy.typing as npt
 from measure import machine
 
 from pipelines.models.ivim import Method, fit_ivim
+from pipelines.models.ivim_prior import Prior
 from pipelines.models.result import FATAL
 
 Doubles = npt.NDArray[np.float64]
@@ -26,6 +27,19 @@ Doubles = npt.NDArray[np.float64]
 KEYS = (("f", 1.0), ("D", 1e3), ("Dp", 1e3))  # and the factor to our units
 METHODS: tuple[Method, ...] = ("informed", "refined", "segmented")
 SNRS = (10, 30, 50, 100, 200)
+_FAST = float(np.log(30))
+# The prior that is used, and others, to see how much of the result is its doing.
+PRIORS = {
+    "as used": Prior(),
+    "D* around 15": Prior(mean=(0.2, 0.0, float(np.log(15)))),
+    "D* around 60": Prior(mean=(0.2, 0.0, float(np.log(60)))),
+    "D around 0.7": Prior(mean=(0.2, float(np.log(0.7)), _FAST)),
+    "D around 2": Prior(mean=(0.2, float(np.log(2)), _FAST)),
+    "f around 0.1": Prior(mean=(0.1, 0.0, _FAST)),
+    "f around 0.4": Prior(mean=(0.4, 0.0, _FAST)),
+    "nothing of f": Prior(width=(9.0, 0.7, 0.8)),
+    "all wider": Prior(width=(0.5, 1.0, 1.0)),
+}
 
 
 def read(folder: Path) -> tuple[Doubles, dict[str, Doubles], dict[tuple[str, int], list[Doubles]]]:
@@ -46,7 +60,12 @@ def read(folder: Path) -> tuple[Doubles, dict[str, Doubles], dict[tuple[str, int
 
 
 def ours(
-    b: Doubles, tissues: dict[str, Doubles], snr: int, method: Method, voxels: int
+    b: Doubles,
+    tissues: dict[str, Doubles],
+    snr: int,
+    method: Method,
+    voxels: int,
+    prior: Prior | None = None,
 ) -> tuple[Doubles, float]:
     """Return the RMSE of f, D and D* over tissues, and the share of voxels with all values."""
     rng = np.random.default_rng(snr)
@@ -54,7 +73,7 @@ def ours(
     for f, d, fast in tissues.values():
         clean = f * np.exp(-1e-3 * b * fast) + (1 - f) * np.exp(-1e-3 * b * d)
         noisy = np.abs(clean + rng.normal(0, 1 / snr, (voxels, len(b))))
-        fit = fit_ivim(noisy, b, method=method, largest_f=1.0)
+        fit = fit_ivim(noisy, b, method=method, largest_f=1.0, prior=prior)
         found = np.stack([fit.maps[name].values for name in ("f", "D", "Dstar")], axis=1)
         complete = np.isfinite(found).all(axis=1) & ((fit.flags & FATAL) == 0)
         valid.append(complete.mean())
@@ -87,6 +106,12 @@ def tables(folder: Path, voxels: int) -> list[str]:
     for m in METHODS:
         shares = " | ".join(f"{100 * mine[(m, s)][1]:.2f}" for s in SNRS)
         lines.append(f"| this, {m} | {shares} |")
+    lines += ["", "RMSE of f / D / D* over that of the median program, with other priors", ""]
+    lines += [head.replace("program", "prior"), line]
+    for name, prior in PRIORS.items():
+        parts = [ours(b, tissues, s, "informed", voxels, prior)[0] / middle[s] for s in SNRS]
+        cells = " | ".join(" / ".join(f"{v:.2f}" for v in part) for part in parts)
+        lines.append(f"| {name} | {cells} |")
     return lines
 
 
