@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import sys
 import tempfile
@@ -76,8 +77,10 @@ def folder_aside(out: Path, overwrite: bool, contents: str = "maps.json") -> Ite
             what = f"holds {Path(contents).stem} already" if ours else "is not empty"
             raise CallError(f"{out.name} {what}.", path=out, hint=hint)
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    # Named before it is made, so that an interruption at any moment finds what to remove.
+    aside = out.parent / f".{out.name}.{secrets.token_hex(6)}"
     try:
+        aside.mkdir(mode=0o700)
         yield aside
         old = None
         if out.exists():
