@@ -1,0 +1,36 @@
+"""A DICOM file that breaks off is noticed wherever it does; a whole one never is taken for it."""
+
+import io
+
+import pydicom
+import pytest
+
+from pipelines.errors import CorruptInputError
+from pipelines.regions.complete import check_complete
+
+
+def test_every_whole_file_of_the_shared_regions_passes(shared_data):
+    files = [p for p in (shared_data / "roi").rglob("*") if p.is_file()]
+    whole = [p for p in files if p.read_bytes()[128:132] == b"DICM"]
+    assert len(whole) > 100
+    for file in whole:
+        check_complete(file)
+
+
+@pytest.mark.parametrize("kind", ["RTSTRUCT", "SEG", "image"])
+def test_a_file_cut_anywhere_is_damaged(shared_data, tmp_path, kind):
+    source = min((shared_data / "roi" / "synthetic" / "axial" / kind).iterdir())
+    data = source.read_bytes()
+    cut = tmp_path / "cut.dcm"
+    for length in {*range(140, len(data), max(len(data) // 150, 1)), len(data) - 1}:
+        cut.write_bytes(data[:length])
+        # Between two elements of the top level nothing tells a cut file from a whole one.
+        if not _ends_between_elements(data, length):
+            with pytest.raises(CorruptInputError, match=r"cut\.dcm"):
+                check_complete(cut)
+
+
+def _ends_between_elements(data, length):
+    ds = pydicom.dcmread(io.BytesIO(data))
+    starts = {e.file_tell - (12 if e.VR in ("OB", "OW", "SQ", "UT", "UN", "UC") else 8) for e in ds}
+    return length in starts
