@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from .commands_regions import mask_average
+from .commands_step import run_command, step
 from .commands_suv import suv_command
 
 EXIT_CODES = """\b
@@ -60,6 +61,8 @@ def main() -> None:
 
 
 main.add_command(mask_average)
+main.add_command(step)
+main.add_command(run_command)
 
 
 @main.group("map", epilog=EXIT_CODES)
@@ -123,7 +126,9 @@ _OPTIONS = [
         show_default=True,
         help="Noise of one real channel; 0 for a fit without it.",
     ),
-    click.option("--model", default="", help="2p, 3p, auto; t2: epg; cest: mtr, wasabi."),
+    click.option(
+        "--model", default="", help="2p, 3p, auto; t2: epg; dwi: adc, dti; cest: mtr, wasabi."
+    ),
     click.option(
         "--skip-echoes",
         type=_AutoOr(int),

@@ -228,21 +228,34 @@ _LOW_B = 50.0  # s/mm2: below it, or below a tenth of the largest b, the directi
 
 
 def _dwi(images: Images, signal: Floats, setup: Setup) -> FitResult:
-    """Fit a tensor where the directions allow it, the mean of three, or one ADC."""
+    """Fit a tensor where the directions allow it, the mean of three, or one ADC; or what is asked.
+
+    Raises
+    ------
+    NothingUsableError
+        Where a tensor is asked for and there are too few directions.
+    """
     from .models.adc import fit_adc, fit_trace_adc
     from .models.dti import fit_dti
 
     b = _one(images, "b_value", setup)
     axes, directions = weighting(images, b)
+    if setup.model == "adc":
+        return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
     if axes is not None:
         return fit_dti(signal, b, b_matrix=axes, mask=setup.mask, sigma=setup.sigma)
-    if directions is None:
+    if directions is None and setup.model != "dti":
         return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
-    given = np.nan_to_num(directions)
+    given = np.zeros((len(b), 3)) if directions is None else np.nan_to_num(directions)
     weighted = b > max(_LOW_B, 0.1 * b.max())
     count = _spread(given, weighted)
     if count >= 6:
         return fit_dti(signal, b, given, mask=setup.mask, sigma=setup.sigma)
+    if setup.model == "dti":
+        raise NothingUsableError(
+            f"A tensor needs six directions, and these images have {count}.",
+            hint="Choose another model, or give the series that was measured for a tensor.",
+        )
     upright = _upright(given, weighted) if count == 3 else None
     if upright is not None:
         return fit_trace_adc(signal, b, upright, mask=setup.mask, sigma=setup.sigma)
@@ -367,7 +380,13 @@ COMMANDS: dict[str, Command] = {
         inputs=("b1",),
     ),
     "t2star": Command("T2*", Need("echo_time_ms", 3), _t2star, models=("2p", "3p", "auto")),
-    "dwi": Command("Diffusion", Need("b_value", 2, sort=False), _dwi, brightest="reference"),
+    "dwi": Command(
+        "Diffusion",
+        Need("b_value", 2, sort=False),
+        _dwi,
+        brightest="reference",
+        models=("adc", "dti"),
+    ),
     "ivim": Command("IVIM", Need("b_value", 6, sort=False), _ivim, brightest="reference"),
     "cest": Command(
         "CEST",

@@ -1,0 +1,251 @@
+"""The commands ``xnat-pic-pipelines step`` (for an engine) and ``run`` (for a person)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from .catalog import Input, load_catalog
+from .command_parts import plain
+
+if TYPE_CHECKING:
+    from .xnat.access import Access
+
+EXIT_CODES = """\b
+Exit codes:
+  0  all done, or done before with the same images and parameters
+  2  wrong call
+  3  nothing to work on: no scan, map or ROI that serves
+  4  corrupt input
+  5  the server does not take the login
+  6  the server refuses or does not answer
+  8  done in part; the sentence names what is missing
+  130  stopped
+"""
+_HOST, _USER, _PASS = "XNAT_HOST", "XNAT_USER", "XNAT_PASS"
+_SECRET = "********"
+_PATH = click.Path(path_type=Path)
+_PROJECT = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def _inputs() -> dict[str, list[Input]]:
+    """Return every input of the catalog by name; pipelines may mean different things by one."""
+    found: dict[str, list[Input]] = {}
+    for pipe in load_catalog().pipelines:
+        for one in pipe.inputs:
+            known = found.setdefault(one.name, [])
+            if one.help not in [two.help for two in known]:
+                known.append(one)
+    return found
+
+
+def _with_inputs(function: Callable[..., None]) -> Callable[..., None]:
+    for name, inputs in reversed(_inputs().items()):
+        text = " | ".join(one.help for one in inputs)
+        option = click.option(inputs[0].option, name, default="", metavar="VALUE", help=text)
+        function = option(function)
+    return function
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from .version import version
+
+        click.echo(f"xnat-pic-pipelines, version {version()}")
+        context.exit()
+
+
+_VERSION = click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+
+
+@click.command("step", epilog=EXIT_CODES)
+@click.argument("pipeline")
+@click.option("--host", default="", help=f"Address of the server.  [default: {_HOST}]")
+@click.option("--alias", default="", help=f"Alias of the token.  [default: {_USER}]")
+@click.option("--secret", default="", help=f"Secret of the token.  [default: {_PASS}]")
+@click.option("--project", required=True, help="Project of the session.")
+@click.option("--session", default="", help="ID of the session.")
+@click.option("--label", default="", help="Label of the session, for the log.")
+@click.option("--workdir", type=_PATH, required=True, help="Folder to work in.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@_VERSION
+@_with_inputs
+def step(
+    pipeline: str,
+    host: str,
+    alias: str,
+    secret: str,
+    project: str,
+    session: str,
+    label: str,
+    workdir: Path,
+    as_json: bool,
+    **inputs: str,
+) -> None:
+    """Run PIPELINE on a session, as the pipeline engine and containers call it.
+
+    The login is a short-lived token, never a person's password.
+    """
+    sys.argv = _without_secret(sys.argv, secret)
+    alias, secret = alias or os.environ.get(_USER, ""), secret or os.environ.get(_PASS, "")
+    host = host or os.environ.get(_HOST, "")
+    if not host or not alias or not secret:
+        _fail(f"Address and token are missing: give them, or set {_HOST}, {_USER}, {_PASS}.", 2)
+    access = _access(host, alias, secret)
+    _go(access, pipeline, project, session, inputs, workdir, as_json)
+
+
+@click.command("run", epilog=EXIT_CODES)
+@click.argument("pipeline", metavar="NAME")
+@click.option("--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last]")
+@click.option("--user", default="", help="[default: XNAT_PIC_USER, or the last]")
+@click.option("--project", required=True, help="Project.")
+@click.option("--session", default="", help="Label or ID of the session.")
+@click.option(
+    "--workdir", type=_PATH, help="Folder to work in, kept on a failure.  [default: temporary]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@_with_inputs
+def run_command(
+    pipeline: str,
+    server: str,
+    user: str,
+    project: str,
+    session: str,
+    workdir: Path | None,
+    as_json: bool,
+    **inputs: str,
+) -> None:
+    """Run the pipeline NAME on a session, or one for projects on all of them.
+
+    The password is that of XNAT_PIC_PASSWORD, or is asked for.
+    """
+    from .errors import PipelineError
+    from .xnat.errors import exit_code, sentence
+
+    access = _person(server, user)
+    try:
+        access = access.renewed()  # a token, so that the password goes no further
+        if session:
+            from .xnat.sessions import session_id
+
+            session = session_id(access, _checked(project), session)
+    except PipelineError as error:
+        _fail(sentence(error), exit_code(error))
+    if workdir is None:
+        workdir = Path(tempfile.mkdtemp(prefix="xnat-pic-"))
+    _go(access, pipeline, project, session, inputs, workdir, as_json)
+
+
+def _person(server: str, user: str) -> Access:
+    """Return access by the login of a person: environment, else asked for."""
+    from xnat_config.connection import PASSWORD_VARIABLE, ConnectionSettingsError, resolve
+
+    from .xnat.access import Access
+
+    try:
+        connection = resolve(server, user)
+    except ConnectionSettingsError as error:
+        _fail(str(error), 2)
+    if connection.is_plain:
+        click.echo(f"note: {connection.host} is reached without encryption.", err=True)
+    who = connection.user or click.prompt("User", err=True)
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if not password:
+        password = click.prompt(f"Password of {who}", hide_input=True, err=True)
+    return Access(connection.server, who, password, connection.ca_bundle)
+
+
+def _access(host: str, alias: str, secret: str) -> Access:
+    from xnat_config.connection import CA_VARIABLE, ConnectionSettingsError, normal_address
+
+    from .xnat.access import Access
+
+    bundle = os.environ.get(CA_VARIABLE, "")
+    try:
+        address = normal_address(host)
+    except ConnectionSettingsError as error:
+        _fail(str(error), 2)
+    return Access(address, alias, secret, Path(bundle) if bundle else None)
+
+
+def _without_secret(words: list[str], secret: str) -> list[str]:
+    """Return the words of the call as results may hold them."""
+    return [word.replace(secret, _SECRET) if secret else word for word in words]
+
+
+def _checked(project: str) -> str:
+    if not _PROJECT.fullmatch(project):
+        _fail(f"{project!r} is no ID of a project: letters, digits, - and _ only.", 2)
+    return project
+
+
+def _go(
+    access: Access,
+    pipeline: str,
+    project: str,
+    session: str,
+    inputs: dict[str, str],
+    workdir: Path,
+    as_json: bool,
+) -> None:
+    """Run, say how it went, and end with the documented status."""
+    from .command_parts import ending_in_words
+    from .errors import CallError
+    from .xnat.errors import exit_code, sentence
+    from .xnat.parameters import find_pipeline
+
+    project = _checked(project)
+    parameters = {name: value for name, value in inputs.items() if value.strip()}
+    with ending_in_words():
+        try:
+            named = find_pipeline(pipeline)
+            if named.level == "session" and not session:
+                raise CallError(
+                    f"{pipeline} works on one session.",
+                    hint=f"Name it with --session, or run {pipeline}_project.",
+                )
+        except CallError as error:
+            _fail(sentence(error), exit_code(error))
+        if named.level == "project":
+            outcome: Any = _run_project()(access, pipeline, project, parameters, workdir)
+        else:
+            from .xnat.session_run import run_session
+
+            outcome = run_session(access, named, session, parameters, workdir, say=_say)
+    if as_json:
+        from .outputs.nifti import jsonable
+
+        click.echo(json.dumps(jsonable(asdict(outcome)), indent=1, ensure_ascii=False))
+    if outcome.exit_code:
+        _fail(outcome.failure, outcome.exit_code)
+
+
+def _run_project() -> Any:
+    """Return what runs a pipeline on a whole project; it comes with the scheduler of jobs."""
+    try:
+        return import_module(".project", __package__).run_project
+    except ModuleNotFoundError as error:
+        _fail(f"Runs on whole projects are not installed here ({error.name} is missing).", 2)
+
+
+def _say(line: str) -> None:
+    click.echo(plain(line), err=True)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    click.echo(f"xnat-pic-pipelines: {plain(text)}", err=True)
+    sys.exit(code)

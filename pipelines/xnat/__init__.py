@@ -1,0 +1,1 @@
+"""Pipelines against an XNAT server: find, download, run, upload."""

@@ -1,0 +1,290 @@
+"""Find the scans of a session that serve a map, by what their headers say."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NothingUsableError
+from ..inputs import attributes
+from .client import Client, path_of
+from .errors import MissingError
+from .files import RemoteFile, list_files, read_header
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+DICOM = "DICOM"
+_TOLERANCE = 1e-3
+
+
+class Fit(IntEnum):
+    """How well a scan serves: what its headers exclude, what only its name says, what they show."""
+
+    NO = 0
+    SILENT = 1
+    NAMED = 2
+    YES = 3
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan of a session, as the server lists it."""
+
+    id: str
+    type: str
+    description: str
+    uid: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session.
+
+    Attributes
+    ----------
+    id, label, project : str
+        Of the session.
+    subject_id, subject : str
+        ID and label of its subject.
+    scans : tuple of Scan
+        In the order of the server.
+    """
+
+    id: str
+    label: str
+    project: str
+    subject_id: str
+    subject: str
+    scans: tuple[Scan, ...]
+
+    @property
+    def address(self) -> str:
+        """Where it is on the server."""
+        return path_of("experiments", self.id)
+
+    @property
+    def subject_address(self) -> str:
+        """Where its subject is on the server."""
+        return path_of("subjects", self.subject_id)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A scan with its images and how well it serves."""
+
+    scan: Scan
+    files: tuple[RemoteFile, ...]
+    fit: Fit
+    reason: str = ""
+
+
+def read_session(client: Client, experiment_id: str) -> Session:
+    """Return a session and its scans.
+
+    Raises
+    ------
+    MissingError
+        Where it is not there, or not for this user.
+    """
+    address = path_of("experiments", experiment_id)
+    try:
+        fields = client.fields(address)
+    except MissingError as error:
+        raise MissingError(
+            f"There is no session {experiment_id} on {client.access.server} that may be read.",
+            hint="Check the ID and the user's rights.",
+        ) from error
+    subject_id = fields.get("subject_ID", "")
+    subject = client.fields(path_of("subjects", subject_id)) if subject_id else {}
+    rows = client.rows(f"{address}/scans", columns="ID,type,UID,series_description,xsiType")
+    scans = [
+        Scan(
+            id=row.get("ID", ""),
+            type=row.get("type", ""),
+            description=row.get("series_description", ""),
+            uid=row.get("UID", ""),
+            address=path_of("experiments", experiment_id, "scans", row.get("ID", "")),
+        )
+        for row in rows
+    ]
+    return Session(
+        id=fields.get("ID", experiment_id),
+        label=fields.get("label", experiment_id),
+        project=fields.get("project", ""),
+        subject_id=subject_id,
+        subject=subject.get("label", subject_id),
+        scans=tuple(scans),
+    )
+
+
+def among(session: Session, named: Sequence[str]) -> tuple[list[Scan], bool]:
+    """Return the scans to look at, and whether a person chose them.
+
+    A list that names every scan is what a launch form hands on where nobody ticked any.
+
+    Raises
+    ------
+    NothingUsableError
+        Where a scan that is named is not in the session.
+    """
+    known = {one.id: one for one in session.scans}
+    unknown = [one for one in named if one not in known]
+    if unknown:
+        raise NothingUsableError(
+            f"{session.label} has no scan {', '.join(unknown)}.",
+            hint=f"It has these: {', '.join(known) or 'none'}.",
+        )
+    if not named or set(named) == set(known):
+        return list(session.scans), False
+    return [known[one] for one in dict.fromkeys(named)], True
+
+
+@cache
+def rules() -> dict[str, dict[str, Any]]:
+    """Return ``rules.toml`` by the name of the map."""
+    text = resources.files(__package__).joinpath("rules.toml").read_text(encoding="utf-8")
+    return {row["map"]: row for row in tomllib.loads(text)["rule"]}
+
+
+def find_scans(
+    client: Client, scans: Iterable[Scan], command: str, model: str = "", *, chosen: bool = False
+) -> list[Candidate]:
+    """Return the scans that serve a map, each with its images.
+
+    Parameters
+    ----------
+    client : Client
+        The server.
+    scans : iterable of Scan
+        Where to look.
+    command, model : str
+        The map, such as ``t2``, and its model.
+    chosen : bool
+        A person named these scans: all that have images are returned, whatever they seem to be.
+
+    Returns
+    -------
+    list of Candidate
+        The best of what there is: those whose headers show it; without any, those whose name
+        says it. Never those whose headers exclude it.
+    """
+    found = []
+    for scan in scans:
+        files = _images(client, scan)
+        if not files:
+            continue
+        if chosen:
+            found.append(Candidate(scan, files, Fit.YES))
+            continue
+        fit = judge(_samples(client, files), [scan.type, scan.description], command, model)
+        found.append(Candidate(scan, files, fit))
+    best = max((one.fit for one in found), default=Fit.NO)
+    return [one for one in found if one.fit is best] if best >= Fit.NAMED else []
+
+
+def _images(client: Client, scan: Scan) -> tuple[RemoteFile, ...]:
+    try:
+        return tuple(list_files(client, scan.address, DICOM))
+    except MissingError:
+        return ()
+
+
+def _samples(client: Client, files: Sequence[RemoteFile]) -> list[Dataset]:
+    """Return headers of the first, the second and the last image.
+
+    Whatever runs fastest in the order of names, echo or slice, two of them differ in it.
+    """
+    places = sorted({0, min(1, len(files) - 1), len(files) - 1})
+    found = (read_header(client, files[place]) for place in places)
+    return [one for one in found if one is not None]
+
+
+def judge(headers: Sequence[Dataset], names: Sequence[str], command: str, model: str = "") -> Fit:
+    """Tell how well a scan serves a map.
+
+    Parameters
+    ----------
+    headers : sequence of Dataset
+        Of some of its images.
+    names : sequence of str
+        Type and description.
+    command, model : str
+        The map and its model.
+    """
+    rule = rules()[command]
+    if not headers:
+        return Fit.NO
+    first = headers[0]
+    if str(first.get("Modality", "")) not in rule["modality"] or _is_map(first):
+        return Fit.NO
+    if any(_says(first, row, model) for row in rule["excludes"]):
+        return Fit.NO
+    if rule["varies"] and _varies(headers, rule["varies"]):
+        return Fit.YES
+    if any(_says(first, row, model) for row in rule["proves"]):
+        return Fit.YES
+    text = " ".join(names).casefold()
+    return Fit.NAMED if any(hint in text for hint in rule["hints"]) else Fit.SILENT
+
+
+def _words(header: Dataset, attribute: str) -> set[str]:
+    if attribute == "saturation_type":
+        from private_dictionaries.reading import read_block
+
+        block = read_block(header)
+        value: Any = (block.saturation_type or "") if block is not None else ""
+    else:
+        value = header.get(attribute, "")
+    items = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    return {str(one).strip().upper() for one in items if str(one).strip()}
+
+
+def _says(header: Dataset, row: Mapping[str, Any], model: str) -> bool:
+    if row.get("model", model) != model:
+        return False
+    words = _words(header, row["attribute"])
+    if "only" in row:
+        return bool(words) and words <= set(row["only"])
+    return bool(words & set(row["any"]))
+
+
+def _is_map(header: Dataset) -> bool:
+    kind = _words(header, "ImageType")
+    return "DERIVED" in kind and bool(kind & {"QUANTITY", "MAP", "PARAMETRIC"})
+
+
+def _varies(headers: Sequence[Dataset], name: str) -> bool:
+    """Tell whether images differ in a value, in one file with many frames too."""
+    values = [value for header in headers for value in _values(header, name)]
+    if not values:
+        return False
+    low, high = min(values), max(values)
+    return high - low > _TOLERANCE * max(abs(low), abs(high), _TOLERANCE)
+
+
+def _values(header: Dataset, name: str) -> list[float]:
+    if name == "offset_ppm":
+        from private_dictionaries.reading import read_block, read_frames
+
+        if header.get("PerFrameFunctionalGroupsSequence"):
+            blocks = [one for one in read_frames(header) if one is not None]
+        else:
+            one = read_block(header)
+            blocks = [one] if one is not None else []
+        return [b.offset_ppm for b in blocks if b.offset_ppm is not None]
+    shared = list(header.get("SharedFunctionalGroupsSequence") or [])
+    groups = list(header.get("PerFrameFunctionalGroupsSequence") or []) or [None]
+    found = []
+    for item in groups:
+        places = [*([item] if item is not None else []), *shared, header]
+        value = attributes.frame_value(places, name)
+        if value is not None:
+            found.append(value[0])
+    return found

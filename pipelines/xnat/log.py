@@ -1,0 +1,44 @@
+"""The log of a run: lines with their time, kept on disk, never with a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+class Log:
+    """Lines of a run.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made.
+    secrets : iterable of str
+        Texts that are never written.
+    echo : callable, optional
+        Told every line, without its time.
+    """
+
+    def __init__(
+        self, path: Path, secrets: Iterable[str], echo: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.path = path
+        self._secrets = [one for one in secrets if one]
+        self._echo = echo
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("", encoding="utf-8")
+
+    def say(self, text: str) -> None:
+        """Add a line."""
+        line = self.clean(text)
+        stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
+        with self.path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(f"{stamp} {line}\n")
+        self._echo(line)
+
+    def clean(self, text: str) -> str:
+        """Return text on one line, without secrets and signs that steer a terminal."""
+        for secret in self._secrets:
+            text = text.replace(secret, "********")
+        return "".join(sign if sign.isprintable() else " " for sign in text)

@@ -1,0 +1,165 @@
+"""One pipeline on one session: find the scans, download, run, upload."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from ..catalog import Pipeline
+from ..errors import PipelineError
+from ..outputs.nifti import jsonable
+from .access import Access
+from .client import Client
+from .errors import exit_code, sentence
+from .find import Session, read_session
+from .log import Log
+from .outcome import Made, SessionOutcome
+from .parameters import MASK_AVERAGE, Asked, ask
+from .store import Place, make_resource, put_file
+from .work import Cancel, Work
+
+SUMMARY = "XNAT_PIC_SUMMARY"
+_PARTS = ("RAW", "PROCESSED")
+
+
+def run_session(
+    access: Access,
+    pipeline: str | Pipeline,
+    experiment_id: str,
+    parameters: Mapping[str, str],
+    work: Path,
+    *,
+    cancel: Cancel = lambda: False,
+    say: Callable[[str], None] = lambda _: None,
+) -> SessionOutcome:
+    """Run a pipeline on a session; a failure is told in the outcome, not raised.
+
+    Parameters
+    ----------
+    access : Access
+        The server.
+    pipeline : str or Pipeline
+        Of the catalog, such as ``process_T2``. One of the level ``project`` stores its results
+        with the subject, in folders by session and scan; another with the scan, and with the
+        session a summary and the log.
+    experiment_id : str
+        ID of the session.
+    parameters : mapping of str to str
+        Inputs of the catalog by name; an empty value means not given.
+    work : Path
+        Folder for this session alone; what is made in it is removed when all went well, and kept
+        on a failure.
+    cancel : callable
+        Asked between the parts; True ends the run with what there is.
+    say : callable
+        Told every line of the log.
+
+    Returns
+    -------
+    SessionOutcome
+    """
+    made = Made()
+    log = Log(work / "LOGS" / "log.txt", (access.alias, access.secret), say)
+    session: Session | None = None
+    asked: Asked | None = None
+    code, failure = 0, ""
+    try:
+        asked = ask(pipeline, parameters)
+        for part in _PARTS:
+            _remove(work / part)
+        with access.client() as client:
+            session = read_session(client, experiment_id)
+            log.say(f"{asked.pipeline.name} on {session.label} of {session.subject}")
+            task = Work(client, asked, session, work, log, made, cancel)
+            code, failure = _do(task)
+            if not asked.per_subject:
+                _tell(client, task, code, failure)
+    except (PipelineError, OSError) as error:
+        code, failure = _stopped(made, error)
+    failure = log.clean(failure)
+    log.say(failure or f"Done: {made.results} made, {made.found} there already.")
+    outcome = _outcome(experiment_id, session, asked, made, code, failure)
+    if code == 0:
+        for part in (*_PARTS, "LOGS"):
+            _remove(work / part)
+        with suppress(OSError):
+            work.rmdir()  # where nothing else is in it
+    return outcome
+
+
+def _do(work: Work) -> tuple[int, str]:
+    """Run the pipeline and return exit code and sentence of failure."""
+    try:
+        if work.asked.command == MASK_AVERAGE:
+            from .regions_step import measure_all
+
+            measure_all(work)
+            nothing = f"Nothing in {work.session.label} could be measured."
+        else:
+            from .maps_step import make_all
+
+            make_all(work)
+            nothing = (
+                f"{work.session.label} has no scan that serves {work.asked.pipeline.name} "
+                f"({work.asked.pipeline.description})."
+            )
+    except (PipelineError, OSError) as error:
+        return _stopped(work.made, error)
+    return work.made.verdict(nothing)
+
+
+def _stopped(made: Made, error: Exception) -> tuple[int, str]:
+    """Return exit code and sentence after a fault that ended the run."""
+    if made.results + made.found:
+        made.faults.append(error)
+        return made.verdict("")
+    return exit_code(error), sentence(error)
+
+
+def _outcome(
+    experiment_id: str,
+    session: Session | None,
+    asked: Asked | None,
+    made: Made,
+    code: int,
+    failure: str,
+) -> SessionOutcome:
+    return SessionOutcome(
+        experiment_id=session.id if session else experiment_id,
+        label=session.label if session else "",
+        subject=session.subject if session else "",
+        exit_code=code,
+        maps=tuple(made.maps),
+        statistics=tuple(made.statistics),
+        warnings=tuple(dict.fromkeys(made.notes)),
+        failure=failure,
+        skipped=code == 0 and made.found > 0 and not made.results,
+        parameters=asked.key if asked else "",
+        seconds=dict(made.seconds),
+    )
+
+
+def _tell(client: Client, work: Work, code: int, failure: str) -> None:
+    """Store log and summary with the session; a fault of this alone is no fault of the run."""
+    outcome = _outcome(work.session.id, work.session, work.asked, work.made, code, failure)
+    place = Place(work.session.address, SUMMARY, work.asked.pipeline.name)
+    work.log.say(work.log.clean(failure) or "All is done.")
+    summary = work.folder / "LOGS" / "summary.json"
+    content = jsonable({**asdict(outcome), "inputs": dict(work.asked.values)})
+    text = work.log.clean(json.dumps(content, ensure_ascii=False))
+    summary.write_text(text + "\n", encoding="utf-8", newline="\n")
+    try:
+        make_resource(client, place)
+        put_file(client, place, summary.name, summary)
+        put_file(client, place, work.log.path.name, work.log.path)
+    except (PipelineError, OSError) as error:
+        work.log.say(f"The summary could not be stored: {sentence(error)}")
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,256 @@
+"""Results on the server: are they there already, and how they get there whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from .client import Client
+from .errors import MissingError, ServerError
+from .files import RemoteFile, list_files
+
+PROVENANCE = "provenance.json"
+_ROUNDS = 3
+_LONGEST_JSON = 32 << 20
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result goes.
+
+    Attributes
+    ----------
+    parent : str
+        Address of the scan, subject or session.
+    resource : str
+        Label.
+    folder : str
+        Below the resource, ``/`` between folders, none at the end.
+    """
+
+    parent: str
+    resource: str
+    folder: str
+
+    def address(self, name: str = "") -> str:
+        """Return the address of a file of the folder, or of the resource's files."""
+        files = f"{self.parent}/resources/{quote(self.resource, safe='')}/files"
+        return f"{files}/{quote(f'{self.folder}/{name}')}" if name else files
+
+    def files(self, client: Client) -> dict[str, RemoteFile]:
+        """Return what is there, by the path below the folder."""
+        try:
+            found = list_files(client, self.parent, self.resource)
+        except MissingError:
+            return {}
+        head = f"{self.folder}/"
+        return {one.path.removeprefix(head): one for one in found if one.path.startswith(head)}
+
+
+def read_json(client: Client, file: RemoteFile) -> dict[str, Any]:
+    """Return a JSON file of the server; empty where it holds none.
+
+    Raises
+    ------
+    ServerError
+    """
+    if file.size > _LONGEST_JSON:
+        return {}
+    data = bytearray()
+    try:
+        with client.stream(file.uri) as pieces:
+            for piece in pieces:
+                data += piece
+        content = json.loads(data)
+    except requests.RequestException as error:
+        raise ServerError(f"The connection to {client.access.server} broke.") from error
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def find_done(client: Client, place: Place, request: str, contents: str) -> dict[str, Any] | None:
+    """Return the table of contents of a result that is there, whole, and made of the same.
+
+    Parameters
+    ----------
+    client : Client
+        The server.
+    place : Place
+        Where the result would go.
+    request : str
+        Hash of inputs, parameters and software.
+    contents : str
+        Name of the table of contents, which is sent last.
+    """
+    there = place.files(client)
+    if contents not in there or PROVENANCE not in there:
+        return None
+    step = read_json(client, there[PROVENANCE]).get("step")
+    if not isinstance(step, dict) or step.get("request") != request:
+        return None
+    listed = step.get("files")
+    if not isinstance(listed, dict) or set(there) != {*listed, contents, PROVENANCE}:
+        return None
+    if any(not _is(there[name], size, md5) for name, (size, md5) in listed.items()):
+        return None
+    return read_json(client, there[contents]) or None
+
+
+def _is(file: RemoteFile, size: int, md5: str) -> bool:
+    return file.size in (-1, size) and file.md5 in ("", md5)
+
+
+def _arrived(file: RemoteFile | None, size: int, md5: str, *, sent: bool) -> bool:
+    """Tell whether a file is on the server; without a checksum only what was sent counts."""
+    return file is not None and _is(file, size, md5) and (sent or bool(file.md5))
+
+
+def describe(folder: Path, step: Mapping[str, Any], contents: str) -> None:
+    """Write into ``provenance.json`` what the step was, and every file of the result.
+
+    Parameters
+    ----------
+    folder : Path
+        The result.
+    step : mapping
+        Pipeline, session, scan, parameters and hashes. No secret, no place on a disk.
+    contents : str
+        Name of the table of contents.
+    """
+    path = folder / PROVENANCE
+    content: dict[str, Any] = {}
+    with suppress(FileNotFoundError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+    content.pop("call", None)  # the words of this process, which hold its login
+    listed = {
+        name: [size, md5]
+        for name, (size, md5) in _local(folder).items()
+        if name not in (PROVENANCE, contents)
+    }
+    content["step"] = {**step, "files": listed}
+    aside = path.with_name(path.name + ".part")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    aside.write_text(text + "\n", encoding="utf-8", newline="\n")
+    aside.replace(path)
+
+
+def _local(folder: Path) -> dict[str, tuple[int, str]]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        # The server takes no empty file.
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as opened:
+                digest = hashlib.file_digest(opened, "md5").hexdigest()
+            found[path.relative_to(folder).as_posix()] = (path.stat().st_size, digest)
+    return found
+
+
+def publish(client: Client, place: Place, folder: Path, contents: str) -> None:
+    """Send a result in the place of an earlier one of the same parameters.
+
+    The table of contents goes first and comes last, so that whoever looks for a result finds a
+    whole one or none, whenever the connection, the server or this process ends.
+
+    Parameters
+    ----------
+    client : Client
+        The server.
+    place : Place
+        Where it goes.
+    folder : Path
+        What is sent.
+    contents : str
+        Name of the table of contents.
+
+    Raises
+    ------
+    ServerError
+        Where the server refuses, or has not what was sent.
+    """
+    local = _local(folder)
+    if not any(character.isalnum() for character in place.folder):
+        raise ServerError(f"{place.folder!r} is no folder for a result.")
+    make_resource(client, place)
+    there = place.files(client)
+    if contents in there:
+        _remove(client, place, contents)
+    for attempt in range(1, _ROUNDS + 1):
+        there = place.files(client)
+        wrong = [
+            name
+            for name, (size, md5) in local.items()
+            if name != contents and not _arrived(there.get(name), size, md5, sent=attempt > 1)
+        ]
+        if not wrong:
+            break
+        if attempt > 1:
+            client.pause(attempt)
+        _send(client, place, folder, wrong)
+    for name in sorted(set(place.files(client)) - set(local)):
+        _remove(client, place, name)
+    for attempt in range(1, _ROUNDS + 1):
+        put_file(client, place, contents, folder / contents)
+        there = place.files(client)
+        lost = [n for n, (s, m) in local.items() if n not in there or not _is(there[n], s, m)]
+        if not lost:
+            return
+        client.pause(attempt)
+        _send(client, place, folder, [name for name in lost if name != contents])
+    _remove(client, place, contents)
+    raise ServerError(
+        f"{lost[0]} is not in {place.resource} as it was sent.",
+        hint="Run the pipeline again; if it stays so, ask the server's administrator.",
+    )
+
+
+def make_resource(client: Client, place: Place) -> None:
+    """Make the resource where it is not there."""
+    address = place.address().removesuffix("/files")
+    answer = client.request("PUT", address, accept=(409,))
+    answer.close()
+
+
+def _remove(client: Client, place: Place, name: str) -> None:
+    with suppress(MissingError):
+        client.request("DELETE", place.address(name)).close()
+
+
+def _send(client: Client, place: Place, folder: Path, names: list[str]) -> None:
+    """Send files in one archive, which the server unpacks."""
+    if not names:
+        return
+    packed = folder.with_name(f"{folder.name}.zip.part")
+    try:
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+            for name in names:
+                archive.write(folder / name, f"{place.folder}/{name}")
+        options = {"extract": "true", "overwrite": "true"}
+        headers = {"Content-Type": "application/zip"}
+        answer = client.request(
+            "PUT", f"{place.address()}/result.zip", params=options, headers=headers, file=packed
+        )
+        answer.close()
+    finally:
+        packed.unlink(missing_ok=True)
+
+
+def put_file(client: Client, place: Place, name: str, path: Path) -> None:
+    """Send one file in the place of an earlier one; errors as of `Client.request`."""
+    answer = client.request(
+        "PUT",
+        place.address(name),
+        params={"inbody": "true", "overwrite": "true"},
+        headers={"Content-Type": "application/octet-stream"},
+        file=path,
+    )
+    answer.close()
