@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from .commands_export import export
 from .commands_regions import mask_average
 from .commands_step import run_command, step
 from .commands_suv import suv_command
@@ -63,6 +64,7 @@ def main() -> None:
 main.add_command(mask_average)
 main.add_command(step)
 main.add_command(run_command)
+main.add_command(export)
 
 
 @main.group("map", epilog=EXIT_CODES)

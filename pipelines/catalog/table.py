@@ -107,10 +107,26 @@ class Pipeline:
 
 @dataclass(frozen=True)
 class Catalog:
-    """The whole table; `version` counts its revisions, `image` is the container's."""
+    """The whole table.
+
+    Attributes
+    ----------
+    version : str
+        Of the table.
+    authors, publications : tuple of str
+        What descriptors name.
+    folder : str
+        Of the descriptors below the catalog of an engine.
+    program, image : str
+        What runs a step, and the container image that holds it.
+    pipelines : tuple of Pipeline
+        In the order of the menu.
+    """
 
     version: str
     authors: tuple[str, ...]
+    publications: tuple[str, ...]
+    folder: str
     program: str
     image: str
     pipelines: tuple[Pipeline, ...]
@@ -154,6 +170,8 @@ def read_catalog(table: Mapping[str, Any]) -> Catalog:
     catalog = Catalog(
         version=str(table["version"]),
         authors=tuple(table["authors"]),
+        publications=tuple(table["publications"]),
+        folder=table["folder"],
         program=table["program"],
         image=table["image"],
         pipelines=tuple(_pipeline(row, inputs) for row in table["pipeline"]),
@@ -210,3 +228,5 @@ def _check_input(where: str, one: Input) -> None:
     allowed = {"boolean": ("true", "false"), "choice": one.choices}.get(one.type)
     if allowed is not None and one.default not in allowed:
         raise ValueError(f"{where}, {one.name}: the default {one.default!r} is no choice.")
+    if one.choices and one.default != one.choices[0]:
+        raise ValueError(f"{where}, {one.name}: forms begin with the first choice: the default.")

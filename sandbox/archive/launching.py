@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from . import accounts, workflows
@@ -25,6 +26,7 @@ GROUP = "sandbox.runners"
 ENGINE, CONTAINER = "engine", "container"
 _MARK = "sandbox"  # attribute src of the runs that this server started
 _AT_ONCE = 2
+_STOPPED = "The server was stopped while this ran."
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,10 @@ class Run:
         The engine's catalog folder; None for a container.
     command : mapping
         The command of a container with its wrapper under ``wrapper``; empty for a pipeline.
+    scan : str
+        ID of the scan of the item that it runs on; empty for the whole item.
+    stop : Event
+        Set when the server ends: the runner ends what it started.
     """
 
     kind: str
@@ -62,6 +68,8 @@ class Run:
     folder: Path
     catalog: Path | None = None
     command: Mapping[str, Any] = field(default_factory=dict)
+    scan: str = ""
+    stop: Event = field(default_factory=Event, repr=False)
 
 
 Runner = Callable[[Run], None]
@@ -102,11 +110,12 @@ class Launcher:
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
+        self._stop = Event()
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="run")
         with archive.database.write() as connection:
             for one in workflows.find(connection, {"src": _MARK}):
                 if one.is_open:
-                    _fail(connection, one, "The server was stopped while this ran.")
+                    _fail(connection, one, _STOPPED)
 
     def launch(self, wish: Wish, item: Item, user: User, host: str) -> Workflow:
         """Record a run and start it; the record is Failed where no runner is installed."""
@@ -154,6 +163,8 @@ class Launcher:
             folder=folder,
             catalog=wish.catalog,
             command=wish.command,
+            scan=wish.scan,
+            stop=self._stop,
         )
         self._pool.submit(self._execute, runner, run)
         return workflow
@@ -166,6 +177,8 @@ class Launcher:
             # A runner is foreign code: whatever it raises, the run must not stay open.
             _log.exception("run %s failed", run.workflow)
             sentence = f"The runner failed: {error}" if str(error) else "The runner failed."
+        if self._stop.is_set():
+            sentence = _STOPPED
         with self._archive.database.write() as connection:
             workflow = workflows.get(connection, run.workflow)
             if workflow is not None and workflow.is_open:
@@ -173,7 +186,8 @@ class Launcher:
             connection.execute("DELETE FROM alias_token WHERE alias = ?", (run.alias,))
 
     def close(self) -> None:
-        """Start nothing more."""
+        """Start nothing more, and end what runs."""
+        self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 

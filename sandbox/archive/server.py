@@ -1,5 +1,8 @@
 """Put the archive's addresses together into one application."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -23,6 +26,7 @@ from .rest import (
     hierarchy,
     imports,
     login,
+    mail,
     pipelines,
     prearchive,
     prearchive_actions,
@@ -41,6 +45,7 @@ from .web import pages, runs
 def make_app(archive: Archive) -> ASGIApp:
     """Return the application that serves an archive."""
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
+    routes += mail.routes
     routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
     routes += [*prearchive_actions.routes, *upkeep.routes, *roi.routes]
     if archive.settings.engine:
@@ -54,11 +59,21 @@ def make_app(archive: Archive) -> ASGIApp:
         routes=routes,
         middleware=[Middleware(Gate, archive=archive)],
         exception_handlers={HTTPException: _http_error, Exception: _fault},
-        lifespan=lambda _: clock.running(archive),
+        lifespan=_life,
     )
     app.state.archive = archive
     app.state.launcher = Launcher(archive)
     return Faults(app, archive) if archive.settings.faults else app
+
+
+@asynccontextmanager
+async def _life(app: Starlette) -> AsyncIterator[None]:
+    """Look after the archive while the server runs; end its runs with it."""
+    async with clock.running(app.state.archive):
+        try:
+            yield
+        finally:
+            app.state.launcher.close()
 
 
 def web_routes(settings: Settings) -> list[BaseRoute]:

@@ -1,0 +1,63 @@
+"""The generated files: which there are, what they hold, where they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from . import container_commands, descriptors
+from .table import Catalog, load_catalog
+
+ENGINE, CONTAINERS = "engine", "containers"
+
+
+def generated(catalog: Catalog, location: str = "") -> dict[str, str]:
+    """Return the content of every generated file by its relative path.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The table.
+    location : str
+        Folder of the step program for the engine; empty where it is on the path.
+    """
+    folder = f"{ENGINE}/{catalog.folder}"
+    resources = f"{folder}/{descriptors.RESOURCES}"
+    made = {f"{resources}/{descriptors.MAKE_FOLDERS}.xml": descriptors.make_folders()}
+    for one in catalog.pipelines:
+        made[f"{folder}/{one.name}.xml"] = descriptors.descriptor(catalog, one)
+        made[f"{resources}/{one.name}_step.xml"] = descriptors.resource(catalog, one, location)
+        made[f"{CONTAINERS}/{one.name}.json"] = container_commands.as_json(
+            container_commands.command(catalog, one)
+        )
+        if one.level == "session" and one.command != "mask-average":
+            made[f"{CONTAINERS}/{one.name}{container_commands.SCAN}.json"] = (
+                container_commands.as_json(container_commands.scan_command(catalog, one))
+            )
+    return made
+
+
+def write_files(folder: Path, location: str = "") -> list[Path]:
+    """Write every generated file below a folder, each complete or not at all.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written.
+    """
+    written = []
+    for name, text in generated(load_catalog(), location).items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.part")
+        try:
+            aside.write_text(text, "utf-8", newline="\n")
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        written.append(path)
+    return written

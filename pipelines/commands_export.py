@@ -1,0 +1,50 @@
+"""The command ``xnat-pic-pipelines export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .command_parts import ending_in_words, plain
+
+EXIT_CODES = """\b
+Exit codes:
+  0  written
+  2  wrong call, or the folder cannot be written
+"""
+
+
+@click.command("export", epilog=EXIT_CODES)
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--bin",
+    "location",
+    type=click.Path(path_type=Path),
+    help="Folder of xnat-pic-pipelines on the engine's machine.  [default: found on its path]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the names of the files on stdout.")
+def export(folder: Path, location: Path | None, as_json: bool) -> None:
+    """Write what XNAT needs to offer the pipelines: DIR/engine and DIR/containers.
+
+    What is in engine belongs into the catalog folder of the classic pipeline engine; each file in
+    containers is a command for the Container Service. Older files of these names are replaced,
+    others are left alone.
+    """
+    import json
+
+    from .catalog.files import write_files
+
+    if location is not None and not location.is_absolute():
+        raise click.BadParameter(
+            "give a whole path, such as /opt/xnat-pic/bin.", param_hint="--bin"
+        )
+    with ending_in_words():
+        written = write_files(folder, str(location or ""))
+    click.echo(
+        f"{len(written)} files are in {plain(str(folder))}. Copy engine/xnat_pic into the catalog"
+        " folder of the engine, or add each file of containers to the Container Service.",
+        err=True,
+    )
+    if as_json:
+        click.echo(json.dumps([path.relative_to(folder).as_posix() for path in written], indent=1))

@@ -1,0 +1,185 @@
+"""Folders of a run in place of a container's mounts, and what goes in and out of them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote, unquote
+
+import requests
+
+from ..archive.launching import Run
+from ..engine.problems import RunProblemError
+
+_TIMEOUT_S = 300.0
+_LABEL = re.compile(r"@\.label\s*==\s*['\"]([^'\"]+)['\"]")
+
+
+class Archive:
+    """The archive's files, asked with the token of the run."""
+
+    def __init__(self, run: Run) -> None:
+        self._host = run.host
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.auth = (run.alias, run.secret)
+        self.base = f"/data/experiments/{quote(run.item, safe='')}"
+        if run.scan:
+            self.base += f"/scans/{quote(run.scan, safe='')}"
+
+    def __enter__(self) -> Archive:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._session.close()
+
+    def fetch(self, path: str, folder: Path) -> int:
+        """Copy the files of a resource into a folder; return how many.
+
+        Raises
+        ------
+        RunProblemError
+            Where the archive refuses.
+        """
+        rows = self._ask("GET", f"{path}/files", params={"format": "json"}).json()
+        listed = rows["ResultSet"]["Result"]
+        for row in listed:
+            uri = str(row["URI"])
+            target = inside(folder, unquote(uri.partition("/files/")[2]) or str(row["Name"]))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with self._ask("GET", uri, stream=True) as answer, target.open("wb") as file:
+                for block in answer.iter_content(2**20):
+                    file.write(block)
+        return len(listed)
+
+    def send(self, label: str, name: str, file: Path) -> None:
+        """Put a file into a resource of the item, in place of one of its name.
+
+        Raises
+        ------
+        RunProblemError
+            Where the archive refuses.
+        """
+        path = f"{self.base}/resources/{quote(label, safe='')}/files/{quote(name)}"
+        with file.open("rb") as content:
+            self._ask("PUT", path, params={"inbody": "true", "overwrite": "true"}, data=content)
+
+    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            answer = self._session.request(
+                method, self._host + path, timeout=_TIMEOUT_S, allow_redirects=False, **options
+            )
+        except requests.RequestException as error:
+            raise RunProblemError(f"The archive did not answer {method} {path}.") from error
+        if not answer.ok:
+            answer.close()
+            raise RunProblemError(f"The archive refused {method} {path}: {answer.status_code}.")
+        return answer
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return a path below a folder.
+
+    Raises
+    ------
+    RunProblemError
+        For a name that leads out of it.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\0" in name:
+        raise RunProblemError(f"{name!r} is no name of a file in a mount.")
+    return folder.joinpath(*parts)
+
+
+def make(command: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """Make a folder for each mount; return them by the mount's name."""
+    made = {}
+    for number, one in enumerate(command.get("mounts") or []):
+        made[str(one["name"])] = path = folder / f"mount{number}"
+        path.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def fill(run: Run, mounts: Mapping[str, Path], archive: Archive) -> None:
+    """Copy the files that the wrapper's inputs provide into the mounts.
+
+    Raises
+    ------
+    RunProblemError
+        Where there are none, or the archive refuses.
+    """
+    wrapper = run.command["wrapper"]
+    both = [*(wrapper.get("external-inputs") or []), *(wrapper.get("derived-inputs") or [])]
+    for one in both:
+        mount = one.get("provides-files-for-command-mount")
+        if not mount:
+            continue
+        if str(mount) not in mounts:
+            raise RunProblemError(f"The wrapper fills the mount {mount}, which the command lacks.")
+        label = _LABEL.search(str(one.get("matcher") or ""))
+        path = archive.base + (f"/resources/{quote(label[1], safe='')}" if label else "")
+        if not archive.fetch(path, mounts[str(mount)]):
+            raise RunProblemError(f"{one.get('name')} has no files: there is nothing to mount.")
+
+
+def with_folders(command: Mapping[str, Any], mounts: Mapping[str, Path]) -> dict[str, Any]:
+    """Return a command whose line and variables name the folders in place of the mounts' paths."""
+    variables: Mapping[str, Any] = command.get("environment-variables") or {}
+    return {
+        **command,
+        "command-line": _replaced(str(command.get("command-line") or ""), command, mounts),
+        "environment-variables": {
+            name: _replaced(str(text), command, mounts) for name, text in variables.items()
+        },
+    }
+
+
+def _replaced(text: str, command: Mapping[str, Any], mounts: Mapping[str, Path]) -> str:
+    for one in sorted(command.get("mounts") or [], key=lambda one: -len(str(one["path"]))):
+        path = re.escape(str(one["path"]).rstrip("/"))
+        folder = str(mounts[str(one["name"])]).replace("\\", "\\\\")
+        text = re.sub(rf"(?<![\w./-]){path}(?=$|[\s/'\":,;])", folder, text)
+    return text
+
+
+def collect(run: Run, mounts: Mapping[str, Path], archive: Archive) -> int:
+    """Send the outputs that the wrapper handles; return how many files.
+
+    Raises
+    ------
+    RunProblemError
+        For a required output without files, a handler of another kind, or where the archive
+        refuses.
+    """
+    outputs = {str(one["name"]): one for one in run.command.get("outputs") or []}
+    sent = 0
+    for handler in run.command["wrapper"].get("output-handlers") or []:
+        output = outputs.get(str(handler.get("accepts-command-output")))
+        if output is None or handler.get("type", "Resource") != "Resource":
+            raise RunProblemError(f"The output handler {handler.get('name')} is not run here.")
+        root = mounts[str(output["mount"])]
+        start = inside(root, str(output["path"])) if output.get("path") else root
+        files = _files(root, start, str(output.get("glob") or ""))
+        if not files and output.get("required"):
+            raise RunProblemError(f"The run made no file of its output {output['name']}.")
+        for name, file in files.items():
+            archive.send(str(handler.get("label") or output["name"]), name, file)
+        sent += len(files)
+    return sent
+
+
+def _files(root: Path, start: Path, glob: str) -> dict[str, Path]:
+    """Return the files of an output by their names in the resource; links are left out."""
+    base = start if start.is_dir() else root
+    found = [start] if start.is_file() else sorted(start.rglob("*")) if start.is_dir() else []
+    plain = {
+        one.relative_to(base).as_posix(): one
+        for one in found
+        if one.is_file() and one.resolve().is_relative_to(root.resolve())
+    }
+    return {name: one for name, one in plain.items() if not glob or fnmatch.fnmatch(name, glob)}

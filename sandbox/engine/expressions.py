@@ -1,0 +1,190 @@
+"""Values of a descriptor: XPath 2.0 between ``^`` marks, parameters, loops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from xml.etree.ElementTree import Element, ElementTree, SubElement
+
+import elementpath
+
+from .documents import NAMESPACE, P, children, text
+from .problems import RunProblemError
+
+_MARK = "^"
+_LOOP = re.compile(r"PIPELINE_LOOP(ON|VALUE)\(\s*([^()]*?)\s*\)")
+_NAMED = re.compile(r"parameter\[\s*name\s*=\s*['\"]([^'\"]+)['\"]\s*\]")
+_MOST_VALUES = 10_000
+
+
+class Values:
+    """A descriptor with its launch parameters, and the values of its expressions.
+
+    Launch parameters stand for those of the same name in the descriptor. They are data: what looks
+    like an expression in them is not evaluated.
+
+    Parameters
+    ----------
+    root : Element
+        Of the descriptor; its ``parameters`` are extended in place.
+    launched : mapping of str to sequence of str
+        One value becomes ``unique``, several become ``list``.
+
+    Raises
+    ------
+    RunProblemError
+        Where an expression of a parameter or a loop cannot be evaluated.
+    """
+
+    def __init__(self, root: Element, launched: Mapping[str, Sequence[str]]) -> None:
+        self._root = root
+        parent = root.find(P + "parameters")
+        if parent is None:
+            parent = SubElement(root, P + "parameters")
+        self._parent: Element = parent
+        self._open = self._extend(launched)
+        for name in list(self._open):
+            self._settle(name, ())
+        self._loops = {one.get("id", ""): self._loop(one) for one in children(root, "loop")}
+
+    def _extend(self, launched: Mapping[str, Sequence[str]]) -> dict[str, list[Element]]:
+        """Add launch parameters; return the values of the descriptor's own that are expressions."""
+        for one in list(self._parent):
+            if text(one, "name") in launched:
+                self._parent.remove(one)
+        own = {
+            text(one, "name"): [
+                value for value in one.findall(f"{P}values/*") if _is_marked(value.text or "")
+            ]
+            for one in self._parent
+        }
+        for name, values in launched.items():
+            parameter = SubElement(self._parent, P + "parameter")
+            SubElement(parameter, P + "name").text = name
+            inner = SubElement(parameter, P + "values")
+            for value in values:
+                tag = "unique" if len(values) == 1 else "list"
+                SubElement(inner, P + tag).text = value
+        return {name: values for name, values in own.items() if values}
+
+    def _settle(self, name: str, asked: tuple[str, ...]) -> None:
+        """Evaluate the values of a parameter after those it is made from."""
+        if name in asked:
+            raise RunProblemError(f"The parameter {name} of the descriptor is made from itself.")
+        for value in self._open.get(name, ()):
+            expression = value.text or ""
+            for other in _NAMED.findall(expression):
+                if other in self._open:
+                    self._settle(other, (*asked, name))
+            value.text = ",".join(self.evaluate(expression))
+        self._open.pop(name, None)
+
+    def _loop(self, loop: Element) -> list[str]:
+        xpath = loop.get("xpath", "")
+        if not xpath:
+            return [(one.text or "").strip() for one in children(loop, "value")]
+        return self.evaluate(xpath) or self.evaluate(
+            xpath.replace("/values/list", "/values/unique")
+        )
+
+    def evaluate(self, expression: str, turn: Mapping[str, str] | None = None) -> list[str]:
+        """Return the values of an attribute or a text: itself where it is no expression.
+
+        Parameters
+        ----------
+        expression : str
+            As it stands in the descriptor.
+        turn : mapping of str to str, optional
+            Value of each loop in the present instance of the step.
+
+        Raises
+        ------
+        RunProblemError
+            For an expression that cannot be evaluated.
+        """
+        expression = expression.strip()
+        if not expression.startswith(_MARK):
+            return [expression]
+        if not _is_marked(expression):
+            raise RunProblemError(f"The expression {expression} does not end with {_MARK}.")
+        found: list[str] = []
+        for one in self._unrolled(expression[1:-1], turn or {}):
+            found += self._xpath(one)
+            if len(found) > _MOST_VALUES:
+                raise RunProblemError(f"The expression {expression} has too many values.")
+        return found
+
+    def one(self, expression: str, turn: Mapping[str, str] | None = None) -> str:
+        """Return the only value of an expression; empty for none.
+
+        Raises
+        ------
+        RunProblemError
+            For several values, or an expression that cannot be evaluated.
+        """
+        found = self.evaluate(expression, turn)
+        if len(found) > 1:
+            raise RunProblemError(f"The expression {expression} has {len(found)} values, not one.")
+        return found[0] if found else ""
+
+    def turns(self, expressions: Sequence[str]) -> list[dict[str, str]]:
+        """Return the loops' values for each instance of a step: one empty turn without loops.
+
+        Raises
+        ------
+        RunProblemError
+            For a loop that the descriptor does not have, or too many instances.
+        """
+        names: list[str] = []
+        for expression in expressions:
+            names += [name for kind, name in _LOOP.findall(expression) if kind == "ON"]
+        found: list[dict[str, str]] = [{}]
+        for name in dict.fromkeys(names):
+            found = [turn | {name: value} for turn in found for value in self._looped(name)]
+            if len(found) > _MOST_VALUES:
+                raise RunProblemError(f"The loops of a step make {len(found)} instances: too many.")
+        return found
+
+    def _looped(self, name: str) -> list[str]:
+        if name not in self._loops:
+            raise RunProblemError(f"The descriptor has no loop {name}.")
+        return self._loops[name]
+
+    def _unrolled(self, xpath: str, turn: Mapping[str, str]) -> list[str]:
+        """Return an XPath with the loops' values in it: one for each value of LOOPVALUE."""
+        match = _LOOP.search(xpath)
+        if match is None:
+            return [xpath]
+        kind, name = match.groups()
+        values = [turn[name]] if kind == "ON" and name in turn else self._looped(name)
+        unrolled: list[str] = []
+        for value in values:
+            literal = "'" + value.replace("'", "''") + "'"
+            rest = self._unrolled(xpath[match.end() :], turn)
+            unrolled += [xpath[: match.start()] + literal + one for one in rest]
+        return unrolled
+
+    def _xpath(self, xpath: str) -> list[str]:
+        try:
+            found = elementpath.select(
+                ElementTree(self._root),
+                xpath,
+                namespaces={"": NAMESPACE},
+                parser=elementpath.XPath2Parser,
+            )
+        except (elementpath.ElementPathError, RecursionError) as error:
+            raise RunProblemError(f"XPath that cannot be evaluated: {xpath} ({error}).") from error
+        return [_string(one) for one in (found if isinstance(found, list) else [found])]
+
+
+def _string(value: object) -> str:
+    if isinstance(value, Element):
+        return "".join(value.itertext())
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _is_marked(value: str) -> bool:
+    value = value.strip()
+    return len(value) > 1 and value.startswith(_MARK) and value.endswith(_MARK)

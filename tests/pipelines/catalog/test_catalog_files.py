@@ -1,0 +1,184 @@
+"""The table of pipelines and what is generated from it."""
+
+import json
+import re
+import shlex
+import tomllib
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from lxml import etree
+
+from pipelines.catalog import load_catalog
+from pipelines.catalog.files import generated
+from pipelines.catalog.table import read_catalog
+from pipelines.commands_export import export
+
+CATALOG = Path(str(resources.files("pipelines.catalog")))
+NAMES = [
+    "process_DWI", "process_T1w_SR", "process_T2", "process_CEST", "Mask_Average",
+    "process_DWI_project", "process_T1w_SR_project", "process_T2_project", "process_CEST_project",
+    "Mask_Average_project",
+]  # fmt: skip
+RESOURCES = {
+    "process_DWI": "PROCESSED_DWI", "process_T1w_SR": "PROCESSED_T1_SR",
+    "process_T2": "PROCESSED_T2", "process_CEST": "PROCESSED_CEST", "Mask_Average": "ANALYSED",
+}  # fmt: skip
+P = "{http://nrg.wustl.edu/pipeline}"
+FILES = generated(load_catalog())
+XML = [name for name in FILES if name.endswith(".xml")]
+JSON = [name for name in FILES if name.endswith(".json")]
+
+
+def _table():
+    return tomllib.loads((CATALOG / "catalog.toml").read_text("utf-8"))
+
+
+def test_the_ten_pipelines_and_their_resources():
+    catalog = load_catalog()
+    assert [one.name for one in catalog.pipelines] == NAMES
+    for one in catalog.pipelines:
+        assert one.resource == RESOURCES[one.name.removesuffix("_project")]
+        assert (one.level == "project") == one.name.endswith("_project")
+        assert one.applies_to == "xnat:mrSessionData"
+        if one.level == "project":
+            assert one.session == one.name.removesuffix("_project")
+
+
+def test_the_forms_offer_the_models_of_the_maps():
+    catalog = load_catalog()
+    assert set(catalog.pipeline("process_DWI").input("model").choices) >= {"adc", "dti", "ivim"}
+    assert set(catalog.pipeline("process_T2").input("model").choices) >= {"2p", "3p"}
+    assert catalog.pipeline("process_T2").input("skip_echoes").default == "auto"
+    assert catalog.pipeline("process_T2").input("scans").form == "scanids"
+    with pytest.raises(KeyError):
+        catalog.pipeline("process_T3")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("pipeline", 0, "name"), "rm -rf", "letters, digits"),
+        (("pipeline", 0, "name"), "process_T2", "of its own"),
+        (("pipeline", 0, "level"), "site", "neither session nor project"),
+        (("pipeline", 5, "session"), "nothing", "session pipeline it repeats"),
+        (("pipeline", 2, "inputs"), ["model_t2", "model_t1"], "asks twice"),
+        (("input", "model_t2", "default"), "9p", "is no choice"),
+        (("input", "model_t2", "default"), "3p", "first choice"),
+        (("input", "model_t2", "type"), "colour", "is unknown"),
+        (("input", "scans", "link"), "", "contradict"),
+        (("input", "scans", "form"), "a b", "letters, digits"),
+    ],
+)
+def test_a_table_that_contradicts_itself_is_refused(path, value, words):
+    table = _table()
+    inner = table
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    with pytest.raises(ValueError, match=words):
+        read_catalog(table)
+
+
+def test_the_committed_files_are_those_of_the_table():
+    there = {
+        path.relative_to(CATALOG).as_posix(): path.read_text("utf-8")
+        for end in ("xml", "json")
+        for path in CATALOG.rglob(f"*.{end}")
+    }
+    assert there == FILES, "run: python -m pipelines.catalog.generate"
+
+
+def test_a_change_of_the_table_changes_the_files():
+    catalog = load_catalog()
+    other = replace(catalog, version="9.9")
+    assert all("9.9" in text for name, text in generated(other).items() if "_step" not in name
+               and "make_folders" not in name)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def schema(shared_data):
+    path = shared_data / "xnat_schemas" / "pipeline_engine" / "pipeline.xsd"
+    return etree.XMLSchema(etree.parse(str(path)))
+
+
+@pytest.mark.parametrize("name", XML)
+def test_documents_are_valid_by_the_engines_schema(schema, name):
+    document = etree.fromstring(FILES[name].encode())
+    assert schema.validate(document), schema.error_log
+
+
+def test_the_schema_refuses_what_is_wrong(schema):
+    name = next(name for name in XML if name.endswith("process_T2.xml"))
+    wrong = FILES[name].replace("<description>", "<wrong/><description>", 1)
+    assert not schema.validate(etree.fromstring(wrong.encode()))
+
+
+@pytest.mark.parametrize("name", [name for name in XML if "/resources/" not in name])
+def test_descriptors_use_plain_xpath_and_mask_the_token(name):
+    root = etree.fromstring(FILES[name].encode())
+    expressions = [text for text in root.itertext() if "^" in text]
+    known = {"concat", "last", "replace", "string", "string-join", "text"}
+    for one in expressions:
+        assert one.startswith("^")
+        assert one.endswith("^")
+        assert set(re.findall(r"([\w:-]+)\(", one)) <= known, one
+    step = FILES[name.replace("xnat_pic/", "xnat_pic/resources/").replace(".xml", "_step.xml")]
+    masked = {
+        one.get("id"): one.get("isSensitive")
+        for one in etree.fromstring(step.encode()).iter(P + "argument")
+    }
+    assert {key for key, value in masked.items() if value == "true"} == {"alias", "secret"}
+    words = [text for text in expressions if "'pwd'" in text]
+    assert len(words) == 1, "the secret goes to one argument and nowhere else"
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_values_of_a_container_never_stand_in_its_command_line(name):
+    command = json.loads(FILES[name])
+    assert "#" not in command["command-line"]
+    words = shlex.split(command["command-line"])
+    assert words[:2] == ["sh", "-c"]
+    assert len(words) == 3
+    declared = set(command["environment-variables"])
+    used = set(re.findall(r"\$\{?(XNAT_PIC_\w+)", words[2]))
+    assert used <= declared
+    assert all(f'"${one}' in words[2] for one in used), "each is between double quotes"
+    keys = {one["replacement-key"] for one in command["inputs"]}
+    assert keys == {v for v in command["environment-variables"].values() if v.startswith("#")}
+    assert not any(one.get("sensitive") for one in command["inputs"])
+    wrapper = command["xnat"][0]
+    fed = {one.get("provides-value-for-command-input") for one in wrapper["derived-inputs"]}
+    asked = {one["name"] for one in command["inputs"]}
+    assert fed - {None} <= asked
+    outputs = {one["name"] for one in command["outputs"]}
+    assert {one["accepts-command-output"] for one in wrapper["output-handlers"]} <= outputs
+
+
+def test_export_writes_all_and_says_how_to_go_on(tmp_path):
+    folder = tmp_path / "out"
+    (folder / "engine").mkdir(parents=True)
+    (folder / "engine" / "theirs.xml").write_text("<theirs/>", "utf-8")
+    done = CliRunner().invoke(export, [str(folder), "--bin", "/opt/xnat-pic/bin", "--json"])
+    assert done.exit_code == 0, done.output
+    names = json.loads(done.stdout)
+    assert sorted(names) == sorted(FILES)
+    assert "catalog" in done.stderr
+    step = (folder / "engine/xnat_pic/resources/process_T2_step.xml").read_text("utf-8")
+    assert "<location>/opt/xnat-pic/bin</location>" in step
+    assert (folder / "engine" / "theirs.xml").is_file()
+    left = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    assert left == {*FILES, "engine/theirs.xml"}
+
+
+@pytest.mark.parametrize("arguments", [["--bin", "bin"], []])
+def test_export_refuses_what_cannot_be_done(tmp_path, arguments):
+    target = tmp_path / "file"
+    target.write_text("", "utf-8")
+    where = tmp_path / "out" if arguments else target
+    done = CliRunner().invoke(export, [str(where), *arguments])
+    assert done.exit_code == 2
+    assert not (tmp_path / "out").exists()
