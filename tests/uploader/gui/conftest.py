@@ -1,0 +1,64 @@
+"""What the window's tests share: no screen, settings of their own, and a clock on the event loop."""
+
+import os
+import time
+from contextlib import contextmanager
+
+import pytest
+
+os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+from PySide6.QtCore import QCoreApplication, QSettings, QTimer
+
+from uploader.gui import app as window_app
+from uploader.gui import words, worker
+
+
+class Longest:
+    """The longest time between two turns of the event loop."""
+
+    def __init__(self):
+        self.ms = 0.0
+        self._last = time.perf_counter()
+
+    def tick(self):
+        now = time.perf_counter()
+        self.ms = max(self.ms, (now - self._last) * 1000)
+        self._last = now
+
+
+@pytest.fixture(scope="session")
+def qapp():
+    """The application as it is for people, in English."""
+    return window_app.application("en")
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path):
+    """Nothing of the person who runs the tests is read or changed; no work outlives a test."""
+    folder = tmp_path / "settings"
+    QSettings.setPath(QSettings.Format.IniFormat, QSettings.Scope.UserScope, str(folder))
+    words.choose("en")
+    yield
+    if QCoreApplication.instance() is not None:
+        assert worker.stop_all(10)
+    words.choose("en")
+
+
+@pytest.fixture
+def held(qtbot):
+    """A context that measures how long the event loop is held at most, by a timer of 5 ms."""
+
+    @contextmanager
+    def measure():
+        longest = Longest()
+        timer = QTimer()
+        timer.timeout.connect(longest.tick)
+        timer.start(5)
+        try:
+            yield longest
+            longest.tick()
+        finally:
+            timer.stop()
+
+    return measure

@@ -1,0 +1,32 @@
+"""What went wrong, as a sentence with a next step."""
+
+import errno
+
+from .words import say
+
+
+def sentence_of(error: BaseException) -> str:
+    """Return what an exception means to a person.
+
+    The errors of `mri2dicom` and `uploader` bring their own sentence. A full disk, a file that is
+    gone and the like get theirs here; anything else is named as a fault of the program.
+    """
+    own = getattr(error, "sentence", None)
+    if callable(own):
+        return str(own())
+    if isinstance(error, ChildProcessError):
+        return say("failure.process")
+    if isinstance(error, OSError):
+        return _system_sentence(error)
+    return say("failure.unknown", what=f"{type(error).__name__}: {error}".rstrip(": "))
+
+
+def _system_sentence(error: OSError) -> str:
+    place = str(error.filename or say("failure.some_file"))
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        return say("failure.disk_full", place=place)
+    if isinstance(error, FileNotFoundError):
+        return say("failure.gone", place=place)
+    if isinstance(error, PermissionError):
+        return say("failure.not_allowed", place=place)
+    return say("failure.system", place=place, reason=error.strerror or str(error))
