@@ -18,6 +18,7 @@ from pipelines.models.adc import fit_adc
 from pipelines.models.cramer_rao import bound
 from pipelines.models.intervals import confidence_interval
 from pipelines.models.inversion import fit_t1_ir
+from pipelines.models.noise_fit import sigma_from_fits
 from pipelines.models.outcome import Noise
 from pipelines.models.result import FitResult, Map
 from pipelines.models.t1 import fit_t1_sr
@@ -244,7 +245,7 @@ def covered(estimate: Map, truth: Doubles, freedom: int | None) -> str:
 
 
 def coverage_table(voxels: int) -> None:
-    """Print how often intervals hold the truth, with a known sigma and with one of residuals."""
+    """Print how often intervals hold the truth, by what is known of sigma."""
     rng = np.random.default_rng(0)
     t2, t1 = rng.uniform(20, 120, voxels), rng.uniform(800, 2000, voxels)
     adc = rng.uniform(0.4, 2.5, voxels)
@@ -264,7 +265,8 @@ def coverage_table(voxels: int) -> None:
         "T1 IR": (inverted, t1, 7, lambda y, s: fit_t1_ir(y, TI, sigma=s)),
         "ADC": (np.exp(-1e-3 * B * adc[:, None]), adc, 4, lambda y, s: fit_adc(y, B, sigma=s)),
     }
-    print("\n95 % intervals that hold the truth, in per cent: sigma known / from the residuals\n")
+    print("\n95 % intervals that hold the truth, in per cent: sigma known / found in the residuals")
+    print("of all voxels, as the maps do without a background / not known, each voxel for itself\n")
     print("| map |" + "".join(f" SNR {snr:.0f} |" for snr in SNRS))
     print("|---|" + "---|" * len(SNRS))
     for name, (clean, truth, freedom, fit) in cases.items():
@@ -272,8 +274,11 @@ def coverage_table(voxels: int) -> None:
         for snr in SNRS:
             y = noisy(clean, snr)
             known = covered(next(iter(fit(y, 1 / snr).maps.values())), truth, None)
-            found = covered(next(iter(fit(y, None).maps.values())), truth, freedom)
-            cells.append(f"{known} / {found}")
+            sigma = sigma_from_fits(fit, y).sigma
+            assert sigma is not None
+            found = covered(next(iter(fit(y, sigma).maps.values())), truth, None)
+            alone = covered(next(iter(fit(y, None).maps.values())), truth, freedom)
+            cells.append(f"{known} / {found} / {alone}")
         print(f"| {name} |" + "".join(f" {cell} |" for cell in cells))
 
 

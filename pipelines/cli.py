@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
-import threading
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
+from .command_parts import ending_in_words, plain, tell
 from .commands_export import export
 from .commands_regions import mask_average
 from .commands_step import run_command, step
@@ -37,7 +35,6 @@ MAPS = {
 }
 _FORMATS = ("nifti", "dicom", "report")
 _MOST_PPM = 100.0
-_STOPPED = 130  # what shells use for a program that Ctrl-C ended
 
 
 def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -191,68 +188,22 @@ def _run(
     offsets: tuple[tuple[float, ...], tuple[str, ...]],
     **options: Any,
 ) -> None:
-    from .errors import PipelineError
     from .fitting import Options
     from .map_run import make_maps
 
-    _end_as_if_asked()
     wishes = Options(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
-    try:
+    with ending_in_words():
         summary = make_maps(
-            name, source, out, wishes, formats=formats, overwrite=overwrite, progress=_tell
+            name, source, out, wishes, formats=formats, overwrite=overwrite, progress=tell
         )
-    except (PipelineError, OSError) as error:
-        _fail(error)
-    except KeyboardInterrupt:
-        click.echo("xnat-pic-pipelines: stopped; nothing was written.", err=True)
-        sys.exit(_STOPPED)
     for warning in summary.warnings:
-        click.echo(f"note: {_plain(warning)}", err=True)
+        click.echo(f"note: {plain(warning)}", err=True)
     for key, row in summary.maps.items():
         if row["median"] is not None:
             click.echo(
                 f"{key}: median {row['median']:.4g} {row['unit']} in {row['valid']} voxels",
                 err=True,
             )
-    click.echo(f"Results: {_plain(str(out))}", err=True)
+    click.echo(f"Results: {plain(str(out))}", err=True)
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
-
-
-def _end_as_if_asked() -> None:
-    """Let a request to end, as for a container that is stopped, clean up as Ctrl-C does."""
-
-    def end(_number: int, _frame: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-
-
-def _tell(what: str) -> None:
-    """Say what is being done, where a person watches."""
-    if sys.stderr.isatty():
-        click.echo(f"{what} ...", err=True)
-
-
-def _fail(error: Exception) -> NoReturn:
-    from .errors import CorruptInputError, ModelInputError, NothingUsableError, PipelineError
-
-    if isinstance(error, PipelineError):
-        text = error.sentence()
-    elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
-    else:
-        text = str(error)
-    click.echo(f"xnat-pic-pipelines: {_plain(text)}", err=True)
-    codes: list[tuple[type[Exception], int]] = [
-        (NothingUsableError, 3),
-        (ModelInputError, 3),
-        (CorruptInputError, 4),
-    ]
-    sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 2))
-
-
-def _plain(text: str) -> str:
-    """Return text from a file without signs that would steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)

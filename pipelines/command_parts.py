@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
-STOPPED = 130
+STOPPED = 130  # what shells use for a program that Ctrl-C ended
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from .command_parts import ending_in_words, plain
+
 _PATH = click.Path(path_type=Path)
 _FORMATS = ("nifti", "dicom", "report")
 _TIMES = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
@@ -61,17 +63,13 @@ def suv_command(
     as_json: bool,
 ) -> None:
     """Make the map and say what is odd about the study."""
-    from .cli import _fail, _plain
-    from .errors import PipelineError
     from .suv_run import SuvOptions, make_suv
 
     options = SuvOptions(weight_g, dose_mbq, injected, frame)
-    try:
+    with ending_in_words():
         summary = make_suv(source, out, options, formats=formats, overwrite=overwrite)
-    except (PipelineError, OSError) as error:
-        _fail(error)
     for warning in summary.warnings:
-        click.echo(f"note: {_plain(warning)}", err=True)
-    click.echo(f"Results: {_plain(str(out))}", err=True)
+        click.echo(f"note: {plain(warning)}", err=True)
+    click.echo(f"Results: {plain(str(out))}", err=True)
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))

@@ -11,10 +11,10 @@ from .commands import COMMANDS, Command, Setup
 from .errors import CallError, ModelInputError, NothingUsableError
 from .fitted import Fitted
 from .fitting_maps import EXTRAS, options_as_json, with_extras
+from .fitting_noise import find_sigma
 from .inputs.extra import read_mask
 from .inputs.frames import Floats, Images
 from .models.masks import automatic_mask
-from .models.noise import sigma_from_background
 from .models.result import FitResult, Map
 
 Bools = npt.NDArray[np.bool_]
@@ -83,16 +83,16 @@ def fit_images(name: str, images: Images, options: Options) -> Fitted:
     command = COMMANDS[name]
     check_options(name, options)
     signal = images.signal()
-    sigma, sigma_source = _sigma(options, images, signal)
     mask, mask_source = _mask(command, images, options)
     setup = Setup(
         mask=mask.ravel(),
-        sigma=sigma,
+        sigma=None,
         model=options.model,
         skip_echoes=options.skip_echoes,
         offsets_ppm=options.offsets_ppm,
         windows=options.windows,
     )
+    setup.sigma, sigma_source = find_sigma(options, command, images, signal, setup)
     setup, told = with_extras(setup, command, images, options)
     try:
         result = _fit(command, images, signal, setup)
@@ -148,17 +148,6 @@ def check_options(name: str, options: Options) -> None:
             )
     if (options.offsets_ppm or options.windows) and command.need.variable != "offset_ppm":
         raise CallError(f"{name} has no use for --offsets.", hint="Leave it out.")
-
-
-def _sigma(options: Options, images: Images, signal: Floats) -> tuple[float | None, str]:
-    if options.sigma is None:
-        return None, "not asked for"
-    if options.sigma != "auto":
-        return float(options.sigma), "given by --sigma"
-    if images.component != "M":
-        return None, "not estimated: the images are not magnitudes"
-    found = sigma_from_background(signal)
-    return found.sigma, f"{found.source}: {found.reason}"
 
 
 def _mask(command: Command, images: Images, options: Options) -> tuple[Bools, str]:

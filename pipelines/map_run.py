@@ -16,6 +16,7 @@ from .inputs.load import load_images
 from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
 
 _PATHS: tuple[str, ...] = ("nifti", "dicom", "secondary", "error")
+_LIFTED = ("t2", "t2star")
 Progress = Callable[[str], None]
 
 
@@ -154,6 +155,11 @@ def _warnings(fitted: Fitted, formats: tuple[str, ...]) -> list[str]:
     notes = list(fitted.notes)
     if fitted.result.sigma is None and fitted.images.component == "M":
         notes.append(f"The noise is not known ({fitted.sigma_source}).")
+        if fitted.command in _LIFTED:
+            notes.append(
+                "Without it, voxels whose last images are near the noise get times that are too "
+                "long, by more than their standard error says: give --sigma if you know it."
+            )
     if "dicom" in formats and not fitted.images.frames:
         notes.append("The input is NIfTI, so no DICOM was written.")
     return notes

@@ -148,9 +148,7 @@ def conclude(
     main = next(iter(maps.values()))
     flags = flags.copy()
     with np.errstate(invalid="ignore", divide="ignore"):
-        lost = np.zeros(flags.shape, np.bool_)
-        for quantity in maps.values():
-            lost |= ~np.isfinite(quantity.values)
+        lost = ~np.all([np.isfinite(quantity.values) for quantity in maps.values()], axis=0)
         flags[lost & ((flags & _FATAL) == 0)] |= np.uint8(Flag.NOT_CONVERGED)
         valid = (flags & _FATAL) == 0
         if chi2 is None and noise.sigma is not None and freedom > 0:
@@ -179,6 +177,7 @@ def conclude(
         notes=tuple(notes),
         settings=settings,
         residual_width=width,
+        freedom=freedom,
     )
 
 

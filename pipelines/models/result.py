@@ -75,6 +75,8 @@ class FitResult:
         Noise standard deviation of one real channel that was used.
     residual_width : ndarray of float32, shape (n_voxels,), or None
         sqrt(SSE / (n - p)), in the unit of the signal; None where n = p.
+    freedom : int
+        Samples less parameters, n - p.
     notes : tuple of str
         What a person should know of this fit, as sentences.
     """
@@ -89,6 +91,7 @@ class FitResult:
     notes: tuple[str, ...] = ()
     settings: dict[str, object] = field(default_factory=dict)
     residual_width: Floats | None = None
+    freedom: int = 0
 
 
 def count_flags(flags: Flags) -> dict[str, int]:

@@ -181,7 +181,7 @@ def _phase_graph(fitted: Fitted) -> Forward:
 
 
 def _tensor(fitted: Fitted) -> Forward:
-    from ..commands import weighting
+    from ..commands_diffusion import weighting
 
     b = fitted.images.one("b_value")
     matrices, directions = weighting(fitted.images, b)

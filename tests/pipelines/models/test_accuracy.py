@@ -8,6 +8,7 @@ from pipelines.models.cramer_rao import bound
 from pipelines.models.epg import echo_train, fit_t2_epg
 from pipelines.models.intervals import confidence_interval
 from pipelines.models.inversion import fit_t1_ir
+from pipelines.models.noise_fit import sigma_from_fits
 from pipelines.models.t1 import fit_t1_sr
 from pipelines.models.t2 import fit_t2
 from pipelines.models.t2star import fit_t2star
@@ -70,6 +71,30 @@ def test_with_a_known_noise_the_interval_holds_the_truth_as_often_as_it_says(cas
 def test_with_noise_from_the_residuals_the_interval_does_so_too(case, snr):
     quantity, truth, freedom = CASES[case][0](snr)
     assert 0.93 <= coverage(quantity, truth, freedom) <= 0.97
+
+
+def t2star_case(snr, **options):
+    signal, truth = decays(VOXELS, snr)
+    return main(fit_t2star(signal, TE, **options)), truth, 23
+
+
+FOUND = {
+    "T2": (t2_case, lambda y, s: fit_t2(y, TE, skip_echoes=0, sigma=s), decays),
+    "T2*": (t2star_case, lambda y, s: fit_t2star(y, TE, sigma=s), decays),
+    "T1 SR": (sr_case, lambda y, s: fit_t1_sr(y, TR, sigma=s), saturations),
+    "T1 IR": (ir_case, lambda y, s: fit_t1_ir(y, TI, sigma=s), inversions),
+}
+
+
+@pytest.mark.parametrize("snr", [20.0, 50.0])
+@pytest.mark.parametrize("case", FOUND)
+def test_with_the_noise_that_the_fits_tell_the_interval_does_so_too(case, snr):
+    """Near the noise floor, where the residuals of each voxel for itself do not suffice."""
+    fit, alone, signal = FOUND[case]
+    found = sigma_from_fits(alone, signal(VOXELS, snr)[0])
+    quantity, truth, _ = fit(snr, sigma=found.sigma)
+    assert 0.93 <= coverage(quantity, truth, None) <= 0.97
+    assert abs(np.nanmean(quantity.values / truth) - 1) < 0.01
 
 
 OFFSET_T2 = np.random.default_rng(5).uniform(15, 60, VOXELS)

@@ -11,6 +11,7 @@ from pipelines.models.cramer_rao import bound, jacobian
 from pipelines.models.intervals import confidence_interval
 from pipelines.models.masks import automatic_mask, otsu
 from pipelines.models.noise import sigma_from_background, sigma_from_residuals
+from pipelines.models.noise_fit import sigma_from_fits
 from pipelines.models.selection import aicc, offset_correlation, offset_identifiable
 from pipelines.models.t2 import fit_t2
 
@@ -62,6 +63,45 @@ def test_noise_is_found_in_residuals():
 def test_residuals_of_too_few_voxels_are_refused():
     signal, _ = decays(50, 100)
     assert sigma_from_residuals(fit_t2(signal, TE), 25, 2).sigma is None
+
+
+@pytest.mark.parametrize("snr", [10.0, 20.0, 200.0])
+def test_noise_is_found_in_what_rician_fits_leave(snr):
+    """Without any background, and down to decays that end in noise."""
+    signal, _ = decays(5000, snr)
+    found = sigma_from_fits(as_t2, signal)
+    assert found.source == "residuals"
+    assert found.sigma == pytest.approx(1 / snr, rel=0.015)
+    assert found.voxels > 2400
+
+
+def as_t2(signal, sigma):
+    return fit_t2(signal, TE, skip_echoes=0, sigma=sigma)
+
+
+def two_decays(snr):
+    """Two parts that decay, whose sum no single decay explains."""
+    t2 = np.random.default_rng(0).uniform(60, 120, (3000, 1))
+    return rician(0.6 * np.exp(-TE / 15) + 0.4 * np.exp(-TE / t2), snr)
+
+
+@pytest.mark.parametrize(
+    ("signal", "fit", "why"),
+    [
+        (two_decays(100), as_t2, "does not explain"),
+        (decays(3000, 30)[0] * np.repeat([1, 3], 1500)[:, None], as_t2, "differs from voxel"),
+        (decays(100, 30)[0], as_t2, "only 100 voxels"),
+        (np.exp(-TE / np.linspace(20, 90, 500)[:, None]), as_t2, "does not explain"),
+        (decays(500, 30)[0][:, ::-1], as_t2, "cannot be fitted"),
+        (np.random.default_rng(0).rayleigh(1.0, (3000, 25)), as_t2, "signal high enough"),
+    ],
+    ids=["two decays", "two noises", "few", "no noise", "wrong order", "noise alone"],
+)
+def test_what_is_no_noise_of_one_strength_is_refused(signal, fit, why):
+    found = sigma_from_fits(fit, signal)
+    assert found.sigma is None
+    assert found.source == "none"
+    assert why in found.reason
 
 
 @pytest.mark.parametrize("snr", [0.0, 0.5, 2.0, 7.0, 20.0])

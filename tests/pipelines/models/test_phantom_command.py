@@ -13,9 +13,11 @@ from click.testing import CliRunner
 from pipelines.cli import main
 
 RAYLEIGH = 1.2533  # mean of a magnitude without signal, in noise widths
-# Beside the spheres that the model misses: T2 of 12 ms is at the noise from the fourth echo on, and
-# 4 % of sigma change it by 0.1 ms.
-NOISY = {("PLATE4_T2", 13)}
+# The scanner evens out its coils, so that noise grows towards the middle: late echoes, of noise
+# alone, are half as high again in sphere 13 as in sphere 14. Each is measured with its own.
+SHORT = {13, 14}
+# Scanners whose images tell the noise of one strength that the fits leave.
+TELLING = {"SITE3_T1_P4_VALS", "SITE3_T1_P5_VALS"}
 
 
 def run(kind, folder, out, formats, *options):
@@ -33,16 +35,24 @@ def test_maps_have_the_times_of_the_reference(shared_data, tmp_path, series):
     folder = root / kind / site / plate
     _, _, images = phantom.read(folder, "InversionTime" if kind == "T1" else "EchoTime")
     regions = phantom.spheres(images, phantom.centres(root, plate))
-    options = []
-    if phantom.SERIES[series] == "PLATE4_T2":
-        # The background is blanked; the shortest T2 of 8 ms leaves noise alone after 150 ms.
-        late = images.reshape(-1, images.shape[-1])[regions[-1], 12:]
-        options = ["--sigma", str(late.mean() / RAYLEIGH)]
-    said = run(kind, folder, tmp_path / "out", "nifti", *options)
-    assert bool(options) != any("noise is not known" in note for note in said["warnings"])
+    name = phantom.SERIES[series]
+    said = run(kind, folder, tmp_path / "out", "nifti")
+    assert (name not in TELLING) == any("noise is not known" in note for note in said["warnings"])
+    found = times(said, kind, regions)
+    for sphere in SHORT if name == "PLATE4_T2" else ():
+        # The background is blanked; the short T2 of these leaves noise alone after 150 ms.
+        late = images.reshape(-1, images.shape[-1])[regions[sphere - 1], 12:]
+        sigma = str(late.mean() / RAYLEIGH)
+        said = run(kind, folder, tmp_path / str(sphere), "nifti", "--sigma", sigma)
+        assert not any("noise is not known" in note for note in said["warnings"])
+        found[sphere - 1] = times(said, kind, regions)[sphere - 1]
+    phantom.compare(found, root, series, phantom.EXCEPTIONS)
+
+
+def times(said, kind, regions):
+    """Mean of the map in each sphere."""
     image = nibabel.load(said["maps"]["T1map" if kind == "T1" else "T2map"]["nifti"])
-    values = np.asarray(image.dataobj)[:, :, 0].T.ravel()
-    phantom.compare(phantom.means(values, regions), root, series, {*phantom.EXCEPTIONS, *NOISY})
+    return phantom.means(np.asarray(image.dataobj)[:, :, 0].T.ravel(), regions)
 
 
 def test_a_header_with_values_that_none_may_have_gives_a_valid_map(shared_data, tmp_path):
