@@ -139,7 +139,7 @@ class _Execution:
         for one in plan.commands(instance, values, self._catalog):
             instance.shown += (one.shown,)
             with out.open("a", encoding="utf-8") as log:
-                log.write(f"--- {instance.name}: {one.shown}\n")
+                log.write(f"--- {instance.name}: {_on_one_line(one.shown)}\n")
             status = process.run_line(
                 one.line,
                 folder=folder,
@@ -168,6 +168,10 @@ class _Execution:
         ElementTree.indent(root)
         path = self.prefix.with_name(f"{self.prefix.name}_{self.title}.xml")
         path.write_bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _on_one_line(text: str) -> str:
+    return "\\n".join(text.splitlines())
 
 
 def _sentence(instance: Instance, status: int, err: Path) -> str:
