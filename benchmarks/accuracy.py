@@ -81,16 +81,14 @@ def line(logs: Doubles, weight: Doubles, at: Doubles = TE) -> tuple[Doubles, Dou
     return slope, y - slope * t
 
 
-def log_linear(signal: Doubles, passes: int) -> Doubles:
+def log_linear(signal: Doubles, passes: int, *, plain: bool = False) -> Doubles:
     """Return T2 of straight lines through the logarithms.
 
-    Without weights where `passes` is 0; else with S^2 of the measured and then, in each further
-    pass, of the predicted signal.
+    The first with weights S^2 of the measured signal, or without any where `plain`; each further
+    pass with those of the predicted signal.
     """
     logs = np.log(signal)
-    if not passes:
-        return -1 / line(logs, np.ones_like(signal))[0]
-    slope, height = line(logs, np.square(signal))
+    slope, height = line(logs, np.ones_like(signal) if plain else np.square(signal))
     for _ in range(passes - 1):
         predicted = np.exp(np.minimum(height[:, None] + slope[:, None] * TE, 1.0))
         slope, height = line(logs, np.square(predicted))
@@ -140,12 +138,14 @@ def t2_table(voxels: int) -> None:
     names = (
         "log-linear OLS",
         "log-linear WLS, weights of the measured signal",
+        "log-linear WLS, weights predicted by OLS",
         "log-linear WLS, weights of the predicted signal, twice",
         "NLLS, 2 parameters",
         "NLLS, 3 parameters, free offset",
         "NLLS, 3 parameters, offset >= 0",
         "NLLS, cut at first sample < 2 sigma",
-        "NLLS of sqrt(S^2 - 2 sigma^2)",
+        "NLLS of sqrt(S^2 - 2 sigma^2), 0 below",
+        "NLLS of the same, with its sign below",
         "Rician maximum likelihood",
         "Cramer-Rao bound",
         "likelihood over bound",
@@ -153,20 +153,23 @@ def t2_table(voxels: int) -> None:
     rows: dict[str, list[str]] = {name: [] for name in names}
     for snr in SNRS:
         y, sigma = noisy(clean, snr), 1 / snr
-        corrected = np.sqrt(np.maximum(y**2 - 2 * sigma**2, 0))
+        power = y**2 - 2 * sigma**2
+        rooted = np.sign(power) * np.sqrt(np.abs(power))
         likeliest = main_map(fit_t2(y, TE, sigma=sigma, skip_echoes=0))
         least = floor(lambda p: p[1] * np.exp(-TE / p[0]), reach, (1.0,), snr)
         for name, estimate in zip(
             names,
             (
-                log_linear(y, 0),
+                log_linear(y, 1, plain=True),
                 log_linear(y, 1),
+                log_linear(y, 2, plain=True),
                 log_linear(y, 3),
                 main_map(fit_t2(y, TE, skip_echoes=0)),
                 offset(y),
                 main_map(fit_t2(y, TE, skip_echoes=0, model="3p")),
                 cut(y, sigma),
-                main_map(fit_t2(corrected, TE, skip_echoes=0)),
+                main_map(fit_t2(np.maximum(rooted, 0), TE, skip_echoes=0)),
+                main_map(fit_t2(rooted, TE, skip_echoes=0)),
                 likeliest,
             ),
             strict=False,
