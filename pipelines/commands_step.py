@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from .catalog import Input, load_catalog
-from .command_parts import plain
+from .command_parts import STOPPED, plain
 
 if TYPE_CHECKING:
     from .xnat.access import Access
@@ -105,6 +106,8 @@ def step(
     if not host or not alias or not secret:
         _fail(f"Address and token are missing: give them, or set {_HOST}, {_USER}, {_PASS}.", 2)
     access = _access(host, alias, secret)
+    if label:
+        _say(f"{pipeline}: session {label} of project {project}")
     _go(access, pipeline, project, session, inputs, workdir, as_json)
 
 
@@ -145,9 +148,11 @@ def run_command(
             session = session_id(access, _checked(project), session)
     except PipelineError as error:
         _fail(sentence(error), exit_code(error))
-    if workdir is None:
-        workdir = Path(tempfile.mkdtemp(prefix="xnat-pic-"))
+    own = workdir is None
+    workdir = workdir or Path(tempfile.mkdtemp(prefix="xnat-pic-"))
     _go(access, pipeline, project, session, inputs, workdir, as_json)
+    if own:
+        shutil.rmtree(workdir, ignore_errors=True)
 
 
 def _person(server: str, user: str) -> Access:
@@ -220,17 +225,22 @@ def _go(
                 )
         except CallError as error:
             _fail(sentence(error), exit_code(error))
-        if named.level == "project":
-            outcome: Any = _run_project()(access, pipeline, project, parameters, workdir)
-        else:
-            from .xnat.session_run import run_session
+        try:
+            if named.level == "project":
+                outcome: Any = _run_project()(access, pipeline, project, parameters, workdir)
+            else:
+                from .xnat.session_run import run_session
 
-            outcome = run_session(access, named, session, parameters, workdir, say=_say)
+                outcome = run_session(access, named, session, parameters, workdir, say=_say)
+        except KeyboardInterrupt:
+            _fail(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
     if as_json:
         from .outputs.nifti import jsonable
 
         click.echo(json.dumps(jsonable(asdict(outcome)), indent=1, ensure_ascii=False))
     if outcome.exit_code:
+        if workdir.is_dir():
+            _say(f"The work folder is kept: {workdir}")
         _fail(outcome.failure, outcome.exit_code)
 
 

@@ -24,9 +24,10 @@ class Patience:
         For the connection, and for the next byte of an answer.
     beat_s : float
         Between signs of life that keep the session open while nothing is asked (a server ends idle
-        ones, usually after 15 minutes).
+        ones, usually after 15 minutes). At the first one a token of the run's own is asked for.
     renew_s : float
-        Age of a token at which another is asked for; a token usually lives for two days.
+        Age of a token at which another is asked for, at half its life at the latest; a token
+        usually lives for two days.
     """
 
     attempts: int = 6

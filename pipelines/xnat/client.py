@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,13 @@ from .errors import LoginError, MissingError, ServerError
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _PIECE = 1 << 20
 _LONGEST_REASON = 200
+# What another try may mend; an answer that is cut off too.
+_PASSING = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+)
 
 
 def path_of(*parts: str) -> str:
@@ -53,7 +60,7 @@ class Client:
             self._session.verify = str(access.ca_bundle)
         self._lock = threading.Lock()
         self._logged_in = False
-        self._token_since = time.monotonic()
+        self._renew_at = 0.0  # of the monotonic clock: at the first sign of life
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
@@ -102,7 +109,7 @@ class Client:
         """Keep the session open and the token fresh, until the client is closed."""
         while not self._over.wait(self._patience.beat_s):
             with suppress(requests.RequestException, ServerError, LoginError):
-                if time.monotonic() - self._token_since > self._patience.renew_s:
+                if time.monotonic() >= self._renew_at:
                     self.renew()
                 else:
                     with self._lock:
@@ -119,10 +126,12 @@ class Client:
         try:
             content = answer.json()
             alias, secret = str(content["alias"]), str(content["secret"])
+            life = float(content.get("estimatedExpirationTime") or 0) / 1000 - time.time()
         except (ValueError, KeyError, TypeError) as error:
             raise ServerError(f"{self.access.server} gave no token.") from error
         self.access = replace(self.access, alias=alias, secret=secret)
-        self._token_since = time.monotonic()
+        wait = min(self._patience.renew_s, life / 2) if life > 0 else self._patience.renew_s
+        self._renew_at = time.monotonic() + wait
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -173,7 +182,7 @@ class Client:
                     f"{self.access.server} shows a certificate that is not trusted.",
                     hint="Name the file of its certificates with XNAT_PIC_CA_BUNDLE.",
                 ) from error
-            except (requests.ConnectionError, requests.Timeout) as error:
+            except _PASSING as error:
                 if last:
                     raise ServerError(
                         f"{self.access.server} does not answer.", hint="Try again later."
@@ -263,6 +272,39 @@ class Client:
         answer = self.request("GET", path, params=params, stream=True)
         with answer:
             yield answer.iter_content(_PIECE)
+
+    def read(self, path: str, enough: Callable[[bytearray], bool] = lambda _: False) -> bytes:
+        """Return the bytes of an answer; one that breaks off is asked for again.
+
+        Parameters
+        ----------
+        path : str
+            Address.
+        enough : callable
+            Told what has come so far; True ends the reading.
+
+        Raises
+        ------
+        LoginError, ServerError
+            As of `request`.
+        """
+        for attempt in range(1, self._patience.attempts + 1):
+            data = bytearray()
+            try:
+                with self.stream(path) as pieces:
+                    for piece in pieces:
+                        data += piece
+                        if enough(data):
+                            break
+                return bytes(data)
+            except requests.RequestException as error:
+                if attempt == self._patience.attempts:
+                    raise ServerError(
+                        f"The connection to {self.access.server} breaks off.",
+                        hint="Try again later.",
+                    ) from error
+            self.pause(attempt)
+        raise AssertionError("the last attempt returns or raises")
 
 
 def _reason(answer: requests.Response) -> str:

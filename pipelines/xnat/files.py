@@ -127,20 +127,25 @@ def read_header(client: Client, file: RemoteFile) -> Dataset | None:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    data = bytearray()
-    try:
-        with client.stream(file.uri) as pieces:
-            for piece in pieces:
-                data += piece
-                if _PIXELS in data or len(data) > _LONGEST_HEADER:
-                    break
+    # The mark of the pixels may stand in an icon too: then the whole is needed.
+    for enough in (_holds_header, _is_too_long):
+        data = client.read(file.uri, enough)
         if data[128:132] != b"DICM":
             return None
-        return pydicom.dcmread(BytesIO(bytes(data)), stop_before_pixels=True)
-    except requests.RequestException as error:
-        raise ServerError(f"The connection to {client.access.server} broke.") from error
-    except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError, KeyError):
-        return None
+        try:
+            return pydicom.dcmread(BytesIO(data), stop_before_pixels=True)
+        except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError, KeyError):
+            continue
+    return None
+
+
+def _holds_header(data: bytearray) -> bool:
+    other = len(data) >= 132 and data[128:132] != b"DICM"
+    return other or _PIXELS in data or _is_too_long(data)
+
+
+def _is_too_long(data: bytearray) -> bool:
+    return len(data) > _LONGEST_HEADER
 
 
 def fetch(

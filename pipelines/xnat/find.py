@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from importlib import resources
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..errors import NothingUsableError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 DICOM = "DICOM"
 _TOLERANCE = 1e-3
+_MOST_LOOKED_AT = 24
 
 
 class Fit(IntEnum):
@@ -141,7 +143,7 @@ def among(session: Session, named: Sequence[str]) -> tuple[list[Scan], bool]:
             f"{session.label} has no scan {', '.join(unknown)}.",
             hint=f"It has these: {', '.join(known) or 'none'}.",
         )
-    if not named or set(named) == set(known):
+    if not named or (set(named) == set(known) and len(known) > 1):
         return list(session.scans), False
     return [known[one] for one in dict.fromkeys(named)], True
 
@@ -183,8 +185,7 @@ def find_scans(
         if chosen:
             found.append(Candidate(scan, files, Fit.YES))
             continue
-        fit = judge(_samples(client, files), [scan.type, scan.description], command, model)
-        found.append(Candidate(scan, files, fit))
+        found.append(Candidate(scan, files, _judge_some(client, scan, files, command, model)))
     best = max((one.fit for one in found), default=Fit.NO)
     return [one for one in found if one.fit is best] if best >= Fit.NAMED else []
 
@@ -196,14 +197,26 @@ def _images(client: Client, scan: Scan) -> tuple[RemoteFile, ...]:
         return ()
 
 
-def _samples(client: Client, files: Sequence[RemoteFile]) -> list[Dataset]:
-    """Return headers of the first, the second and the last image.
+def _judge_some(
+    client: Client, scan: Scan, files: Sequence[RemoteFile], command: str, model: str
+) -> Fit:
+    """Judge a scan by the headers of a few images, and of more where these leave it open.
 
-    Whatever runs fastest in the order of names, echo or slice, two of them differ in it.
+    First, second and last differ in whatever runs fastest in the order of names, echo or slice.
+    Names may be in no order at all: then more are looked at, spread over the rest.
     """
-    places = sorted({0, min(1, len(files) - 1), len(files) - 1})
-    found = (read_header(client, files[place]) for place in places)
-    return [one for one in found if one is not None]
+    last = len(files) - 1
+    few = sorted({0, min(1, last), last})
+    more = {round(number * last / _MOST_LOOKED_AT) for number in range(_MOST_LOOKED_AT)}
+    headers: list[Dataset] = []
+    fit = Fit.NO
+    for places in (few, sorted(more - set(few))):
+        found = (read_header(client, files[place]) for place in places)
+        headers += [one for one in found if one is not None]
+        fit = judge(headers, [scan.type, scan.description], command, model)
+        if fit in (Fit.NO, Fit.YES):
+            break
+    return fit
 
 
 def judge(headers: Sequence[Dataset], names: Sequence[str], command: str, model: str = "") -> Fit:
@@ -226,7 +239,8 @@ def judge(headers: Sequence[Dataset], names: Sequence[str], command: str, model:
         return Fit.NO
     if any(_says(first, row, model) for row in rule["excludes"]):
         return Fit.NO
-    if rule["varies"] and _varies(headers, rule["varies"]):
+    values = _all(headers, rule)
+    if _vary(values) or any(value > rule.get("above", inf) for value in values):
         return Fit.YES
     if any(_says(first, row, model) for row in rule["proves"]):
         return Fit.YES
@@ -260,9 +274,13 @@ def _is_map(header: Dataset) -> bool:
     return "DERIVED" in kind and bool(kind & {"QUANTITY", "MAP", "PARAMETRIC"})
 
 
-def _varies(headers: Sequence[Dataset], name: str) -> bool:
-    """Tell whether images differ in a value, in one file with many frames too."""
-    values = [value for header in headers for value in _values(header, name)]
+def _all(headers: Sequence[Dataset], rule: Mapping[str, Any]) -> list[float]:
+    """Return what images say of the value of a rule, in one file with many frames too."""
+    name = rule["varies"]
+    return [value for header in headers for value in _values(header, name)] if name else []
+
+
+def _vary(values: Sequence[float]) -> bool:
     if not values:
         return False
     low, high = min(values), max(values)

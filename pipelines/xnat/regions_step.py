@@ -165,14 +165,12 @@ def find_results(work: Work, scans: Sequence[Scan]) -> list[Result]:
     found: list[Result] = []
     for scan in scans:
         there = _results(work, scan, list_files(work.client, scan.address), "")
-        if not there:
+        kept = _fitting(there, wanted, made_with)
+        if not kept:
             if subject is None:
                 subject = list_files(work.client, work.session.subject_address)
             head = f"{plain(work.session.label)}/{plain(scan.id)}/"
-            there = _results(work, scan, subject, head)
-        kept = [one for one in there if one.named(wanted)]
-        if made_with:
-            kept = [one for one in kept if any(h.startswith(made_with) for h in one.hashes)]
+            kept = _fitting(_results(work, scan, subject, head), wanted, made_with)
         _refuse_several(scan, kept)
         found += kept
     if not found:
@@ -183,6 +181,15 @@ def find_results(work: Work, scans: Sequence[Scan]) -> list[Result]:
             hint="Run a pipeline that makes maps first, or name another map.",
         )
     return found
+
+
+def _fitting(results: Sequence[Result], wanted: Sequence[str], made_with: str) -> list[Result]:
+    """Return the results that hold a map that was asked for, made as it was asked for."""
+    return [
+        one
+        for one in results
+        if one.named(wanted) and any(text.startswith(made_with) for text in one.hashes)
+    ]
 
 
 def _results(work: Work, scan: Scan, files: Sequence[RemoteFile], head: str) -> list[Result]:

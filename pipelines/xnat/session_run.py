@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..catalog import Pipeline
-from ..errors import PipelineError
+from ..errors import CallError, PipelineError
 from ..outputs.nifti import jsonable
 from .access import Access
 from .client import Client
@@ -24,6 +24,7 @@ from .work import Cancel, Work
 
 SUMMARY = "XNAT_PIC_SUMMARY"
 _PARTS = ("RAW", "PROCESSED")
+_MARK = ".xnat-pic-work"
 
 
 def run_session(
@@ -52,7 +53,7 @@ def run_session(
         Inputs of the catalog by name; an empty value means not given.
     work : Path
         Folder for this session alone; what is made in it is removed when all went well, and kept
-        on a failure.
+        on a failure. One that holds the files of somebody else is refused.
     cancel : callable
         Asked between the parts; True ends the run with what there is.
     say : callable
@@ -63,14 +64,16 @@ def run_session(
     SessionOutcome
     """
     made = Made()
-    log = Log(work / "LOGS" / "log.txt", (access.alias, access.secret), say)
+    try:
+        _take(work)
+        log = Log(work / "LOGS" / "log.txt", (access.alias, access.secret), say)
+    except (PipelineError, OSError) as error:
+        return SessionOutcome(experiment_id, exit_code=exit_code(error), failure=sentence(error))
     session: Session | None = None
     asked: Asked | None = None
     code, failure = 0, ""
     try:
         asked = ask(pipeline, parameters)
-        for part in _PARTS:
-            _remove(work / part)
         with access.client() as client:
             session = read_session(client, experiment_id)
             log.say(f"{asked.pipeline.name} on {session.label} of {session.subject}")
@@ -87,8 +90,36 @@ def run_session(
         for part in (*_PARTS, "LOGS"):
             _remove(work / part)
         with suppress(OSError):
+            (work / _MARK).unlink()
             work.rmdir()  # where nothing else is in it
     return outcome
+
+
+def _take(work: Path) -> None:
+    """Empty what an earlier run left in a folder, and mark the folder as one of runs.
+
+    Raises
+    ------
+    CallError
+        Where there is something that no run made.
+    """
+    parts = [work / part for part in (*_PARTS, "LOGS")]
+    ours = (work / _MARK).is_file()
+    for part in parts:
+        if part.is_symlink() or (not ours and part.exists() and not _is_empty(part)):
+            raise CallError(
+                f"{work} holds {part.name}, which no run made there.",
+                hint="Name another folder to work in.",
+            )
+    if not ours:
+        work.mkdir(parents=True, exist_ok=True)
+        (work / _MARK).touch()
+    for part in parts[:-1]:
+        _remove(part)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is None
 
 
 def _do(work: Work) -> tuple[int, str]:
@@ -146,7 +177,8 @@ def _outcome(
 def _tell(client: Client, work: Work, code: int, failure: str) -> None:
     """Store log and summary with the session; a fault of this alone is no fault of the run."""
     outcome = _outcome(work.session.id, work.session, work.asked, work.made, code, failure)
-    place = Place(work.session.address, SUMMARY, work.asked.pipeline.name)
+    folder = f"{work.asked.pipeline.name}-{work.asked.key[:8]}"
+    place = Place(work.session.address, SUMMARY, folder)
     work.log.say(work.log.clean(failure) or "All is done.")
     summary = work.folder / "LOGS" / "summary.json"
     content = jsonable({**asdict(outcome), "inputs": dict(work.asked.values)})

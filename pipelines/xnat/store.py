@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
 from .client import Client
 from .errors import MissingError, ServerError
 from .files import RemoteFile, list_files
@@ -65,15 +63,9 @@ def read_json(client: Client, file: RemoteFile) -> dict[str, Any]:
     """
     if file.size > _LONGEST_JSON:
         return {}
-    data = bytearray()
     try:
-        with client.stream(file.uri) as pieces:
-            for piece in pieces:
-                data += piece
-        content = json.loads(data)
-    except requests.RequestException as error:
-        raise ServerError(f"The connection to {client.access.server} broke.") from error
-    except ValueError:
+        content = json.loads(client.read(file.uri, lambda so_far: len(so_far) > _LONGEST_JSON))
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
