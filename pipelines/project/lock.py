@@ -1,0 +1,165 @@
+"""One run of a pipeline on a project at a time: a file on the server that shows signs of life."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, Self
+
+from ..errors import CallError, PipelineError
+from ..xnat.access import Access
+from ..xnat.client import Client
+from ..xnat.errors import MissingError, StoppedError
+from ..xnat.store import Place, make_resource
+
+FILE = "running.json"
+_LONGEST = 4096
+_ROUNDS = 50
+
+
+@dataclass(frozen=True)
+class Beats:
+    """Times of the signs of life.
+
+    Attributes
+    ----------
+    beat_s : float
+        Between two signs.
+    stale_s : float
+        A run that shows none for so long was killed, and another takes its place.
+    """
+
+    beat_s: float = 10.0
+    stale_s: float = 45.0
+
+
+class BusyError(CallError):
+    """The same pipeline is under way on the project."""
+
+
+class Lock:
+    """Holds the file while the block runs. Clocks of different machines are never compared.
+
+    Parameters
+    ----------
+    access : Access
+        The server; the lock has a client of its own, because beats must not wait for the work.
+    place : Place
+        Folder of the pipeline in the project.
+    beats : Beats
+        Times.
+    """
+
+    def __init__(self, access: Access, place: Place, beats: Beats) -> None:
+        self._access, self._place, self._beats = access, place, beats
+        self._holder = uuid.uuid4().hex
+        self._since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        self._count = 0
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.lost = False
+
+    def __enter__(self) -> Self:
+        """Take the lock; errors as of `_take`."""
+        with self._access.client() as client:
+            make_resource(client, self._place)
+            self._take(client)
+        self._thread = threading.Thread(target=self._live, name="xnat-lock", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the lock back, where it is still ours."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        with suppress(PipelineError), self._access.client() as client:
+            if self._read(client).get("holder") == self._holder:
+                self._delete(client)
+
+    def check(self) -> None:
+        """Raise `StoppedError` where another run has taken the place of this one."""
+        if self.lost:
+            raise StoppedError(
+                "Another run took the place of this one, which the server had not heard from.",
+                hint="Wait until that one is done.",
+            )
+
+    def _take(self, client: Client) -> None:
+        """Put the file where none is; wait for a sign of life of one that is there.
+
+        Raises
+        ------
+        BusyError
+            Where its holder lives.
+        ServerError, LoginError
+        """
+        seen: tuple[Any, Any] | None = None
+        seen_at = 0.0
+        for _ in range(_ROUNDS):
+            self._put(client, overwrite=False)
+            there = self._read(client)
+            if there.get("holder") == self._holder:
+                return
+            now = (there.get("holder"), there.get("beat"))
+            if seen is not None and now != seen and now[0] is not None:
+                raise BusyError(
+                    f"This pipeline is under way on the project since {there.get('since', '?')}.",
+                    hint="Wait until it is done, then start again.",
+                )
+            if now != seen:
+                seen, seen_at = now, time.monotonic()
+            elif time.monotonic() - seen_at >= self._beats.stale_s:
+                self._delete(client)  # left behind by a run that was killed
+                seen = None
+                continue
+            time.sleep(min(self._beats.beat_s, self._beats.stale_s) / 4)
+        raise BusyError(
+            "Other runs of this pipeline on the project are being started.", hint="Try again later."
+        )
+
+    def _live(self) -> None:
+        """Show a sign of life until the block ends; a server that is away is waited for."""
+        while not self._over.wait(self._beats.beat_s):
+            with suppress(PipelineError), self._access.client() as client:
+                while not self._over.wait(self._beats.beat_s):
+                    if self._read(client).get("holder") != self._holder:
+                        self.lost = True
+                        return
+                    self._count += 1
+                    self._put(client, overwrite=True)
+                    self._access = client.access  # a token that was renewed on the way
+
+    def _put(self, client: Client, *, overwrite: bool) -> None:
+        content = {"holder": self._holder, "beat": self._count, "since": self._since}
+        options = {"inbody": "true"} | ({"overwrite": "true"} if overwrite else {})
+        client.request(
+            "PUT",
+            self._place.address(FILE),
+            params=options,
+            data=json.dumps(content).encode(),
+            headers={"Content-Type": "application/octet-stream"},
+        ).close()
+
+    def _read(self, client: Client) -> dict[str, Any]:
+        try:
+            text = client.read(self._place.address(FILE), lambda so_far: len(so_far) > _LONGEST)
+            content = json.loads(text)
+        except (MissingError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def _delete(self, client: Client) -> None:
+        with suppress(MissingError):
+            client.request("DELETE", self._place.address(FILE)).close()

@@ -1,0 +1,134 @@
+"""What came out of a run on a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..xnat.errors import IN_PART, NOTHING
+
+DONE, SKIPPED, LEFT_OUT, FAILED = "done", "done before", "left out", "failed"
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class SessionResult:
+    """What a project keeps of one session. It can be sent to another process.
+
+    Attributes
+    ----------
+    id, label, subject : str
+        The session.
+    exit_code : int
+        As of `SessionOutcome`.
+    failure : str
+        Why it failed or was left out; empty where all is done.
+    skipped : bool
+        All was on the server already.
+    rows : tuple of dict
+        Of the project table.
+    warnings : tuple of str
+        Sentences.
+    seconds : dict of str to float
+        Time of each part.
+    log : tuple of str
+        Last lines of the log, of a session that failed.
+    """
+
+    id: str
+    label: str
+    subject: str
+    exit_code: int = 0
+    failure: str = ""
+    skipped: bool = False
+    rows: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    warnings: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    log: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def state(self) -> str:
+        """``done``, ``done before``, ``left out`` (nothing in it serves) or ``failed``."""
+        if self.exit_code == NOTHING:
+            return LEFT_OUT
+        if self.exit_code:
+            return FAILED
+        return SKIPPED if self.skipped else DONE
+
+
+@dataclass(frozen=True)
+class ProjectOutcome:
+    """What a run made of a project.
+
+    Attributes
+    ----------
+    project, pipeline : str
+        What ran on what.
+    exit_code : int
+        0 done, 3 nothing usable, 8 in part, else that of what stopped the run.
+    failure : str
+        What failed, with the names of the sessions; empty where all is done.
+    closing : str
+        How it went, in words: n of N done.
+    total, done, skipped : int
+        Sessions that hold something for this pipeline, those done, and those of them that were
+        done before.
+    failed, left_out : dict of str to str
+        Labels of sessions, and why.
+    resource, folder : str
+        Where the table and the page are, in the project.
+    seconds : float
+        Wall time.
+    """
+
+    project: str
+    pipeline: str
+    exit_code: int = 0
+    failure: str = ""
+    closing: str = ""
+    total: int = 0
+    done: int = 0
+    skipped: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    resource: str = ""
+    folder: str = ""
+    seconds: float = 0.0
+
+
+def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> ProjectOutcome:
+    """Return the outcome of a run whose sessions are all told."""
+    by_state: dict[str, list[SessionResult]] = {}
+    for one in results:
+        by_state.setdefault(one.state, []).append(one)
+    failed, left_out = by_state.get(FAILED, []), by_state.get(LEFT_OUT, [])
+    skipped = len(by_state.get(SKIPPED, []))
+    done = len(by_state.get(DONE, [])) + skipped
+    total = done + len(failed)
+    text = f"{pipeline} on {project}: {done} of {total} sessions done"
+    text += f" ({skipped} of them before)" if skipped else ""
+    text += f", {len(left_out)} left out, as nothing in them serves" if left_out else ""
+    closing = f"{text}."
+    code, failure = 0, ""
+    if failed:
+        kept = any(one.rows for one in results)
+        code = IN_PART if done or kept else failed[0].exit_code
+        failure = f"{text}. Failed: {_named(failed)}"
+        closing = failure
+    elif not total:
+        code = NOTHING
+        reason = f" {left_out[0].label}: {left_out[0].failure}" if left_out else ""
+        failure = f"{project} has no session that serves {pipeline}.{reason}"
+        closing = failure
+    return ProjectOutcome(
+        project, pipeline, code, failure, closing, total, done, skipped,
+        {one.label: one.failure for one in failed},
+        {one.label: one.failure for one in left_out},
+    )  # fmt: skip
+
+
+def _named(failed: list[SessionResult]) -> str:
+    parts = [f"{one.label} ({one.failure.rstrip('.')})" for one in failed[:_MOST_NAMED]]
+    if len(failed) > _MOST_NAMED:
+        parts.append(f"and {len(failed) - _MOST_NAMED} more, which the summary names")
+    return "; ".join(parts) + "."

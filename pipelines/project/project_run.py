@@ -1,0 +1,232 @@
+"""One pipeline on every session of a project."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from xnat_config import SiteConfigError, load_config
+from xnat_config.variables import Variables
+
+from ..errors import CallError, PipelineError
+from ..xnat.access import Access
+from ..xnat.client import Client, path_of
+from ..xnat.errors import IN_PART, SERVER, StoppedError, exit_code, sentence
+from ..xnat.parameters import Asked, ask, find_pipeline
+from ..xnat.session_run import SUMMARY
+from ..xnat.sessions import Found, find_sessions
+from ..xnat.store import Place
+from ..xnat.work import plain
+from .jobs import Job, run_job
+from .lock import Beats, Lock
+from .outcome import ProjectOutcome, SessionResult, sum_up
+from .schedule import run_jobs
+from .summary import send_summary, write_summary
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int, SessionResult], None]
+_MOST_WORKERS = 4096
+
+
+def run_project(
+    access: Access,
+    pipeline: str,
+    project: str,
+    parameters: Mapping[str, str],
+    work: Path,
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    progress: Progress = lambda done, total, last: None,
+    cancel: Callable[[], bool] = lambda: False,
+    say: Say = lambda _: None,
+    beats: Beats | None = None,
+) -> ProjectOutcome:
+    """Run a pipeline on every session of a project; a failure is told in the outcome, not raised.
+
+    Sessions that are done with the same images and parameters are skipped; one that fails stops
+    no other. Results go to the subjects, table and page to the project's resource
+    ``XNAT_PIC_SUMMARY``, in folders by pipeline and parameters.
+
+    Parameters
+    ----------
+    access : Access
+        The server.
+    pipeline : str
+        Of the catalog, of the level ``project``.
+    project : str
+        ID of the project.
+    parameters : mapping of str to str
+        Inputs of the catalog by name; an empty value means not given.
+    work : Path
+        Folder for this run alone. What is made in it is removed when all went well.
+    scheduler : str, optional
+        Address of a Dask scheduler; by default that of the parameters, else processes of this
+        machine.
+    workers : int, optional
+        Sessions at the same time; by default those of the parameters, else the processors.
+    progress : callable
+        Told how many sessions of how many have ended, and the last one.
+    cancel : callable
+        True ends the run with what there is.
+    say : callable
+        Told a line for each session, and the closing words.
+    beats : Beats, optional
+        Times of the lock.
+
+    Returns
+    -------
+    ProjectOutcome
+    """
+    started = time.perf_counter()
+    try:
+        run = _Run(access, pipeline, project, parameters, work, scheduler, workers, say)
+        outcome = run.go(progress, cancel, beats or Beats())
+    except (PipelineError, OSError, SiteConfigError) as error:
+        text = sentence(error) if isinstance(error, PipelineError | OSError) else str(error)
+        outcome = ProjectOutcome(project, pipeline, exit_code(error), text, text)
+    say(outcome.closing)
+    return replace(outcome, seconds=round(time.perf_counter() - started, 3))
+
+
+class _Run:
+    """What the parts of a run share; raises `PipelineError` for what stops all of it."""
+
+    def __init__(
+        self,
+        access: Access,
+        pipeline: str,
+        project: str,
+        parameters: Mapping[str, str],
+        work: Path,
+        scheduler: str | None,
+        workers: int | None,
+        say: Say,
+    ) -> None:
+        self.pipeline = find_pipeline(pipeline)
+        if self.pipeline.level != "project":
+            raise CallError(
+                f"{pipeline} works on one session.", hint=f"For a project run {pipeline}_project."
+            )
+        self.access, self.project, self.parameters = access, project, dict(parameters)
+        self.asked: Asked = ask(pipeline, parameters)
+        self.scheduler = self.asked.values.get("scheduler", "") if scheduler is None else scheduler
+        self.workers = (
+            _workers(self.asked.values.get("workers", "")) if workers is None else workers
+        )
+        self.variables: Variables = load_config().variables
+        self.work, self.say = work, say
+        self.place = Place(path_of("projects", project), SUMMARY, self.pipeline.name)
+
+    @property
+    def folder(self) -> str:
+        """Where the summary goes: the same for the same parameters, another for others."""
+        made_with = plain(self.asked.values.get("made_with", "").strip() or "_")[:8]
+        tail = "" if made_with == "_" else f"-{made_with}"
+        return f"{self.pipeline.name}/{self.asked.folder}{tail}"
+
+    def go(self, progress: Progress, cancel: Callable[[], bool], beats: Beats) -> ProjectOutcome:
+        self.work.mkdir(parents=True, exist_ok=True)
+        with Lock(self.access, self.place, beats) as lock, self.access.client() as client:
+            sessions = [
+                one
+                for one in find_sessions(client.access, self.project)
+                if one.type == self.pipeline.applies_to
+            ]
+            self.say(f"{self.pipeline.name} on {self.project}: {len(sessions)} sessions")
+
+            def stop() -> bool:
+                return lock.lost or cancel()
+
+            results = self._all(client, sessions, progress, stop)
+            lock.check()
+            outcome = sum_up(self.pipeline.name, self.project, results)
+            if len(results) < len(sessions):
+                outcome = _stopped(outcome, len(results), len(sessions))
+            if any(one.rows for one in results) or outcome.failed:
+                outcome = self._send(client, outcome, results)
+        if outcome.exit_code == 0:
+            shutil.rmtree(self.work, ignore_errors=True)
+        return outcome
+
+    def _all(
+        self,
+        client: Client,
+        sessions: Sequence[Found],
+        progress: Progress,
+        stop: Callable[[], bool],
+    ) -> list[SessionResult]:
+        """Run every session and return the results in the order of labels."""
+        results: dict[int, SessionResult] = {}
+
+        def make(number: int) -> Job:
+            one = sessions[number]
+            folder = None if self.scheduler else self.work / "SESSIONS" / plain(one.label)
+            # The token is the newest one: this run may outlive the first.
+            return Job(
+                client.access, self.pipeline.name, self.project, one, self.parameters,
+                self.variables, folder,
+            )  # fmt: skip
+
+        def failed(number: int, error: BaseException) -> SessionResult:
+            one = sessions[number]
+            return SessionResult(one.id, one.label, one.subject, IN_PART, _lost(error))
+
+        ended = run_jobs(
+            make, len(sessions), run_job, failed,
+            scheduler=self.scheduler, workers=self.workers, local_folder=self.work / "DASK",
+            cancel=stop,
+        )  # fmt: skip
+        for number, result in ended:
+            results[number] = result
+            why = f". {result.failure}" if result.failure else ""
+            self.say(f"{len(results)} of {len(sessions)}: {result.label}: {result.state}{why}")
+            progress(len(results), len(sessions), result)
+        return [results[number] for number in sorted(results)]
+
+    def _send(
+        self, client: Client, outcome: ProjectOutcome, results: Sequence[SessionResult]
+    ) -> ProjectOutcome:
+        """Make the summary and store it; where that fails, the outcome says so."""
+        outcome = replace(outcome, resource=SUMMARY, folder=self.folder)
+        folder = self.work / "SUMMARY" / "result"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_summary(folder, outcome, results, self.asked, self.variables)
+        try:
+            send_summary(
+                client, replace(self.place, folder=self.folder), folder, outcome, self.asked
+            )
+        except (PipelineError, OSError) as error:
+            text = f"{outcome.closing} The summary could not be stored: {sentence(error)}"
+            code = outcome.exit_code or (IN_PART if outcome.done else SERVER)
+            return replace(outcome, exit_code=code, failure=text, closing=text)
+        return outcome
+
+
+def _workers(text: str) -> int:
+    if not text:
+        return 0
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_WORKERS:
+        raise CallError(
+            f"{text!r} is no number of workers.", hint=f"Give 1 to {_MOST_WORKERS}, or nothing."
+        )
+    return int(text)
+
+
+def _stopped(outcome: ProjectOutcome, ended: int, total: int) -> ProjectOutcome:
+    text = f"{outcome.closing} The run was stopped after {ended} of {total} sessions."
+    text += " Start it again to do the rest."
+    return replace(outcome, exit_code=exit_code(StoppedError("")), failure=text, closing=text)
+
+
+def _lost(error: BaseException) -> str:
+    if type(error).__name__ == "KilledWorker":
+        return (
+            "The process that worked on it ended several times, usually for lack of memory. "
+            "Use fewer workers, or a machine with more memory."
+        )
+    return f"The cluster lost it ({type(error).__name__}). Run the pipeline again."
