@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from . import kernels_sums
+from . import kernels_lanes, kernels_sums
 from . import kernels_varpro as kernels
 
 Doubles = npt.NDArray[np.float64]
@@ -207,8 +207,21 @@ def solve(model: Model, signal: Doubles, active: Bools, polarity: bool = False) 
         Standard errors from SSE / (n - p); NaN where n = p.
     """
     out = blank(signal.shape[0], model.n_parameters - 1)
-    kernels.fit(model.table, signal, active, polarity, out)
+    if model.n_parameters == 2 and not polarity:
+        rows, atoms = _in_rows(model.table)
+        kernels_lanes.fit(model.table, rows, atoms, signal, active, out)
+    else:
+        kernels.fit(model.table, signal, active, polarity, out)
     return finish(model, out, None)
+
+
+def _in_rows(table: kernels.Table) -> tuple[Doubles, Doubles]:
+    """Return the basis and the atoms as `kernels_lanes.fit` wants them."""
+    n = len(table.basis)
+    rows = np.zeros((kernels.RANK, -(-n // 4) * 4))
+    rows[:, :n] = table.basis.T
+    atoms = table.front[kernels.RANK : kernels.RANK + kernels.ATOMS] @ table.basis
+    return rows, np.ascontiguousarray(atoms)
 
 
 def finish(
