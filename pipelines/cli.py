@@ -10,6 +10,7 @@ import click
 
 from .command_parts import ending_in_words, plain, tell
 from .commands_export import export
+from .commands_fair import fair
 from .commands_regions import mask_average
 from .commands_step import run_command, step
 from .commands_suv import suv_command
@@ -59,6 +60,7 @@ def main() -> None:
 
 
 main.add_command(mask_average)
+main.add_command(fair)
 main.add_command(step)
 main.add_command(run_command)
 main.add_command(export)

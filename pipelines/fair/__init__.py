@@ -1,0 +1,1 @@
+"""A project as others can find and use it: BIDS, RO-Crate, metadata for DataCite."""

@@ -1,0 +1,168 @@
+"""The study of a project on an XNAT server; images are fetched one series at a time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path, PurePosixPath
+
+from ..errors import CorruptInputError, NothingUsableError
+from ..xnat.access import Access
+from ..xnat.client import Client
+from ..xnat.errors import MissingError, ServerError
+from ..xnat.files import RemoteFile, fetch, fetch_one, list_files
+from ..xnat.find import DICOM, Session, read_session
+from ..xnat.sessions import find_sessions
+from .study import CONTENTS, Result, Series, Study
+
+_PROCESSED = re.compile(r"PROCESSED_[A-Za-z0-9_-]+|XNAT_PIC_[A-Za-z0-9_-]+")
+_KEPT = (".nii.gz", ".json", ".html")
+
+
+def read_project(
+    access: Access, client: Client, project: str, work: Path, say: Callable[[str], None]
+) -> Study:
+    """Return the study of a project.
+
+    Parameters
+    ----------
+    access : Access
+        The server.
+    client : Client
+        Logged in there.
+    project : str
+        Its ID.
+    work : Path
+        Empty folder for what is fetched; each series is removed after use.
+    say : callable
+        Told what is being done.
+
+    Raises
+    ------
+    LoginError, ServerError
+    NothingUsableError
+        Where the project has no session.
+    """
+    found = find_sessions(access, project)
+    if not found:
+        raise NothingUsableError(
+            f"{project} has no session on {access.server} that may be read.",
+            hint="Check the project and the user's rights.",
+        )
+    study = Study(project)
+    subjects: dict[str, tuple[dict[str, str], list[RemoteFile]]] = {}
+    for one in found:
+        say(one.label)
+        session = read_session(client, one.id)
+        if session.subject_id not in subjects:
+            values = _variables(client, session.subject_address)
+            subjects[session.subject_id] = (values, list_files(client, session.subject_address))
+            study.subjects[session.subject] = values
+            study.results += _results(
+                client, session.subject, session.subject_address,
+                subjects[session.subject_id][1], work,
+            )  # fmt: skip
+        variables = subjects[session.subject_id][0] | _variables(client, session.address)
+        _add_scans(study, client, session, variables, work)
+    return study
+
+
+def _add_scans(
+    study: Study, client: Client, session: Session, variables: dict[str, str], work: Path
+) -> None:
+    for scan in session.scans:
+        try:
+            files = list_files(client, scan.address)
+        except MissingError:
+            continue
+        name = f"{session.label}/{scan.id} {scan.description}".strip()
+        images = [one for one in files if one.resource == DICOM]
+        if images:
+            opened = _images(client, scan.address, images, work)
+            study.series.append(Series(name, session.subject, session.label, variables, opened))
+        study.results += _results(client, name, scan.address, files, work)
+
+
+def _variables(client: Client, address: str) -> dict[str, str]:
+    """Return the custom variables of an item, by name in lower case."""
+    answer = client.request("GET", address, params={"format": "json"})
+    try:
+        item = answer.json()["items"][0]
+        found: dict[str, str] = {}
+        for child in item.get("children", []):
+            if child.get("field") != "fields/field":
+                continue
+            for row in child.get("items", []):
+                fields = row["data_fields"]
+                if fields.get("name") and fields.get("field") not in (None, ""):
+                    found[str(fields["name"]).lower()] = str(fields["field"])
+        return found
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ServerError(f"{client.access.server} gave no item for {address}.") from error
+
+
+def _images(
+    client: Client, address: str, files: list[RemoteFile], work: Path
+) -> Callable[[], AbstractContextManager[list[Path]]]:
+    @contextmanager
+    def opened() -> Iterator[list[Path]]:
+        target = work / "images"
+        _remove(target)
+        fetch(client, address, DICOM, files, target)
+        try:
+            yield sorted(target.iterdir())
+        finally:
+            _remove(target)
+
+    return opened
+
+
+def _results(
+    client: Client, name: str, address: str, files: list[RemoteFile], work: Path
+) -> list[Result]:
+    """Return the results among the files of an item: folders with a table of contents."""
+    found = []
+    for one in files:
+        path = PurePosixPath(one.path)
+        if path.name != CONTENTS or not _PROCESSED.fullmatch(one.resource):
+            continue
+        head = "" if path.parent == PurePosixPath(".") else f"{path.parent.as_posix()}/"
+        members = [
+            file
+            for file in files
+            if file.resource == one.resource
+            and file.path.startswith(head)
+            and "/" not in file.path[len(head) :]
+            and file.path.endswith(_KEPT)
+        ]
+        title = f"{name} {one.resource}/{head}".rstrip("/")
+        found.append(Result(title, _folder(client, members, len(head), work)))
+    return found
+
+
+def _folder(
+    client: Client, files: list[RemoteFile], cut: int, work: Path
+) -> Callable[[], AbstractContextManager[Path]]:
+    @contextmanager
+    def opened() -> Iterator[Path]:
+        target = work / "result"
+        _remove(target)
+        target.mkdir(parents=True)
+        try:
+            for one in files:
+                name = one.path[cut:]
+                if name in ("", ".", "..") or "\\" in name or "\0" in name:
+                    raise CorruptInputError(f"The server names a file {name!r}.")
+                fetch_one(client, one, target / name)
+            yield target
+        finally:
+            _remove(target)
+
+    return opened
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
