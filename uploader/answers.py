@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import html
-import re
-
 import requests
 
+from xnat_config.answers import reason_in
 from xnat_config.connection import Connection
 
 from .errors import LoginError, UnreachableError, UntrustedError
 
 REPEATED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MESSAGE = re.compile(r"<h3>(.*?)</h3>", re.DOTALL | re.IGNORECASE)
-_TAG = re.compile(r"<[^>]*>")
 LOG_IN_AGAIN = "Log in again (xnat-pic-uploader login), then run the same command: it goes on."
 
 
@@ -37,25 +33,8 @@ def asked_wait_s(answer: requests.Response | None) -> float:
 
 def reason(answer: requests.Response) -> str:
     """Return the server's reason in its own words, short and printable."""
-    text = answer.content[:100_000].decode("utf-8", "replace")
-    found = _MESSAGE.search(text)
-    if found:
-        text = found.group(1)
-    elif "<html" in text[:500].lower() or "<!doctype" in text[:500].lower():
-        text = ""
-    else:
-        text = _json_message(answer) or text
-    text = html.unescape(_TAG.sub(" ", text))
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text[:500] or f"The server answered {answer.status_code} ({answer.reason})."
-
-
-def _json_message(answer: requests.Response) -> str:
-    try:
-        content = answer.json()
-    except ValueError:
-        return ""
-    return str(content.get("message", "")) if isinstance(content, dict) else ""
+    said = f"The server answered {answer.status_code} ({answer.reason})."
+    return reason_in(answer.content, said)
 
 
 def no_answer(connection: Connection, fault: Exception | None) -> UnreachableError:

@@ -74,6 +74,18 @@ def load_config(site: Path | None = None, environ: Mapping[str, str] = os.enviro
     return _build(tables, path)
 
 
+def config_from(table: Mapping[str, Any], path: Path) -> SiteConfig:
+    """Return the configuration with the changes of a table; `path` is named in errors.
+
+    Raises
+    ------
+    SiteConfigError
+        If the table holds what means nothing.
+    """
+    tables = {name: dict(entries) for name, entries in _packaged().items()}
+    return _build(_merge(tables, dict(table), path), path)
+
+
 @cache
 def _packaged() -> dict[str, Table]:
     merged: dict[str, Table] = {}

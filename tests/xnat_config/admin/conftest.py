@@ -1,0 +1,81 @@
+"""A served archive in each version, a catalog as the export writes it, and the command itself."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pipelines.catalog.files import write_files
+from sandbox.archive import catalogue
+from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
+from xnat_config.admin.server import Server
+from xnat_config.connection import Connection
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "archive"))
+
+from archive_server import serving
+
+
+@pytest.fixture(scope="session")
+def catalog(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("catalog")
+    write_files(folder)
+    return folder
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch, catalog):
+    """Serve an archive with the projects P1 and P2; with an engine, its catalog is in place."""
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    with ExitStack() as stack:
+
+        def make(**settings):
+            archive = Archive(tmp_path / "archive", Settings(faults=True, **settings))
+            if archive.settings.engine:
+                with archive.database.write() as connection:
+                    catalogue.register_folder(connection, catalog / "engine")
+            served = stack.enter_context(serving(archive))
+            for project in ("P1", "P2"):
+                assert served.put(f"/data/projects/{project}").status_code == 200
+            return served
+
+        yield make
+
+
+@pytest.fixture
+def login():
+    """Log in at a served archive."""
+    with ExitStack() as stack:
+
+        def make(served, user="admin", password="admin"):
+            made = Server(Connection(served.url, user), user, password, sleep=lambda _s: None)
+            return stack.enter_context(made)
+
+        yield make
+
+
+@pytest.fixture
+def admin(tmp_path):
+    """Run the command on a served archive; return exit code, rows, and what was said."""
+
+    def run(served, *words, password="admin", user="admin"):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "xnat_config.admin.cli", *map(str, words), "--json"),
+                *("--server", served.url, "--user", user),
+            ],
+            env={**os.environ, "XNAT_PIC_PASSWORD": password, "XNAT_PIC_HOME": str(tmp_path)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+        )
+        rows = json.loads(done.stdout) if done.stdout.strip() else None
+        return done.returncode, rows, done.stderr
+
+    return run

@@ -1,0 +1,245 @@
+"""Plan, apply, apply again, remove: on every version, with and without engine and containers."""
+
+import itertools
+import re
+from collections import Counter
+
+import pytest
+from snapshot import OURS, snapshot
+
+from xnat_config.admin.catalog import load_catalog
+from xnat_config.admin.model import State
+from xnat_config.admin.wish import load_wish
+from xnat_config.admin.work import Installation
+
+FILE = 'projects = ["P1", "P2"]\n'
+_HERE = list(itertools.product(("1.8", "1.9", "1.10"), (True, False), (True, False)))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "installation.toml"
+    path.write_text(FILE, encoding="utf-8")
+    return path
+
+
+def _states(items):
+    return {(one.key.kind, one.state) for one in items}
+
+
+@pytest.mark.parametrize(("xnat", "engine", "containers"), _HERE)
+def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, containers):
+    served = start(xnat=xnat, engine=engine, containers=containers)
+    before = snapshot(served)
+    wish, pipelines = load_wish(file), load_catalog(catalog)
+
+    def job():
+        return Installation(login(served), wish, pipelines)
+
+    planned = job().plan()
+    assert snapshot(served) == before  # a plan changes nothing
+    possible = {"variable", "form", "conventions"}
+    possible |= {"pipeline"} if engine else set()
+    possible |= {"command", "launch"} if containers else set()
+    for item in planned:
+        expected = State.ADD if item.key.kind in possible else State.IMPOSSIBLE
+        assert item.state is expected, item
+        assert bool(item.said) == (expected is State.IMPOSSIBLE)
+    assert {one.key.kind for one in planned} == {
+        *("variable", "form", "conventions", "pipeline", "command", "launch")
+    }
+
+    applied = job().apply()
+    assert Counter(one.state for one in applied) == Counter(
+        State.DONE if one.state is State.ADD else one.state for one in planned
+    )
+    after = snapshot(served)
+    assert after != before
+    assert len(after["project P1"]["resources"]) == 1
+    assert after["project P1"]["resources"][0]["label"] == OURS
+    fields = after["project P1"]["protocols"]["subjectData"]
+    assert sum('name="species"' in one for one in fields) == 1
+    if engine:
+        assert "xnat_pic/process_T2.xml" in after["project P2"]["spec"]
+    if containers:
+        assert after["enabled"]["/projects/P2process_T2/process_T2"]["enabled-for-project"] is True
+
+    again = job().apply()
+    assert {one.state for one in again} <= {State.SAME, State.IMPOSSIBLE}
+    assert snapshot(served) == after
+
+    removed = job().remove()
+    assert {one.state for one in removed} == {State.GONE}
+    assert snapshot(served) == before
+    assert job().removal() == []
+
+
+def test_a_variable_changed_by_hand_is_reported_and_left(start, login, file):
+    served = start()
+    wish = load_wish(file)
+    Installation(login(served), wish).apply()
+    address = "/data/projects/P1/protocols/xnat:subjectData"
+    body = served.get(address).text
+    edited = re.sub(
+        '<xnat:field [^>]*name="dose"[^>]*>',
+        lambda found: found[0].replace('datatype="string"', 'datatype="float"'),
+        body,
+    )
+    assert edited != body
+    assert served.put(address, data=edited.encode()).status_code == 200
+
+    for items in (
+        Installation(login(served), wish).plan(),
+        Installation(login(served), wish).apply(),
+        Installation(login(served), wish).remove(),
+    ):
+        (one,) = [one for one in items if one.state is State.EDITED]
+        assert (one.key.project, one.key.name) == ("P1", "xnat:subjectData/dose")
+        assert "datatype is float instead of string" in one.said
+    left = served.get(address).text
+    assert 'name="dose"' in left
+    assert 'datatype="float"' in left
+    assert 'name="group"' not in left
+    assert 'name="dose"' not in served.get(address.replace("P1", "P2")).text
+
+
+def test_what_was_there_before_is_left_by_apply_and_remove(start, login, file, tmp_path):
+    served = start()
+    other = tmp_path / "other.toml"
+    other.write_text(FILE + '[[variable]]\nname = "group"\nvalues = ["a", "b"]\n', "utf-8")
+    Installation(login(served), load_wish(other)).apply()
+    for project in ("P1", "P2"):  # nobody remembers who made it
+        served.delete(f"/data/projects/{project}/resources/{OURS}?removeFiles=true")
+    before = snapshot(served)
+    items = Installation(login(served), load_wish(file)).plan()
+    others = [one for one in items if one.state is State.OTHER]
+    assert {one.key.name.rpartition("/")[2] for one in others if one.key.kind == "variable"} == {
+        "group"
+    }
+    assert all("It is left as it is" in one.said for one in others)
+    Installation(login(served), load_wish(file)).apply()
+    Installation(login(served), load_wish(file)).remove()
+    assert snapshot(served) == before
+
+
+def test_a_changed_file_changes_what_nobody_touched(start, login, file):
+    served = start()
+    Installation(login(served), load_wish(file)).apply()
+    file.write_text(FILE + 'forms = false\n[[animal]]\nname = "strain"\nvalues = ["C57BL/6J"]\n')
+    items = Installation(login(served), load_wish(file)).apply()
+    done = [one.key.name for one in items if one.state is State.DONE]
+    assert done == ["xnat:subjectData/strain"] * 2
+    body = served.get("/data/projects/P1/protocols/xnat:subjectData").text
+    assert body.count("C57BL/6J</xnat:possibleValue>") == 1
+    assert body.count('name="strain"') == 1
+    again = Installation(login(served), load_wish(file)).plan()
+    assert {one.state for one in again} == {State.SAME}
+
+
+def test_a_changed_form_is_left_to_a_person(start, login, file):
+    served = start()
+    Installation(login(served), load_wish(file)).apply()
+    forms = served.get("/xapi/customforms").json()
+    file.write_text(FILE + '[[animal]]\nname = "strain"\nvalues = ["C57BL/6J"]\n')
+    items = Installation(login(served), load_wish(file)).apply()
+    left = [one for one in items if one.state is State.OTHER]
+    assert {one.key.name for one in left} == {"XNAT-PIC animal (xnat:subjectData)"}
+    assert all("form editor" in one.said for one in left)
+    assert served.get("/xapi/customforms").json() == forms
+
+
+def test_a_form_with_values_stays(start, login, file):
+    served = start()
+    Installation(login(served), load_wish(file)).apply()
+    served.put("/data/projects/P1/subjects/M1")
+    forms = served.get("/xapi/customforms?projectId=P1").json()
+    animal = next(one["formUUID"] for one in forms if "XNAT-PIC animal" in one["contents"])
+    fields = "/xapi/custom-fields/projects/P1/subjects/M1/fields"
+    assert served.put(fields, json={animal: {"strain": "x"}}).status_code == 200
+    removed = Installation(login(served), load_wish(file)).remove()
+    kept = [one for one in removed if one.state is State.KEPT]
+    assert [(one.key.project, one.key.name) for one in kept] == [
+        ("P1", "XNAT-PIC animal (xnat:subjectData)")
+    ]
+    assert [one["formUUID"] for one in served.get("/xapi/customforms").json()] == [animal]
+    assert served.get(fields).json() == {animal: {"strain": "x"}}
+    # What stays is remembered: once its values are gone, remove takes it.
+    served.delete(f"{fields}/{animal}")
+    assert {one.state for one in Installation(login(served), load_wish(file)).remove()} == {
+        State.GONE
+    }
+    assert served.get("/xapi/customforms").json() == []
+
+
+def test_values_of_subjects_outlive_the_definitions(start, login, file):
+    served = start()
+    Installation(login(served), load_wish(file)).apply()
+    served.put("/data/projects/P1/subjects/M1?xnat:subjectData/fields/field[name=strain]/field=x")
+    Installation(login(served), load_wish(file)).remove()
+    item = served.get("/data/projects/P1/subjects/M1?format=json").json()["items"][0]
+    assert "'field': 'x'" in str(item["children"])
+
+
+def test_commands_that_another_project_uses_stay(start, login, file, catalog):
+    served = start()
+    file.write_text('projects = ["P1"]\n')
+    wish, pipelines = load_wish(file), load_catalog(catalog, ("process_T2", "process_DWI"))
+    Installation(login(served), wish, pipelines).apply()
+    command = next(c for c in served.get("/xapi/commands").json() if c["name"] == "process_T2")
+    address = f"/xapi/projects/P2/commands/{command['id']}/wrappers/process_T2/enabled"
+    assert served.put(address).status_code == 200
+    removed = Installation(login(served), wish, pipelines).remove()
+    kept = {(one.key.kind, one.key.name) for one in removed if one.state is State.KEPT}
+    assert kept == {("command", "process_T2"), ("launch", "process_T2/process_T2")}
+    assert [one["name"] for one in served.get("/xapi/commands").json()] == ["process_T2"]
+
+
+def test_a_command_changed_by_hand_stays(start, login, file, catalog):
+    served = start()
+    wish, pipelines = load_wish(file), load_catalog(catalog, ("process_T2",))
+    Installation(login(served), wish, pipelines).apply()
+    command = next(c for c in served.get("/xapi/commands").json() if c["name"] == "process_T2")
+    command["image"] = "our/own:2"
+    assert served.post(f"/xapi/commands/{command['id']}", json=command).status_code == 200
+    items = Installation(login(served), wish, pipelines).apply()
+    (one,) = [one for one in items if one.state is State.EDITED]
+    assert "image is our/own:2 instead of xnat-pic/pipelines" in one.said
+    Installation(login(served), wish, pipelines).remove()
+    assert [one["image"] for one in served.get("/xapi/commands").json()] == ["our/own:2"]
+
+
+def test_an_apply_that_is_cut_goes_on_and_is_removed(start, login, file, catalog):
+    served = start()
+    before = snapshot(served)
+    wish, pipelines = load_wish(file), load_catalog(catalog)
+    rule = {"path": "/xapi/commands", "method": "POST", "status": 500, "skip": 3, "count": 0}
+    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+    items = Installation(login(served), wish, pipelines).apply()
+    failed = [one for one in items if one.state is State.FAILED]
+    assert failed
+    assert all("500" in one.said or one.key.kind == "launch" for one in failed)
+    served.delete("/sandbox/faults")
+    assert len(served.get("/xapi/commands").json()) == 3
+    items = Installation(login(served), wish, pipelines).apply()
+    assert {one.state for one in items} == {State.SAME, State.DONE}
+    assert {one.state for one in Installation(login(served), wish, pipelines).remove()} == {
+        State.GONE
+    }
+    assert snapshot(served) == before
+
+
+def test_an_owner_who_is_no_administrator(start, login, file):
+    served = start()
+    served.post("/xapi/users", json={"username": "owner", "password": "pw"})
+    for project in ("P1", "P2"):
+        served.put(f"/data/projects/{project}/users/Owners/owner")
+    items = Installation(login(served, "owner", "pw"), load_wish(file)).apply()
+    states = {(one.key.kind, one.state) for one in items}
+    assert states == {
+        ("variable", State.DONE),
+        ("form", State.FAILED),
+        ("conventions", State.DONE),
+    }
+    removed = Installation(login(served, "owner", "pw"), load_wish(file)).remove()
+    assert {one.state for one in removed} == {State.GONE}
+    assert {one.key.kind for one in removed} == {"variable", "conventions"}

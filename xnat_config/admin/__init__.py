@@ -1,0 +1,1 @@
+"""Install what this suite needs into an XNAT, look at it, and take it away again."""

@@ -1,0 +1,122 @@
+"""Variables as classic field definitions of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from .. import definitions
+from ..definitions import SUBJECT
+from ..variables import Variable
+from .errors import ServerFaultError
+from .model import Key
+from .server import Server, path_of
+from .wish import Wish
+
+
+def wanted_variables(wish: Wish) -> dict[str, list[Variable]]:
+    """Return which variables each data type carries, those of animals among them."""
+    every = list(wish.config.variables)
+    subject = [one for one in every if one.level == "subject"]
+    return {SUBJECT: [*subject, *wish.animals], **dict.fromkeys(wish.session_types, every)}
+
+
+class ClassicPart:
+    """Field definitions: one group of ours for each data type of a project."""
+
+    kind = "variable"
+
+    def __init__(self, server: Server, wish: Wish) -> None:
+        self._server = server
+        self._wish = wish
+        self._variables = {
+            f"{data_type}/{one.name}": (data_type, one)
+            for data_type, listed in wanted_variables(wish).items()
+            for one in listed
+        }
+
+    def wanted(self) -> dict[Key, Any]:
+        """Return datatype and values of every variable, by data type and name."""
+        if not self._wish.classic:
+            return {}
+        return {
+            Key(self.kind, project, name): _document(one)
+            for project in self._wish.projects
+            for name, (_, one) in self._variables.items()
+        }
+
+    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+        """Return what the projects define."""
+        asked = list(keys)
+        known = {
+            Key(self.kind, project, f"{data_type}/{name}"): {
+                "datatype": one.datatype,
+                "values": list(one.values),
+            }
+            for project in {key.project for key in asked}
+            for data_type, fields in definitions.definitions(self._read(project)).items()
+            for name, one in fields.items()
+        }
+        return {key: known[key] for key in asked if key in known}
+
+    def _read(self, project: str) -> Any:
+        answer = self._server.send(
+            "GET", path_of("data", "projects", project), params={"format": "xml"}
+        )
+        try:
+            return definitions.parse_project(answer.content)
+        except ValueError:
+            raise ServerFaultError(
+                f"The server's document of the project {project} is not what XNAT sends."
+            ) from None
+
+    def obstacle(self, key: Key) -> str:
+        """Return nothing: every XNAT has them."""
+        return ""
+
+    def fixed(self, key: Key) -> str:
+        """Tell whether a definition stands in a group of somebody else."""
+        data_type, _, name = key.name.partition("/")
+        known = definitions.definitions(self._read(key.project)).get(data_type, {})
+        if name in known and known[name].group != definitions.group_id(key.project, data_type):
+            return f"It stands in the group {known[name].group}, which is not ours."
+        return ""
+
+    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+        """Define variables, one request for each project."""
+        for project in dict.fromkeys(key.project for key, _ in items):
+            root = self._read(project)
+            for data_type in dict.fromkeys(self._variables[key.name][0] for key, _ in items):
+                ours = [
+                    self._variables[key.name][1]
+                    for key, _ in items
+                    if key.project == project and self._variables[key.name][0] == data_type
+                ]
+                definitions.add_fields(root, project, data_type, ours)
+            self._server.send(
+                "PUT",
+                path_of("data", "projects", project),
+                data=definitions.to_bytes(root),
+                content_type="text/xml",
+            )
+
+    def take(self, key: Key) -> str:
+        """Take a variable out of our group; values that subjects have stay."""
+        data_type, _, name = key.name.partition("/")
+        protocol = definitions.protocol_of(self._read(key.project), data_type)
+        if protocol is None:
+            return ""
+        definitions.drop_fields(protocol, key.project, [name])
+        self._server.send(
+            "PUT",
+            path_of("data", "projects", key.project, "protocols", protocol.get("ID", "")),
+            params={"allowDataDeletion": "true"},
+            data=definitions.to_bytes(protocol),
+            content_type="text/xml",
+        )
+        still = self.found([key])
+        return "The server keeps it: delete it on the project's page." if still else ""
+
+
+def _document(variable: Variable) -> dict[str, Any]:
+    return {"datatype": variable.datatype, "values": list(variable.values)}

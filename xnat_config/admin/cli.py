@@ -1,0 +1,260 @@
+"""The command ``xnat-pic-admin``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from .model import Item
+    from .server import Server
+    from .work import Installation
+
+EXIT_CODES = """\b
+Exit codes:
+  0  all done
+  2  wrong call, or the file cannot be used
+  5  login refused
+  6  the server refuses or does not answer
+  8  done in part: something was changed by hand, or stays, and is named
+"""
+_PATH = click.Path(path_type=Path)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not context.resilient_parsing:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("xnat-pic")
+        except PackageNotFoundError:
+            number = "0"
+        click.echo(f"xnat-pic-admin, version {number}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    help="Show the version and exit.",
+)
+def main() -> None:
+    """Install variables, forms, rules and pipelines in an XNAT, and take them away again."""
+
+
+def _options(command: _Command) -> _Command:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
+        click.option("--ca-bundle", type=_PATH, help="Certificates to trust, a .pem file."),
+        click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]"),
+        click.option(
+            "--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]"
+        ),
+        click.option(
+            "--project",
+            "projects",
+            multiple=True,
+            help="Project in place of those the file names; may be repeated.",
+        ),
+        click.argument("file", type=_PATH),
+    ):
+        command = option(command)
+    return command
+
+
+_CATALOG = click.option(
+    "--catalog",
+    type=_PATH,
+    help="Folder of pipelines, as xnat-pic-pipelines export writes it.  [default: no pipelines]",
+)
+_YES = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@main.command("example")
+def example_command() -> None:
+    """Print an installation file to start from."""
+    from .wish import example_text
+
+    click.echo(example_text(), nl=False)
+
+
+@main.command("plan", epilog=EXIT_CODES)
+@_options
+@_CATALOG
+def plan_command(**options: Any) -> None:
+    """Show what apply would change for the installation FILE. Changes nothing."""
+
+    def work(job: Installation) -> int:
+        from .work import exit_code
+
+        found = job.plan()
+        _tell(found, options["as_json"])
+        return exit_code(found)
+
+    _run(work, **options)
+
+
+@main.command("apply", epilog=EXIT_CODES)
+@_options
+@_CATALOG
+@_YES
+def apply_command(yes: bool, **options: Any) -> None:
+    """Put in place what FILE asks for. A second time changes nothing."""
+
+    def work(job: Installation) -> int:
+        from .model import State
+        from .work import exit_code
+
+        found = job.plan()
+        if any(one.state in (State.ADD, State.UPDATE) for one in found):
+            if not yes:
+                _tell(found, False)
+                if not click.confirm("Change the server so?", err=True):
+                    click.echo("Nothing was changed.", err=True)
+                    return 8
+            found = job.apply()
+        _tell(found, options["as_json"])
+        return exit_code(found)
+
+    _run(work, **options)
+
+
+@main.command("status", epilog=EXIT_CODES)
+@_options
+@_CATALOG
+def status_command(**options: Any) -> None:
+    """Show what the server has, and how the things of FILE stand. Changes nothing."""
+
+    def work(job: Installation) -> int:
+        from . import show
+        from .work import exit_code
+
+        facts, found = job.facts(), job.plan()
+        if options["as_json"]:
+            rows = [show.item_as_json(one) for one in found]
+            click.echo(json.dumps({**show.facts_as_json(facts), "things": rows}, indent=1))
+        show.facts(facts)
+        show.items(found)
+        return exit_code(found)
+
+    _run(work, **options)
+
+
+@main.command("remove", epilog=EXIT_CODES)
+@_options
+@_YES
+def remove_command(yes: bool, **options: Any) -> None:
+    """Take away what apply made and nobody changed since; all images and values stay."""
+
+    def work(job: Installation) -> int:
+        from .model import State
+        from .work import exit_code
+
+        found = job.removal()
+        if any(one.state in (State.TAKE, State.GONE) for one in found):
+            if not yes:
+                _tell(found, False)
+                if not click.confirm("Remove these?", err=True):
+                    click.echo("Nothing was removed.", err=True)
+                    return 8
+            found = job.remove()
+        _tell(found, options["as_json"])
+        return exit_code(found)
+
+    _run(work, **options)
+
+
+def _tell(found: list[Item], as_json: bool) -> None:
+    from . import show
+
+    if as_json:
+        click.echo(json.dumps([show.item_as_json(one) for one in found], indent=1))
+    show.items(found)
+
+
+def _run(
+    work: Callable[[Installation], int],
+    *,
+    file: Path,
+    projects: tuple[str, ...],
+    server: str,
+    user: str,
+    ca_bundle: Path | None,
+    as_json: bool,
+    catalog: Path | None = None,
+) -> None:
+    """Do the work of a command on a server and end with its exit code."""
+    from ..connection import ConnectionSettingsError
+    from .errors import AdminError
+
+    del as_json
+    try:
+        from .catalog import load_catalog
+        from .wish import load_wish
+        from .work import Installation
+
+        wish = load_wish(file, projects)
+        pipelines = load_catalog(catalog, wish.pipelines) if catalog else None
+        with _open(server, user, ca_bundle) as opened:
+            code = work(Installation(opened, wish, pipelines))
+    except (AdminError, ConnectionSettingsError) as error:
+        click.echo(_plain(str(error)), err=True)
+        code = error.exit_code if isinstance(error, AdminError) else 2
+    except click.Abort:
+        click.echo("\nNothing was typed: stopped.", err=True)
+        code = 2
+    except KeyboardInterrupt:
+        click.echo("Stopped. Run plan to see what is in place; apply goes on.", err=True)
+        code = 8
+    sys.exit(code)
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _open(server: str, user: str, ca_bundle: Path | None) -> Server:
+    """Return the server, not yet logged in; the password comes from environment or person."""
+    from ..connection import PASSWORD_VARIABLE, USER_VARIABLE, resolve
+    from .errors import LoginRefusedError, WishError
+    from .server import Server
+
+    found = resolve(server, user, ca_bundle)
+    asked = sys.stdin is not None and sys.stdin.isatty()
+    if found.is_plain:
+        click.echo(
+            f"Warning: what is sent to {found.host} travels unprotected, the login too. Use an "
+            "https address.",
+            err=True,
+        )
+    if not found.user:
+        if not asked:
+            raise WishError(f"No user is named. Use --user or {USER_VARIABLE}.")
+        found = replace(found, user=str(click.prompt(f"User at {found.host}", err=True)).strip())
+    password = os.environ.get(PASSWORD_VARIABLE, "")
+    if not password:
+        if not asked:
+            raise LoginRefusedError(
+                f"There is no password for {found.user} at {found.host}. Set {PASSWORD_VARIABLE}, "
+                "or run the command in a terminal, which asks for it."
+            )
+        password = str(
+            click.prompt(f"Password of {found.user} at {found.host}", hide_input=True, err=True)
+        )
+    return Server(found, found.user, password)
+
+
+if __name__ == "__main__":
+    main()

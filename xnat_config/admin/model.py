@@ -1,0 +1,143 @@
+"""What is to be in place, what is there, and what follows: pure values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+SITE = ""
+
+
+class State(Enum):
+    """How one thing stands, and what the next apply or remove does about it."""
+
+    ADD = "to add"
+    UPDATE = "to change"
+    SAME = "in place"
+    EDITED = "changed by hand"
+    OTHER = "made otherwise"
+    IMPOSSIBLE = "not possible"
+    TAKE = "to remove"
+    DONE = "done"
+    GONE = "removed"
+    KEPT = "kept"
+    FAILED = "failed"
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a person should look at it."""
+        return self in (State.EDITED, State.OTHER, State.FAILED, State.KEPT)
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """What a thing is called.
+
+    Attributes
+    ----------
+    kind : str
+        The part it belongs to, such as ``variable``.
+    project : str
+        ID of its project; empty for what belongs to the whole site.
+    name : str
+        Unique in kind and project.
+    """
+
+    kind: str
+    project: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing and its state, with a sentence where there is something to say."""
+
+    key: Key
+    state: State
+    said: str = ""
+    wanted: Any = None
+
+
+class Part(Protocol):
+    """One kind of things that can be installed. Documents are plain JSON values."""
+
+    kind: str
+
+    def wanted(self) -> dict[Key, Any]:
+        """Return what should be there."""
+        ...
+
+    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+        """Return the documents of those keys that the server has now."""
+        ...
+
+    def obstacle(self, key: Key) -> str:
+        """Return why the server cannot have it, as a sentence; empty where it can."""
+        ...
+
+    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+        """Make things, or change them to these documents."""
+        ...
+
+    def fixed(self, key: Key) -> str:
+        """Return why a thing that is there cannot be changed; empty where it can."""
+        ...
+
+    def take(self, key: Key) -> str:
+        """Remove one thing; return why it stays, empty where it is gone."""
+        ...
+
+
+def covers(found: Any, wanted: Any) -> bool:
+    """Tell whether a server's document says all that another one says; it may say more."""
+    if isinstance(wanted, dict):
+        if not isinstance(found, dict):
+            return not wanted and found is None
+        return all(covers(found.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        if not isinstance(found, list):
+            return not wanted and found is None
+        same = len(found) == len(wanted)
+        return same and all(covers(a, b) for a, b in zip(found, wanted, strict=True))
+    if found is None and wanted in ("", False):
+        return True  # a server leaves out what is empty
+    return bool(found == wanted)
+
+
+def decide(key: Key, wanted: Any, found: Any, recorded: Any) -> Item:
+    """Return the state of a thing that should be there.
+
+    Parameters
+    ----------
+    wanted, found, recorded : document or None
+        What should be there, what is there, and what an earlier apply put there.
+    """
+    if found is None:
+        return Item(key, State.ADD, wanted=wanted)
+    if covers(found, wanted):
+        return Item(key, State.SAME, wanted=wanted)
+    if recorded is None:
+        said = f"It was there before and is {difference(found, wanted)}. It is left as it is."
+        return Item(key, State.OTHER, said, wanted)
+    if covers(found, recorded):
+        return Item(key, State.UPDATE, f"It is {difference(found, wanted)}.", wanted)
+    said = f"It was changed on the server: {difference(found, recorded)}. It is left as it is."
+    return Item(key, State.EDITED, said, wanted)
+
+
+def difference(found: Any, wanted: Any) -> str:
+    """Return the first difference of two documents in a few words."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        for name, value in wanted.items():
+            if not covers(found.get(name), value):
+                return f"{name} is {_short(found.get(name))} instead of {_short(value)}"
+    return f"{_short(found)} instead of {_short(wanted)}"
+
+
+def _short(value: Any) -> str:
+    if value is None or value in ([], {}):
+        return "nothing"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,87 @@
+"""Items and facts for people (a table on standard error) and for programs (JSON)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from .model import Item, State
+from .work import Facts
+
+_COLOURS = {
+    State.ADD: "green", State.UPDATE: "cyan", State.DONE: "green", State.SAME: "dim",
+    State.EDITED: "yellow", State.OTHER: "yellow", State.KEPT: "yellow", State.TAKE: "red",
+    State.GONE: "green", State.FAILED: "bold red", State.IMPOSSIBLE: "magenta",
+}  # fmt: skip
+
+
+def item_as_json(item: Item) -> dict[str, str]:
+    """Return an item for programs."""
+    key = item.key
+    where = key.project or "site"
+    return {
+        "kind": key.kind,
+        "where": where,
+        "name": key.name,
+        "state": item.state.name.lower(),
+        "said": item.said,
+    }
+
+
+def facts_as_json(facts: Facts) -> dict[str, Any]:
+    """Return facts for programs."""
+    return asdict(facts)
+
+
+def items(listed: Sequence[Item]) -> None:
+    """Show items, those of one state and reason in one row."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("what", "where", "name", "state", box=None, pad_edge=False)
+    groups: dict[tuple[str, str, State, str], list[str]] = {}
+    for one in listed:
+        place = one.key.project or "site"
+        groups.setdefault((one.key.kind, place, one.state, one.said), []).append(one.key.name)
+    for (kind, place, state, said), names in groups.items():
+        shown = Text(state.value, style=_COLOURS[state])
+        if said:
+            shown.append(f": {said}", style="default")
+        table.add_row(kind, place, Text(_joined(names)), shown)
+    console = Console(stderr=True, highlight=False)
+    if not listed:
+        console.print("Nothing.")
+    else:
+        console.print(table)
+        counts = Counter(one.state.value for one in listed)
+        console.print(", ".join(f"{number} {word}" for word, number in counts.items()) + ".")
+
+
+def _joined(names: Sequence[str]) -> str:
+    """Join names; what stands before a slash is said once."""
+    heads: dict[str, list[str]] = {}
+    for name in names:
+        head, slash, tail = name.rpartition("/")
+        heads.setdefault(head + slash, []).append(tail)
+    return "; ".join(f"{head}{', '.join(tails)}" for head, tails in heads.items())
+
+
+def facts(found: Facts) -> None:
+    """Show what a server has."""
+    from rich.console import Console
+
+    words = {True: "there", False: "not there, or not open to this user"}
+    console = Console(stderr=True, highlight=False)
+    console.print(f"XNAT {found.version or 'of a version that it does not tell'}")
+    for name, is_there in (
+        ("Custom forms", found.forms),
+        ("Classic pipeline engine", found.engine),
+        ("Container Service", found.containers),
+        ("OHIF viewer with regions", found.viewer),
+    ):
+        console.print(f"  {name}: {words[is_there]}")
+    for project, (odd, total) in found.odd_labels.items():
+        console.print(f"  {project}: {odd} of {total} session labels break the label rules")

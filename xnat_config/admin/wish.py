@@ -1,0 +1,181 @@
+"""What an administrator wants, from one TOML file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ..site import SiteConfig, SiteConfigError, config_from
+from ..variables import DATATYPES, VARIABLE_NAME, Variable
+from .errors import WishError
+
+EXAMPLE = "example.toml"
+_PROJECT = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SESSION_TYPE = re.compile(r"[a-z][A-Za-z0-9]*:[A-Za-z0-9]+SessionData")
+_SITE_TABLES = ("variable", "timepoint", "form", "session", "characters")
+_KEYS: dict[str, type] = {
+    "projects": list, "session_types": list, "classic": bool, "forms": bool, "conventions": bool,
+    "pipelines": list, "animal": list,
+}  # fmt: skip
+_ANIMAL: dict[str, type] = {
+    "name": str, "title": str, "datatype": str, "values": list, "source": str, "remove": bool,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What should be in place.
+
+    Attributes
+    ----------
+    config : SiteConfig
+        Variables, labels and resources with the file's changes.
+    animals : tuple of Variable
+        What subjects carry beside the variables of a study.
+    pipelines : tuple of str
+        Names of the pipelines to offer; empty offers all of the folder.
+    """
+
+    projects: tuple[str, ...]
+    session_types: tuple[str, ...]
+    config: SiteConfig
+    animals: tuple[Variable, ...]
+    animal_title: str
+    classic: bool = True
+    forms: bool = True
+    conventions: bool = True
+    pipelines: tuple[str, ...] = ()
+
+
+def example_text() -> str:
+    """Return an installation file to start from."""
+    return (resources.files(__package__) / EXAMPLE).read_text(encoding="utf-8")
+
+
+def load_wish(path: Path, projects: tuple[str, ...] = ()) -> Wish:
+    """Read an installation file; `projects` count in place of those it names.
+
+    Raises
+    ------
+    WishError
+        If it cannot be read or holds what means nothing.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WishError(f"{path} cannot be read: {error.strerror}. Correct the path.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WishError(f"{path} is no valid TOML: {error}.") from error
+    return wish_from({**table, "projects": list(projects)} if projects else table, path)
+
+
+def wish_from(table: Mapping[str, Any], path: Path) -> Wish:
+    """Build a wish from the table of an installation file.
+
+    Raises
+    ------
+    WishError
+        If a key or a value means nothing.
+    """
+    own = {name: value for name, value in table.items() if name not in _SITE_TABLES}
+    _check(own, _KEYS, str(path))
+    site = {name: value for name, value in table.items() if name in _SITE_TABLES}
+    try:
+        config = config_from(site, path)
+    except SiteConfigError as error:
+        raise WishError(str(error)) from error
+    packaged = _packaged_animals()
+    animals = _animals(packaged["animal"], own.get("animal", []), path)
+    clash = sorted({one.name for one in animals} & set(config.variables.names))
+    if clash:
+        raise WishError(
+            f"{path}: {', '.join(clash)} is both a [[variable]] and an [[animal]]. Remove one."
+        )
+    return Wish(
+        projects=_names(own, "projects", _PROJECT, path),
+        session_types=_names(
+            {"session_types": _default_types(), **own}, "session_types", _SESSION_TYPE, path
+        ),
+        config=config,
+        animals=animals,
+        animal_title=str(packaged["form"]["title"]),
+        classic=own.get("classic", True),
+        forms=own.get("forms", True),
+        conventions=own.get("conventions", True),
+        pipelines=tuple(own.get("pipelines", ())),
+    )
+
+
+def _default_types() -> list[str]:
+    found: list[str] = tomllib.loads(example_text())["session_types"]
+    return found
+
+
+def _packaged_animals() -> dict[str, Any]:
+    text = (resources.files("xnat_config") / "animals.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def _names(
+    table: Mapping[str, Any], key: str, pattern: re.Pattern[str], path: Path
+) -> tuple[str, ...]:
+    values = table.get(key, [])
+    wrong = [value for value in values if not pattern.fullmatch(value)]
+    if wrong or not values:
+        what = f"{wrong[0]!r} makes no sense" if wrong else "nothing is named"
+        example = example_text().partition(f"{key} = ")[2].partition("\n")[0]
+        raise WishError(f"{path}: {key}: {what}. Write, for example, {key} = {example}")
+    return tuple(dict.fromkeys(values))
+
+
+def _check(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:
+    for name, value in table.items():
+        if name not in known:
+            raise WishError(
+                f"{where} has {name!r}, which means nothing. Known: "
+                f"{', '.join(sorted([*known, *(_SITE_TABLES if known is _KEYS else ())]))}."
+            )
+        kind = known[name]
+        inner = dict if name == "animal" else str
+        if not isinstance(value, kind) or (
+            isinstance(value, list) and not all(isinstance(one, inner) for one in value)
+        ):
+            raise WishError(f"{where}: {name} has a value of the wrong kind.")
+
+
+def _animals(
+    packaged: list[dict[str, Any]], changes: list[dict[str, Any]], path: Path
+) -> tuple[Variable, ...]:
+    tables = {str(one["name"]): one for one in packaged}
+    for change in changes:
+        _check(change, _ANIMAL, f"{path}: [[animal]]")
+        name = change.get("name", "")
+        if not VARIABLE_NAME.fullmatch(name):
+            raise WishError(
+                f"{path}: {name!r} cannot name an [[animal]] field. Use lower-case letters, "
+                "digits and _."
+            )
+        tables[name] = {**tables.get(name, {}), **change}
+    kept = [one for one in tables.values() if not one.get("remove")]
+    for one in kept:
+        if one.get("datatype", "string") not in DATATYPES:
+            raise WishError(
+                f"{path}: {one['name']}: the datatype {one['datatype']!r} is unknown. Use one of "
+                f"{', '.join(DATATYPES)}."
+            )
+    return tuple(
+        Variable(
+            name=one["name"],
+            title=one.get("title", one["name"]),
+            level="subject",
+            datatype=one.get("datatype", "string"),
+            values=tuple(one.get("values", ())),
+            source=one.get("source", ""),
+        )
+        for one in kept
+    )
