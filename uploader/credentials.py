@@ -159,6 +159,14 @@ def stored_in(connection: Connection, environ: Mapping[str, str] = os.environ) -
     return Store.FILE if _file(environ).is_file() else Store.MEMORY
 
 
+def has_keyring() -> bool:
+    """Tell whether this system has a keyring that can be asked; it may still refuse."""
+    import keyring
+    from keyring.backends import fail, null
+
+    return not isinstance(keyring.get_keyring(), fail.Keyring | null.Keyring)
+
+
 def forget_login(connection: Connection, environ: Mapping[str, str] = os.environ) -> list[Store]:
     """Remove what is stored; return the stores that held something."""
     held = []

@@ -64,6 +64,12 @@ def read_project(client: Client, name: str, config: SiteConfig) -> ProjectView:
     )
 
 
+def list_projects(client: Client) -> list[str]:
+    """Return the IDs of all projects that can be seen, sorted as people read them."""
+    rows = client.rows("/data/projects", {"format": "json"})
+    return sorted({one["ID"] for one in rows if one.get("ID")}, key=str.casefold)
+
+
 def _may_write(client: Client, project: str) -> bool:
     """Tell whether we are owner or member; a collaborator only reads."""
     access = client.json("/xapi/access/projects", lenient=True)

@@ -104,6 +104,7 @@ def upload(
     *,
     control: Control | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    on_start: Callable[[PlanRow], None] | None = None,
     on_row: Callable[[RowResult], None] | None = None,
 ) -> UploadResult:
     """Upload every row that can be; the others come back with their reason.
@@ -112,8 +113,8 @@ def upload(
     ----------
     client : Client
         Logged in.
-    on_progress, on_row : callable, optional
-        Called from worker threads.
+    on_progress, on_start, on_row : callable, optional
+        Called from worker threads; `on_start` and `on_row` when a row's turn comes and ends.
 
     Raises
     ------
@@ -140,7 +141,7 @@ def upload(
             "This server is too old for --direct-archive, which XNAT has from 1.8.3 on.",
             hint="Leave the option out.",
         )
-    run = _Run(tools, plan, on_row)
+    run = _Run(tools, plan, on_start, on_row)
     good = [one.row for one in run.refuse_bad(checks)]
     good = run.prepare(good)
     run.send(good)
@@ -170,10 +171,15 @@ class _Run:
     """The work on all rows."""
 
     def __init__(
-        self, tools: Tools, plan: Plan, on_row: Callable[[RowResult], None] | None
+        self,
+        tools: Tools,
+        plan: Plan,
+        on_start: Callable[[PlanRow], None] | None,
+        on_row: Callable[[RowResult], None] | None,
     ) -> None:
         self._tools = tools
         self._plan = plan
+        self._on_start = on_start
         self._on_row = on_row
         self._forms: dict[str, dict[str, str]] = {}
         self.result = UploadResult()
@@ -246,6 +252,8 @@ class _Run:
         for row in rows:
             try:
                 self._tools.control.wait_if_paused()
+                if self._on_start is not None:
+                    self._on_start(row)
                 outcome = self._send_one(row)
             except UploaderError as error:
                 self._fail(row, error)

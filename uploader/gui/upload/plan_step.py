@@ -1,0 +1,291 @@
+"""The plan as a table to look at, filter and correct, with what there is to say beside the rows."""
+
+from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...model import Level, Plan
+from ..theme import GAP, MARGIN, SPACE, label
+from ..words import say
+from .parts import button, elided, retone
+from .run_foot import RunFoot
+from .sizes import size_text
+from .states import is_wrong, told
+from .table import PlanTable, Wanted
+
+_FILTER_AFTER_MS = 150
+_WIDTHS = {"include": 34, "state": 116, "subject": 96, "session": 168, "modality": 56, "date": 92,
+           "files": 58, "bytes": 84, "findings": 330, "source": 240, "project": 110}  # fmt: skip
+_VARIABLE_WIDTH = 92
+_ROW_HEIGHT = 30
+_FEW = 2000  # lines that are selected again after sorting
+
+
+class PlanStep(QWidget):
+    """A plan in hand."""
+
+    def __init__(self, table: PlanTable) -> None:
+        super().__init__()
+        self.table = table
+        self.plan_findings: list[tuple[str, str]] = []
+        self._timer = QTimer(self, singleShot=True, interval=_FILTER_AFTER_MS)
+        self._timer.timeout.connect(self._filter)
+        self._build()
+        self._actions()
+        table.dataChanged.connect(self._changed)
+        table.modelReset.connect(self._changed)
+        table.modelAboutToBeReset.connect(self._keep_selection)
+        table.modelReset.connect(self._select_again)
+        self.search.textChanged.connect(lambda _: self._timer.start())
+        self.kind.currentIndexChanged.connect(lambda _: self._filter())
+        self.apply.clicked.connect(self._write)
+        self.value.returnPressed.connect(self._write)
+        self.leave_out.clicked.connect(self._toggle)
+        self._kept: tuple[list[str], str] = ([], "")
+        self._changed()
+
+    def _build(self) -> None:
+        self.title = label("", "heading")
+        self.summary = elided(label("", "soft"))
+        self.view = self._view()
+        self.search = QLineEdit(clearButtonEnabled=True)
+        self.search.setPlaceholderText(say("upload.search"))
+        self.search.setAccessibleName(say("upload.search"))
+        self.kind = QComboBox()
+        self.kind.setAccessibleName(say("upload.show"))
+        for key, text in (
+            ("all", say("upload.show_all")),
+            ("wrong", say("upload.show_wrong")),
+            ("told", say("upload.show_told")),
+        ):
+            self.kind.addItem(text, key)
+        self.undo_button = button(say("upload.undo"), "quiet")
+        self.redo_button = button(say("upload.redo"), "quiet")
+        top = QHBoxLayout()
+        top.setSpacing(SPACE)
+        top.addWidget(self.search, 2)
+        top.addWidget(self.kind, 1)
+        top.addWidget(self.undo_button)
+        top.addWidget(self.redo_button)
+        self.details = label("", wrap=True)
+        self.details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.details.setAccessibleName(say("upload.details"))
+        self.empty = label("", "soft")
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.foot = RunFoot()
+        body = QVBoxLayout()
+        body.setContentsMargins(MARGIN, GAP, MARGIN, SPACE)
+        body.setSpacing(SPACE)
+        head = QHBoxLayout()
+        head.addWidget(self.title)
+        head.addSpacing(SPACE)
+        head.addWidget(self.summary, 1)
+        body.addLayout(head)
+        body.addLayout(top)
+        body.addWidget(self.view, 1)
+        body.addWidget(self.empty)
+        body.addWidget(self._bulk())
+        body.addWidget(self.details)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(0)
+        outer.addLayout(body, 1)
+        outer.addWidget(self.foot)
+
+    def _view(self) -> QTableView:
+        view = QTableView()
+        view.setAccessibleName(say("upload.table"))
+        view.setModel(self.table)
+        view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        view.setEditTriggers(
+            QAbstractItemView.EditTrigger.DoubleClicked
+            | QAbstractItemView.EditTrigger.EditKeyPressed
+            | QAbstractItemView.EditTrigger.AnyKeyPressed
+        )
+        view.setAlternatingRowColors(True)
+        view.setShowGrid(False)
+        view.setWordWrap(False)
+        view.setTabKeyNavigation(False)
+        view.setSortingEnabled(True)
+        view.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        view.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
+        # One height for all: rows that are measured one by one would hold a long table.
+        view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        view.verticalHeader().hide()
+        view.horizontalHeader().setHighlightSections(False)
+        view.selectionModel().selectionChanged.connect(lambda *_: self._selected())
+        view.selectionModel().currentRowChanged.connect(lambda *_: self._selected())
+        return view
+
+    def _bulk(self) -> QWidget:
+        self.bulk = QWidget()
+        row = QHBoxLayout(self.bulk)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(SPACE)
+        self.count = label("", "soft")
+        self.column = QComboBox()
+        self.value = QLineEdit()
+        self.apply = button(say("upload.bulk_apply"))
+        self.leave_out = button("")
+        self.send = button(say("upload.send_these"))
+        self.column.setAccessibleName(say("upload.bulk_column"))
+        self.value.setAccessibleName(say("upload.bulk_value"))
+        self.value.setPlaceholderText(say("upload.bulk_value"))
+        for widget in (self.count, label(say("upload.bulk_write"), "soft"), self.column):
+            row.addWidget(widget)
+        row.addWidget(self.value, 1)
+        row.addWidget(self.apply)
+        row.addWidget(self.leave_out)
+        row.addWidget(self.send)
+        return self.bulk
+
+    def _actions(self) -> None:
+        for standard, method, widget in (
+            (QKeySequence.StandardKey.Undo, self.table.undo, self.undo_button),
+            (QKeySequence.StandardKey.Redo, self.table.redo, self.redo_button),
+        ):
+            action = QAction(self)
+            action.setShortcuts(QKeySequence.keyBindings(standard))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            action.triggered.connect(method)
+            self.addAction(action)
+            widget.clicked.connect(method)
+            widget.setToolTip(QKeySequence(standard).toString())
+        find = QAction(self)
+        find.setShortcuts(QKeySequence.keyBindings(QKeySequence.StandardKey.Find))
+        find.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        find.triggered.connect(lambda: self.search.setFocus(Qt.FocusReason.ShortcutFocusReason))
+        self.addAction(find)
+
+    def show_plan(self, plan: Plan, name: str) -> None:
+        """Set the table up for another plan."""
+        self.title.setText(name)
+        self.search.clear()
+        self.kind.setCurrentIndex(0)
+        tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
+        self.plan_findings = [(tones[one.level], one.message) for one in plan.findings]
+        for place, column in enumerate(self.table.columns):
+            self.view.setColumnWidth(place, _WIDTHS.get(column, _VARIABLE_WIDTH))
+        self.column.clear()
+        for column in self.table.editable():
+            heads = {"subject": say("upload.head_subject"), "session": say("upload.head_session"),
+                     "project": say("upload.head_project")}  # fmt: skip
+            self.column.addItem(heads.get(column, column), column)
+        first = self.table.variables[0] if self.table.variables else "subject"
+        self.column.setCurrentIndex(self.column.findData(first))
+        self._changed()
+        if self.table.rowCount():
+            start = self.table.index(0, self.table.columns.index("subject"))
+            self.view.setCurrentIndex(start)
+            self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    # Rows
+
+    def lines(self) -> list[int]:
+        """Return the selected lines."""
+        chosen = self.view.selectionModel().selection()
+        spans = [chosen.at(place) for place in range(chosen.count())]
+        return sorted({n for span in spans for n in range(span.top(), span.bottom() + 1)})
+
+    def keys(self) -> list[str]:
+        """Return the keys of the selected rows."""
+        return [self.table.row_at(line).key for line in self.lines()]
+
+    def show_line(self, key: str) -> None:
+        """Go to a row."""
+        line = self.table.line_of(key)
+        if line >= 0:
+            self.view.setCurrentIndex(self.table.index(line, 1))
+
+    def _filter(self) -> None:
+        self.table.show_only(Wanted(self.search.text(), str(self.kind.currentData())))
+
+    def _write(self) -> None:
+        self.table.write(self.lines(), str(self.column.currentData()), self.value.text())
+
+    def _toggle(self) -> None:
+        lines = self.lines()
+        included = any(self.table.row_at(line).include for line in lines)
+        self.table.include(lines, not included)
+
+    def _keep_selection(self) -> None:
+        lines = self.lines()
+        current = self.view.currentIndex().row()
+        here = self.table.row_at(current).key if 0 <= current < self.table.rowCount() else ""
+        keys = [self.table.row_at(n).key for n in lines] if len(lines) <= _FEW else []
+        self._kept = (keys, here)
+
+    def _select_again(self) -> None:
+        keys, here = self._kept
+        places = {self.table.row_at(n).key: n for n in range(self.table.rowCount())}
+        selection, last = QItemSelection(), len(self.table.columns) - 1
+        for line in _runs(sorted(places[key] for key in keys if key in places)):
+            selection.select(self.table.index(line[0], 0), self.table.index(line[1], last))
+        model = self.view.selectionModel()
+        if here in places:
+            column = self.table.columns.index("subject")
+            model.setCurrentIndex(
+                self.table.index(places[here], column), QItemSelectionModel.SelectionFlag.NoUpdate
+            )
+        model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
+
+    # What is said
+
+    def _changed(self, *_: object) -> None:
+        rows = self.table.rows
+        sent = [row for row in rows if row.include]
+        wrong = sum(is_wrong(row, self.table.state(row.key)) for row in sent)
+        text = say("upload.summary", n=len(sent), size=size_text(sum(row.bytes for row in sent)))
+        if len(sent) < len(rows):
+            text += say("upload.summary_out", n=len(rows) - len(sent))
+        if wrong:
+            text += say("upload.summary_wrong", n=wrong)
+        self.summary.setText(text)
+        history, free = self.table.history, not self.table.locked
+        self.undo_button.setEnabled(history.can_undo and free)
+        self.redo_button.setEnabled(history.can_redo and free)
+        nothing = bool(rows) and not self.table.rowCount()
+        self.empty.setText(say("upload.no_match") if nothing else "")
+        self.empty.setVisible(nothing)
+        self._selected()
+
+    def refresh(self) -> None:
+        """Show anew what can be done with the rows."""
+        self._changed()
+
+    def _selected(self) -> None:
+        lines = self.lines()
+        free = not self.table.locked
+        self.bulk.setVisible(bool(lines) and free)
+        self.count.setText(say("upload.selected", n=len(lines)))
+        included = any(self.table.row_at(n).include for n in lines if n < self.table.rowCount())
+        self.leave_out.setText(say("upload.leave_out") if included else say("upload.take_in"))
+        current = self.view.currentIndex().row()
+        said = self.plan_findings
+        if 0 <= current < self.table.rowCount():
+            row = self.table.row_at(current)
+            said = told(row, self.table.state(row.key)) or []
+        tone = said[0][0] if said else "soft"
+        tone = tone if tone in ("good", "warning", "bad", "soft") else "soft"
+        retone(self.details, tone, "\n".join(text for _, text in said[:4]))
+
+
+def _runs(lines: list[int]) -> list[tuple[int, int]]:
+    """Return runs of neighbouring lines: first and last of each."""
+    found: list[tuple[int, int]] = []
+    for line in lines:
+        if found and found[-1][1] == line - 1:
+            found[-1] = (found[-1][0], line)
+        else:
+            found.append((line, line))
+    return found

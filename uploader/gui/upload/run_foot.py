@@ -1,0 +1,195 @@
+"""The bar at the bottom of a plan: what can be done now, or how far the upload is."""
+
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QMenu,
+    QProgressBar,
+    QToolButton,
+    QVBoxLayout,
+)
+
+from ...control import Progress
+from .. import memory
+from ..theme import GAP, MARGIN, SPACE, label
+from ..words import say
+from . import work
+from .parts import button, elided
+from .sizes import size_text, time_text
+
+_FULL = 10_000
+
+
+class RunFoot(QFrame):
+    """Buttons and progress.
+
+    Attributes
+    ----------
+    check, upload, verify, report, retry, pause, stop : signal
+        What a person wants done.
+    """
+
+    check = Signal()
+    upload = Signal()
+    verify = Signal()
+    report = Signal()
+    retry = Signal()
+    pause = Signal()
+    stop = Signal()
+    server = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setProperty("role", "foot")
+        self.raw: Path | None = None
+        self._failed = 0
+        self._state = ""
+        self._options()
+        self._build()
+        self.show_state("edit")
+
+    def _build(self) -> None:
+        self.who = button("", "quiet")
+        self.who.clicked.connect(self.server)
+        self.buttons = {
+            "check": button(say("upload.check")),
+            "upload": button(say("upload.upload"), "primary"),
+            "verify": button(say("upload.verify")),
+            "report": button(say("upload.report")),
+            "retry": button(""),
+            "pause": button(say("upload.pause")),
+            "stop": button(say("upload.stop")),
+        }
+        self.bar = QProgressBar(textVisible=False, maximum=_FULL)
+        self.bar.setAccessibleName(say("upload.progress"))
+        self.line = elided(label("", "soft"))
+        column = QVBoxLayout(self)
+        column.setContentsMargins(MARGIN, SPACE + GAP, MARGIN, SPACE + GAP)
+        column.setSpacing(SPACE)
+        column.addWidget(self.bar)
+        row = QHBoxLayout()
+        row.setSpacing(SPACE)
+        row.addWidget(self.who)
+        row.addWidget(self.options)
+        row.addWidget(self.line, 1)
+        for name, made in self.buttons.items():
+            made.clicked.connect(getattr(self, name))
+            row.addWidget(made)
+        column.addLayout(row)
+
+    def _options(self) -> None:
+        self.options = QToolButton()
+        self.options.setText(say("upload.options"))
+        self.options.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.options)
+        self.create_project = _tick(menu, say("upload.create_project"))
+        self.anonymise = _tick(menu, say("upload.anonymise"))
+        self.map_uids = _tick(menu, say("upload.map_uids"))
+        self.direct = _tick(menu, say("upload.direct"))
+        self.raw_action = _tick(menu, say("upload.raw"))
+        self.map_uids.setEnabled(False)
+        self.anonymise.toggled.connect(self.map_uids.setEnabled)
+        self.raw_action.triggered.connect(self._choose_raw)
+        self.options.setMenu(menu)
+
+    def _choose_raw(self, wanted: bool) -> None:
+        self.raw = None
+        if wanted:
+            chosen = QFileDialog.getExistingDirectory(
+                self, say("upload.choose_raw"), str(memory.last_folder())
+            )
+            self.raw = Path(chosen) if chosen else None
+        self.raw_action.setChecked(self.raw is not None)
+        self.raw_action.setText(
+            say("upload.raw_from", folder=self.raw.name) if self.raw else say("upload.raw")
+        )
+
+    def choices(self) -> work.Choices:
+        """Return how to upload."""
+        return work.Choices(
+            create_project=self.create_project.isChecked(),
+            anonymise=self.anonymise.isChecked(),
+            map_uids=self.map_uids.isChecked() and self.map_uids.isEnabled(),
+            direct=self.direct.isChecked(),
+            raw=self.raw,
+        )
+
+    def set_account(self, account: work.Account | None) -> None:
+        """Say who is logged in, and where."""
+        text = say("upload.nobody")
+        if account is not None:
+            text = say("upload.who", user=account.connection.user, host=account.connection.host)
+        self.who.setText(text)
+        self.who.setAccessibleName(text)
+
+    def set_failed(self, count: int) -> None:
+        """Say how many rows did not get through."""
+        self._failed = count
+        self._show()
+
+    def show_state(self, state: str, line: str = "") -> None:
+        """Show what can be done.
+
+        Parameters
+        ----------
+        state : str
+            ``edit``, ``checking``, ``sending``, ``paused``, ``stopping``, ``verifying`` or
+            ``ended`` (something was sent).
+        """
+        self._state = state
+        self.line.setText(line)
+        if state in ("checking", "stopping"):
+            self.bar.setRange(0, 0)
+        elif state in ("sending", "verifying"):
+            self.bar.setRange(0, _FULL)
+        self._show()
+
+    def _show(self) -> None:
+        state = self._state
+        if not state:
+            return
+        works = state in ("checking", "sending", "paused", "stopping", "verifying")
+        self.bar.setVisible(works)
+        self.options.setVisible(not works)
+        self.who.setVisible(not works)
+        shown = {
+            "check": not works,
+            "upload": not works,
+            "verify": state == "ended",
+            "report": state == "ended",
+            "retry": state == "ended" and self._failed > 0,
+            "pause": state in ("sending", "paused"),
+            "stop": works,
+        }
+        for name, made in self.buttons.items():
+            made.setVisible(shown[name])
+        self.buttons["stop"].setEnabled(state != "stopping")
+        paused = state == "paused"
+        self.buttons["pause"].setText(say("upload.resume") if paused else say("upload.pause"))
+        self.buttons["retry"].setText(say("upload.retry", n=self._failed))
+
+    def progress(self, one: Progress) -> None:
+        """Show bytes, rate, and the remaining time."""
+        if self._state not in ("sending", "verifying"):
+            return
+        share = one.bytes_done / one.bytes_total if one.bytes_total else 0.0
+        self.bar.setValue(round(min(share, 1.0) * _FULL))
+        parts = [
+            say("upload.bytes", done=size_text(one.bytes_done), total=size_text(one.bytes_total))
+        ]
+        if one.bytes_per_s >= 1:
+            parts.append(say("upload.rate", rate=size_text(one.bytes_per_s)))
+        if one.remaining_s is not None and one.bytes_done < one.bytes_total:
+            parts.append(say("upload.left", time=time_text(one.remaining_s)))
+        self.line.setText(" · ".join(parts))
+
+
+def _tick(menu: QMenu, text: str) -> QAction:
+    action = menu.addAction(text)
+    action.setCheckable(True)
+    return action

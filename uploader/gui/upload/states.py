@@ -1,0 +1,109 @@
+"""How far a row is, in words and in a tone."""
+
+from dataclasses import dataclass
+
+from ...check import RowCheck, Verdict
+from ...findings import worst
+from ...model import Finding, Level, PlanRow
+from ...upload import Outcome, RowResult
+from ...verify import Proof, RowProof
+from ..words import say
+
+
+@dataclass(frozen=True)
+class RowState:
+    """How far a row is.
+
+    Attributes
+    ----------
+    key : str
+        Of the sentence, such as ``upload.state_new``; empty where nothing is known.
+    tone : str
+        ``soft``, ``accent``, ``good``, ``warning`` or ``bad``.
+    sentences : tuple of str
+        What there is to say beside the row's own findings.
+    findings : tuple of Finding
+        Those of the comparison with the server.
+    """
+
+    key: str = ""
+    tone: str = "soft"
+    sentences: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The state in words."""
+        return say(self.key) if self.key else ""
+
+
+PLANNED = RowState()
+WAITING = RowState("upload.state_waiting")
+SENDING = RowState("upload.state_sending", "accent")
+FAILED = "upload.state_failed"
+STOPPED = "upload.state_stopped"
+HALTED = RowState(STOPPED, "warning")
+UNPROVED = "upload.state_unproved"
+_VERDICTS = {
+    Verdict.NEW: ("upload.state_new", "accent"),
+    Verdict.SAME: ("upload.state_same", "good"),
+    Verdict.ADDS_SCANS: ("upload.state_adds", "accent"),
+    Verdict.BAD: ("upload.state_bad", "bad"),
+    Verdict.LEFT_OUT: ("upload.state_left_out", "soft"),
+}
+_OUTCOMES = {
+    Outcome.DONE: ("upload.state_done", "good"),
+    Outcome.NOTHING_TO_DO: ("upload.state_same", "good"),
+    Outcome.FAILED: (FAILED, "bad"),
+    Outcome.STOPPED: (STOPPED, "warning"),
+    Outcome.LEFT_OUT: ("upload.state_left_out", "soft"),
+}
+_PROOFS = {
+    Proof.CHECKSUMMED: ("upload.state_checksummed", "good"),
+    Proof.COUNTED: ("upload.state_counted", "good"),
+    Proof.NONE: (UNPROVED, "bad"),
+}
+_KNOWN = {
+    "verified": ("upload.state_verified", "good"),
+    "archived": ("upload.state_done", "good"),
+    "problem": (FAILED, "bad"),
+}
+
+
+def of_check(one: RowCheck) -> RowState:
+    """Return the state after a comparison with the server."""
+    own = set(one.row.findings)
+    found = tuple(finding for finding in one.findings if finding not in own)
+    return RowState(*_VERDICTS[one.verdict], findings=found)
+
+
+def of_result(one: RowResult) -> RowState:
+    """Return the state after an upload."""
+    said = (one.reason,) if one.reason and one.outcome is Outcome.FAILED else ()
+    return RowState(*_OUTCOMES[one.outcome], sentences=said)
+
+
+def of_proof(one: RowProof) -> RowState:
+    """Return the state after a verification."""
+    return RowState(*_PROOFS[one.proof], sentences=(*one.problems, *one.notes))
+
+
+def of_journal(kind: str, sentence: str) -> RowState:
+    """Return the state that the journal of an earlier day tells."""
+    return RowState(*_KNOWN[kind], sentences=(sentence,) if sentence else ())
+
+
+def told(row: PlanRow, state: RowState) -> list[tuple[str, str]]:
+    """Return all there is to say of a row, worst first: tone and sentence."""
+    tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
+    order = ("bad", "warning", "accent", "good", "soft")
+    found = [(state.tone, sentence) for sentence in state.sentences]
+    found += [(tones[one.level], one.message) for one in (*state.findings, *row.findings)]
+    return sorted(dict.fromkeys(found), key=lambda one: order.index(one[0]))
+
+
+def is_wrong(row: PlanRow, state: RowState) -> bool:
+    """Tell whether a row would not be uploaded as it stands, or was not."""
+    if not row.include:
+        return False
+    return state.tone == "bad" or worst((*row.findings, *state.findings)) is Level.ERROR
