@@ -16,6 +16,7 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 _TIMEOUT_S = 60.0
 _TRIES = 3
 _MOST_TEXT = 4000
+_LOGIN_OVER, _ITS_FAULT = 401, 500
 RUNNING, COMPLETE, FAILED = "Running", "Complete", "Failed"
 
 
@@ -42,8 +43,7 @@ class Reporter:
         RunProblemError
             Where the archive refuses or does not answer.
         """
-        login = (self._run.alias, self._run.secret)
-        self._send("POST", "/data/JSESSION", auth=login)
+        self._log_in()
         self._send("GET", f"/data/services/workflows/workflowid/{self._run.workflow}")
 
     def close(self) -> None:
@@ -126,9 +126,13 @@ class Reporter:
             data={"to": self._run.login, "subject": subject, "text": text[:_MOST_TEXT]},
         )
 
+    def _log_in(self) -> None:
+        self._session.cookies.clear()
+        self._send("POST", "/data/JSESSION", auth=(self._run.alias, self._run.secret))
+
     def _send(self, method: str, path: str, **options: object) -> requests.Response:
         problem = ""
-        for _ in range(_TRIES):
+        for turn in range(_TRIES):
             try:
                 answer = self._session.request(
                     method,
@@ -143,7 +147,9 @@ class Reporter:
             if answer.ok:
                 return answer
             problem = f"status {answer.status_code}"
-            if answer.status_code < 500:
+            if answer.status_code == _LOGIN_OVER and path != "/data/JSESSION" and not turn:
+                self._log_in()  # an idle session ends while a long step runs
+            elif answer.status_code < _ITS_FAULT:
                 break
         raise RunProblemError(f"The archive did not take {method} {path.split('?')[0]}: {problem}.")
 

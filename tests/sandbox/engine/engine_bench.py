@@ -97,12 +97,12 @@ class Ended:
     @property
     def steps(self) -> dict[str, str]:
         """State of each instance of a step."""
-        (path,) = self.build.glob("LOGS/*_*.xml")
+        (path,) = self.build.glob("**/LOGS/*_*.xml")
         root = ElementTree.parse(path).getroot()
         return {one.get("id", ""): one.get("status", "") for one in root.iter(f"{P}ResolvedStep")}
 
     def _read(self, pattern: str) -> str:
-        return "".join(one.read_text("utf-8") for one in self.build.glob(f"LOGS/{pattern}"))
+        return "".join(one.read_text("utf-8") for one in self.build.glob(f"**/LOGS/{pattern}"))
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Bench:
         """Launch a pipeline by REST; return the number of the run."""
         path = f"/data/projects/P1/pipelines/{name}/experiments/{self.session}"
         answer = self.served.post(path, params=parameters)
-        assert (answer.status_code, answer.text) == (200, "")
+        assert (answer.status_code, answer.text) == (200, ""), answer.text
         return self.latest()
 
     def latest(self) -> str:

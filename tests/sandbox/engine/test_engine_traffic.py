@@ -1,0 +1,164 @@
+"""What the runner asks of a server: recorded by one that answers and knows nothing."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+from xml.etree import ElementTree
+
+import pytest
+from engine_bench import argument, call, pipeline, resource, step
+
+from sandbox.archive.launching import ENGINE, Run
+from sandbox.engine import run
+from sandbox.engine.problems import RunProblemError
+
+LOGIN = "Basic YWxpYXM6c2VjcmV0"  # alias:secret
+
+
+class Recorder(ThreadingHTTPServer):
+    """Answers everything with 200 and a session; keeps what was asked."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.calls = []
+        self.expire = set()  # numbers of requests that find the session over
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def _answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.calls.append((self.command, self.path, self.headers, body))
+        over = len(self.server.calls) in self.server.expire
+        self.send_response(401 if over else 200)
+        if self.command == "POST" and self.path == "/data/JSESSION":
+            self.send_header("Set-Cookie", f"JSESSIONID=S{len(self.server.calls)}; Path=/")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_GET = do_PUT = do_POST = do_DELETE = _answer
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def recorder():
+    server = Recorder()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def launched(recorder, tmp_path):
+    """What a launch hands to the runner: two steps, the second as wanted."""
+
+    def make(second):
+        folder = tmp_path / "catalog" / "demo" / "resources"
+        folder.mkdir(parents=True)
+        (folder / "sh.xml").write_text(resource("sh", argument("c", "c")), "utf-8")
+        text = pipeline(step("1", call("sh", c="'exit 0'")), step("2", call("sh", c=second)))
+        (folder.parent / "Demo.xml").write_text(text, "utf-8")
+        return Run(
+            kind=ENGINE, workflow=7, name="demo/Demo.xml", item="E1", label="l é", project="P",
+            xsi_type="xnat:mrSessionData", launch_time="2026-01-02 03:04:05.678", parameters={},
+            host=recorder.url, alias="alias", secret="secret", login="me",
+            folder=tmp_path / "run", catalog=tmp_path / "catalog",
+        )  # fmt: skip
+
+    return make
+
+
+def states(recorder):
+    return [
+        ElementTree.fromstring(body).attrib
+        for method, path, _, body in recorder.calls
+        if (method, path) == ("PUT", "/data/workflows?req_format=xml")
+    ]
+
+
+def test_the_requests_of_a_run(recorder, launched):
+    run(launched("'exit 0'"))
+    assert [(method, path) for method, path, _, _ in recorder.calls] == [
+        ("POST", "/data/JSESSION"),
+        ("GET", "/data/services/workflows/workflowid/7"),
+        *[("PUT", "/data/workflows?req_format=xml")] * 5,  # twice per instance, once at the end
+        ("POST", "/data/services/mail/send"),
+        ("DELETE", "/data/JSESSION"),
+    ]
+    first, *rest = [headers for _, _, headers, _ in recorder.calls]
+    assert first["Authorization"] == LOGIN
+    for headers in rest:
+        assert headers["Authorization"] is None
+        assert headers["Cookie"] == "JSESSIONID=S1"
+    assert recorder.calls[2][2]["Content-Type"] == "application/xml; charset=ISO-8859-1"
+    found = states(recorder)
+    for one in found:
+        assert (one["ID"], one["data_type"], one["ExternalID"]) == ("E1", "xnat:mrSessionData", "P")
+        assert one["pipeline_name"] == "demo/Demo.xml"
+        assert one["launch_time"] == "2026-01-02T03:04:05.678"
+    told = [
+        (
+            one["status"],
+            one.get("current_step_id"),
+            one.get("next_step_id"),
+            one["percentageComplete"],
+        )
+        for one in found
+    ]
+    assert told == [
+        ("Running", "1", "2", "0.0"),
+        ("Running", "1", "2", "50.0"),
+        ("Running", "2", None, "50.0"),
+        ("Running", "2", None, "100.0"),
+        ("Complete", None, None, "100.0"),
+    ]
+    assert found[0]["step_description"] == "step 1"
+    mail = parse_qs(recorder.calls[-2][3].decode())
+    assert mail["subject"] == ["Demo is done on l é"]
+    assert mail["to"] == ["me"]
+
+
+def test_the_requests_of_a_run_that_fails(recorder, launched):
+    run(launched("'echo é no >&2; exit 1'"))
+    assert [path for _, path, _, _ in recorder.calls[-3:]] == [
+        "/data/workflows?req_format=xml",
+        "/data/services/mail/send",
+        "/data/JSESSION",
+    ]
+    last = states(recorder)[-1]
+    assert (last["status"], last["step_description"]) == ("Failed", "See Demo.err for errors")
+    details = ElementTree.fromstring(recorder.calls[-3][3]).find("{*}details")
+    assert details.text.splitlines()[-1] == "é no"
+    assert parse_qs(recorder.calls[-2][3].decode())["subject"] == ["Demo failed on l é"]
+
+
+def test_a_session_that_ends_in_a_long_step_is_opened_again(recorder, launched):
+    recorder.expire = {5}
+    run(launched("'exit 0'"))
+    assert [one["status"] for one in states(recorder)][-1] == "Complete"
+    assert [path for _, path, _, _ in recorder.calls].count("/data/JSESSION") == 3
+    assert recorder.calls[-1][2]["Cookie"] == "JSESSIONID=S6"
+
+
+def test_a_login_that_is_refused_is_told(recorder, launched):
+    recorder.expire = {1}
+    with pytest.raises(RunProblemError, match="status 401"):
+        run(launched("'exit 0'"))
+    assert len(recorder.calls) == 1
+
+
+def test_a_server_that_is_gone_is_told_in_bounded_time(recorder, launched):
+    wanted = launched("'exit 0'")
+    recorder.shutdown()
+    recorder.server_close()
+    with pytest.raises(RunProblemError, match="no answer"):
+        run(wanted)
