@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ..report.plots import unit_words
 from ..version import version
 from .outcome import LEFT_OUT, ProjectOutcome, SessionResult
 from .plots import colour, comparison_words, forest, interval_words, over_time
@@ -67,7 +68,7 @@ def write_page(
         left_out=[one for one in results if one.state == LEFT_OUT][:_MOST_LISTED],
         warnings=_warnings(results),
         links=[_link(path.with_name(name)) for name in ("summary.csv", "effects.csv")],
-        asked={name: value for name, value in asked.items() if value},
+        asked={k: v for k, v in asked.items() if v not in ("", "auto", "false")},
     )
     path.write_text(text, encoding="utf-8", newline="\n")
 
@@ -96,7 +97,7 @@ def _section(study: Study, measure: Measure, rows: Sequence[Comparison]) -> dict
                 "what": comparison_words(one),
                 "n": f"{one.n} / {one.n_reference}" if one.reference else str(one.n),
                 "difference": interval_words(one.effect.difference),
-                "unit": one.unit,
+                "unit": unit_words(one.unit),
                 "g": interval_words(one.effect.g),
             }
             for one in rows

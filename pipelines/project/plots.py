@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from ..report.charts import ticks
+from ..report.plots import unit_words
 from .effects import Interval, mean_interval
 from .study import Comparison, Measure, Study
 
@@ -14,7 +15,7 @@ from .study import Comparison, Measure, Study
 COLOURS = ("#6b6b6b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#000000")
 _WIDTH, _HEIGHT = 460.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 14.0, 14.0, 34.0
-_ROW, _NAMES, _NUMBERS, _AXIS = 24.0, 250.0, 190.0, 30.0
+_ROW, _NAMES, _NUMBERS, _AXIS = 24.0, 330.0, 200.0, 30.0
 _PLOT = 330.0
 _SPREAD = 0.5  # share of the room of a timepoint over which the arms stand side by side
 
@@ -46,7 +47,9 @@ def over_time(study: Study, measure: Measure) -> str:
     every = [v for animals in arms.values() for one in animals.values() for v in one.values()]
     # A wide interval of few animals must not press the animals together.
     reach = max(every) - min(every) or abs(max(every)) or 1.0
-    low, high = min(every) - 0.25 * reach, max(every) + 0.25 * reach
+    limits = [v for row in drawn.values() for one in row if one.known for v in (one.low, one.high)]
+    low = max(min([*every, *limits]), min(every) - reach) - 0.05 * reach
+    high = min(max([*every, *limits]), max(every) + reach) + 0.05 * reach
     bottom = _HEIGHT - _BOTTOM
     room = (_WIDTH - _LEFT - _RIGHT) / len(study.timepoints)
 
@@ -87,7 +90,7 @@ def _frame(
     parts.append(f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#555"/>')
     for k, when in enumerate(study.timepoints):
         parts.append(_text(_LEFT + room * (k + 0.5), bottom + 17, when or "no timepoint", "middle"))
-    label = _text(0, 0, f"{measure.map} ({_unit(measure.unit)})", "middle")
+    label = _text(0, 0, f"{measure.map} ({unit_words(measure.unit)})", "middle")
     middle = (_TOP + bottom) / 2
     return [*parts, f'<g transform="translate(13 {middle:g}) rotate(-90)">{label}</g>']
 
@@ -109,7 +112,7 @@ def _animal(
     line = "L".join(f"{x:.1f} {y:.1f}" for x, y, _, _ in at)
     dots = "".join(
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{tint}" fill-opacity=".55">'
-        f"<title>{escape(f'{animal}, {arm}, {when}: {v:.5g} {_unit(measure.unit)}')}</title>"
+        f"<title>{escape(f'{animal}, {arm}, {when}: {v:.5g} {unit_words(measure.unit)}')}</title>"
         "</circle>"
         for x, y, when, v in at
     )
@@ -127,7 +130,7 @@ def _mean(
     line = "L".join(f"{x + 7:.1f} {to_y(one.estimate):.1f}" for x, one in points)
     marks = []
     for x, one in points:
-        words = f"{arm}: mean {interval_words(one)} {_unit(unit)}"
+        words = f"{arm}: mean {interval_words(one)} {unit_words(unit)}"
         if one.known:
             low, high = to_y(one.low), to_y(one.high)
             marks.append(
@@ -168,7 +171,7 @@ def forest(study: Study, rows: Sequence[Comparison], *, standard: bool = False) 
     def to_x(value: float) -> float:
         return _NAMES + (value - low) / (high - low) * _PLOT
 
-    unit = "Hedges g" if standard else _unit(rows[0].unit)
+    unit = "Hedges g" if standard else unit_words(rows[0].unit)
     parts = [_open(width, height, f"Effects in {unit}")]
     for value, text in ticks(low, high):
         tint = "#777" if value == 0 else "#e6e6e6"
@@ -207,10 +210,6 @@ def interval_words(one: Interval) -> str:
     if not one.known:
         return f"{one.estimate:.4g} (no interval)"
     return f"{one.estimate:.4g} [{one.low:.4g}, {one.high:.4g}]"
-
-
-def _unit(unit: str) -> str:
-    return unit or "no unit"
 
 
 def _open(width: float, height: float, label: str) -> str:

@@ -143,6 +143,7 @@ class _Run:
 
             results = self._all(client, sessions, progress, stop)
             lock.check()
+            results.sort(key=self._order)
             outcome = sum_up(self.pipeline.name, self.project, results)
             if len(results) < len(sessions):
                 outcome = _stopped(outcome, len(results), len(sessions))
@@ -159,7 +160,7 @@ class _Run:
         progress: Progress,
         stop: Callable[[], bool],
     ) -> list[SessionResult]:
-        """Run every session and return the results in the order of labels."""
+        """Run every session and return the results."""
         results: dict[int, SessionResult] = {}
 
         def make(number: int) -> Job:
@@ -185,7 +186,12 @@ class _Run:
             why = f". {result.failure}" if result.failure else ""
             self.say(f"{len(results)} of {len(sessions)}: {result.label}: {result.state}{why}")
             progress(len(results), len(sessions), result)
-        return [results[number] for number in sorted(results)]
+        return list(results.values())
+
+    def _order(self, one: SessionResult) -> tuple[str, tuple[int, float, str], str]:
+        """Return what sorts sessions: by subject, timepoints in their order."""
+        when = str(one.rows[0].get("timepoint", "")) if one.rows else ""
+        return (one.subject, self.variables.timepoint_key(when), one.label)
 
     def _send(
         self, client: Client, outcome: ProjectOutcome, results: Sequence[SessionResult]

@@ -85,7 +85,8 @@ def run_jobs(
                 future.release()
                 submit()
                 yield number, result
-        client.cancel(list(waiting))
+        if waiting:
+            client.cancel(list(waiting))
 
 
 def _ended(waiting: Iterable[Future[Any]]) -> list[Future[Any]]:
@@ -118,18 +119,23 @@ def _cluster(scheduler: str, workers: int, folder: Path) -> Iterator[Client]:
         if scheduler:
             yield stack.enter_context(_remote(scheduler))
             return
-        cluster = stack.enter_context(
-            LocalCluster(
+        try:
+            cluster = LocalCluster(
                 n_workers=workers,
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",  # any free port
                 local_directory=str(folder),
                 silence_logs=logging.CRITICAL,
                 env=dict.fromkeys(_ONE_THREAD, "1"),
             )
-        )
+        except (RuntimeError, OSError) as error:
+            raise CallError(
+                f"The processes for the sessions do not start: {error}.",
+                hint="Check the space and the memory of this machine, or use fewer workers.",
+            ) from error
+        stack.enter_context(cluster)
         yield stack.enter_context(Client(cluster))
 
 
