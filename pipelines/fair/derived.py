@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import CorruptInputError, NothingUsableError
+from ..errors import CorruptInputError, NothingUsableError, PipelineError
 from ..outputs.nifti import write_sidecar
 from .names import label
 from .raw import Raw
@@ -83,9 +83,16 @@ def write_result(out: Path, folder: Path, raws: dict[str, Raw]) -> Derived:
     done.sources = sorted({image for raw in found for image in raw.images})
     place = found[0].place
     maps, rest = _free(out, _below(found[0]), place.stem(), done)
-    for row in rows.values():
-        _copy_map(out, maps, rest, folder, row, done, found[0])
-    _copy_rest(out, folder, rest, done)
+    try:
+        for row in rows.values():
+            _copy_map(out, maps, rest, folder, row, done, found[0])
+        _copy_rest(out, folder, rest, done)
+    except PipelineError:
+        # All of a result, or nothing.
+        for name in done.files:
+            (out / name).unlink()
+        shutil.rmtree(rest, ignore_errors=True)
+        raise
     return done
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from xnat_config.variables import Variables
 
-from ..errors import CallError, NothingUsableError, PipelineError
+from ..errors import CallError, CorruptInputError, NothingUsableError, PipelineError
 from ..outputs.nifti import write_sidecar
 from ..outputs.write import folder_aside
 from ..version import version
@@ -204,6 +204,7 @@ def _one_series(
 
     from .volumes import read_volumes
 
+    files = _in_order(files)
     header: Dataset = pydicom.dcmread(files[0], stop_before_pixels=True)
     reason = ""
     try:
@@ -235,6 +236,23 @@ def _one_series(
         for odd in person.learn(values):
             done.notes.append(f"{name}: {odd} is told differently in {series.name}.")
     _learn_session(person, session, series, when, acquired(header), weight, variables)
+
+
+def _in_order(files: list[Path]) -> list[Path]:
+    """Return the files by instance, so that the names they have where they lie do not count."""
+    import pydicom
+    from pydicom.errors import InvalidDicomError
+
+    def key(path: Path) -> tuple[int, str]:
+        try:
+            ds = pydicom.dcmread(path, specific_tags=["InstanceNumber", "SOPInstanceUID"])
+            return int(ds.get("InstanceNumber") or 0), str(ds.get("SOPInstanceUID", ""))
+        except (InvalidDicomError, EOFError, OSError, ValueError, TypeError) as error:
+            raise CorruptInputError(
+                f"{path.name} is damaged.", path=path, hint="Get the file again."
+            ) from error
+
+    return sorted(files, key=key)
 
 
 def _learn_session(

@@ -18,6 +18,7 @@ from ..xnat.sessions import find_sessions
 from .study import CONTENTS, Result, Series, Study
 
 _PROCESSED = re.compile(r"PROCESSED_[A-Za-z0-9_-]+|XNAT_PIC_[A-Za-z0-9_-]+")
+_SECONDARY = "secondary"
 _KEPT = (".nii.gz", ".json", ".html")
 
 
@@ -78,8 +79,11 @@ def _add_scans(
         except MissingError:
             continue
         name = f"{session.label}/{scan.id} {scan.description}".strip()
-        images = [one for one in files if one.resource == DICOM]
-        if images:
+        # Objects that are no primary images, such as maps of the scanner, lie apart from them.
+        for resource in (DICOM, _SECONDARY):
+            images = [one for one in files if one.resource == resource]
+            if not images:
+                continue
             opened = _images(client, scan.address, images, work)
             study.series.append(Series(name, session.subject, session.label, variables, opened))
         study.results += _results(client, name, scan.address, files, work)
@@ -110,7 +114,7 @@ def _images(
     def opened() -> Iterator[list[Path]]:
         target = work / "images"
         _remove(target)
-        fetch(client, address, DICOM, files, target)
+        fetch(client, address, files[0].resource, files, target)
         try:
             yield sorted(target.iterdir())
         finally:

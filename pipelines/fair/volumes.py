@@ -109,7 +109,8 @@ def read_volumes(files: list[Path], header: Dataset) -> list[Volume]:
     if not groups:
         raise NothingUsableError("Its objects hold no planes of MR, PET or CT.")
     where = pixels(loaded)
-    return [_volume(frames, where) for frames in groups.values()]
+    ordered = sorted(groups.values(), key=lambda frames: min(f.order for f in frames))
+    return [_volume(frames, where) for frames in ordered]
 
 
 def _plane(path: Path) -> Loaded:
