@@ -4,14 +4,14 @@ import pytest
 from disk import expected_files, write_group
 
 from uploader.gui.main_window import MainWindow
-from uploader.gui.upload import work
+from uploader.gui.upload import logins
 
 
 @pytest.fixture
 def window(qtbot, monkeypatch, tmp_path):
     """The window, with settings of its own and no keyring."""
     monkeypatch.setenv("XNAT_PIC_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(work, "_AT_LOGIN", work.Patience(attempts=1, first_wait_s=0.01))
+    monkeypatch.setattr(logins, "_AT_LOGIN", logins.Patience(attempts=1, first_wait_s=0.01))
     made = MainWindow()
     qtbot.addWidget(made)
     made.show()
@@ -55,6 +55,6 @@ def test_folder_becomes_sessions_that_are_verified(qtbot, window, page, work, mo
     assert {page.table.state(row.key).text for row in page.table.rows} == {"Uploaded"}
     foot.buttons["verify"].click()
     wait(qtbot, lambda: not page.run.working)
-    assert {page.table.state(row.key).text for row in page.table.rows} == {"Verified by checksum"}
+    assert {page.table.state(row.key).text for row in page.table.rows} == {"Verified"}
     foot.buttons["report"].click()
     page.run.report_written.disconnect()

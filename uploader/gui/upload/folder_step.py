@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
 )
 
 from ...errors import CancelledError, UploaderError
-from ...findings import worst
 from ...layout import parse_layout
 from ...model import Level, Plan, PlanRow
 from ...scan import Scan
@@ -72,6 +71,7 @@ class FolderStep(QWidget):
 
     def _build(self) -> None:
         self.path = QLineEdit(readOnly=True)
+        self.path.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.path.setPlaceholderText(say("upload.folder_none"))
         self.choose = button(say("upload.choose_folder"))
         self.stop = button(say("upload.stop"))
@@ -98,6 +98,9 @@ class FolderStep(QWidget):
         self.tree.setAlternatingRowColors(True)
         self.tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.make = button(say("upload.make_plan"), "primary")
+        self._lay_out(holder)
+
+    def _lay_out(self, holder: QWidget) -> None:
         places = QHBoxLayout()
         places.setSpacing(MARGIN)
         folder = field(say("upload.folder"), holder)
@@ -235,6 +238,8 @@ class FolderStep(QWidget):
                 Notice(say("upload.plan_exists", name=self.existing.name), "info",
                        say("upload.continue_it"))
             )  # fmt: skip
+        if not self._project():
+            self.project.setFocus(Qt.FocusReason.OtherFocusReason)
         self._preview()
 
     def _failed(self, number: int, error: Exception) -> None:
@@ -276,7 +281,7 @@ class FolderStep(QWidget):
             shown = plan.layout or say("upload.layout_none")
             self.layout_text.setPlaceholderText(say("upload.layout_found", layout=shown))
         total = len(self.scan.sessions) if self.scan else 0
-        wrong = sum(worst(row.findings) is Level.ERROR for row in plan.rows)
+        wrong = sum(bool(_errors(row)) for row in plan.rows)
         title = say("upload.preview_title", n=total)
         if total > len(plan.rows):
             title = say("upload.preview_some", shown=len(plan.rows), n=total)
@@ -349,13 +354,19 @@ def _folder_item(
     return folders[parts[: max(len(parts), 1)]]
 
 
+def _errors(row: PlanRow) -> list[str]:
+    """Return what is wrong with a row, but for the project, which may be typed last."""
+    found = [one for one in row.findings if one.level is Level.ERROR]
+    return [one.message for one in found if one.code not in ("no-project", "project-label")]
+
+
 def _write(item: QTreeWidgetItem, row: PlanRow, names: list[str]) -> None:
     texts = [row.subject, *(row.variables.get(name, "") for name in names), row.session]
     for column, text in enumerate(texts, 1):
         item.setText(column, text)
         if 1 < column <= len(names) + 1:
             item.setForeground(column, QColor(colours().accent))
-    bad = [one.message for one in row.findings if one.level is Level.ERROR]
+    bad = _errors(row)
     if bad:
         item.setForeground(0, QColor(colours().bad))
         for column in range(len(texts) + 1):

@@ -14,6 +14,7 @@ from ..page import Notice, Page
 from ..words import say
 from . import work
 from .folder_step import FolderStep
+from .logins import Account
 from .plan_step import PlanStep
 from .run import Run
 from .server_step import ServerStep
@@ -26,7 +27,7 @@ class UploadPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self.account: work.Account | None = None
+        self.account: Account | None = None
         self.run: Run | None = None
         self._action = ""
         self._wanted: Path | None = None
@@ -122,7 +123,7 @@ class UploadPage(Page):
         self._show(self.server)
         self.server.focus_first()
 
-    def _entered(self, account: work.Account) -> None:
+    def _entered(self, account: Account) -> None:
         self.account = account
         self.folder.set_projects(account.projects)
         self.plan.foot.set_account(account)

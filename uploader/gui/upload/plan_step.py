@@ -1,33 +1,55 @@
 """The plan as a table to look at, filter and correct, with what there is to say beside the rows."""
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, Qt, QTimer
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtCore import (
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QPersistentModelIndex,
+    Qt,
+    QTimer,
+)
+from PySide6.QtGui import QAction, QKeySequence, QPalette, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
     QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from ...model import Level, Plan
-from ..theme import GAP, MARGIN, SPACE, label
+from ..theme import MARGIN, SPACE, label
 from ..words import say
 from .parts import button, elided, retone
 from .run_foot import RunFoot
 from .sizes import size_text
 from .states import is_wrong, told
-from .table import PlanTable, Wanted
+from .table import FINDINGS, PlanTable, Wanted
 
 _FILTER_AFTER_MS = 150
-_WIDTHS = {"include": 34, "state": 116, "subject": 96, "session": 168, "modality": 56, "date": 92,
-           "files": 58, "bytes": 84, "findings": 330, "source": 240, "project": 110}  # fmt: skip
-_VARIABLE_WIDTH = 92
+_WIDTHS = {"include": 34, "state": 108, "subject": 84, "session": 150, "modality": 48, "date": 92,
+           "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
+_VARIABLE_WIDTH = 84
 _ROW_HEIGHT = 30
 _FEW = 2000  # lines that are selected again after sorting
+
+
+class RowDelegate(QStyledItemDelegate):
+    """Paints a row; the tone of a state stays when the row is selected."""
+
+    def initStyleOption(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        """Use the cell's own colour for selected text, too."""
+        super().initStyleOption(option, index)
+        option.palette.setBrush(
+            QPalette.ColorRole.HighlightedText, option.palette.brush(QPalette.ColorRole.Text)
+        )
 
 
 class PlanStep(QWidget):
@@ -83,7 +105,7 @@ class PlanStep(QWidget):
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.foot = RunFoot()
         body = QVBoxLayout()
-        body.setContentsMargins(MARGIN, GAP, MARGIN, SPACE)
+        body.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
         body.setSpacing(SPACE)
         head = QHBoxLayout()
         head.addWidget(self.title)
@@ -122,7 +144,10 @@ class PlanStep(QWidget):
         view.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         view.verticalHeader().hide()
-        view.horizontalHeader().setHighlightSections(False)
+        header = view.horizontalHeader()
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        view.setItemDelegate(RowDelegate(view))
         view.selectionModel().selectionChanged.connect(lambda *_: self._selected())
         view.selectionModel().currentRowChanged.connect(lambda *_: self._selected())
         return view
@@ -176,6 +201,7 @@ class PlanStep(QWidget):
         self.plan_findings = [(tones[one.level], one.message) for one in plan.findings]
         for place, column in enumerate(self.table.columns):
             self.view.setColumnWidth(place, _WIDTHS.get(column, _VARIABLE_WIDTH))
+        self._fit()
         self.column.clear()
         for column in self.table.editable():
             heads = {"subject": say("upload.head_subject"), "session": say("upload.head_session"),
@@ -188,6 +214,19 @@ class PlanStep(QWidget):
             start = self.table.index(0, self.table.columns.index("subject"))
             self.view.setCurrentIndex(start)
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the sentences what room is left."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Let the column of sentences end at the edge of the window, where there is room."""
+        columns = self.table.columns
+        place = columns.index(FINDINGS)
+        before = sum(self.view.columnWidth(n) for n in range(place))
+        room = self.view.viewport().width() - before
+        self.view.setColumnWidth(place, max(room, _WIDTHS[FINDINGS]))
 
     # Rows
 

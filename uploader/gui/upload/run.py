@@ -19,6 +19,7 @@ from ..failures import sentence_of
 from ..page import Notice
 from ..words import say
 from . import work
+from .logins import Account
 from .plan_step import PlanStep
 from .states import (
     FAILED,
@@ -60,7 +61,7 @@ class Run(QObject):
     def __init__(self, opened: work.Opened, table: PlanTable, step: PlanStep) -> None:
         super().__init__()
         self.opened, self.table, self.step = opened, table, step
-        self.account: work.Account | None = None
+        self.account: Account | None = None
         self.working = False
         self.ended = bool(opened.states)
         self._control = Control()
@@ -328,6 +329,8 @@ class Run(QObject):
         self.working = False
         self._pulse.stop()
         self.table.locked = False
-        self.step.foot.set_failed(len(self.failed()))
+        rows = [self.table.state(row.key) for row in self.table.rows if row.include]
+        sent = bool(rows) and all(state.tone == "good" for state in rows)
+        self.step.foot.set_failed(len(self.failed()), all_sent=sent)
         self.step.foot.show_state("ended" if self.ended else "edit")
         self.step.refresh()

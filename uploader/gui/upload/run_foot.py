@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMenu,
     QProgressBar,
+    QPushButton,
     QToolButton,
     QVBoxLayout,
 )
@@ -19,6 +20,7 @@ from .. import memory
 from ..theme import GAP, MARGIN, SPACE, label
 from ..words import say
 from . import work
+from .logins import Account
 from .parts import button, elided
 from .sizes import size_text, time_text
 
@@ -48,6 +50,7 @@ class RunFoot(QFrame):
         self.setProperty("role", "foot")
         self.raw: Path | None = None
         self._failed = 0
+        self._all_sent = False
         self._state = ""
         self._options()
         self._build()
@@ -119,7 +122,7 @@ class RunFoot(QFrame):
             raw=self.raw,
         )
 
-    def set_account(self, account: work.Account | None) -> None:
+    def set_account(self, account: Account | None) -> None:
         """Say who is logged in, and where."""
         text = say("upload.nobody")
         if account is not None:
@@ -127,9 +130,9 @@ class RunFoot(QFrame):
         self.who.setText(text)
         self.who.setAccessibleName(text)
 
-    def set_failed(self, count: int) -> None:
-        """Say how many rows did not get through."""
-        self._failed = count
+    def set_failed(self, count: int, *, all_sent: bool = False) -> None:
+        """Say how many rows did not get through, and whether all others are on the server."""
+        self._failed, self._all_sent = count, all_sent
         self._show()
 
     def show_state(self, state: str, line: str = "") -> None:
@@ -168,6 +171,10 @@ class RunFoot(QFrame):
         }
         for name, made in self.buttons.items():
             made.setVisible(shown[name])
+        # One primary action: what comes next.
+        first = "verify" if state == "ended" and self._all_sent else "upload"
+        for name in ("upload", "verify"):
+            _emphasise(self.buttons[name], name == first)
         self.buttons["stop"].setEnabled(state != "stopping")
         paused = state == "paused"
         self.buttons["pause"].setText(say("upload.resume") if paused else say("upload.pause"))
@@ -187,6 +194,14 @@ class RunFoot(QFrame):
         if one.remaining_s is not None and one.bytes_done < one.bytes_total:
             parts.append(say("upload.left", time=time_text(one.remaining_s)))
         self.line.setText(" · ".join(parts))
+
+
+def _emphasise(made: QPushButton, primary: bool) -> None:
+    role = "primary" if primary else ""
+    if made.property("role") != role:
+        made.setProperty("role", role)
+        made.style().unpolish(made)
+        made.style().polish(made)
 
 
 def _tick(menu: QMenu, text: str) -> QAction:

@@ -10,7 +10,7 @@ from ..failures import sentence_of
 from ..page import Notice
 from ..theme import MARGIN, SPACE, WIDE, label
 from ..words import say
-from . import work
+from . import logins
 from .parts import button, card, field, foot, retone
 
 
@@ -19,7 +19,7 @@ class ServerStep(QWidget):
 
     Attributes
     ----------
-    entered : signal (`work.Account`)
+    entered : signal (`logins.Account`)
         Somebody is logged in.
     skipped : signal
         The plan comes first.
@@ -33,7 +33,7 @@ class ServerStep(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._greeting: work.Greeting | None = None
+        self._greeting: logins.Greeting | None = None
         self._store = Store.MEMORY
         self._number = 0
         self.busy = False
@@ -105,11 +105,11 @@ class ServerStep(QWidget):
             return
         self._wait(True)
         number = self._number
-        task = worker.start(work.greet)
+        task = worker.start(logins.greet)
         task.result.connect(lambda greeting: self._greeted(number, greeting))
         task.failed.connect(lambda error: self._failed(number, error))
 
-    def _greeted(self, number: int, greeting: work.Greeting) -> None:
+    def _greeted(self, number: int, greeting: logins.Greeting) -> None:
         if number != self._number:
             return
         self._wait(False)
@@ -168,7 +168,7 @@ class ServerStep(QWidget):
 
     def _is_plain(self) -> bool:
         try:
-            return work.connection_of(self.server.text(), "").is_plain
+            return logins.connection_of(self.server.text(), "").is_plain
         except UploaderError:
             return False
 
@@ -179,10 +179,10 @@ class ServerStep(QWidget):
             return
         self.said.emit(None)
         if self.unlocking and self._greeting is not None and self._greeting.connection is not None:
-            task = worker.start(work.unlock, self._greeting.connection, self.passphrase.text())
+            task = worker.start(logins.unlock, self._greeting.connection, self.passphrase.text())
         else:
             task = worker.start(
-                work.log_in, self.server.text(), self.user.text(), self.password.text(),
+                logins.log_in, self.server.text(), self.user.text(), self.password.text(),
                 self._store, self.passphrase.text(),
             )  # fmt: skip
         self._wait(True)
@@ -190,7 +190,7 @@ class ServerStep(QWidget):
         task.result.connect(lambda account: self._entered(number, account))
         task.failed.connect(lambda error: self._failed(number, error))
 
-    def _entered(self, number: int, account: work.Account) -> None:
+    def _entered(self, number: int, account: logins.Account) -> None:
         if number == self._number:
             self._wait(False)
             self.password.clear()

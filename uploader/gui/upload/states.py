@@ -59,7 +59,7 @@ _OUTCOMES = {
     Outcome.LEFT_OUT: ("upload.state_left_out", "soft"),
 }
 _PROOFS = {
-    Proof.CHECKSUMMED: ("upload.state_checksummed", "good"),
+    Proof.CHECKSUMMED: ("upload.state_verified", "good"),
     Proof.COUNTED: ("upload.state_counted", "good"),
     Proof.NONE: (UNPROVED, "bad"),
 }
@@ -85,7 +85,12 @@ def of_result(one: RowResult) -> RowState:
 
 def of_proof(one: RowProof) -> RowState:
     """Return the state after a verification."""
-    return RowState(*_PROOFS[one.proof], sentences=(*one.problems, *one.notes))
+    how = {
+        Proof.CHECKSUMMED: say("upload.proof_checksummed"),
+        Proof.COUNTED: say("upload.proof_counted"),
+        Proof.NONE: say("upload.proof_none", found=one.found, planned=one.planned),
+    }[one.proof]
+    return RowState(*_PROOFS[one.proof], sentences=(*one.problems, how, *one.notes))
 
 
 def of_journal(kind: str, sentence: str) -> RowState:

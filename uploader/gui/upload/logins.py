@@ -1,0 +1,141 @@
+"""Logging in, beside the window. Calls the uploader's functions; no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from xnat_config.connection import Connection, ConnectionSettingsError, load_saved, resolve, save
+
+from ...client import Client, Patience
+from ...credentials import (
+    Login,
+    Store,
+    from_password,
+    has_keyring,
+    load_login,
+    save_login,
+    stored_in,
+)
+from ...errors import WrongCallError
+from ...opening import issue_token
+from ...project_view import list_projects
+from ..child import Call
+
+# A person waits in front of the window: say soon that nobody answers.
+_AT_LOGIN = Patience(attempts=2)
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody logged in.
+
+    Attributes
+    ----------
+    kept : Store
+        Where the login is kept.
+    projects : tuple of str
+        Those that can be seen.
+    """
+
+    connection: Connection
+    login: Login
+    kept: Store
+    projects: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What is known before anybody typed anything.
+
+    Attributes
+    ----------
+    store : Store
+        Where a login of `connection` is kept already.
+    keyring : bool
+        Whether this system can keep a login.
+    account : Account, optional
+        Where the stored login was good.
+    problem : Exception, optional
+        Why it was not.
+    """
+
+    connection: Connection | None
+    store: Store
+    keyring: bool
+    account: Account | None = None
+    problem: Exception | None = None
+
+
+def connection_of(server: str, user: str) -> Connection:
+    """Return the connection that a person typed.
+
+    Raises
+    ------
+    WrongCallError
+        If the address cannot be understood.
+    """
+    try:
+        return resolve(server.strip(), user.strip())
+    except ConnectionSettingsError as error:
+        raise WrongCallError(str(error)) from error
+
+
+def greet(_call: Call) -> Greeting:
+    """Look for a stored login and try it."""
+    keyring = has_keyring()
+    try:
+        connection = load_saved()
+    except ConnectionSettingsError as error:
+        return Greeting(None, Store.MEMORY, keyring, problem=WrongCallError(str(error)))
+    if connection is None:
+        return Greeting(None, Store.MEMORY, keyring)
+    store = stored_in(connection)
+    login = load_login(connection) if store is Store.KEYRING else None
+    if login is None:
+        return Greeting(connection, store, keyring)
+    try:
+        account = _enter(connection, login, store)
+    except Exception as error:  # whatever it is, the person logs in instead
+        return Greeting(connection, store, keyring, problem=error)
+    return Greeting(connection, store, keyring, account)
+
+
+def unlock(_call: Call, connection: Connection, passphrase: str) -> Account:
+    """Log in with the token in the encrypted file.
+
+    Raises
+    ------
+    WrongCallError
+        If the file holds no login for this server and user.
+    """
+    login = load_login(connection, lambda: passphrase)
+    if login is None:
+        raise WrongCallError(
+            f"The file holds no login of {connection.user} at {connection.host}.",
+            hint="Log in with the password.",
+        )
+    return _enter(connection, login, login.store)
+
+
+def log_in(
+    _call: Call, server: str, user: str, password: str, store: Store, passphrase: str
+) -> Account:
+    """Log in with a password, and keep a token where `store` is not the memory."""
+    connection = connection_of(server, user)
+    if not connection.user:
+        raise WrongCallError("No user is named.", hint="Type your name on the server.")
+    login = from_password(connection.user, password)
+    with Client(connection, login, _AT_LOGIN) as client:
+        projects = tuple(list_projects(client))
+        token = issue_token(client) if store is not Store.MEMORY else None
+    kept = Store.MEMORY
+    if token is not None:
+        kept = save_login(connection, token, store, lambda: passphrase)
+        login = replace(token, store=kept)
+    save(connection)
+    return Account(connection, login, kept, projects)
+
+
+def _enter(connection: Connection, login: Login, kept: Store) -> Account:
+    with Client(connection, login, _AT_LOGIN) as client:
+        return Account(connection, login, kept, tuple(list_projects(client)))
