@@ -256,5 +256,58 @@ def _password_hint() -> str:
     return f"password {DEFAULT_PASSWORD}"
 
 
+SELFTEST_CODES = """\b
+Exit codes:
+  0  every step is done, or skipped for a reason that the table gives
+  2  wrong call
+  5  login refused
+  6  the server does not answer
+  8  a step failed: the table names it
+"""
+
+
+@main.command(epilog=SELFTEST_CODES)
+@click.option("--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]")
+@click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]")
+@click.option("--ca-bundle", type=click.Path(path_type=Path), help="Certificates to trust, a .pem.")
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=1),
+    default=900.0,
+    show_default=True,
+    help="Seconds to wait for the pipeline to end.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
+def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_json: bool) -> None:
+    """Try the suite on a real XNAT: a scratch project with a digital mouse, removed at the end.
+
+    The table on standard output can be sent with a bug report: it holds no login and no address.
+    The password is that of XNAT_PIC_PASSWORD, or is asked for. The user must be allowed to make
+    projects.
+    """
+    from xnat_config.admin.errors import AdminError
+    from xnat_config.admin.login import find_login
+    from xnat_config.connection import ConnectionSettingsError
+
+    from .selftest import SelfTest, Step, table
+
+    def show(step: Step) -> None:
+        click.echo(f"{step.outcome:<7}  {step.name}", err=True)
+
+    try:
+        connection, password = find_login(server, user, ca_bundle)
+        job = SelfTest(connection, connection.user, password, wait_s, show)
+        steps = job.run()
+    except (AdminError, ConnectionSettingsError) as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(getattr(error, "exit_code", WRONG_CALL)) from error
+    except KeyboardInterrupt:
+        click.echo("Stopped; what was made is removed.", err=True)
+        raise SystemExit(8) from None
+    click.echo(json.dumps([asdict(one) for one in steps], indent=1) if as_json else table(steps))
+    raise SystemExit(8 if any(one.outcome == "failed" for one in steps) else 0)
+
+
 if __name__ == "__main__":
     main()

@@ -43,6 +43,7 @@ class Archive:
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
+        self.folder = self.folder.absolute()  # the engine wants whole paths
         self.folder.mkdir(parents=True, exist_ok=True)
         self.database = Database(self.folder / "archive.sqlite")
         self.blobs = Blobs(self.folder)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +12,6 @@ import click
 
 if TYPE_CHECKING:
     from .model import Item
-    from .server import Server
     from .work import Installation
 
 EXIT_CODES = """\b
@@ -202,12 +199,15 @@ def _run(
     del as_json
     try:
         from .catalog import load_catalog
+        from .login import find_login
+        from .server import Server
         from .wish import load_wish
         from .work import Installation
 
         wish = load_wish(file, projects)
         pipelines = load_catalog(catalog, wish.pipelines) if catalog else None
-        with _open(server, user, ca_bundle) as opened:
+        found, password = find_login(server, user, ca_bundle)
+        with Server(found, found.user, password) as opened:
             code = work(Installation(opened, wish, pipelines))
     except (AdminError, ConnectionSettingsError) as error:
         click.echo(_plain(str(error)), err=True)
@@ -223,37 +223,6 @@ def _run(
 
 def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
-
-
-def _open(server: str, user: str, ca_bundle: Path | None) -> Server:
-    """Return the server, not yet logged in; the password comes from environment or person."""
-    from ..connection import PASSWORD_VARIABLE, USER_VARIABLE, resolve
-    from .errors import LoginRefusedError, WishError
-    from .server import Server
-
-    found = resolve(server, user, ca_bundle)
-    asked = sys.stdin is not None and sys.stdin.isatty()
-    if found.is_plain:
-        click.echo(
-            f"Warning: what is sent to {found.host} travels unprotected, the login too. Use an "
-            "https address.",
-            err=True,
-        )
-    if not found.user:
-        if not asked:
-            raise WishError(f"No user is named. Use --user or {USER_VARIABLE}.")
-        found = replace(found, user=str(click.prompt(f"User at {found.host}", err=True)).strip())
-    password = os.environ.get(PASSWORD_VARIABLE, "")
-    if not password:
-        if not asked:
-            raise LoginRefusedError(
-                f"There is no password for {found.user} at {found.host}. Set {PASSWORD_VARIABLE}, "
-                "or run the command in a terminal, which asks for it."
-            )
-        password = str(
-            click.prompt(f"Password of {found.user} at {found.host}", hide_input=True, err=True)
-        )
-    return Server(found, found.user, password)
 
 
 if __name__ == "__main__":

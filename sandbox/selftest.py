@@ -1,0 +1,272 @@
+"""Try the whole suite on a server: a scratch project, a digital mouse, and nothing left behind."""
+
+from __future__ import annotations
+
+import platform
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mri2dicom import convert
+from uploader.client import Client
+from uploader.credentials import from_password
+from uploader.jobs import Options
+from uploader.journal import Journal
+from uploader.model import Plan
+from uploader.plan import build_plan
+from uploader.scan import scan_folder
+from uploader.upload import upload
+from uploader.verify import Proof, verify
+from xnat_config.admin.model import State
+from xnat_config.admin.server import Server, path_of
+from xnat_config.admin.wish import wish_from
+from xnat_config.admin.work import Installation
+from xnat_config.connection import Connection
+
+from .errors import SandboxError
+from .mouse import MouseOptions, write_mice
+from .selftest_run import Skipped, run_pipeline
+
+PREFIX = "XNATPIC_SELFTEST_"
+VALUES = {"group": "untreated", "timepoint": "pre"}
+_ANIMAL = {"species": "Mus musculus", "weight_g": "21.5", "cell_line": "4T1 é"}
+_SUBJECT = "xnat:subjectData"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one step: ``ok``, ``failed`` or ``skipped``."""
+
+    name: str
+    outcome: str
+    seconds: float
+    said: str = ""
+
+
+OnStep = Callable[[Step], None]
+
+
+class SelfTest:
+    """One trial on one server.
+
+    Parameters
+    ----------
+    wait_s : float
+        Seconds to wait for a pipeline to end.
+    on_step : callable, optional
+        Called with every step when it has ended.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        user: str,
+        password: str,
+        wait_s: float = 900.0,
+        on_step: OnStep | None = None,
+    ) -> None:
+        self._connection = connection
+        self._user = user
+        self._password = password
+        self._wait_s = wait_s
+        self._on_step = on_step or (lambda step: None)
+        self.project = PREFIX + secrets.token_hex(4).upper()
+        self.steps: list[Step] = []
+        self._wish = wish_from({"projects": [self.project]}, Path("selftest"))
+
+    def run(self) -> list[Step]:
+        """Do all steps; what was made is removed whatever happens, also at Ctrl+C.
+
+        Raises
+        ------
+        AdminError
+            If the server cannot be reached or refuses the login, before anything is made.
+        """
+        with (
+            Server(self._connection, self._user, self._password) as server,
+            tempfile.TemporaryDirectory(prefix="xnat-pic-selftest-") as scratch,
+        ):
+            try:
+                self._try(server, Path(scratch))
+            finally:
+                self._clean(server)
+        return self.steps
+
+    def _try(self, server: Server, folder: Path) -> None:
+        self._step("server", lambda: self._look(server))
+        if not self._step("scratch project", lambda: self._make(server)):
+            return
+        self._step("variables and forms defined", lambda: self._install(server))
+        self._step("applied again changes nothing", lambda: self._install_again(server))
+        if not self._step("digital mouse to DICOM", lambda: _make_mouse(folder)):
+            return
+        with (
+            Journal(folder / "plan.journal") as journal,
+            Client(self._connection, from_password(self._user, self._password)) as client,
+        ):
+            plan = self._plan(folder)
+            sent = self._step("upload", lambda: self._upload(client, journal, plan))
+            if sent:
+                self._step("verify", lambda: self._verify(client, journal, plan))
+        self._step("variables set and read", lambda: self._variables(server))
+        if sent:
+            self._step("pipeline", lambda: self._pipeline(server, folder / "catalog"))
+
+    def _step(self, name: str, work: Callable[[], str]) -> bool:
+        """Do one step and note what became of it; return whether it is done."""
+        start = time.monotonic()
+        try:
+            outcome, said = "ok", work()
+        except Skipped as reason:
+            outcome, said = "skipped", str(reason)
+        except Exception as error:  # whatever it is, it goes into the table and the rest is cleaned
+            outcome, said = "failed", f"{type(error).__name__}: {error}"
+        step = Step(name, outcome, time.monotonic() - start, self._clear(said))
+        self.steps.append(step)
+        self._on_step(step)
+        return outcome == "ok"
+
+    def _clear(self, text: str) -> str:
+        """Return a text without login and address, on one line."""
+        for secret, word in (
+            (self._password, "(password)"),
+            (self._connection.server, "(server)"),
+            (self._connection.host, "(server)"),
+        ):
+            text = text.replace(secret, word) if len(secret) > 3 else text
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:400]
+
+    def _look(self, server: Server) -> str:
+        plugins = server.ask("/xapi/plugins")
+        names = sorted(plugins) if isinstance(plugins, dict) else []
+        return (
+            f"XNAT {server.version_text or 'unknown'}; plugins: {', '.join(names) or 'none told'}"
+        )
+
+    def _make(self, server: Server) -> str:
+        server.send("PUT", path_of("data", "projects", self.project))
+        _demand(server.ask(self._address()) is not None, "The project was made and is not there.")
+        return self.project
+
+    def _address(self, *parts: str) -> str:
+        return path_of("data", "projects", self.project, *parts)
+
+    def _install(self, server: Server) -> str:
+        items = Installation(server, self._wish).apply()
+        bad = [one for one in items if one.state is State.FAILED]
+        hard = [one for one in bad if one.key.kind != "form"]
+        _demand(not hard, f"{hard[0].key.name}: {hard[0].said}" if hard else "")
+        done = sum(one.state is State.DONE for one in items)
+        no = [one for one in items if one.state in (State.FAILED, State.IMPOSSIBLE)]
+        return f"{done} made" + (f"; {len(no)} not: {no[0].said}" if no else "")
+
+    def _install_again(self, server: Server) -> str:
+        states = [one.state for one in Installation(server, self._wish).plan()]
+        changes = states.count(State.UPDATE) + states.count(State.OTHER)
+        _demand(not changes, f"{changes} things would be changed again.")
+        return f"{states.count(State.SAME)} in place"
+
+    def _plan(self, folder: Path) -> Plan:
+        config = self._wish.config
+        scan = scan_folder(folder / "dicom", config, jobs=1)
+        return build_plan(scan, self.project, config, layout="", given=VALUES)
+
+    def _upload(self, client: Client, journal: Journal, plan: Plan) -> str:
+        result = upload(plan, client, journal, self._wish.config, Options(jobs=1))
+        problems = [*result.problems, *(row.error or row.reason for row in result.rows)]
+        reason = "; ".join(str(one) for one in problems if one)
+        _demand(result.exit_code == 0 and bool(result.rows), reason or "Nothing was sent.")
+        return f"{len(result.rows)} sessions, {sum(row.files for row in plan.rows)} files"
+
+    def _verify(self, client: Client, journal: Journal, plan: Plan) -> str:
+        proofs = verify(plan, client, self._wish.config, journal)
+        bad = [text for one in proofs if one.proof is Proof.NONE for text in one.problems]
+        _demand(not bad and bool(proofs), "; ".join(bad[:3]) or "Nothing was found.")
+        ways = ", ".join(sorted({one.proof.value for one in proofs}))
+        return f"{sum(one.found for one in proofs)} images {ways}"
+
+    def _variables(self, server: Server) -> str:
+        subject = self._address("subjects", "SELFTEST_VALUES")
+        pairs = {f"{_SUBJECT}/fields/field[name={k}]/field": v for k, v in _ANIMAL.items()}
+        server.send("PUT", subject, params={"xsiType": _SUBJECT, **pairs})
+        found = _fields(server.ask(subject))
+        wrong = [name for name, value in _ANIMAL.items() if found.get(name) != value]
+        _demand(not wrong, f"Not read as they were set: {', '.join(wrong)}.")
+        return f"{len(_ANIMAL)} values, one of them with a letter beyond ASCII"
+
+    def _pipeline(self, server: Server, folder: Path) -> str:
+        rows = server.rows(self._address("experiments"), {"xsiType": "xnat:mrSessionData"})
+        _demand(bool(rows), "The project has no MR session.")
+        return run_pipeline(server, self._wish, rows[0].get("ID", ""), folder, self._wait_s)
+
+    def _clean(self, server: Server) -> None:
+        """Remove all that was made; forms after the subjects whose values they hold."""
+        if server.ask(self._address()) is None:
+            return
+        self._step("subjects removed", lambda: self._empty(server))
+        self._step("variables and forms removed", lambda: self._uninstall(server))
+        self._step("project removed", lambda: self._drop(server))
+
+    def _empty(self, server: Server) -> str:
+        rows = server.rows(self._address("subjects"))
+        for row in rows:
+            address = self._address("subjects", row.get("ID", ""))
+            server.send("DELETE", address, params={"removeFiles": "true"})
+        return f"{len(rows)}"
+
+    def _uninstall(self, server: Server) -> str:
+        items = Installation(server, self._wish).remove()
+        left = [one for one in items if one.state is not State.GONE]
+        _demand(not left, "; ".join(f"{one.key.name} stays: {one.said}" for one in left))
+        return f"{len(items)}"
+
+    def _drop(self, server: Server) -> str:
+        server.send("DELETE", self._address(), params={"removeFiles": "true"})
+        _demand(server.ask(self._address()) is None, "The server keeps the project: delete it.")
+        return self.project
+
+
+def _make_mouse(folder: Path) -> str:
+    options = MouseOptions(animals=1, groups=("untreated",), timepoints=("pre",), size="SMALL")
+    write_mice(folder / "scanner", options)
+    report = convert(folder / "scanner", folder / "dicom", jobs=1)
+    _demand(report.exit_code == 0, f"The conversion ended with {report.exit_code}.")
+    return f"{report.count('converted')} series"
+
+
+def _fields(item: Any) -> dict[str, str]:
+    """Return the variables in the JSON of a subject."""
+    found = {}
+    try:
+        for child in item["items"][0]["children"]:
+            if child["field"] == "fields/field":
+                for one in child["items"]:
+                    found[str(one["data_fields"]["name"])] = str(one["data_fields"]["field"])
+    except (KeyError, IndexError, TypeError):
+        return {}
+    return found
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise SandboxError(otherwise, "")
+
+
+def table(steps: Sequence[Step]) -> str:
+    """Return the table for a bug report: plain text, no login, no address."""
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    lines = [f"XNAT-PIC {version('xnat-pic')} selftest; {system}"]
+    wide = max((len(step.name) for step in steps), default=4)
+    lines += [
+        f"{step.name:<{wide}}  {step.outcome:<7}  {step.seconds:6.1f} s  {step.said}".rstrip()
+        for step in steps
+    ]
+    failed = sum(step.outcome == "failed" for step in steps)
+    skipped = sum(step.outcome == "skipped" for step in steps)
+    lines.append(f"{len(steps) - failed - skipped} ok, {failed} failed, {skipped} skipped")
+    return "\n".join(lines)

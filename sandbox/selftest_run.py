@@ -1,0 +1,157 @@
+"""Run one pipeline on a session of a server, whichever way the server offers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipelines.catalog.files import write_files
+from xnat_config.admin.catalog import load_catalog
+from xnat_config.admin.engine_part import EnginePart
+from xnat_config.admin.server import Server, path_of
+from xnat_config.admin.wish import Wish
+
+from .errors import SandboxError
+
+NAME, RESULT = "process_T2", "PROCESSED_T2"
+_POLL_S = 2.0
+_ENDS = ("complete", "failed", "killed")
+
+
+class Skipped(Exception):
+    """A step that this server gives no occasion for; the text says why."""
+
+
+def run_pipeline(server: Server, wish: Wish, session: str, folder: Path, wait_s: float) -> str:
+    """Launch T2 maps on a session, wait for the end, and look at what came out.
+
+    Parameters
+    ----------
+    session : str
+        ID of the session.
+    folder : Path
+        Where the descriptors may be written.
+    wait_s : float
+        Seconds to wait for the end.
+
+    Returns
+    -------
+    str
+        By which way it ran and what came out.
+
+    Raises
+    ------
+    Skipped
+        If the server does not offer it.
+    SandboxError
+        If it fails, or does not end in time.
+    """
+    project = wish.projects[0]
+    launch = _by_container(server, project) or _by_engine(server, wish, folder)
+    if launch is None:
+        raise Skipped(
+            f"The server offers {NAME} neither by the Container Service nor by the classic engine."
+        )
+    way, start = launch
+    before = {row.get("wrk_workflowData_id") for row in _runs(server, project, session)}
+    start(session)
+    row = _wait(server, project, session, before, wait_s)
+    status = row.get("status", "")
+    if not status.lower().startswith("complete"):
+        told = " ".join(row.get(name, "") for name in ("step_description", "details")).strip()
+        raise SandboxError(
+            f"{NAME} by the {way} ended with: {status}. {told}".strip(),
+            "Look at the log of the run on the server.",
+        )
+    files = _results(server, session)
+    if not any(name.endswith("maps.json") for name in files):
+        raise SandboxError(
+            f"{NAME} by the {way} is complete, and no scan has maps in {RESULT}.",
+            "Look at the log of the run on the server.",
+        )
+    return f"{NAME} by the {way}: {len(files)} files of results"
+
+
+def _by_container(server: Server, project: str) -> tuple[str, Callable[[str], None]] | None:
+    listed = server.ask("/xapi/commands")
+    for command in listed if isinstance(listed, list) else []:
+        wrappers = [one.get("name") for one in command.get("xnat") or []]
+        if command.get("name") != NAME or NAME not in wrappers:
+            continue
+        above = ("xapi", "projects", project, "commands", str(command["id"]), "wrappers", NAME)
+        server.send("PUT", path_of(*above, "enabled"))
+        asked = {"project": project, "xsiType": "xnat:mrSessionData"}
+        rows = server.ask("/xapi/commands/available", asked)
+        for row in rows if isinstance(rows, list) else []:
+            if row.get("wrapper-name") == NAME:
+                root = str(row.get("root-element-name"))
+                address = path_of(
+                    *("xapi", "projects", project, "wrappers", str(row["wrapper-id"])),
+                    *("root", root, "launch"),
+                )
+                return "Container Service", lambda session, address=address, root=root: _post(
+                    server, address, {root: f"/archive/experiments/{session}"}
+                )
+    return None
+
+
+def _post(server: Server, address: str, values: dict[str, str]) -> None:
+    server.send("POST", address, json=values)
+
+
+def _by_engine(
+    server: Server, wish: Wish, folder: Path
+) -> tuple[str, Callable[[str], None]] | None:
+    project = wish.projects[0]
+    write_files(folder)
+    part = EnginePart(server, wish, load_catalog(folder, (NAME,)))
+    wanted = part.wanted()
+    if any(part.obstacle(key) for key in wanted):
+        return None
+    part.put(list(wanted.items()))
+    if set(part.found(wanted)) != set(wanted):
+        return None
+    pipeline = path_of("data", "projects", project, "pipelines", NAME, "experiments")
+    return "classic engine", lambda session: _launch(server, f"{pipeline}/{session}")
+
+
+def _launch(server: Server, address: str) -> None:
+    server.send("POST", address, params={"legacy": "false"})
+
+
+def _runs(server: Server, project: str, session: str) -> list[dict[str, str]]:
+    """Return the runs on a session, the latest first."""
+    asked = {"project": project, "experiment": session}
+    return server.rows(path_of("data", "services", "workflows", NAME), asked)
+
+
+def _wait(
+    server: Server, project: str, session: str, before: set[str | None], wait_s: float
+) -> dict[str, str]:
+    """Return the row of the new run when it has ended."""
+    deadline = time.monotonic() + wait_s
+    status = "not started"
+    while time.monotonic() < deadline:
+        new = (
+            row
+            for row in _runs(server, project, session)
+            if row.get("wrk_workflowData_id") not in before
+        )
+        if row := next(new, None):
+            status = row.get("status", "")
+            if status.lower().startswith(_ENDS):
+                return row
+        time.sleep(_POLL_S)
+    raise SandboxError(
+        f"{NAME} did not end within {wait_s:.0f} s; its state was: {status}.",
+        "Give it more time with --wait, or look at the server's queue.",
+    )
+
+
+def _results(server: Server, session: str) -> list[str]:
+    found = []
+    for scan in server.rows(path_of("data", "experiments", session, "scans")):
+        above = ("data", "experiments", session, "scans", scan.get("ID", ""), "resources", RESULT)
+        found += [row.get("Name", "") for row in server.rows(path_of(*above, "files"))]
+    return found

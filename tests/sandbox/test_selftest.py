@@ -1,0 +1,140 @@
+"""The self-test on the sandbox: it finds what is there, and leaves nothing behind."""
+
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pipelines.catalog.files import write_files
+from sandbox.archive import catalogue
+from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
+from sandbox.selftest import SelfTest, table
+from xnat_config.admin.catalog import load_catalog
+from xnat_config.admin.errors import LoginRefusedError
+from xnat_config.admin.server import Server
+from xnat_config.admin.wish import wish_from
+from xnat_config.admin.work import Installation
+from xnat_config.connection import Connection
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "archive"))
+
+from archive_server import serving
+
+PASSWORD = "pass-of-nobody"
+PROGRAMS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Serve an archive whose administrator has a password that is seen at once in a text."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    monkeypatch.setenv("PATH", f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XNAT_PIC_HOME", str(tmp_path / "home"))
+    with ExitStack() as stack:
+
+        def make(**settings):
+            archive = Archive(tmp_path / "archive", Settings(faults=True, **settings))
+            served = stack.enter_context(serving(archive))
+            served.password = PASSWORD
+            served.session.auth = ("admin", PASSWORD)
+            return served
+
+        yield make
+
+
+def _trial(served, **options):
+    return SelfTest(Connection(served.url, "admin"), "admin", PASSWORD, **options)
+
+
+def _nothing_is_left(served, but=()):
+    assert [row["ID"] for row in served.rows("/data/projects")] == list(but)
+    left = served.get("/xapi/customforms").json()
+    assert [one for one in left if "SELFTEST" in str(one)] == []
+    assert served.rows("/data/prearchive") == []
+
+
+@pytest.mark.parametrize("way", ["engine", "containers"])
+def test_every_step_with_a_pipeline(start, tmp_path, way):
+    served = start(
+        xnat={"engine": "1.8", "containers": "1.10"}[way],
+        engine=way == "engine",
+        containers=way == "containers",
+    )
+    write_files(tmp_path / "catalog", str(PROGRAMS))
+    others = []
+    if way == "engine":
+        with served.archive.database.write() as connection:
+            catalogue.register_folder(connection, tmp_path / "catalog" / "engine")
+    else:
+        others = ["P1"]
+        served.put("/data/projects/P1")
+        wish = wish_from({"projects": others}, Path("wish"))
+        with Server(Connection(served.url), "admin", PASSWORD) as server:
+            pipelines = load_catalog(tmp_path / "catalog", ("process_T2",))
+            Installation(server, wish, pipelines).apply()
+    steps = _trial(served).run()
+    assert {step.outcome for step in steps} == {"ok"}, table(steps)
+    said = {step.name: step.said for step in steps}
+    assert {"engine": "classic engine", "containers": "Container Service"}[way] in said["pipeline"]
+    assert "checksummed" in said["verify"]
+    _nothing_is_left(served, others)
+
+
+def test_a_server_without_pipelines_is_told_so(start):
+    served = start(xnat="1.9", engine=False, containers=False)
+    steps = _trial(served).run()
+    outcomes = {step.name: step.outcome for step in steps}
+    assert outcomes.pop("pipeline") == "skipped"
+    assert set(outcomes.values()) == {"ok"}, table(steps)
+    assert "XNAT 1.9" in steps[0].said
+    _nothing_is_left(served)
+
+
+def test_a_failure_is_in_the_table_and_all_is_removed(start):
+    served = start(engine=False, containers=False)
+    rule = {"path": "/data/services/import*", "method": "POST", "status": 403, "count": 0}
+    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+    steps = _trial(served).run()
+    outcomes = {step.name: step.outcome for step in steps}
+    assert outcomes["upload"] == "failed"
+    assert "verify" not in outcomes
+    assert outcomes["project removed"] == "ok"
+    text = table(steps)
+    assert "1 failed" in text
+    for secret in (PASSWORD, served.url, served.url.partition("//")[2], str(Path.cwd())):
+        assert secret not in text
+    served.delete("/sandbox/faults")
+    _nothing_is_left(served)
+
+
+def test_a_person_who_stops_it_finds_nothing_left(start):
+    served = start(engine=False, containers=False)
+
+    def stop(step):
+        if step.name == "digital mouse to DICOM":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _trial(served, on_step=stop).run()
+    _nothing_is_left(served)
+
+
+def test_a_wrong_password_changes_nothing(start):
+    served = start()
+    with pytest.raises(LoginRefusedError) as refused:
+        SelfTest(Connection(served.url), "admin", "wrong-password").run()
+    assert "wrong-password" not in str(refused.value)
+    _nothing_is_left(served)
+
+
+def test_a_user_who_may_not_make_forms_is_no_failure(start):
+    served = start(engine=False, containers=False)
+    served.post("/xapi/users", json={"username": "owner", "password": "pw-of-owner"})
+    steps = SelfTest(Connection(served.url, "owner"), "owner", "pw-of-owner").run()
+    outcomes = {step.name: step.outcome for step in steps}
+    assert outcomes["variables and forms defined"] == "ok"
+    assert outcomes["verify"] == "ok", table(steps)
+    assert outcomes["project removed"] == "ok"
+    _nothing_is_left(served)
