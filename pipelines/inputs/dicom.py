@@ -1,10 +1,12 @@
-"""Read the headers of DICOM files, in threads and one pass, and their pixels."""
+"""Read the headers of DICOM files, their bytes read ahead by threads, and their pixels."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _THREADS = 4
+_AT_ONCE = 16  # files that a thread reads at a time
 _UNCOMPRESSED = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
 _NAMES = ("echo_time_ms", "repetition_time_ms", "inversion_time_ms", "flip_angle_deg")
 _NAMES_ALL = (*_NAMES, "echo_number", "b_value", "slope", "intercept", "scale_slope")
@@ -131,19 +134,49 @@ def read_files(paths: Iterable[Path], *, cest: bool = False) -> tuple[list[Loade
         DICOM files that break off.
     """
     tags = None if cest else list(dict.fromkeys([*_IDENTITY, *attributes.wanted_tags()]))
-    with ThreadPoolExecutor(_THREADS) as pool:
-        found = list(pool.map(lambda path: _read_one(path, tags, cest), paths))
+    found = [_read_one(path, content, tags, cest) for path, content in _contents(list(paths))]
     damaged = [one for one in found if isinstance(one, Path)]
     return [one for one in found if isinstance(one, Loaded)], damaged
 
 
-def _read_one(path: Path, tags: list[int | str] | None, cest: bool) -> Loaded | Path | None:
+def _contents(paths: list[Path]) -> Iterator[tuple[Path, bytes | OSError | None]]:
+    """Yield every path with its bytes, read ahead; None where it is no DICOM file.
+
+    Threads wait for disks and networks; headers are parsed by one, because more of them only keep
+    one another from it.
+    """
+    pending: deque[Future[list[tuple[Path, bytes | OSError | None]]]] = deque()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for first in range(0, len(paths), _AT_ONCE):
+            pending.append(pool.submit(_some_contents, paths[first : first + _AT_ONCE]))
+            if len(pending) > _THREADS:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+
+
+def _some_contents(paths: list[Path]) -> list[tuple[Path, bytes | OSError | None]]:
+    found: list[tuple[Path, bytes | OSError | None]] = []
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                head = file.read(132)
+                content = head + file.read() if head[128:] == b"DICM" else None
+            found.append((path, content))
+        except OSError as error:
+            found.append((path, error))
+    return found
+
+
+def _read_one(
+    path: Path, content: bytes | OSError | None, tags: list[int | str] | None, cest: bool
+) -> Loaded | Path | None:
+    if content is None:
+        return None
+    if isinstance(content, OSError):
+        return path
     try:
-        with path.open("rb") as file:
-            if file.read(132)[128:] != b"DICM":
-                return None
-            file.seek(0)
-            ds = pydicom.dcmread(file, specific_tags=tags)  # type: ignore[arg-type]
+        ds = pydicom.dcmread(BytesIO(content), specific_tags=tags)  # type: ignore[arg-type]
     except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError):
         return path
     if str(ds.get("SOPClassUID", "")) not in attributes.table()["objects"].values():

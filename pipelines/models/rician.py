@@ -48,6 +48,15 @@ def information(snr: npt.ArrayLike) -> Doubles:
     return np.asarray(value.reshape(x.shape), dtype=np.float64)
 
 
+def information_near(snr: npt.ArrayLike) -> Doubles:
+    """Return `information`, interpolated in a table: within 1e-4, and fast for many."""
+    x = np.asarray(snr, dtype=np.float64)
+    column = tables().moments[:, 2]
+    knots = kernels.SNR_STEP * np.arange(len(column))
+    beyond = 1 - 0.5 / np.square(np.maximum(x, kernels.SNR_END))
+    return np.where(x >= kernels.SNR_END, beyond, np.interp(x, knots, column))
+
+
 @cache
 def tables() -> kernels.Rice:
     """Return the functions of the Rician distribution that the kernels interpolate."""
@@ -90,7 +99,8 @@ def solve_rician(model: Model, signal: Doubles, first: Solution, sigma: float) -
     chi2 = np.full(len(signal), np.nan, np.float32)
     log_likelihood = np.full(len(signal), np.nan, np.float32)
     kernels.refine(model.table, tables(), signal, float(sigma), out, chi2, log_likelihood)
-    with np.errstate(invalid="ignore", over="ignore"):
-        about_mean = signal - signal.mean(axis=1, keepdims=True)
-        out = out._replace(sst=np.square(about_mean).sum(axis=1).astype(np.float32))
+    turned = first.switch > 0  # whose squares are about the mean of signed samples
+    if turned.any():
+        about_mean = signal[turned] - signal[turned].mean(axis=1, keepdims=True)
+        out.sst[turned] = np.square(about_mean).sum(axis=1)
     return finish(model, out, float(sigma), chi2_red=chi2, log_likelihood=log_likelihood)

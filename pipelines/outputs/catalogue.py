@@ -21,7 +21,7 @@ class Entry:
     quantity : tuple of str
         Code value, scheme and meaning.
     colours : str
-        Name of a colour map of matplotlib.
+        Name of a table of ``colours.toml``.
     window : tuple of float or None
         For display, in the unit of the map.
     secondary : bool
@@ -39,6 +39,14 @@ class Entry:
 def _table() -> dict[str, Any]:
     path = resources.files(__package__) / "maps.toml"
     return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@cache
+def colours(name: str) -> npt.NDArray[np.uint8]:
+    """Return the colours of a table of ``colours.toml``, lowest first, shape (256, 3)."""
+    path = resources.files(__package__) / "colours.toml"
+    text = tomllib.loads(path.read_text(encoding="utf-8"))[name]["rgb"]
+    return np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(-1, 3)
 
 
 def entry(name: str) -> Entry:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .catalogue import entry, window
+from .catalogue import colours, entry, window
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,17 +103,14 @@ def _coloured(picture: Floats, low: float, high: float, name: str) -> npt.NDArra
     with np.errstate(invalid="ignore"):
         part = np.clip((picture - low) / max(high - low, 1e-30), 0, 1)
     index = np.where(np.isfinite(part), np.minimum(part * 256, 255), 0).astype(np.uint8)
-    colours = _table(name)[index]
-    colours[np.isnan(picture)] = 0
-    return colours
+    painted = _table(name)[index]
+    painted[np.isnan(picture)] = 0
+    return painted
 
 
 def _table(name: str) -> npt.NDArray[np.uint8]:
     """Return the 256 colours of a map, shape (256, 3)."""
-    import matplotlib as mpl
-
-    colours = mpl.colormaps[entry(name).colours](np.arange(256) / 255.0)
-    return np.asarray(np.rint(255 * np.asarray(colours)[:, :3]), dtype=np.uint8)
+    return colours(entry(name).colours)
 
 
 def _sized(tiles: Image, aspect: float) -> Image:

@@ -134,7 +134,7 @@ def _bound(fitted: Fitted, forward: Forward, index: int) -> float:
     kept = np.any(slopes != 0, axis=0)  # an angle of 180 degrees does not change its signal
     weights = np.ones(len(samples))
     if _rician(fitted):
-        weights = rician.information(np.abs(samples) / sigma)
+        weights = rician.information_near(np.abs(samples) / sigma)
     scale = np.where(p == 0, 1.0, np.abs(p))[kept]
     scaled = slopes[:, kept] * scale
     information = (scaled * weights[:, None]).T @ scaled / sigma**2

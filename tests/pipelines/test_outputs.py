@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pydicom
 import pytest
@@ -11,6 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from pipelines.inputs.load import Need, load_images
+from pipelines.outputs.catalogue import colours
 from pipelines.outputs.parametric_map import read_header, refer_to, write_parametric_map
 from pipelines.outputs.pictures import as_png, map_figure
 
@@ -105,3 +107,12 @@ def test_the_same_map_gives_the_same_picture():
     values = np.random.default_rng(0).normal(40, 9, (2, 9, 9)).astype(np.float32)
     first, second = (as_png(map_figure("T2map", values, "ms", 1.0)) for _ in range(2))
     assert first == second
+
+
+@pytest.mark.parametrize(
+    "name", ["gray", "viridis", "cividis", "inferno", "plasma", "coolwarm", "jet"]
+)
+def test_colours_are_those_of_the_plotting_library(name):
+    theirs = matplotlib.colormaps[name](np.arange(256) / 255.0)[:, :3]
+    np.testing.assert_allclose(colours(name) / 255.0, theirs, atol=0.5 / 255 + 1e-9)
+    assert colours(name).shape == (256, 3)
