@@ -76,7 +76,7 @@ def test_the_same_command_without_an_xnat(mouse, committed, tmp_path):
     status = execute(run, inputs.resolve(run), {"input": source, "output": out})
     assert status == 0, (tmp_path / "stderr.log").read_text("utf-8")
     assert {path.name: path.read_bytes() for path in source.iterdir()} == before
-    (found,) = (out / "run12").rglob("*T2map.nii.gz")
+    (found,) = (out / "run12").glob("sub-m01_T2map.nii.gz")
     image = np.asarray(nibabel.load(found).dataobj)
     assert np.isfinite(image).any()
     assert 10 < np.nanmedian(image[image > 0]) < 300  # ms, of tissue
