@@ -2,9 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from importlib import resources
+from pathlib import Path
 from string import Template
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QDir, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication, QLabel
 
@@ -117,6 +118,7 @@ def apply(app: QApplication, *, dark: bool) -> None:
     chosen = DARK if dark else LIGHT
     theme().colours = chosen
     app.setPalette(_palette(chosen))
+    QDir.setSearchPaths("pictures", [str(Path(__file__).parent)])
     sheet = (resources.files(__package__) / "style.qss").read_text(encoding="utf-8")
     app.setStyleSheet(Template(sheet).substitute(asdict(chosen)))
     theme().changed.emit()

@@ -24,12 +24,12 @@ from ...layout import parse_layout
 from ...model import Level, Plan, PlanRow
 from ...scan import Scan
 from .. import memory, worker
-from ..failures import sentence_of
 from ..page import Notice
 from ..theme import GAP, MARGIN, SPACE, colours, label
 from ..words import say
 from . import work
 from .parts import button, field, foot, retone
+from .wording import in_window, told_as
 
 _PREVIEW_AFTER_MS = 250
 _LAYOUTS = ("group/{group}/timepoint/{timepoint}/{subject}", "{subject}_{timepoint}")
@@ -250,7 +250,7 @@ class FolderStep(QWidget):
         if isinstance(error, CancelledError):
             self.what.setText(say("upload.read_stopped"))
         else:
-            self.said.emit(Notice(sentence_of(error), "bad"))
+            self.said.emit(Notice(told_as(error), "bad"))
 
     # The layout
 
@@ -259,7 +259,7 @@ class FolderStep(QWidget):
             parse_layout(self.layout_text.text(), self._config.variables)
         except UploaderError as error:
             self._timer.stop()
-            retone(self.layout_problem, "bad", sentence_of(error))
+            retone(self.layout_problem, "bad", told_as(error))
         else:
             retone(self.layout_problem, "bad", "")
             self._timer.start()
@@ -272,7 +272,7 @@ class FolderStep(QWidget):
         text = self.layout_text.text().strip()
         task = worker.start(work.preview, self.scan, self._project(), self._config, text)
         task.result.connect(lambda plan: self._previewed(number, text, plan))
-        task.failed.connect(lambda error: retone(self.layout_problem, "bad", sentence_of(error)))
+        task.failed.connect(lambda error: retone(self.layout_problem, "bad", told_as(error)))
 
     def _previewed(self, number: int, text: str, plan: Plan) -> None:
         if number != self._number or text != self.layout_text.text().strip():
@@ -357,7 +357,9 @@ def _folder_item(
 def _errors(row: PlanRow) -> list[str]:
     """Return what is wrong with a row, but for the project, which may be typed last."""
     found = [one for one in row.findings if one.level is Level.ERROR]
-    return [one.message for one in found if one.code not in ("no-project", "project-label")]
+    return [
+        in_window(one.message) for one in found if one.code not in ("no-project", "project-label")
+    ]
 
 
 def _write(item: QTreeWidgetItem, row: PlanRow, names: list[str]) -> None:

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
 from ...errors import CancelledError, LoginError
 from .. import memory, worker
-from ..failures import sentence_of
 from ..page import Notice, Page
 from ..words import say
 from . import work
@@ -20,6 +19,7 @@ from .run import Run
 from .server_step import ServerStep
 from .states import of_journal
 from .table import PlanTable
+from .wording import told_as
 
 
 class UploadPage(Page):
@@ -162,7 +162,7 @@ class UploadPage(Page):
 
     def _not_opened(self, error: Exception) -> None:
         if not isinstance(error, CancelledError):
-            self._say(Notice(sentence_of(error), "bad", say("upload.try_again")), "open")
+            self._say(Notice(told_as(error), "bad", say("upload.try_again")), "open")
 
     def _opened(self, opened: work.Opened) -> None:
         self._wanted = None

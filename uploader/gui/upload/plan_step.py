@@ -28,8 +28,9 @@ from ..words import say
 from .parts import button, elided, retone
 from .run_foot import RunFoot
 from .sizes import size_text
-from .states import is_wrong, told
+from .states import told
 from .table import FINDINGS, PlanTable, Wanted
+from .wording import in_window
 
 _FILTER_AFTER_MS = 150
 _WIDTHS = {"include": 34, "state": 108, "subject": 84, "session": 150, "modality": 48, "date": 92,
@@ -145,6 +146,9 @@ class PlanStep(QWidget):
         view.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         view.verticalHeader().hide()
         header = view.horizontalHeader()
+        # With the table's own selection a header asks every row whether its column is selected.
+        for one in (header, view.verticalHeader()):
+            one.setSelectionModel(QItemSelectionModel(self.table, one))
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         view.setItemDelegate(RowDelegate(view))
@@ -198,7 +202,7 @@ class PlanStep(QWidget):
         self.search.clear()
         self.kind.setCurrentIndex(0)
         tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
-        self.plan_findings = [(tones[one.level], one.message) for one in plan.findings]
+        self.plan_findings = [(tones[one.level], in_window(one.message)) for one in plan.findings]
         for place, column in enumerate(self.table.columns):
             self.view.setColumnWidth(place, _WIDTHS.get(column, _VARIABLE_WIDTH))
         self._fit()
@@ -266,6 +270,8 @@ class PlanStep(QWidget):
 
     def _select_again(self) -> None:
         keys, here = self._kept
+        if not keys and not here:
+            return
         places = {self.table.row_at(n).key: n for n in range(self.table.rowCount())}
         selection, last = QItemSelection(), len(self.table.columns) - 1
         for line in _runs(sorted(places[key] for key in keys if key in places)):
@@ -283,7 +289,7 @@ class PlanStep(QWidget):
     def _changed(self, *_: object) -> None:
         rows = self.table.rows
         sent = [row for row in rows if row.include]
-        wrong = sum(is_wrong(row, self.table.state(row.key)) for row in sent)
+        wrong = self.table.wrong
         text = say("upload.summary", n=len(sent), size=size_text(sum(row.bytes for row in sent)))
         if len(sent) < len(rows):
             text += say("upload.summary_out", n=len(rows) - len(sent))

@@ -15,7 +15,6 @@ from ...model import Plan
 from ...upload import Outcome, UploadResult
 from ...verify import Proof, RowProof
 from .. import worker
-from ..failures import sentence_of
 from ..page import Notice
 from ..words import say
 from . import work
@@ -24,6 +23,7 @@ from .plan_step import PlanStep
 from .states import (
     FAILED,
     HALTED,
+    PROVED,
     SENDING,
     STOPPED,
     UNPROVED,
@@ -33,6 +33,7 @@ from .states import (
     of_result,
 )
 from .table import PlanTable
+from .wording import told_as
 
 _KEEP_AFTER_MS = 400
 _SHOW_EVERY_MS = 100
@@ -136,7 +137,7 @@ class Run(QObject):
 
     def _not_kept(self, error: Exception) -> None:
         self._keeping, self._dirty = False, True
-        self.said.emit(Notice(sentence_of(error), "bad", say("upload.try_again")), "keep")
+        self.said.emit(Notice(told_as(error), "bad", say("upload.try_again")), "keep")
 
     def keep_again(self) -> None:
         """Try again to write the plan."""
@@ -322,7 +323,7 @@ class Run(QObject):
             self.said.emit(Notice(say("upload.stopped"), "info"), "")
         else:
             offer = say("upload.try_again") if waiting else ""
-            self.said.emit(Notice(sentence_of(error), "bad", offer), "go" if waiting else "")
+            self.said.emit(Notice(told_as(error), "bad", offer), "go" if waiting else "")
 
     def _rest(self) -> None:
         """Nothing runs any more."""
@@ -331,6 +332,8 @@ class Run(QObject):
         self.table.locked = False
         rows = [self.table.state(row.key) for row in self.table.rows if row.include]
         sent = bool(rows) and all(state.tone == "good" for state in rows)
-        self.step.foot.set_failed(len(self.failed()), all_sent=sent)
+        self.step.foot.set_failed(
+            len(self.failed()), all_sent=sent, proved=all(one.key in PROVED for one in rows)
+        )
         self.step.foot.show_state("ended" if self.ended else "edit")
         self.step.refresh()

@@ -50,7 +50,7 @@ class RunFoot(QFrame):
         self.setProperty("role", "foot")
         self.raw: Path | None = None
         self._failed = 0
-        self._all_sent = False
+        self._all_sent = self._proved = False
         self._state = ""
         self._options()
         self._build()
@@ -130,9 +130,9 @@ class RunFoot(QFrame):
         self.who.setText(text)
         self.who.setAccessibleName(text)
 
-    def set_failed(self, count: int, *, all_sent: bool = False) -> None:
-        """Say how many rows did not get through, and whether all others are on the server."""
-        self._failed, self._all_sent = count, all_sent
+    def set_failed(self, count: int, *, all_sent: bool, proved: bool) -> None:
+        """Say how many rows did not get through, and whether all are on the server, and proved."""
+        self._failed, self._all_sent, self._proved = count, all_sent, proved
         self._show()
 
     def show_state(self, state: str, line: str = "") -> None:
@@ -172,8 +172,10 @@ class RunFoot(QFrame):
         for name, made in self.buttons.items():
             made.setVisible(shown[name])
         # One primary action: what comes next.
-        first = "verify" if state == "ended" and self._all_sent else "upload"
-        for name in ("upload", "verify"):
+        first = "upload"
+        if state == "ended" and self._all_sent:
+            first = "report" if self._proved else "verify"
+        for name in ("upload", "verify", "report"):
             _emphasise(self.buttons[name], name == first)
         self.buttons["stop"].setEnabled(state != "stopping")
         paused = state == "paused"

@@ -6,12 +6,12 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QProgressBar, Q
 from ...credentials import Store
 from ...errors import UploaderError
 from .. import worker
-from ..failures import sentence_of
 from ..page import Notice
 from ..theme import MARGIN, SPACE, WIDE, label
 from ..words import say
 from . import logins
 from .parts import button, card, field, foot, retone
+from .wording import told_as
 
 
 class ServerStep(QWidget):
@@ -122,7 +122,7 @@ class ServerStep(QWidget):
             self.entered.emit(greeting.account)
             return
         if greeting.problem is not None:
-            self.said.emit(Notice(sentence_of(greeting.problem), "warning"))
+            self.said.emit(Notice(told_as(greeting.problem), "warning"))
         self.focus_first()
 
     def focus_first(self) -> None:
@@ -200,7 +200,7 @@ class ServerStep(QWidget):
     def _failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._wait(False)
-            self.said.emit(Notice(sentence_of(error), "bad"))
+            self.said.emit(Notice(told_as(error), "bad"))
             self.password.setFocus(Qt.FocusReason.OtherFocusReason)
             self.password.selectAll()
 
@@ -216,5 +216,5 @@ class ServerStep(QWidget):
         """Ask for the password anew, because the server refused the login."""
         self._greeting = None
         retone(self.title, "title", say("upload.server_title"))
-        self.said.emit(Notice(sentence_of(error), "bad"))
+        self.said.emit(Notice(told_as(error), "bad"))
         self.focus_first()

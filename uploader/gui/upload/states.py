@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from ...check import RowCheck, Verdict
-from ...findings import worst
 from ...model import Finding, Level, PlanRow
 from ...upload import Outcome, RowResult
 from ...verify import Proof, RowProof
 from ..words import say
+from .wording import in_window
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ FAILED = "upload.state_failed"
 STOPPED = "upload.state_stopped"
 HALTED = RowState(STOPPED, "warning")
 UNPROVED = "upload.state_unproved"
+PROVED = ("upload.state_verified", "upload.state_counted")
 _VERDICTS = {
     Verdict.NEW: ("upload.state_new", "accent"),
     Verdict.SAME: ("upload.state_same", "good"),
@@ -102,8 +103,9 @@ def told(row: PlanRow, state: RowState) -> list[tuple[str, str]]:
     """Return all there is to say of a row, worst first: tone and sentence."""
     tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
     order = ("bad", "warning", "accent", "good", "soft")
-    found = [(state.tone, sentence) for sentence in state.sentences]
-    found += [(tones[one.level], one.message) for one in (*state.findings, *row.findings)]
+    found = [(state.tone, in_window(sentence)) for sentence in state.sentences]
+    findings = (*state.findings, *row.findings)
+    found += [(tones[one.level], in_window(one.message)) for one in findings]
     return sorted(dict.fromkeys(found), key=lambda one: order.index(one[0]))
 
 
@@ -111,4 +113,7 @@ def is_wrong(row: PlanRow, state: RowState) -> bool:
     """Tell whether a row would not be uploaded as it stands, or was not."""
     if not row.include:
         return False
-    return state.tone == "bad" or worst((*row.findings, *state.findings)) is Level.ERROR
+    if state.tone == "bad":
+        return True
+    findings = (*row.findings, *state.findings)
+    return any(one.level is Level.ERROR for one in findings)

@@ -6,9 +6,8 @@ Qt's own sorting asks Python for every comparison; this model sorts and filters 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
@@ -84,6 +83,7 @@ class PlanTable(QAbstractTableModel):
         self._place: dict[str, int] = {}
         self._shown: list[int] = []
         self._texts: dict[int, str] = {}
+        self._wrong: set[int] = set()
         self._sorted: tuple[str, bool] = ("", False)
         self._wanted = Wanted()
         self.columns: tuple[str, ...] = (*_BEFORE, *_AFTER)
@@ -98,7 +98,8 @@ class PlanTable(QAbstractTableModel):
         self._rows = list(plan.rows)
         self._place = {row.key: place for place, row in enumerate(self._rows)}
         self._states = dict(states or {})
-        self._texts.clear()
+        self._wrong.clear()
+        self._note(range(len(self._rows)))
         self.variables = tuple(dict.fromkeys(name for row in plan.rows for name in row.variables))
         self.columns = (*_BEFORE, *self.variables, *_AFTER)
         self._arrange()
@@ -130,11 +131,18 @@ class PlanTable(QAbstractTableModel):
 
     def write(self, lines: Iterable[int], column: str, value: str) -> bool:
         """Write one value into many rows, as one change; return whether any differed."""
-        return self._change(lines, partial(_with, column=column, value=value.strip()))
+        value = value.strip()
+        return self._change(
+            lines,
+            lambda row: _value(row, column) != value,
+            lambda row: _with(row, column, value),
+        )
 
     def include(self, lines: Iterable[int], include: bool) -> bool:
         """Take rows in, or leave them out."""
-        return self._change(lines, lambda row: replace(row, include=include))
+        return self._change(
+            lines, lambda row: row.include != include, lambda row: replace(row, include=include)
+        )
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -146,15 +154,20 @@ class PlanTable(QAbstractTableModel):
         if not self.locked:
             self._put(self.history.redo())
 
-    def _change(self, lines: Iterable[int], change: Any) -> bool:
+    def _change(
+        self,
+        lines: Iterable[int],
+        differs: Callable[[PlanRow], bool],
+        change: Callable[[PlanRow], PlanRow],
+    ) -> bool:
         if self.locked:
             return False
         places = [self._shown[line] for line in lines]
-        after = {place: change(self._rows[place]) for place in places}
-        after = {place: row for place, row in after.items() if row != self._rows[place]}
-        if not after:
+        before = {place: row for place in places if differs(row := self._rows[place])}
+        if not before:
             return False
-        self.history.add(Change({place: self._rows[place] for place in after}, after))
+        after = {place: change(row) for place, row in before.items()}
+        self.history.add(Change(before, after))
         self._put(after)
         return True
 
@@ -163,28 +176,47 @@ class PlanTable(QAbstractTableModel):
             return
         for place, row in rows.items():
             # Findings are of now, whatever the row was when the change was made.
-            self._rows[place] = replace(row, findings=self._rows[place].findings)
+            findings = self._rows[place].findings
+            same = row.findings is findings
+            self._rows[place] = row if same else replace(row, findings=findings)
             self._states.pop(row.key, None)
-            self._texts.pop(place, None)
+        self._note(rows)
         self._tell()
         self.edited.emit()
+
+    def _note(self, places: Iterable[int]) -> None:
+        """Keep what is asked of all rows at once, for rows that are new or changed."""
+        for place in places:
+            row = self._rows[place]
+            self._texts.pop(place, None)
+            if is_wrong(row, self.state(row.key)):
+                self._wrong.add(place)
+            else:
+                self._wrong.discard(place)
+
+    @property
+    def wrong(self) -> int:
+        """How many rows would not be uploaded as they stand, or were not."""
+        return len(self._wrong)
 
     # What the work aside found
 
     def take_findings(self, rows: Sequence[PlanRow]) -> None:
         """Take the findings of rows that were checked; the rows stay as they are."""
+        changed = []
         for row in rows:
             place = self._place.get(row.key)
             if place is not None and self._rows[place].findings != row.findings:
                 self._rows[place] = replace(self._rows[place], findings=row.findings)
-                self._texts.pop(place, None)
-        self._tell()
+                changed.append(place)
+        if changed:
+            self._note(changed)
+            self._tell()
 
     def set_states(self, states: Mapping[str, RowState]) -> None:
         """Show how far rows are."""
         self._states.update(states)
-        for key in states:
-            self._texts.pop(self._place.get(key, -1), None)
+        self._note([self._place[key] for key in states if key in self._place])
         if len(states) == 1 and (line := self.line_of(next(iter(states)))) >= 0:
             self._tell(line, line)
         else:
@@ -215,7 +247,9 @@ class PlanTable(QAbstractTableModel):
 
     def _arrange(self) -> None:
         words = self._wanted.text.casefold().split()
-        shown = [place for place in range(len(self._rows)) if self._passes(place, words)]
+        shown = list(range(len(self._rows)))
+        if words or self._wanted.kind != "all":
+            shown = [place for place in shown if self._passes(place, words)]
         name, falling = self._sorted
         if name in self.columns:
             shown.sort(key=lambda place: self._sort_key(place, name), reverse=falling)
@@ -224,7 +258,7 @@ class PlanTable(QAbstractTableModel):
     def _passes(self, place: int, words: Sequence[str]) -> bool:
         row = self._rows[place]
         state = self.state(row.key)
-        if self._wanted.kind == "wrong" and not is_wrong(row, state):
+        if self._wanted.kind == "wrong" and place not in self._wrong:
             return False
         if self._wanted.kind == "told" and not told(row, state):
             return False
@@ -343,6 +377,10 @@ class PlanTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.EditRole:
             return self.write([index.row()], self.columns[index.column()], str(value))
         return False
+
+
+def _value(row: PlanRow, column: str) -> str:
+    return str(getattr(row, column)) if column in _EDITABLE else row.variables.get(column, "")
 
 
 def _with(row: PlanRow, column: str, value: str) -> PlanRow:
