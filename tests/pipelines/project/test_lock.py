@@ -1,0 +1,91 @@
+"""One run at a time, on a real server."""
+
+import threading
+import time
+
+import pytest
+from cohort import PROJECT
+
+from pipelines.project.lock import FILE, Beats, BusyError, Lock
+from pipelines.xnat.errors import StoppedError
+from pipelines.xnat.store import Place
+
+BEATS = Beats(0.1, 0.8)
+PLACE = Place(f"/data/projects/{PROJECT}", "XNAT_PIC_SUMMARY", "process_T2_project")
+
+
+@pytest.fixture
+def bench(serve, small):
+    return serve(small)
+
+
+def _names(bench):
+    return bench.files(f"/data/projects/{PROJECT}")
+
+
+def test_a_second_run_is_refused_while_the_first_lives(bench):
+    with Lock(bench.access, PLACE, BEATS) as first:
+        started = time.monotonic()
+        with pytest.raises(BusyError, match="under way"), Lock(bench.access, PLACE, BEATS):
+            pass
+        assert time.monotonic() - started < 20 * BEATS.stale_s
+        assert not first.lost
+    assert not any(name.endswith(FILE) for name in _names(bench))
+    with Lock(bench.access, PLACE, BEATS):
+        pass
+
+
+def test_another_pipeline_is_not_refused(bench):
+    other = Place(PLACE.parent, PLACE.resource, "process_DWI_project")
+    with Lock(bench.access, PLACE, BEATS), Lock(bench.access, other, BEATS):
+        pass
+
+
+def test_a_killed_run_does_not_leave_the_lock_for_ever(bench):
+    dead = Lock(bench.access, PLACE, BEATS)
+    with bench.access.client() as client:
+        from pipelines.xnat.store import make_resource
+
+        make_resource(client, PLACE)
+        dead._take(client)  # and no sign of life follows
+    with Lock(bench.access, PLACE, BEATS) as lock:
+        lock.check()
+
+
+def test_a_run_that_was_taken_for_dead_stops(bench):
+    with Lock(bench.access, PLACE, BEATS) as first:
+        path = f"/data/projects/{PROJECT}/resources/{PLACE.resource}/files/{PLACE.folder}/{FILE}"
+        answer = bench.served.put(
+            path, params={"inbody": "true", "overwrite": "true"}, data=b'{"holder": "other"}'
+        )
+        assert answer.status_code == 200
+        deadline = time.monotonic() + 20
+        while not first.lost and time.monotonic() < deadline:
+            time.sleep(0.05)
+        with pytest.raises(StoppedError, match="Another run"):
+            first.check()
+    assert bench.served.get(path).status_code == 200, "the lock of the other run stays"
+
+
+def test_of_runs_started_together_one_goes_on(bench):
+    entered, refused = [], []
+    over = threading.Event()
+
+    def start():
+        try:
+            with Lock(bench.access, PLACE, BEATS) as lock:
+                entered.append(lock)
+                over.wait(30)
+        except BusyError:
+            refused.append(1)
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for one in threads:
+        one.start()
+    deadline = time.monotonic() + 30
+    while len(refused) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    over.set()
+    for one in threads:
+        one.join()
+    assert (len(entered), len(refused)) == (1, 3)
