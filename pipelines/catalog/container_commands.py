@@ -13,7 +13,7 @@ from typing import Any
 from .table import Catalog, Input, Pipeline
 
 SCAN = "_scan"
-_WORK, _INPUT, _OUTPUT = "/work", "/input", "/output"
+_WORK, _INPUT, _OUTPUT = "/scratch", "/input", "/output"
 _RESERVED_MB = 2000
 _SESSION = ("project", "session", "label")  # what the step is told about where it runs
 
