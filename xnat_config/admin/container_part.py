@@ -141,12 +141,13 @@ class LaunchPart:
 
     def put(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Enable wrappers, on the site before the projects."""
-        for key, _ in sorted(items):
-            self._set(key, "enabled")
+        known = self._service.commands() or {}
+        for key in sorted(key for key, _ in items):
+            self._set(key, "enabled", known)
 
-    def _set(self, key: Key, word: str) -> None:
+    def _set(self, key: Key, word: str, known: dict[str, dict[str, Any]]) -> None:
         name, _, wrapper = key.name.partition("/")
-        command = (self._service.commands() or {}).get(name)
+        command = known.get(name)
         if command is not None:
             address = _address(command, wrapper, key.project, word)
             self._service.server.send("PUT", address)
@@ -155,7 +156,7 @@ class LaunchPart:
         """Disable a wrapper; on the site only where no other project uses it."""
         if not key.project and (other := self._service.used_elsewhere.get(key.name)):
             return f"The project {other} uses it too."
-        self._set(key, "disabled")
+        self._set(key, "disabled", self._service.commands() or {})
         return ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from .. import forms
@@ -40,6 +41,11 @@ class FormPart:
             list(wish.animals),
         )
 
+    @cached_property
+    def is_there(self) -> bool:
+        """Whether the server's list of forms answers."""
+        return self._server.ask("/xapi/customforms") is not None
+
     def wanted(self) -> dict[Key, Any]:
         """Return the fields of every form."""
         if not self._wish.forms:
@@ -72,7 +78,7 @@ class FormPart:
             return (
                 f"XNAT has custom forms from {since} on; this one is {self._server.version_text}."
             )
-        if self._server.ask("/xapi/customforms") is None:
+        if not self.is_there:
             return "This server has no custom forms, or does not open them to this user."
         return ""
 

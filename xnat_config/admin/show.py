@@ -17,8 +17,8 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def item_as_json(item: Item) -> dict[str, str]:
-    """Return an item for programs."""
+def item_as_json(item: Item) -> dict[str, Any]:
+    """Return an item for programs, with the whole document that is wanted."""
     key = item.key
     where = key.project or "site"
     return {
@@ -27,6 +27,7 @@ def item_as_json(item: Item) -> dict[str, str]:
         "name": key.name,
         "state": item.state.name.lower(),
         "said": item.said,
+        "wanted": item.wanted,
     }
 
 
@@ -65,6 +66,8 @@ def _joined(names: Sequence[str]) -> str:
     heads: dict[str, list[str]] = {}
     for name in names:
         head, slash, tail = name.rpartition("/")
+        if head == tail:  # a command with a wrapper of its name
+            head = slash = ""
         heads.setdefault(head + slash, []).append(tail)
     return "; ".join(f"{head}{', '.join(tails)}" for head, tails in heads.items())
 

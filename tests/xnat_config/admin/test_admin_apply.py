@@ -31,7 +31,8 @@ def _states(items):
 def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, containers):
     served = start(xnat=xnat, engine=engine, containers=containers)
     before = snapshot(served)
-    wish, pipelines = load_wish(file), load_catalog(catalog)
+    names = ("process_T2", "Mask_Average_project")  # one of a session, one of a project
+    wish, pipelines = load_wish(file), load_catalog(catalog, names)
 
     def job():
         return Installation(login(served), wish, pipelines)
