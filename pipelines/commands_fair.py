@@ -85,11 +85,10 @@ def fair(
                 )  # fmt: skip
         except PipelineError as error:
             _fail(sentence(error), exit_code(error))
-    for line in done.notes:
-        click.echo(f"note: {plain(line)}", err=True)
-    for line in done.left_out:
-        click.echo(f"left out: {plain(line)}", err=True)
     counts = done.as_json()
+    for word, lines in (("note", done.notes), ("left out", done.left_out)):
+        for line in lines:
+            click.echo(f"{word}: {plain(line)}", err=True)
     click.echo(
         f"{counts['participants']} animals, {counts['series']} series "
         f"({counts['with_suffix']} with a suffix of BIDS), {counts['results']} results: {out}",
