@@ -272,15 +272,14 @@ class PlanStep(QWidget):
         keys, here = self._kept
         if not keys and not here:
             return
-        places = {self.table.row_at(n).key: n for n in range(self.table.rowCount())}
         selection, last = QItemSelection(), len(self.table.columns) - 1
-        for line in _runs(sorted(places[key] for key in keys if key in places)):
+        for line in _runs(self.table.lines_of(keys)):
             selection.select(self.table.index(line[0], 0), self.table.index(line[1], last))
         model = self.view.selectionModel()
-        if here in places:
-            column = self.table.columns.index("subject")
+        column = self.table.columns.index("subject")
+        for line_here in self.table.lines_of([here]):
             model.setCurrentIndex(
-                self.table.index(places[here], column), QItemSelectionModel.SelectionFlag.NoUpdate
+                self.table.index(line_here, column), QItemSelectionModel.SelectionFlag.NoUpdate
             )
         model.select(selection, QItemSelectionModel.SelectionFlag.ClearAndSelect)
 

@@ -5,7 +5,7 @@ Qt's own sorting asks Python for every comparison; this model sorts and filters 
 
 from __future__ import annotations
 
-import re
+import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,14 +19,13 @@ from ...model import Plan, PlanRow
 from ..theme import colours
 from ..words import say
 from .history import Change, History
+from .row_values import EDITABLE, natural, value_of, with_value
 from .sizes import size_text
 from .states import PLANNED, RowState, is_wrong, told
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
-_DIGITS = re.compile(r"(\d+)")
 INCLUDE, STATE, FINDINGS = "include", "state", "findings"
-_EDITABLE = ("project", "subject", "session")
 _NUMBERS = ("scans", "files", "bytes")
 _BEFORE = (INCLUDE, STATE, "subject", "session")
 _AFTER = ("modality", "date", "files", "bytes", FINDINGS, "source", "project")
@@ -119,6 +118,12 @@ class PlanTable(QAbstractTableModel):
         place = self._place.get(key, -1)
         return self._shown.index(place) if place in self._shown else -1
 
+    def lines_of(self, keys: Iterable[str]) -> list[int]:
+        """Return the lines of rows, of those that are shown, in order."""
+        lines = {place: line for line, place in enumerate(self._shown)}
+        places = (self._place.get(key, -1) for key in keys)
+        return sorted(lines[place] for place in places if place in lines)
+
     def state(self, key: str) -> RowState:
         """Return how far a row is."""
         return self._states.get(key, PLANNED)
@@ -134,8 +139,8 @@ class PlanTable(QAbstractTableModel):
         value = value.strip()
         return self._change(
             lines,
-            lambda row: _value(row, column) != value,
-            lambda row: _with(row, column, value),
+            lambda row: value_of(row, column) != value,
+            lambda row: with_value(row, column, value),
         )
 
     def include(self, lines: Iterable[int], include: bool) -> bool:
@@ -166,7 +171,12 @@ class PlanTable(QAbstractTableModel):
         before = {place: row for place in places if differs(row := self._rows[place])}
         if not before:
             return False
-        after = {place: change(row) for place, row in before.items()}
+        # Ten thousand new rows would start the collector several times, and nothing is to collect.
+        gc.disable()
+        try:
+            after = {place: change(row) for place, row in before.items()}
+        finally:
+            gc.enable()
         self.history.add(Change(before, after))
         self._put(after)
         return True
@@ -189,7 +199,8 @@ class PlanTable(QAbstractTableModel):
         for place in places:
             row = self._rows[place]
             self._texts.pop(place, None)
-            if is_wrong(row, self.state(row.key)):
+            state = self._states.get(row.key, PLANNED)
+            if (row.findings or state is not PLANNED) and is_wrong(row, state):
                 self._wrong.add(place)
             else:
                 self._wrong.discard(place)
@@ -280,7 +291,7 @@ class PlanTable(QAbstractTableModel):
             return not row.include
         if name == "timepoint":
             return self.config.variables.timepoint_key(row.variables.get(name, ""))
-        return _natural(self._text(row, name))
+        return natural(self._text(row, name))
 
     # What the view asks
 
@@ -366,7 +377,7 @@ class PlanTable(QAbstractTableModel):
         name = self.columns[index.column()]
         if name == INCLUDE:
             return flags | Qt.ItemFlag.ItemIsUserCheckable
-        if name in _EDITABLE or name in self.variables:
+        if name in EDITABLE or name in self.variables:
             return flags | Qt.ItemFlag.ItemIsEditable
         return flags
 
@@ -377,28 +388,3 @@ class PlanTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.EditRole:
             return self.write([index.row()], self.columns[index.column()], str(value))
         return False
-
-
-def _value(row: PlanRow, column: str) -> str:
-    return str(getattr(row, column)) if column in _EDITABLE else row.variables.get(column, "")
-
-
-def _with(row: PlanRow, column: str, value: str) -> PlanRow:
-    if column == "project":
-        return replace(row, project=value)
-    if column == "subject":
-        return replace(row, subject=value)
-    if column == "session":
-        return replace(row, session=value)
-    return replace(row, variables={**row.variables, column: value})
-
-
-def _natural(text: str) -> list[tuple[int, int, str]]:
-    """Return a key that puts m2 before m10, and an empty text last."""
-    if not text:
-        return [(2, 0, "")]
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part)
-        for part in _DIGITS.split(text.casefold())
-        if part
-    ]

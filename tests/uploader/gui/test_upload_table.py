@@ -1,0 +1,157 @@
+"""The plan's table: editing, undo, order and choice, and ten thousand rows."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import Qt
+
+from uploader.findings import error
+from uploader.gui.upload.plan_step import PlanStep
+from uploader.gui.upload.states import RowState
+from uploader.gui.upload.table import PlanTable, Wanted
+from uploader.model import Plan, PlanRow
+from xnat_config import load_config
+
+
+def row(number, **values):
+    variables = {"group": "treated", "timepoint": "pre", "dose": ""} | values.pop("variables", {})
+    fields = {
+        "key": f"1.2.{number}/MR",
+        "include": True,
+        "source": f"treated/m{number}",
+        "project": "P1",
+        "subject": f"m{number}",
+        "session": f"m{number}_pre_MR",
+        "modality": "MR",
+        "files": number,
+        "bytes": number * 1000,
+    }
+    return PlanRow(variables=variables, **(fields | values))
+
+
+def plan_of(rows):
+    return Plan(Path("study"), "P1", "", tuple(rows))
+
+
+@pytest.fixture
+def table(qapp):
+    made = PlanTable(load_config(environ={}))
+    made.set_plan(plan_of([row(10), row(2), row(1, variables={"timepoint": "post1w"})]))
+    return made
+
+
+def shown(table, column="subject"):
+    place = table.columns.index(column)
+    return [table.index(line, place).data() for line in range(table.rowCount())]
+
+
+def test_cell_is_edited_taken_back_and_done_again(table):
+    index = table.index(0, table.columns.index("group"))
+    assert table.setData(index, " untreated ")
+    assert table.rows[0].variables["group"] == "untreated"
+    table.undo()
+    assert table.rows[0].variables["group"] == "treated"
+    assert not table.history.can_undo
+    table.redo()
+    assert table.rows[0].variables["group"] == "untreated"
+    assert not table.setData(index, "untreated"), "what does not differ is no change"
+
+
+def test_many_rows_are_written_and_taken_back_as_one(table):
+    seen = []
+    table.edited.connect(lambda: seen.append(1))
+    assert table.write([0, 1, 2], "dose", "5")
+    assert [one.variables["dose"] for one in table.rows] == ["5", "5", "5"]
+    table.undo()
+    assert [one.variables["dose"] for one in table.rows] == ["", "", ""]
+    assert len(seen) == 2
+
+
+def test_undo_keeps_findings_of_now(table):
+    table.write([0], "subject", "x")
+    bad = error("subject-label", "No.")
+    table.take_findings([PlanRow(**{**vars(table.rows[0]), "findings": (bad,)})])
+    table.undo()
+    assert (table.rows[0].subject, table.rows[0].findings) == ("m10", (bad,))
+
+
+def test_numbers_in_names_and_the_order_of_timepoints_count(table):
+    table.sort(table.columns.index("subject"))
+    assert shown(table) == ["m1", "m2", "m10"]
+    table.sort(table.columns.index("timepoint"), Qt.SortOrder.DescendingOrder)
+    assert shown(table, "timepoint") == ["post1w", "pre", "pre"]
+    table.sort(table.columns.index("files"), Qt.SortOrder.DescendingOrder)
+    assert shown(table, "files") == ["10", "2", "1"]
+    table.sort(-1)
+    assert shown(table) == ["m10", "m2", "m1"]
+
+
+def test_edit_in_a_sorted_table_meets_the_row_that_is_seen(table):
+    table.sort(table.columns.index("subject"))
+    table.write([0], "session", "mine")
+    assert [one.session for one in table.rows if one.subject == "m1"] == ["mine"]
+
+
+def test_filter_finds_words_anywhere_and_rows_that_are_wrong(table):
+    table.show_only(Wanted("POST1W treated"))
+    assert shown(table) == ["m1"]
+    table.show_only(Wanted("", "wrong"))
+    assert shown(table) == []
+    key = table.rows[1].key
+    table.set_states({key: RowState("upload.state_failed", "bad", ("The disk broke.",))})
+    table.show_only(Wanted("", "all"))
+    table.show_only(Wanted("disk", "wrong"))
+    assert shown(table) == ["m2"]
+    assert shown(table, "findings") == ["The disk broke."]
+
+
+def test_nothing_can_be_edited_while_it_is_sent(table):
+    table.locked = True
+    index = table.index(0, table.columns.index("subject"))
+    assert not table.flags(index) & Qt.ItemFlag.ItemIsEditable
+    assert not table.setData(index, "other")
+    table.undo()
+    assert table.rows[0].subject == "m10"
+
+
+def test_row_left_out_stays_in_the_table(table):
+    index = table.index(1, 0)
+    assert table.setData(index, Qt.CheckState.Unchecked.value, Qt.ItemDataRole.CheckStateRole)
+    assert [one.include for one in table.rows] == [True, False, True]
+    assert shown(table, "state")[1] == "Left out"
+
+
+def test_ten_thousand_rows_never_hold_the_window(qapp, qtbot):
+    random.seed(5)
+    table = PlanTable(load_config(environ={}))
+    step = PlanStep(table)
+    qtbot.addWidget(step)
+    step.resize(1100, 700)
+    step.show()
+    rows = [row(random.randrange(1, 10**6), key=str(n)) for n in range(10_000)]
+    plan = plan_of(rows)
+    subject = table.columns.index("subject")
+    actions = [
+        lambda: table.set_plan(plan),
+        lambda: step.show_plan(plan, "plan.csv"),
+        lambda: table.sort(subject),
+        lambda: table.sort(table.columns.index("bytes"), Qt.SortOrder.DescendingOrder),
+        lambda: table.show_only(Wanted("m12")),
+        lambda: table.show_only(Wanted("")),
+        step.view.selectAll,
+        lambda: table.write(range(table.rowCount()), "dose", "5"),
+        table.undo,
+        lambda: step.view.scrollToBottom(),
+        lambda: table.set_states({"77": RowState("upload.state_done", "good")}),
+    ]
+    worked = {}
+    for number, action in enumerate(actions):
+        # The time of this thread alone: other programs of this machine take their turns, too.
+        begun = time.thread_time()
+        action()
+        qapp.processEvents()
+        worked[number] = (time.thread_time() - begun) * 1000
+    assert table.rowCount() == 10_000
+    assert max(worked.values()) < 100, worked
