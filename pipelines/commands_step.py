@@ -227,7 +227,9 @@ def _go(
             _fail(sentence(error), exit_code(error))
         try:
             if named.level == "project":
-                outcome: Any = _run_project()(access, pipeline, project, parameters, workdir)
+                outcome: Any = _run_project()(
+                    access, pipeline, project, parameters, workdir, say=_say
+                )
             else:
                 from .xnat.session_run import run_session
 

@@ -15,6 +15,7 @@ from .problems import RunProblemError
 from .report import COMPLETE, FAILED, RUNNING, Reporter
 
 _TAIL_LINES = 20
+_CLOSING_LINES = 3
 
 
 class _StepError(RunProblemError):
@@ -47,7 +48,7 @@ def run(run: Run) -> None:
             reporter.mail(f"{execution.title} failed on {run.label}", problem.sentence)
         else:
             reporter.state(COMPLETE, about="Done", percent=100)
-            reporter.mail(f"{execution.title} is done on {run.label}", "Every step is complete.")
+            reporter.mail(f"{execution.title} is done on {run.label}", execution.closing())
     finally:
         reporter.close()
 
@@ -84,6 +85,11 @@ class _Execution:
                 self._tell(instance, following, number + 1, len(steps))
         finally:
             self._save(steps)
+
+    def closing(self) -> str:
+        """Return the mail of a run that is complete, with the last that its steps said."""
+        said = _last_lines(self.prefix.with_name(f"{self.prefix.name}.err"), _CLOSING_LINES)
+        return "\n".join(["Every step is complete.", *said])
 
     def _parameters(self) -> dict[str, list[str]]:
         run = self._run
@@ -176,6 +182,10 @@ def _on_one_line(text: str) -> str:
 
 def _sentence(instance: Instance, status: int, err: Path) -> str:
     """Return why a step failed: the last of what it said."""
-    said = err.read_text("utf-8").strip().splitlines() if err.is_file() else []
     head = f"Step {instance.name} ({instance.about}) ended with status {status}."
-    return "\n".join([head, *said[-_TAIL_LINES:]])
+    return "\n".join([head, *_last_lines(err, _TAIL_LINES)])
+
+
+def _last_lines(path: Path, most: int) -> list[str]:
+    said = path.read_text("utf-8").strip().splitlines() if path.is_file() else []
+    return said[-most:]
