@@ -21,6 +21,7 @@ from .errors import LoginError, MissingError, ServerError
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _PIECE = 1 << 20
 _LONGEST_REASON = 200
+_LOGINS = 3  # in a row, each taken and lost again at once
 # What another try may mend; an answer that is cut off too.
 _PASSING = (
     requests.ConnectionError,
@@ -158,7 +159,9 @@ class Client:
         accept = options.pop("accept", ())
         with self._lock:
             answer = self._patiently(method, path, options)
-        if answer.status_code == 401:
+        for _ in range(_LOGINS):
+            if answer.status_code != 401:
+                break
             answer.close()
             self._log_in()
             with self._lock:

@@ -24,7 +24,7 @@ class Log:
         self, path: Path, secrets: Iterable[str], echo: Callable[[str], None] = lambda _: None
     ) -> None:
         self.path = path
-        self._secrets = [one for one in secrets if one]
+        self._secrets = sorted((one for one in secrets if one), key=len, reverse=True)
         self._echo = echo
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -235,11 +235,19 @@ def _refuse_several(scan: Scan, results: Sequence[Result]) -> None:
 
 def _measure(work: Work, collection: Collection, results: Sequence[Result]) -> None:
     """Measure one collection in every result."""
+    with work.timed("download"):
+        roi = work.fresh("RAW", "rois", plain(collection.label))
+        roi.mkdir(parents=True)
+        for number, file in enumerate(collection.files):
+            fetch_one(work.client, file, roi / f"{number:03d}.{_ending(file)}")
+    scans, named = _drawn_on(work, collection, roi)
+    images = {one: list_files(work.client, one.address, DICOM) for one in scans}
     waiting = []
     for result in results:
-        place = work.place(result.scan, _folder(work, collection, result))
+        place = work.place(result.scan, _folder(work, collection, result, named))
         files = [*collection.files, *result.files.values()]
-        request = work.request(files, collection.label, work.asked.listed("map"))
+        pixels = sorted(file.md5 for one in images.values() for file in one)
+        request = work.request(files, collection.label, work.asked.listed("map"), pixels)
         if work.done(place, request, CONTENTS) is None:
             waiting.append((result, place, request))
             continue
@@ -249,11 +257,7 @@ def _measure(work: Work, collection: Collection, results: Sequence[Result]) -> N
     if not waiting:
         return
     with work.timed("download"):
-        roi = work.fresh("RAW", "rois", plain(collection.label))
-        roi.mkdir(parents=True)
-        for number, file in enumerate(collection.files):
-            fetch_one(work.client, file, roi / f"{number:03d}.{_ending(file)}")
-        image = _image(work, collection, roi)
+        image = _fetch_images(work, images)
     for result, place, request in waiting:
         work.go_on()
         _measure_in(work, collection, result, (image, roi), (place, request))
@@ -264,35 +268,46 @@ def _ending(file: RemoteFile) -> str:
     return next((e for e in ("nii.gz", "nii", "nrrd", "xml", "dcm") if low.endswith(e)), "bin")
 
 
-def _folder(work: Work, collection: Collection, result: Result) -> str:
+def _folder(work: Work, collection: Collection, result: Result, named: str) -> str:
     own, fit = work.asked.key[:8], plain(PurePosixPath(result.folder).name or result.command)
-    return f"{plain(collection.label)}-{fit}-{own}"
+    return f"{plain(collection.label)}-{fit}-{own}" + (f"-on-{plain(named)}" if named else "")
 
 
-def _image(work: Work, collection: Collection, roi: Path) -> Path:
-    """Fetch the scans on which a collection was drawn, into one folder."""
+def _drawn_on(work: Work, collection: Collection, roi: Path) -> tuple[list[Scan], str]:
+    """Return the scans on which a collection was drawn; the ID of one a person named instead.
+
+    Raises
+    ------
+    NothingUsableError
+        Where it is none of those to choose from.
+    """
     from ..regions.readers import referenced_instances
 
     session = work.session
     candidates, chosen = among(session, work.asked.listed("anatomical_scan"))
     uids = referenced_instances(roi)
     fitting = [one for one in candidates if one.uid and one.uid in uids]
+    named = ""
     if not fitting and chosen and len(candidates) == 1:
-        fitting = candidates
+        fitting, named = candidates, candidates[0].id
     if not fitting:
         raise NothingUsableError(
             f"{collection.label} was drawn on no scan "
             f"{'that was chosen' if chosen else 'of this session'}.",
             hint="Name the scan it was drawn on as anatomical scan.",
         )
-    target = work.folder / "RAW" / ("image-" + "-".join(plain(one.id) for one in fitting))
-    for one in fitting:
-        place = target / plain(one.id)
+    said = ", ".join(one.id for one in fitting)
+    work.log.say(f"{collection.label}: {'taken as drawn' if named else 'drawn'} on scan {said}")
+    return fitting, named
+
+
+def _fetch_images(work: Work, images: Mapping[Scan, Sequence[RemoteFile]]) -> Path:
+    """Fetch the images of scans into one folder."""
+    target = work.folder / "RAW" / ("image-" + "-".join(plain(one.id) for one in images))
+    for scan, files in images.items():
+        place = target / plain(scan.id)
         if not place.exists():
-            fetch(
-                work.client, one.address, DICOM, list_files(work.client, one.address, DICOM), place
-            )
-    work.log.say(f"{collection.label}: drawn on scan {', '.join(one.id for one in fitting)}")
+            fetch(work.client, scan.address, DICOM, files, place)
     return target
 
 

@@ -25,6 +25,7 @@ from .work import Cancel, Work
 SUMMARY = "XNAT_PIC_SUMMARY"
 _PARTS = ("RAW", "PROCESSED")
 _MARK = ".xnat-pic-work"
+_TOKEN = 16  # letters of an alias, at least
 
 
 def run_session(
@@ -66,7 +67,9 @@ def run_session(
     made = Made()
     try:
         _take(work)
-        log = Log(work / "LOGS" / "log.txt", (access.alias, access.secret), say)
+        # The alias of a token is masked too; the short name of a person is no secret.
+        alias = access.alias if len(access.alias) >= _TOKEN else ""
+        log = Log(work / "LOGS" / "log.txt", (alias, access.secret), say)
     except (PipelineError, OSError) as error:
         return SessionOutcome(experiment_id, exit_code=exit_code(error), failure=sentence(error))
     session: Session | None = None

@@ -230,7 +230,7 @@ def test_new_images_are_computed_anew(bench, tmp_path):
 def test_a_damaged_result_is_made_again(bench, tmp_path):
     _run(bench, "process_T1w_SR", tmp_path)
     stored = bench.scan("40001")
-    name = next(one for one in stored if one.endswith("_T1map.nii.gz"))
+    name = next(one for one in stored if one.endswith("/sub-m01_T1map.nii.gz"))
     resource, _, path = name.partition("/")
     address = f"/data/experiments/{bench.mr}/scans/40001/resources/{resource}/files/{path}"
     bench.served.put(address, params={"inbody": "true", "overwrite": "true"}, data=b"broken")
