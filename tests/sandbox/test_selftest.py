@@ -138,3 +138,9 @@ def test_a_user_who_may_not_make_forms_is_no_failure(start):
     assert outcomes["verify"] == "ok", table(steps)
     assert outcomes["project removed"] == "ok"
     _nothing_is_left(served)
+
+
+def test_an_archive_named_from_here_has_whole_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive = Archive(Path("archive"))
+    assert archive.folder == tmp_path / "archive"

@@ -119,11 +119,11 @@ def decide(key: Key, wanted: Any, found: Any, recorded: Any) -> Item:
     if covers(found, wanted):
         return Item(key, State.SAME, wanted=wanted)
     if recorded is None:
-        said = f"It was there before and is {difference(found, wanted)}. It is left as it is."
+        said = f"It was there before; {difference(found, wanted)}. It is left as it is."
         return Item(key, State.OTHER, said, wanted)
     if covers(found, recorded):
-        return Item(key, State.UPDATE, f"It is {difference(found, wanted)}.", wanted)
-    said = f"It was changed on the server: {difference(found, recorded)}. It is left as it is."
+        return Item(key, State.UPDATE, f"{difference(found, wanted)}.", wanted)
+    said = f"{difference(found, recorded)}. It is left as it is."
     return Item(key, State.EDITED, said, wanted)
 
 
@@ -132,12 +132,24 @@ def difference(found: Any, wanted: Any) -> str:
     if isinstance(found, dict) and isinstance(wanted, dict):
         for name, value in wanted.items():
             if not covers(found.get(name), value):
-                return f"{name} is {_short(found.get(name))} instead of {_short(value)}"
-    return f"{_short(found)} instead of {_short(wanted)}"
+                return f"{name}: {_one_difference(found.get(name), value)}"
+    return _one_difference(found, wanted)
+
+
+def _one_difference(found: Any, wanted: Any) -> str:
+    if not (isinstance(found, list) and isinstance(wanted, list)):
+        return f"{_short(found)} instead of {_short(wanted)}"
+    more = [one for one in found if one not in wanted]
+    less = [one for one in wanted if one not in found]
+    parts = [f"{_short(more)} is there besides"] if more else []
+    parts += [f"{_short(less)} is missing"] if less else []
+    return " and ".join(parts) or "the order is another"
 
 
 def _short(value: Any) -> str:
-    if value is None or value in ([], {}):
+    """Return a value for people: short, and nothing that a terminal would act upon."""
+    if value is None or value in ([], {}, ""):
         return "nothing"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= 60 else text[:57] + "..."

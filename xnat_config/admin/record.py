@@ -31,11 +31,15 @@ def _read(server: Server, project: str, name: str) -> Any:
         raise
     try:
         return json.loads(answer.content)
-    except ValueError:
-        raise ServerFaultError(
-            f"The file {name} of the resource {RESOURCE} in {project} is damaged. Look at it and "
-            "delete it; then remove what is there by hand."
-        ) from None
+    except (ValueError, RecursionError):
+        raise _damaged(project, name) from None
+
+
+def _damaged(project: str, name: str) -> ServerFaultError:
+    return ServerFaultError(
+        f"The file {name} of the resource {RESOURCE} in {project} is damaged. Look at it and "
+        "delete it; then remove what is there by hand."
+    )
 
 
 def _write(server: Server, project: str, name: str, document: Any) -> None:
@@ -59,11 +63,13 @@ class Record:
         self._home: dict[Key, str] = {}
         for project in self._projects:
             known = _read(server, project, _RECORD)
-            rows = known.get("things") if isinstance(known, dict) else None
-            for row in rows if isinstance(rows, list) else []:
-                key = Key(str(row["kind"]), str(row["project"]), str(row["name"]))
-                self.things[key] = row["document"]
-                self._home[key] = project
+            try:
+                for row in known["things"] if known is not None else []:
+                    key = Key(str(row["kind"]), str(row["project"]), str(row["name"]))
+                    self.things[key] = row["document"]
+                    self._home[key] = project
+            except (KeyError, TypeError):
+                raise _damaged(project, _RECORD) from None
 
     def remember(self, made: Mapping[Key, Any]) -> None:
         """Note things as made; those of the site in the record of the first project."""

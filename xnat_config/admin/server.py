@@ -84,7 +84,8 @@ class Server:
     def version_text(self) -> str:
         """The server's version as it tells it; empty where it does not."""
         found = self.ask("/xapi/siteConfig/buildInfo")
-        return str(found.get("version", "")) if isinstance(found, dict) else ""
+        text = str(found.get("version", "")) if isinstance(found, dict) else ""
+        return "".join(c if c.isprintable() else " " for c in text)[:40]
 
     @property
     def version(self) -> tuple[int, ...]:

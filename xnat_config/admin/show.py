@@ -52,7 +52,7 @@ def items(listed: Sequence[Item]) -> None:
         if said:
             shown.append(f": {said}", style="default")
         table.add_row(kind, place, Text(_joined(names)), shown)
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     if not listed:
         console.print("Nothing.")
     else:
@@ -77,7 +77,7 @@ def facts(found: Facts) -> None:
     from rich.console import Console
 
     words = {True: "there", False: "not there, or not open to this user"}
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True, highlight=False, markup=False)
     console.print(f"XNAT {found.version or 'of a version that it does not tell'}")
     for name, is_there in (
         ("Custom forms", found.forms),

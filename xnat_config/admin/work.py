@@ -152,8 +152,8 @@ class Installation:
             elif covers(found[key], document):
                 items.append(Item(key, State.TAKE))
             else:
-                said = f"It was changed on the server: {difference(found[key], document)}."
-                items.append(Item(key, State.EDITED, f"{said} It stays."))
+                said = f"{difference(found[key], document)}. It stays."
+                items.append(Item(key, State.EDITED, said))
         return items
 
     def remove(self) -> list[Item]:

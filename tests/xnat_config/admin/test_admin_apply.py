@@ -96,7 +96,7 @@ def test_a_variable_changed_by_hand_is_reported_and_left(start, login, file):
     ):
         (one,) = [one for one in items if one.state is State.EDITED]
         assert (one.key.project, one.key.name) == ("P1", "xnat:subjectData/dose")
-        assert "datatype is float instead of string" in one.said
+        assert "datatype: float instead of string" in one.said
     left = served.get(address).text
     assert 'name="dose"' in left
     assert 'datatype="float"' in left
@@ -204,7 +204,7 @@ def test_a_command_changed_by_hand_stays(start, login, file, catalog):
     assert served.post(f"/xapi/commands/{command['id']}", json=command).status_code == 200
     items = Installation(login(served), wish, pipelines).apply()
     (one,) = [one for one in items if one.state is State.EDITED]
-    assert "image is our/own:2 instead of xnat-pic/pipelines" in one.said
+    assert "image: our/own:2 instead of xnat-pic/pipelines" in one.said
     Installation(login(served), wish, pipelines).remove()
     assert [one["image"] for one in served.get("/xapi/commands").json()] == ["our/own:2"]
 

@@ -69,7 +69,7 @@ def test_what_was_changed_by_hand_gives_8(start, admin, file):
         assert code == 8, words
         edited = [row for row in rows if row["state"] == "edited"]
         assert [row["name"] for row in edited] == ["xnat:subjectData/species"]
-        assert "mouse" in edited[0]["said"]
+        assert "values: mouse is there besides and Mus musculus is missing" in edited[0]["said"]
         assert "changed by hand" in said.replace("\n", " ")
     assert ">mouse</xnat:possibleValue>" in served.get(address).text
 
