@@ -10,13 +10,16 @@ Doubles = npt.NDArray[np.float64]
 
 SNR = 5.0
 _BINS = 256
+_BLANKED = 0.05  # of the voxels that are zero: a background that was set so
+_TWO_GROUPS = 2.5  # times as bright as noise signal is in the mean
 _SMALL = 0.05  # components below this part of the largest are dropped
 
 
 def automatic_mask(image: npt.ArrayLike, sigma: float | None = None) -> Bools:
     """Find the voxels with signal in one volume.
 
-    Above 5 sigma where sigma is known, else above Otsu's threshold of the logarithm; then
+    Above 5 sigma where sigma is known, else above Otsu's threshold of the logarithm; where the
+    background was set to zero, and what is left does not fall into two groups, above zero. Then
     components of at least 5 % of the largest, with their holes filled. One threshold for the whole
     volume, not one per slice.
 
@@ -54,7 +57,7 @@ def automatic_mask(image: npt.ArrayLike, sigma: float | None = None) -> Bools:
             hint="Look at the images: measure again with a lower receiver gain, or export again.",
         )
     values = np.where(finite, volume, 0.0)
-    threshold = SNR * sigma if sigma is not None else otsu(values[values > 0])
+    threshold = SNR * sigma if sigma is not None else _threshold(values[finite])
     mask = values > threshold
     if not mask.any():
         raise ModelInputError(
@@ -62,6 +65,21 @@ def automatic_mask(image: npt.ArrayLike, sigma: float | None = None) -> Bools:
             hint="Give a mask, or look whether these are the right images.",
         )
     return _tidied(mask)
+
+
+def _threshold(values: Doubles) -> float:
+    """Return Otsu's threshold, or 0 where zeros are the background and all the rest is one group.
+
+    Otherwise the subject itself would be parted into brighter and darker tissue.
+    """
+    positive = values[values > 0]
+    threshold = otsu(positive)
+    above = positive > threshold
+    if len(positive) > (1 - _BLANKED) * len(values) or not above.any() or above.all():
+        return threshold
+    logs = np.log(positive)
+    apart = float(logs[above].mean() - logs[~above].mean())
+    return threshold if apart > np.log(_TWO_GROUPS) else 0.0
 
 
 def otsu(values: npt.ArrayLike) -> float:

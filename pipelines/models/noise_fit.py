@@ -23,6 +23,7 @@ _ROUNDS = 20
 _SETTLED = 1e-3  # relative change of sigma
 _DISTANCE = 0.08  # of the distributions; 200 voxels of true noise alone have up to 0.1
 _CHANCE = 1.4  # what chance adds to it, over the root of the number of voxels
+_COMMON = 0.3  # of sigma, by which an image may lie below the fits in the mean; noise lifts only
 _LOW = 5.0  # of the largest sample over sigma: below it a voxel says little
 
 
@@ -33,7 +34,8 @@ def sigma_from_fits(fit: Fit, signal: npt.ArrayLike) -> NoiseEstimate:
     a chi-square distribution of n - p degrees of freedom where sigma is right (Koay,
     doi:10.1016/j.jmr.2006.01.016, has the moments). Sigma is turned until the median over the
     voxels is that of the distribution; then the distribution itself is compared. It is refused
-    where the two differ by more than 0.08 (Kolmogorov) beyond chance: then it is not noise of one
+    where the two differ by more than 0.08 (Kolmogorov) beyond chance, and where an image of much
+    signal lies 0.3 sigma below the fits in the mean of all voxels: then it is not noise of one
     strength that was left, but what the model does not explain.
 
     Parameters
@@ -42,7 +44,7 @@ def sigma_from_fits(fit: Fit, signal: npt.ArrayLike) -> NoiseEstimate:
         From samples (n_voxels, n_samples) and sigma, or None, to a result with `chi2_red` where
         sigma is given.
     signal : array_like of float, shape (n_voxels, n_samples)
-        Magnitudes of the voxels that will be fitted, finite.
+        Magnitudes of the voxels that will be fitted, finite, in the order of the fit.
 
     Returns
     -------
@@ -67,7 +69,7 @@ def sigma_from_fits(fit: Fit, signal: npt.ArrayLike) -> NoiseEstimate:
                 return _refused(f"only {len(squares)} voxels have a signal high enough")
             before, sigma = sigma, sigma * _excess(squares, result.freedom)
             if abs(sigma / before - 1) < _SETTLED:
-                return _judged(sigma, squares, result.freedom)
+                return _judged(sigma, squares, result, array)
     except ModelInputError as error:
         return _refused(f"the images cannot be fitted: {error.message}")
     return _refused("no value of the noise agrees with what the fits leave")
@@ -96,17 +98,24 @@ def _excess(squares: Doubles, freedom: int) -> float:
     return float(np.sqrt(np.median(squares) / (2 * gammaincinv(freedom / 2, 0.5))))
 
 
-def _judged(sigma: float, squares: Doubles, freedom: int) -> NoiseEstimate:
-    """Accept sigma where chi-square has its distribution, or say that it has not."""
+def _judged(sigma: float, squares: Doubles, result: FitResult, signal: Doubles) -> NoiseEstimate:
+    """Accept sigma where what is left looks like noise, or say that it does not."""
     from scipy.special import gammainc
 
     count = len(squares)
-    expected = gammainc(freedom / 2, np.sort(squares) / 2)
+    expected = gammainc(result.freedom / 2, np.sort(squares) / 2)
     apart = float(np.max(np.abs(expected - (np.arange(count) + 0.5) / count)))
     if apart > _DISTANCE + _CHANCE / np.sqrt(count):
         return _refused(
             "what the fits leave differs from voxel to voxel by more than noise does, so that the "
             "model does not explain these images to within their noise"
+        )
+    left = result.residual_mean
+    high = signal.mean(axis=0)[-len(left) :] > _LOW * sigma
+    if np.any(left[high] < -_COMMON * sigma):
+        return _refused(
+            "the fits leave the same in all voxels, so that the model does not explain these "
+            "images to within their noise"
         )
     return NoiseEstimate(
         sigma, "residuals", count, f"From what Rician fits leave in {count} voxels of the mask."

@@ -89,13 +89,22 @@ def two_decays(snr):
     ("signal", "fit", "why"),
     [
         (two_decays(100), as_t2, "does not explain"),
+        (0.6 * np.exp(-TE / 12) + 0.4 * decays(3000, 100, low=60.0)[0], as_t2, "not explain"),
         (decays(3000, 30)[0] * np.repeat([1, 3], 1500)[:, None], as_t2, "differs from voxel"),
         (decays(100, 30)[0], as_t2, "only 100 voxels"),
         (np.exp(-TE / np.linspace(20, 90, 500)[:, None]), as_t2, "does not explain"),
         (decays(500, 30)[0][:, ::-1], as_t2, "cannot be fitted"),
         (np.random.default_rng(0).rayleigh(1.0, (3000, 25)), as_t2, "signal high enough"),
     ],
-    ids=["two decays", "two noises", "few", "no noise", "wrong order", "noise alone"],
+    ids=[
+        "two decays",
+        "one that is common",
+        "two noises",
+        "few",
+        "no noise",
+        "wrong order",
+        "noise alone",
+    ],
 )
 def test_what_is_no_noise_of_one_strength_is_refused(signal, fit, why):
     found = sigma_from_fits(fit, signal)
@@ -189,6 +198,21 @@ def test_one_threshold_holds_for_the_whole_volume():
     image = np.random.default_rng(0).rayleigh(1.0, (40, 40, 4))
     image[10:30, 10:30, :3] += 50
     assert not automatic_mask(image)[..., 3].any()
+
+
+@pytest.mark.parametrize("residue", [False, True])
+def test_a_blanked_background_does_not_part_the_subject(residue):
+    """Bright and dark tissue alike are the subject; noise that was left beside it is not."""
+    rng = np.random.default_rng(0)
+    signal, disc = phantom(0.05)
+    image = signal[:, 0].reshape(64, 64)
+    cover = disc.copy()
+    if residue:
+        cover[:4] = True
+        image[:4] = rng.rayleigh(0.02, (4, 64))
+    mask = automatic_mask(np.where(cover, image, 0.0))
+    assert np.mean(mask[disc]) > 0.99
+    assert not mask[~disc].any()
 
 
 def test_no_signal_has_no_mask():

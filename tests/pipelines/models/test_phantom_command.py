@@ -16,8 +16,8 @@ RAYLEIGH = 1.2533  # mean of a magnitude without signal, in noise widths
 # The scanner evens out its coils, so that noise grows towards the middle: late echoes, of noise
 # alone, are half as high again in sphere 13 as in sphere 14. Each is measured with its own.
 SHORT = {13, 14}
-# Scanners whose images tell the noise of one strength that the fits leave.
-TELLING = {"SITE3_T1_P4_VALS", "SITE3_T1_P5_VALS"}
+# Images whose fits leave noise of one strength, and no more.
+TELLING = {"SITE3_T1_P4_VALS"}
 
 
 def run(kind, folder, out, formats, *options):
