@@ -86,13 +86,13 @@ class ClassicPart:
         """Define variables, one request for each project."""
         for project in dict.fromkeys(key.project for key, _ in items):
             root = self._read(project)
-            for data_type in dict.fromkeys(self._variables[key.name][0] for key, _ in items):
-                ours = [
-                    self._variables[key.name][1]
-                    for key, _ in items
-                    if key.project == project and self._variables[key.name][0] == data_type
-                ]
-                definitions.add_fields(root, project, data_type, ours)
+            ours: dict[str, list[Variable]] = {}
+            for key, _ in items:
+                if key.project == project:
+                    data_type, variable = self._variables[key.name]
+                    ours.setdefault(data_type, []).append(variable)
+            for data_type, listed in ours.items():
+                definitions.add_fields(root, project, data_type, listed)
             self._server.send(
                 "PUT",
                 path_of("data", "projects", project),
