@@ -71,8 +71,14 @@ def read(path: Path | str) -> Iterator[RawSeries | Skipped]:
 
 def inspect(path: Path | str) -> Iterator[Overview]:
     """Yield one row for each series at `path`."""
+    for row, _ in survey(path):
+        yield row
+
+
+def survey(path: Path | str) -> Iterator[tuple[Overview, RawSeries | Skipped]]:
+    """Yield each series at `path`, as in `read`, with its row."""
     for series, study in _found(Path(path).resolve()):
-        yield _row(series, study)
+        yield _row(series, study), series
 
 
 def exported_archives(source: Path) -> Iterator[tuple[Path, Path]]:

@@ -1,4 +1,4 @@
-"""What the window's tests share: no screen, settings of their own, and a clock on the event loop."""
+"""What the window's tests share: no screen, own settings, and a clock on the event loop."""
 
 import os
 import time

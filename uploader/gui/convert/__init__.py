@@ -1,0 +1,1 @@
+"""Convert: what is in a folder, and its way to DICOM."""

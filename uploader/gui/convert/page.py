@@ -1,0 +1,353 @@
+"""The convert page: choose, look, convert, and see what became of it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QSplitter,
+    QStackedWidget,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mri2dicom import Overrides
+from mri2dicom.conversion import default_output
+from mri2dicom.errors import Mri2DicomError
+from mri2dicom.report import ConversionReport
+
+from .. import memory, worker
+from ..child import Call
+from ..failures import sentence_of
+from ..page import Notice, Page
+from ..theme import MARGIN, SPACE, WIDE, label
+from ..viewer.panel import Viewer
+from ..viewer.stack import Stack, dicom_stack, raw_stack
+from ..words import say
+from . import work
+from .table import SeriesTable
+
+_KILL_SECONDS = 0.5
+
+
+class ConvertPage(Page):
+    """From a scanner's folder to DICOM."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAcceptDrops(True)
+        self.folder: Path | None = None
+        self.output: Path | None = None
+        self.report: ConversionReport | None = None
+        self.looking: worker.Task | None = None
+        self.writing: worker.Task | None = None
+        self.model = SeriesTable()
+        self.viewer = Viewer()
+        self.layers = QStackedWidget()
+        self.layers.addWidget(self._empty())
+        self.layers.addWidget(self._full())
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self.layers)
+
+    def title(self) -> str:
+        """Return the page's name."""
+        return say("convert.title")
+
+    def enter(self, argument: Any = None) -> None:
+        """Look into a folder, if one was given."""
+        if isinstance(argument, Path):
+            self.look(argument)
+        elif self.folder is None:
+            self.choose_button.setFocus()
+
+    def close_down(self) -> bool:
+        """Ask before a conversion is stopped."""
+        if self.writing is None:
+            return True
+        answer = QMessageBox.question(self, say("convert.close_title"), say("convert.close_says"))
+        return answer == QMessageBox.StandardButton.Yes
+
+    def notice_action(self) -> None:
+        """Open the upload page with what was written."""
+        self._upload()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take one file or folder."""
+        urls = event.mimeData().urls()
+        if len(urls) == 1 and urls[0].isLocalFile() and self.writing is None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Look into what was dropped."""
+        self.look(Path(event.mimeData().urls()[0].toLocalFile()))
+
+    def look(self, path: Path) -> None:
+        """Show what a folder or an archive holds; nothing is written."""
+        if self.writing is not None:
+            return
+        if self.looking is not None:
+            self.looking.cancel()
+        self.folder, self.report = path, None
+        self.notice.emit(None)
+        self.model.clear()
+        self.viewer.clear(say("viewer.empty"))
+        self.layers.setCurrentIndex(1)
+        self.place.setText(str(path))
+        try:
+            self._set_output(default_output(path))
+        except Mri2DicomError as error:
+            self._complain(error)
+            return
+        memory.remember_folder(path.parent)
+        self.count.setText(say("convert.looking"))
+        task = worker.start(work.look, path, aside=True, kill_after=_KILL_SECONDS)
+        self.looking = task
+        task.progress.connect(lambda seen: self._add(task, seen))
+        task.failed.connect(lambda error: self._looked(task, error))
+        task.result.connect(lambda _: self._looked(task, None))
+        self._dress()
+
+    def convert(self) -> None:
+        """Convert, or stop the conversion that goes on."""
+        if self.writing is not None:
+            self.writing.cancel()
+            self._dress()
+            return
+        if self.folder is None or self.output is None:
+            return
+        options = {
+            "enhanced": self.enhanced.isChecked(),
+            "overwrite": self.overwrite.isChecked(),
+            "jobs": max(1, (os.cpu_count() or 2) // 2),
+        }
+        overrides = Overrides(subject_id=self.subject.text().strip())
+        self.notice.emit(None)
+        self.report = None
+        self.model.clear_states()
+        task = worker.start(work.write, self.folder, self.output, overrides, options, aside=True)
+        self.writing = task
+        task.progress.connect(self.model.progress)
+        task.result.connect(self._written)
+        task.failed.connect(self._complain)
+        task.ended.connect(self._ended)
+        self._dress()
+
+    def _add(self, task: worker.Task, seen: work.Seen) -> None:
+        if task is self.looking:
+            self.model.add(seen)
+            self.table.resizeRowToContents(len(self.model.rows) - 1)
+            if len(self.model.rows) == 1:
+                self.table.selectRow(0)
+
+    def _looked(self, task: worker.Task, error: Exception | None) -> None:
+        if task is not self.looking:
+            return
+        self.looking = None
+        rows = self.model.rows
+        usable = sum(not seen.row.reason for seen in rows)
+        self.count.setText(say("convert.found", n=len(rows), usable=usable))
+        if error is not None:
+            self._complain(error)
+        elif not usable:
+            self.notice.emit(Notice(say("convert.nothing"), "warning"))
+        self._dress()
+        if usable:
+            self.go_button.setFocus()
+
+    def _written(self, report: ConversionReport) -> None:
+        self.report = report
+        self.model.finish(report.series)
+        good = report.count("converted") + report.count("kept")
+        skipped = report.count("skipped")
+        failed = report.count("failed") + sum(one.damaged for one in report.series)
+        if report.cancelled:
+            text, tone = say("convert.stopped", good=good), "warning"
+        elif failed:
+            text, tone = say("convert.partly", good=good, failed=failed), "warning"
+        else:
+            text, tone = say("convert.done", good=good, skipped=skipped), "good"
+        action = say("convert.upload") if good and not report.cancelled else ""
+        self.notice.emit(Notice(text, "good" if tone == "good" else "warning", action))
+        self._show_chosen()
+
+    def _ended(self) -> None:
+        self.writing = None
+        self._dress()
+
+    def _complain(self, error: Exception) -> None:
+        self.notice.emit(Notice(sentence_of(error), "bad"))
+
+    def _upload(self) -> None:
+        if self.report is not None:
+            self.go.emit("upload", self.report.output)
+
+    def _dress(self) -> None:
+        """Let the buttons say what can be done now."""
+        writing = self.writing
+        usable = any(not seen.row.reason for seen in self.model.rows)
+        name = "convert.start"
+        if writing is not None:
+            name = "convert.cancelling" if writing.cancelling else "convert.cancel"
+        self.go_button.setText(say(name))
+        stoppable = writing is not None and not writing.cancelling
+        self.go_button.setEnabled(stoppable or (writing is None and usable and not self.looking))
+        for widget in (self.options, self.other_button):
+            widget.setEnabled(writing is None)
+
+    def _set_output(self, path: Path) -> None:
+        self.output = path
+        self.where.setText(str(path))
+        self.where.setToolTip(str(path))
+
+    def _choose(self) -> None:
+        found = QFileDialog.getExistingDirectory(
+            self, say("convert.choose"), str(memory.last_folder())
+        )
+        if found:
+            self.look(Path(found))
+
+    def _choose_output(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, say("convert.output"), self.where.text())
+        if found:
+            self._set_output(Path(found))
+
+    def _show_chosen(self) -> None:
+        """Show the chosen series: the converted one where there is one."""
+        places = self.table.selectionModel().selectedRows()
+        if not places:
+            return
+        place = places[0].row()
+        seen, result = self.model.rows[place], self.model.results[place]
+        title = f"{seen.row.expno}/{seen.row.procno} {seen.row.protocol}"
+        if result is not None and result.path:
+            task = worker.start(_converted, Path(result.path), title)
+        elif seen.series is not None:
+            self.viewer.show_stack(raw_stack(seen.series, title))
+            return
+        else:
+            self.viewer.clear(seen.row.reason or say("viewer.archive"))
+            return
+        task.result.connect(self.viewer.show_stack)
+        task.failed.connect(lambda error: self.viewer.clear(sentence_of(error)))
+
+    def _empty(self) -> QWidget:
+        layer = QWidget()
+        self.choose_button = QPushButton(say("convert.choose"))
+        self.choose_button.setProperty("role", "primary")
+        self.choose_button.clicked.connect(self._choose)
+        column = QVBoxLayout(layer)
+        column.setContentsMargins(WIDE, WIDE, WIDE, WIDE)
+        column.setSpacing(MARGIN)
+        column.addStretch(2)
+        for text, role in (("convert.drop", "title"), ("convert.drop_says", "soft")):
+            line = label(say(text), role, wrap=True)
+            line.setAlignment(Qt.AlignmentFlag.AlignCenter)
+            column.addWidget(line)
+        column.addWidget(self.choose_button, 0, Qt.AlignmentFlag.AlignCenter)
+        column.addStretch(3)
+        return layer
+
+    def _full(self) -> QWidget:
+        layer = QWidget()
+        self.place = label("", "heading")
+        self.count = label("", "soft")
+        self.other_button = QPushButton(say("convert.choose"))
+        self.other_button.clicked.connect(self._choose)
+        self.place.setMinimumWidth(50)
+        head = QHBoxLayout()
+        head.addWidget(self.place, 1)
+        head.addWidget(self.count)
+        head.addWidget(self.other_button)
+        self.table = self._table()
+        split = QSplitter(Qt.Orientation.Horizontal)
+        split.addWidget(self.table)
+        split.addWidget(self.viewer)
+        split.setSizes([640, 400])
+        split.setHandleWidth(MARGIN)
+        split.setChildrenCollapsible(False)
+        inner = QVBoxLayout()
+        inner.setContentsMargins(MARGIN, SPACE, MARGIN, MARGIN)
+        inner.setSpacing(SPACE)
+        inner.addLayout(head)
+        inner.addWidget(split, 1)
+        column = QVBoxLayout(layer)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(inner, 1)
+        column.addWidget(self._foot())
+        return layer
+
+    def _table(self) -> QTableView:
+        table = QTableView()
+        table.setModel(self.model)
+        table.setAccessibleName(say("convert.table"))
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        table.setIconSize(QSize(48, 48))
+        table.setShowGrid(False)
+        table.setTabKeyNavigation(False)
+        table.verticalHeader().hide()
+        table.verticalHeader().setDefaultSectionSize(60)
+        for column, width in enumerate((230, 110, 140, 100)):
+            table.setColumnWidth(column, width)
+        table.horizontalHeader().setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
+        table.horizontalHeader().setMinimumSectionSize(90)
+        table.setMinimumWidth(360)
+        table.selectionModel().selectionChanged.connect(lambda *_: self._show_chosen())
+        return table
+
+    def _foot(self) -> QFrame:
+        foot = QFrame()
+        foot.setProperty("role", "foot")
+        self.enhanced = QCheckBox(say("convert.enhanced"))
+        self.overwrite = QCheckBox(say("convert.overwrite"))
+        self.subject = QLineEdit()
+        self.subject.setPlaceholderText(say("convert.subject_says"))
+        self.subject.setAccessibleName(say("convert.subject"))
+        self.subject.setMaximumWidth(160)
+        self.where = QLineEdit()
+        self.where.setReadOnly(True)
+        self.where.setAccessibleName(say("convert.output"))
+        change = QPushButton(say("convert.change"))
+        change.clicked.connect(self._choose_output)
+        self.options = QWidget()
+        rows = QVBoxLayout(self.options)
+        rows.setContentsMargins(0, 0, 0, 0)
+        for widgets in (
+            (label(say("convert.output"), "soft"), self.where, change),
+            (label(say("convert.subject"), "soft"), self.subject, self.enhanced, self.overwrite),
+        ):
+            row = QHBoxLayout()
+            row.setSpacing(SPACE)
+            for widget in widgets:
+                row.addWidget(widget)
+            if self.subject in widgets:
+                row.addStretch(1)
+            rows.addLayout(row)
+        self.go_button = QPushButton(say("convert.start"))
+        self.go_button.setProperty("role", "primary")
+        self.go_button.setMinimumWidth(130)
+        self.go_button.clicked.connect(self.convert)
+        line = QHBoxLayout(foot)
+        line.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
+        line.setSpacing(MARGIN)
+        line.addWidget(self.options, 1)
+        line.addWidget(self.go_button, 0, Qt.AlignmentFlag.AlignBottom)
+        return foot
+
+
+def _converted(call: Call, folder: Path, title: str) -> Stack:
+    return dicom_stack(folder, title)

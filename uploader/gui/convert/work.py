@@ -1,0 +1,72 @@
+"""What the convert page does beside the window. Imports no Qt."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mri2dicom import Overrides, convert
+from mri2dicom.model import RawSeries
+from mri2dicom.overview import Overview, survey
+from mri2dicom.report import ConversionReport
+
+from ..child import Call
+from ..viewer.stack import grey, window_of
+
+_SIDE = 96
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One series that was found.
+
+    Attributes
+    ----------
+    thumbnail : ndarray of uint8, shape (rows, columns), or None
+        The middle plane, its longer side at most 96.
+    series : RawSeries or None
+        For the viewer; None where there is nothing to look at, or in an archive.
+    """
+
+    row: Overview
+    thumbnail: npt.NDArray[np.uint8] | None
+    series: RawSeries | None
+
+
+def look(call: Call, path: Path) -> int:
+    """Report each series at `path` as `Seen`; return how many there are."""
+    count = 0
+    for row, series in survey(path):
+        call.check()
+        raw = series if isinstance(series, RawSeries) else None
+        thumbnail = _thumbnail(raw) if raw is not None else None
+        call.report(Seen(row, thumbnail, raw if path.is_dir() else None))
+        count += 1
+    return count
+
+
+def _thumbnail(series: RawSeries) -> npt.NDArray[np.uint8] | None:
+    middle = series.planes // 2
+    try:
+        plane = series.pixels.planes(middle, middle + 1)[0]
+    except (OSError, ValueError):
+        return None  # the row says what is wrong with it; here there is just no picture
+    step = max(1, -(-max(plane.shape) // _SIDE))
+    values = np.asarray(plane[::step, ::step] * series.slope[middle], dtype=np.float32)
+    return grey(values, *window_of(values))
+
+
+def write(
+    call: Call, path: Path, out: Path, overrides: Overrides, options: dict[str, Any]
+) -> ConversionReport:
+    """Convert, reporting `mri2dicom.jobs.Progress`."""
+    return convert(
+        path,
+        out,
+        overrides=overrides,
+        on_progress=call.report,
+        cancelled=call.cancelled,
+        **options,
+    )

@@ -1,0 +1,1 @@
+"""Look at a series: slices, steps, window, orientation, header."""

@@ -1,0 +1,233 @@
+"""A series as the viewer wants it: planes by slice and step, and their headers. Imports no Qt."""
+
+import io
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+
+from mri2dicom.dicom.header import Overrides
+from mri2dicom.model import RawSeries
+from mri2dicom.output import files_of
+from private_dictionaries.dictionary import register
+
+Plane = npt.NDArray[np.float32]
+HeaderRow = tuple[str, str, str]
+
+# What tells the steps of a series apart: DICOM keyword, what a person reads, unit.
+_STEPS = (
+    ("EchoTime", "TE", "ms"),
+    ("EffectiveEchoTime", "TE", "ms"),
+    ("DiffusionBValue", "b", "s/mm²"),
+    ("InversionTime", "TI", "ms"),
+    ("InversionTimes", "TI", "ms"),
+    ("RepetitionTime", "TR", "ms"),
+    ("TriggerTime", "t", "ms"),
+    ("FrameReferenceTime", "t", "ms"),
+)
+_LONGEST_VALUE = 300
+_MOST_ROWS = 4000
+
+
+@dataclass
+class Stack:
+    """A series to look at.
+
+    Attributes
+    ----------
+    planes : list of list of int
+        Plane number by step and slice.
+    labels : list of str
+        What each step is, such as ``TE 12 ms``, or empty.
+    spacing_mm : tuple of float
+        Between rows, and between columns.
+    axes : list of ndarray of float, shape (2, 3)
+        For each plane the directions (patient LPS) of increasing column and of increasing row.
+    read : callable
+        Plane number to values, shape (rows, columns).
+    header : callable
+        Plane number to rows of tag, name and value.
+    """
+
+    title: str
+    planes: list[list[int]]
+    labels: list[str]
+    spacing_mm: tuple[float, float]
+    axes: list[npt.NDArray[np.float64]]
+    read: Callable[[int], Plane]
+    header: Callable[[int], list[HeaderRow]]
+
+
+def raw_stack(series: RawSeries, title: str) -> Stack:
+    """Return a scanner's series as the viewer wants it."""
+    planes = _arranged(series.position_mm, series.orientation[:, 2])
+
+    def read(plane: int) -> Plane:
+        stored = series.pixels.planes(plane, plane + 1)[0]
+        return np.asarray(stored * series.slope[plane] + series.offset[plane], dtype=np.float32)
+
+    def header(plane: int) -> list[HeaderRow]:
+        files = files_of(series, Overrides(), enhanced=False)
+        number = min(plane, len(files.names) - 1)
+        ((_, parts),) = files.files(number, number + 1)
+        whole = io.BytesIO(b"".join(parts))
+        return header_rows(pydicom.dcmread(whole, stop_before_pixels=True))
+
+    found = [
+        {key: series.plane_attributes[key][step[0]] for key in series.plane_attributes}
+        for step in planes
+    ]
+    axes = [series.orientation[k, :2] for k in range(series.planes)]
+    return Stack(title, planes, _labels(found), series.spacing_mm, axes, read, header)
+
+
+def dicom_stack(folder: Path, title: str) -> Stack:
+    """Return a converted series, one folder of DICOM files, as the viewer wants it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no DICOM file.
+    """
+    frames: list[tuple[Path, int]] = []
+    values: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.dcm")):
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        for number in range(int(ds.get("NumberOfFrames") or 1)):
+            frames.append((path, number))
+            values.append(_frame_values(ds, number))
+    if not frames:
+        raise FileNotFoundError(2, "no DICOM file", str(folder))
+    axes = [np.array(v["ImageOrientationPatient"], dtype=float).reshape(2, 3) for v in values]
+    normals = np.array([np.cross(a[0], a[1]) for a in axes])
+    positions = np.array([v["ImagePositionPatient"] for v in values], dtype=float)
+    planes = _arranged(positions, normals)
+    spacing = values[0]["PixelSpacing"]
+
+    def read(plane: int) -> Plane:
+        path, number = frames[plane]
+        ds = pydicom.dcmread(path)
+        pixels = ds.pixel_array
+        if int(ds.get("NumberOfFrames") or 1) > 1:
+            pixels = pixels[number]
+        if pixels.ndim == 3:
+            pixels = pixels.mean(axis=-1)
+        slope, offset = values[plane]["slope"], values[plane]["offset"]
+        return np.asarray(pixels * slope + offset, dtype=np.float32)
+
+    def header(plane: int) -> list[HeaderRow]:
+        return header_rows(pydicom.dcmread(frames[plane][0], stop_before_pixels=True))
+
+    labels = _labels([values[step[0]] for step in planes])
+    return Stack(title, planes, labels, (float(spacing[0]), float(spacing[1])), axes, read, header)
+
+
+def _frame_values(ds: Dataset, number: int) -> dict[str, Any]:
+    """Return what the viewer needs of one frame, wherever the object keeps it."""
+    places = [ds]
+    for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        groups = ds.get(name) or []
+        if groups:
+            item = groups[min(number, len(groups) - 1)]
+            places += [
+                e.value[0] for e in item if e.VR == "SQ" and e.value and not e.tag.is_private
+            ]
+    wanted = {
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
+        "ImagePositionPatient": [0, 0, 0],
+        "PixelSpacing": [1, 1],
+        "RescaleSlope": 1,
+        "RescaleIntercept": 0,
+        **{key: None for key, _, _ in _STEPS},
+    }
+    found: dict[str, Any] = {}
+    for key, default in wanted.items():
+        values = [place[key].value for place in places if key in place]
+        found[key] = values[-1] if values and values[-1] is not None else default
+    found["slope"], found["offset"] = float(found["RescaleSlope"]), float(found["RescaleIntercept"])
+    return found
+
+
+def _arranged(
+    positions: npt.NDArray[np.float64], normals: npt.NDArray[np.float64]
+) -> list[list[int]]:
+    """Return plane numbers by step and slice: planes at one place follow each other as steps."""
+    places: dict[tuple[float, ...], list[int]] = defaultdict(list)
+    for plane, (position, normal) in enumerate(zip(positions, normals, strict=True)):
+        places[tuple(np.round([*position, *normal], 3))].append(plane)
+    slices = list(places.values())
+    count = max(len(steps) for steps in slices)
+    return [[steps[min(k, len(steps) - 1)] for steps in slices] for k in range(count)]
+
+
+def _labels(values: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what tells the steps apart, by the first attribute that changes among them."""
+    for key, name, unit in _STEPS:
+        column = [one.get(key) for one in values]
+        if None not in column and len({str(value) for value in column}) > 1:
+            return [f"{name} {float(_first(value)):g} {unit}" for value in column]
+    return [""] * len(values)
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list | tuple) else value
+
+
+def header_rows(ds: Dataset) -> list[HeaderRow]:
+    """Return tag, name and value of every element, the items of sequences set in.
+
+    Private CEST elements have the names of `private_dictionaries`.
+    """
+    register("cest")
+    rows: list[HeaderRow] = []
+    _add_rows(ds, 0, rows)
+    return rows
+
+
+def _add_rows(ds: Dataset, depth: int, rows: list[HeaderRow]) -> None:
+    for element in ds:
+        if len(rows) >= _MOST_ROWS:
+            return
+        tag = f"{'  ' * depth}({element.tag.group:04X},{element.tag.element:04X})"
+        if element.VR == "SQ":
+            rows.append((tag, element.name, ""))
+            for item in element.value:
+                _add_rows(item, depth + 1, rows)
+        else:
+            raw = element.value
+            text = f"{len(raw)} bytes" if isinstance(raw, bytes) else str(raw)
+            shown = "".join(c if c.isprintable() else " " for c in text[:_LONGEST_VALUE])
+            rows.append((tag, element.name.strip("[]"), shown))
+
+
+def window_of(values: Plane) -> tuple[float, float]:
+    """Return centre and width of grey that suit a plane: its 1st to 99.5th percentile."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(finite, (1, 99.5)))
+    return (low + high) / 2, max(high - low, 1e-6)
+
+
+def grey(values: Plane, centre: float, width: float) -> npt.NDArray[np.uint8]:
+    """Return values as 8-bit grey: linear from centre - width/2 (0) to centre + width/2 (255)."""
+    scaled = (np.nan_to_num(values) - (centre - width / 2)) * (255.0 / width)
+    return np.ascontiguousarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def letters(axis: npt.NDArray[np.float64]) -> tuple[str, str]:
+    """Return the letters at the beginning and the end of a direction (patient LPS).
+
+    The largest component comes first; one below a tenth is left out.
+    """
+    order = np.argsort(-np.abs(axis))
+    kept = [k for k in order if abs(axis[k]) >= 0.1][:2]
+    end = "".join("LPS"[k].replace("S", "H") if axis[k] > 0 else "RAF"[k] for k in kept)
+    start = "".join("RAF"[k] if axis[k] > 0 else "LPH"[k] for k in kept)
+    return start, end
