@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,11 +182,12 @@ class _Run:
             scheduler=self.scheduler, workers=self.workers, local_folder=self.work / "DASK",
             cancel=stop,
         )  # fmt: skip
-        for number, result in ended:
-            results[number] = result
-            why = f". {result.failure}" if result.failure else ""
-            self.say(f"{len(results)} of {len(sessions)}: {result.label}: {result.state}{why}")
-            progress(len(results), len(sessions), result)
+        with closing(ended):  # here, whatever ends the loop
+            for number, result in ended:
+                results[number] = result
+                why = f". {result.failure}" if result.failure else ""
+                self.say(f"{len(results)} of {len(sessions)}: {result.label}: {result.state}{why}")
+                progress(len(results), len(sessions), result)
         return list(results.values())
 
     def _order(self, one: SessionResult) -> tuple[str, tuple[int, float, str], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -33,7 +33,7 @@ def run_jobs(
     workers: int = 0,
     local_folder: Path,
     cancel: Callable[[], bool] = lambda: False,
-) -> Iterator[tuple[int, R]]:
+) -> Generator[tuple[int, R], None, None]:
     """Yield the number and the result of each job as it ends.
 
     Few jobs are on their way at a time, whatever their number, so that memory does not grow with
@@ -147,7 +147,7 @@ def _remote(address: str) -> Iterator[Client]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout=_WAIT_S, set_as_default=False)
+        client = Client(address, timeout=_WAIT_S)
     except (OSError, ValueError) as error:
         raise CallError(
             f"No Dask scheduler answers at {address}.",

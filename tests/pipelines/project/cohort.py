@@ -85,7 +85,9 @@ class Bench:
 
 def make_cohort(folder, serving, *, animals=3, doses=("dose1", "dose2"), noise=0.01):
     """Write mice, convert their T2 series and upload them."""
-    options = MouseOptions(size="SMALL", traps=False, animals=animals, doses=doses, noise=noise)
+    options = MouseOptions(
+        size="SMALL", traps=False, animals=animals, doses=doses, noise=noise, seed=2
+    )
     studies = write_mice(folder / "raw", options)
     config = load_config(environ={"XNAT_PIC_HOME": str(folder / "home")})
     (folder / "home").mkdir()
