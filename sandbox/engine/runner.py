@@ -47,8 +47,9 @@ def run(run: Run) -> None:
             reporter.state(FAILED, about=about, details=problem.sentence)
             reporter.mail(f"{execution.title} failed on {run.label}", problem.sentence)
         else:
-            reporter.state(COMPLETE, about="Done", percent=100)
-            reporter.mail(f"{execution.title} is done on {run.label}", execution.closing())
+            closing = execution.closing()
+            reporter.state(COMPLETE, about="Done", percent=100, details=closing)
+            reporter.mail(f"{execution.title} is done on {run.label}", closing)
     finally:
         reporter.close()
 

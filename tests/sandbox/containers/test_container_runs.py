@@ -153,8 +153,7 @@ def test_what_goes_wrong_is_told_in_a_sentence(containers, change, given, words)
     ended = containers.done(changed(**change), session=root(containers), **given)
     assert ended.status == "Failed"
     assert words in ended.fields["details"]
-    page = containers.served.get(f"/runs/{ended.number}").text
-    assert "shell failed on S1_MR" in page, "the mail stands on the page"
+    containers.page(ended.number, "shell failed on S1_MR")  # the mail
 
 
 def test_a_required_output_that_was_not_made_fails_the_run(containers):

@@ -12,7 +12,7 @@ from archive_server import Served
 
 P = "{http://nrg.wustl.edu/pipeline}"
 _OPEN = "xmlns='http://nrg.wustl.edu/pipeline'"
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 
 
 def parameter(name: str, prefix: str = "/", tail: str = "text()") -> str:
@@ -148,6 +148,14 @@ class Bench:
         assert answer.status_code == 200, answer.text
         found: dict[str, str] = answer.json()["items"][0]["data_fields"]
         return found
+
+    def page(self, number: str, wanted: str) -> str:
+        """Return the page of a run when it holds a text, such as a mail that follows the end."""
+        deadline = time.monotonic() + PATIENCE_S
+        while wanted not in (text := self.served.get(f"/runs/{number}").text):
+            assert time.monotonic() < deadline, text
+            time.sleep(0.05)
+        return text
 
     def end(self, number: str) -> Ended:
         """Wait for the end of a run."""
