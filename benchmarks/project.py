@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +119,9 @@ def _fill(folder: Path, url: str, matrix: int) -> None:
             assert done.exit_code == 0, done
 
 
-def _measure(folder: Path, url: str, scheduler: str, size: int, workers: int) -> float:
+def _measure(
+    folder: Path, url: str, scheduler: str, size: int, workers: int, parts: Counter[str]
+) -> float:
     token = requests.get(
         f"{url}/data/services/tokens/issue", auth=("admin", PASSWORD), timeout=60
     ).json()
@@ -127,6 +130,7 @@ def _measure(folder: Path, url: str, scheduler: str, size: int, workers: int) ->
     outcome = run_project(
         access, "process_T2_project", f"N{size}", {"redo": "true"}, folder / "work",
         scheduler=scheduler, beats=Beats(5, 20),
+        progress=lambda _done, _total, last: parts.update(last.seconds),
     )  # fmt: skip
     seconds = time.perf_counter() - start
     assert (outcome.exit_code, outcome.done) == (0, size), outcome
@@ -141,6 +145,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     call = parser.parse_args()
     rows: dict[int, dict[int, float]] = {}
+    parts: dict[int, Counter[str]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with _process(folder, _SERVER, str(folder / "archive")) as url:
@@ -148,17 +153,26 @@ def main() -> None:
             _fill(folder, url, call.matrix)
             for workers in (1, 2):
                 with _process(folder, _CLUSTER, str(workers)) as scheduler:
-                    _measure(folder, url, scheduler, SIZES[0], workers)
+                    _measure(folder, url, scheduler, SIZES[0], workers, Counter())
+                    parts[workers] = Counter()
                     rows[workers] = {
-                        size: _measure(folder, url, scheduler, size, workers) for size in SIZES
+                        size: _measure(folder, url, scheduler, size, workers, parts[workers])
+                        for size in SIZES
                     }
     fits = {w: np.polyfit(list(found), list(found.values()), 1) for w, found in rows.items()}
     for workers, (slope, fixed) in fits.items():
         print(f"{workers} workers: {fixed:.2f} s + {slope:.3f} s * N")
     ratio = fits[1][0] / fits[2][0]
     print(f"2 workers against 1, by the cost of a further session: {ratio:.2f}x")
+    each = {w: {k: v / sum(SIZES) for k, v in one.items()} for w, one in parts.items()}
+    for workers, found in each.items():
+        words = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.items())
+        print(
+            f"{workers} workers, a session: {words}; load of the machine {os.getloadavg()[0]:.1f}"
+        )
     if call.json:
-        text = json.dumps({"seconds": rows, "matrix": call.matrix}, indent=1)
+        content = {"seconds": rows, "parts": each, "matrix": call.matrix}
+        text = json.dumps(content, indent=1)
         call.json.write_text(text + "\n", encoding="utf-8")
 
 
