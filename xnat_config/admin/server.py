@@ -137,7 +137,7 @@ class Server:
             else:
                 if answer.status_code not in _REPEATED or attempt == attempts:
                     return self._accepted(answer)
-            self._sleep(2.0 ** (attempt - 1))
+            self._sleep(2.0 ** (attempt - 2))  # 0.5, 1, 2 s
         raise AssertionError("a loop of attempts ends with an answer or an error")
 
     def _accepted(self, answer: requests.Response) -> requests.Response:
