@@ -69,6 +69,7 @@ class Run(QObject):
         self._keeping = False
         self._dirty = False
         self._saving: worker.Task | None = None
+        self._task: worker.Task | None = None
         self._waiting: list[str] = []
         self._news: dict[str, Any] = {}
         self._timer = QTimer(self, singleShot=True, interval=_KEEP_AFTER_MS)
@@ -104,7 +105,9 @@ class Run(QObject):
             worker.start(work.recheck, self.plan, self.opened.config, self.opened.path).wait(
                 _CLOSE_WAIT_S
             )
-        if not self.working:
+        if self.working and self._task is not None:
+            self._task.ended.connect(self.opened.journal.close)
+        else:
             self.opened.journal.close()
 
     @property
@@ -307,6 +310,7 @@ class Run(QObject):
         self.step.foot.show_state(state, say(first))
         self._pulse.start()
         task = worker.start(function, self.opened, plan, self.account, self._control, *more)
+        self._task = task
         task.failed.connect(self._failed)
         return task
 

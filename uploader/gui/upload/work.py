@@ -10,7 +10,7 @@ from typing import Any
 from xnat_config import SiteConfig, SiteConfigError, load_config
 
 from ...check import RowCheck, check
-from ...client import Client
+from ...client import Client, Patience
 from ...control import Control
 from ...errors import PlanError, WrongCallError
 from ...jobs import Options
@@ -26,6 +26,7 @@ from ...way import Way, find_disguise
 from ..child import Call
 from .logins import Account
 
+_PATIENCE = Patience()
 _PREVIEWED = 400
 
 
@@ -258,7 +259,7 @@ def _way(choices: Choices) -> Way:
 
 
 def _client(account: Account, control: Control) -> Client:
-    return Client(account.connection, account.login, sleep=control.sleep)
+    return Client(account.connection, account.login, _PATIENCE, sleep=control.sleep)
 
 
 def _stopping(call: Call, control: Control) -> Callable[[Any], None]:
