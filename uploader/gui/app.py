@@ -42,12 +42,14 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
 def run(folder: Path | None, language: str | None) -> None:
     """Open the window; with FOLDER, show what can be converted in it."""
     app = application(language or "")
-    from .main_window import MainWindow
+    from . import main_window, worker
 
-    window = MainWindow()
+    window = main_window.MainWindow()
     window.show()
     if folder is not None:
         window.open("convert", folder)
+    else:
+        worker.start(main_window.preload)
     sys.exit(app.exec())
 
 

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from . import memory, worker
 from .band import Band
+from .child import Call
 from .icons import icon
 from .page import Notice, Page
 from .theme import GAP, MARGIN, SPACE, label, theme
@@ -162,6 +163,13 @@ class MainWindow(QMainWindow):
 
     def _dress(self) -> None:
         self.back.setIcon(icon("back"))
+
+
+def preload(call: Call) -> None:
+    """Load the modules of all pages beside the window, so that each opens at once."""
+    for module, _ in PAGES.values():
+        call.check()
+        import_module(module, __package__)
 
 
 def _made(name: str) -> Page:

@@ -102,13 +102,15 @@ class Task(QObject):
         orders.close()
         try:
             word, value = self._listen(messages, ours)
-        finally:
-            if process.is_alive() and self._overdue(time.monotonic()):
-                process.kill()
-            process.join()
-            messages.close()
-            ours.close()
+        except OSError as error:  # the process went while it was told to stop
+            word, value = FAILED, error
+        if process.is_alive() and self._overdue(time.monotonic()):
+            process.kill()
         self._finish(word, value)
+        # The window need not wait until the interpreter of the child has tidied up.
+        process.join()
+        messages.close()
+        ours.close()
 
     def _listen(self, messages: Connection, orders: Connection) -> tuple[str, Any]:
         """Pass on reports until the last word; return it."""

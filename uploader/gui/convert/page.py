@@ -178,7 +178,8 @@ class ConvertPage(Page):
         elif failed:
             text, tone = say("convert.partly", good=good, failed=failed), "warning"
         else:
-            text, tone = say("convert.done", good=good, skipped=skipped), "good"
+            key = "convert.done_in_part" if skipped else "convert.done"
+            text, tone = say(key, n=good, skipped=skipped), "good"
         action = say("convert.upload") if good and not report.cancelled else ""
         self.notice.emit(Notice(text, "good" if tone == "good" else "warning", action))
         self._show_chosen()
@@ -301,10 +302,11 @@ class ConvertPage(Page):
         table.setTabKeyNavigation(False)
         table.verticalHeader().hide()
         table.verticalHeader().setDefaultSectionSize(60)
-        for column, width in enumerate((230, 110, 140, 100)):
+        for column, width in enumerate((220, 90, 110, 90)):
             table.setColumnWidth(column, width)
         table.horizontalHeader().setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
-        table.horizontalHeader().setMinimumSectionSize(90)
+        table.horizontalHeader().setMinimumSectionSize(80)
+        table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
         table.setMinimumWidth(360)
         table.selectionModel().selectionChanged.connect(lambda *_: self._show_chosen())
         return table

@@ -1,0 +1,116 @@
+"""The convert page on real scanner data: look, convert, cancel, look at the result."""
+
+import shutil
+import time
+
+import numpy as np
+import pydicom
+import pytest
+
+from uploader.gui.main_window import MainWindow
+from uploader.gui.viewer.stack import dicom_stack, letters, raw_stack
+
+
+@pytest.fixture
+def window(qtbot):
+    made = MainWindow()
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+@pytest.fixture
+def study(shared_data, tmp_path):
+    source = shared_data / "paravision" / "pv601_acidoCEST"
+    return shutil.copytree(source, tmp_path / "in" / "study")
+
+
+def _looked(qtbot, window, path):
+    window.open("convert", path)
+    page = window.pages["convert"]
+    qtbot.waitUntil(lambda: page.looking is None, timeout=30000)
+    return page
+
+
+def test_look_convert_and_hand_on(qtbot, window, study, held):
+    window.open("convert")
+    with held() as longest:
+        page = _looked(qtbot, window, study)
+        assert not page.output.exists()
+        kinds = [seen.row.kind for seen in page.model.rows]
+        assert kinds == ["localizer", "anatomy", "CEST"]
+        assert all(seen.thumbnail.max() > 0 for seen in page.model.rows)
+        page.convert()
+        qtbot.waitUntil(lambda: page.writing is None, timeout=30000)
+    assert longest.ms < 100
+    assert len(list(page.output.rglob("*.dcm"))) == 203
+    assert page.model.states[2] == "converted, 176 files"
+    notice = window.bands["convert"].notice
+    assert (notice.tone, notice.action) == ("good", "Upload these")
+    went = []
+    page.go.disconnect()
+    page.go.connect(lambda name, path: went.append((name, path)))
+    page.notice_action()
+    assert went == [("upload", page.output)]
+
+
+def test_raw_and_converted_series_look_the_same_and_right(qtbot, window, study):
+    page = _looked(qtbot, window, study)
+    page.convert()
+    qtbot.waitUntil(lambda: page.writing is None, timeout=30000)
+    for seen, result in zip(page.model.rows, page.model.results, strict=True):
+        raw = raw_stack(seen.series, "raw")
+        folder = page.output / result.study / result.path.rsplit("/", 1)[-1]
+        written = dicom_stack(folder, "written")
+        assert raw.planes == written.planes
+        for plane in (0, raw.planes[-1][-1]):
+            np.testing.assert_allclose(raw.read(plane), written.read(plane), rtol=1e-6)
+        first = pydicom.dcmread(sorted(folder.glob("*.dcm"))[0])
+        expected = first.pixel_array * float(first.get("RescaleSlope", 1))
+        np.testing.assert_allclose(written.read(0), expected, rtol=1e-6)
+    names = {name for _, name, _ in dicom_stack(folder, "cest").header(0)}
+    assert any("Chemical Exchange Saturation" in name or "Saturation" in name for name in names)
+
+
+def test_cancel_within_a_second_leaves_nothing_half_written(qtbot, window, study):
+    page = _looked(qtbot, window, study)
+    page.convert()
+    task = page.writing
+    with qtbot.waitSignal(task.progress, timeout=20000):
+        pass
+    began = time.monotonic()
+    page.convert()
+    qtbot.waitUntil(lambda: page.writing is None, timeout=10000)
+    assert time.monotonic() - began < 1
+    assert page.report.cancelled
+    assert not list(page.output.rglob("*.part"))
+
+
+def test_a_folder_without_scanner_data_gets_a_sentence(qtbot, window, tmp_path):
+    (tmp_path / "letters").mkdir()
+    page = _looked(qtbot, window, tmp_path / "letters")
+    notice = window.bands["convert"].notice
+    assert notice.tone == "bad"
+    assert "No scanner data found" in notice.text
+    assert not page.go_button.isEnabled()
+
+
+def test_letters_of_directions():
+    assert letters(np.array([1.0, 0, 0])) == ("R", "L")
+    assert letters(np.array([0, 0, -1.0])) == ("H", "F")
+    assert letters(np.array([0, 0.8, 0.6])) == ("AF", "PH")
+
+
+def test_start_page_offers_the_last_plan_only_if_it_is_there(window, tmp_path):
+    from uploader.gui import memory
+
+    start = window.pages["start"]
+    assert start.resume.isHidden()
+    plan = tmp_path / "plan.csv"
+    plan.write_text("source\n", encoding="utf-8")
+    memory.remember_plan(plan)
+    start.enter()
+    assert not start.resume.isHidden()
+    plan.unlink()
+    start.enter()
+    assert start.resume.isHidden()

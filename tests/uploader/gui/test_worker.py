@@ -1,0 +1,76 @@
+"""Work beside the window: reports in order, one end, cancel, and an event loop that turns."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from uploader.gui import worker
+from uploader.gui.failures import sentence_of
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import window_work as work
+
+
+def _ended(qtbot, task, timeout=20000):
+    seen = []
+    task.result.connect(lambda value: seen.append(("result", value)))
+    task.failed.connect(lambda error: seen.append(("failed", error)))
+    task.stopped.connect(lambda: seen.append(("stopped", None)))
+    with qtbot.waitSignal(task.ended, timeout=timeout):
+        pass
+    assert len(seen) == 1
+    return seen[0]
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_reports_come_in_order_and_the_loop_turns(qtbot, held, aside):
+    task = worker.start(work.count, 20000, aside=aside)
+    got = []
+    task.progress.connect(got.append)
+    with held() as longest:
+        word, pid = _ended(qtbot, task)
+    assert word == "result"
+    assert got == list(range(20000))
+    assert (pid != os.getpid()) is aside
+    assert longest.ms < 100
+    assert not task.running
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_a_failure_becomes_a_sentence(qtbot, aside):
+    word, error = _ended(qtbot, worker.start(work.fail, aside=aside))
+    assert word == "failed"
+    assert sentence_of(error) == (
+        f"{Path('gone') / 'away'} is no longer there. Connect its drive or choose another folder."
+    )
+
+
+@pytest.mark.parametrize("aside", [False, True])
+def test_cancelled_work_stops(qtbot, aside):
+    task = worker.start(work.obey, aside=aside)
+    task.cancel()
+    assert _ended(qtbot, task) == ("stopped", None)
+
+
+def test_work_that_does_not_listen_is_ended_by_force(qtbot):
+    task = worker.start(work.ignore, aside=True, kill_after=0.3)
+    with qtbot.waitSignal(task.progress, timeout=20000):
+        pass
+    began = time.monotonic()
+    task.cancel()
+    assert _ended(qtbot, task) == ("stopped", None)
+    assert time.monotonic() - began < 1
+
+
+def test_a_process_that_dies_is_told(qtbot):
+    word, error = _ended(qtbot, worker.start(work.vanish, aside=True))
+    assert word == "failed"
+    assert sentence_of(error).startswith("The work ended early")
+
+
+def test_a_full_disk_says_what_to_do():
+    assert "disk is full at out" in sentence_of(OSError(28, "No space left", "out"))
