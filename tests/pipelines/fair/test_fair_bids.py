@@ -12,6 +12,8 @@ import numpy as np
 import pydicom
 import pytest
 
+import mri2dicom
+
 BIN = Path(sys.executable).parent
 
 
@@ -175,3 +177,23 @@ def test_maps_keep_their_values_and_name_their_images(study, exported):
     for one in said["Sources"]:
         assert (exported / one.removeprefix("bids:raw:")).is_file()
     assert list(exported.glob("derivatives/xnat-pic-results/*_t2/provenance.json"))
+
+
+def test_a_study_of_a_scanner(shared_data, tmp_path, command):
+    source = shared_data / "paravision" / "pv601_acidoCEST"
+    mri2dicom.convert(source, tmp_path / "dicom", jobs=1)
+    out = tmp_path / "out"
+    done = command("P1", out, "--from", tmp_path / "dicom", "--bids")
+    assert done.exit_code == 0, done.output
+    said = subprocess.run(
+        [str(BIN / "bids-validator-deno"), str(out), "--format", "json"],
+        capture_output=True, text=True, encoding="utf-8", timeout=120,
+    )  # fmt: skip
+    issues = json.loads(said.stdout)["issues"]["issues"]
+    assert [one for one in issues if one["severity"] == "error"] == []
+    [image] = out.glob("sub-chin/ses-20220316/anat/*_T2w.nii.gz")
+    [folder] = {p.parent for p in (tmp_path / "dicom").rglob("*.dcm") if "RARE" in p.parent.name}
+    [theirs] = dcm2niix(folder, tmp_path / "nii")
+    (values, affine), (expected, place) = canonical(image), canonical(theirs)
+    np.testing.assert_allclose(affine, place, atol=2e-4)
+    np.testing.assert_allclose(values, expected, atol=2e-6 * expected.max(), rtol=2e-6)
