@@ -103,6 +103,7 @@ class ConvertPage(Page):
         self.folder, self.report = path, None
         self.notice.emit(None)
         self.model.clear()
+        self.notes.hide()
         self.viewer.clear(say("viewer.empty"))
         self.layers.setCurrentIndex(1)
         self.place.setText(str(path))
@@ -148,7 +149,6 @@ class ConvertPage(Page):
     def _add(self, task: worker.Task, seen: work.Seen) -> None:
         if task is self.looking:
             self.model.add(seen)
-            self.table.resizeRowToContents(len(self.model.rows) - 1)
             if len(self.model.rows) == 1:
                 self.table.selectRow(0)
 
@@ -233,6 +233,8 @@ class ConvertPage(Page):
         place = places[0].row()
         seen, result = self.model.rows[place], self.model.results[place]
         title = f"{seen.row.expno}/{seen.row.procno} {seen.row.protocol}"
+        self.notes.setText(self.model.notes(place))
+        self.notes.setVisible(bool(self.notes.text()))
         if result is not None and result.path:
             task = worker.start(_converted, Path(result.path), title)
         elif seen.series is not None:
@@ -284,6 +286,10 @@ class ConvertPage(Page):
         inner.setSpacing(SPACE)
         inner.addLayout(head)
         inner.addWidget(split, 1)
+        self.notes = label("", "soft", wrap=True)
+        self.notes.setMaximumHeight(90)
+        self.notes.hide()
+        inner.addWidget(self.notes)
         column = QVBoxLayout(layer)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(0)

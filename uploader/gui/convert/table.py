@@ -58,6 +58,13 @@ class SeriesTable(QAbstractTableModel):
                 return QColor(colours().soft)
         return None
 
+    def notes(self, place: int) -> str:
+        """Return why a series is skipped or failed, and what to know of it."""
+        row, result = self.rows[place].row, self.results[place]
+        if result is not None:
+            return " ".join(filter(None, [result.reason, *result.warnings]))
+        return " ".join(filter(None, [row.reason, *row.warnings]))
+
     def clear(self) -> None:
         """Forget all rows."""
         self.beginResetModel()
@@ -116,7 +123,7 @@ class SeriesTable(QAbstractTableModel):
         self.dataChanged.emit(self.index(place, 0), self.index(place, len(_HEADS) - 1))
 
     def _text(self, place: int, column: int) -> str:
-        row, result = self.rows[place].row, self.results[place]
+        row = self.rows[place].row
         if column == 0:
             return f"{row.expno}/{row.procno}  {row.protocol or row.method}\n{row.study}"
         if column == 1:
@@ -126,9 +133,7 @@ class SeriesTable(QAbstractTableModel):
             return say("convert.planes", matrix=shown, n=row.planes) if shown else ""
         if column == 3:
             return self.states[place]
-        if result is not None:
-            return " ".join(filter(None, [result.reason, *result.warnings]))
-        return " ".join(filter(None, [row.reason, *row.warnings]))
+        return self.notes(place)
 
 
 def _picture(seen: Seen) -> QPixmap | None:
