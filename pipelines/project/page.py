@@ -73,9 +73,10 @@ def write_page(
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _rank(measure: Measure) -> tuple[int, str, str, str]:
+def _rank(measure: Measure) -> tuple[int, str, bool, str, str]:
     first = _FIRST.index(measure.map) if measure.map in _FIRST else len(_FIRST)
-    return (first, measure.map, measure.quantity, measure.roi)
+    derived = measure.quantity != measure.map
+    return (first, measure.map, derived, measure.quantity, measure.roi)
 
 
 def _animals(study: Study, arm: str) -> int:

@@ -90,7 +90,7 @@ def _frame(
     parts.append(f'<path d="M{_LEFT} {_TOP}V{bottom}H{right}" fill="none" stroke="#555"/>')
     for k, when in enumerate(study.timepoints):
         parts.append(_text(_LEFT + room * (k + 0.5), bottom + 17, when or "no timepoint", "middle"))
-    label = _text(0, 0, f"{measure.map} ({unit_words(measure.unit)})", "middle")
+    label = _text(0, 0, f"{measure.quantity} ({unit_words(measure.unit)})", "middle")
     middle = (_TOP + bottom) / 2
     return [*parts, f'<g transform="translate(13 {middle:g}) rotate(-90)">{label}</g>']
 
