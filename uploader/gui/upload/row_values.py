@@ -1,6 +1,9 @@
 """Values of rows: read, written and put in order. No Qt."""
 
+import gc
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ...model import PlanRow
 
@@ -8,6 +11,18 @@ from ...model import PlanRow
 EDITABLE = ("project", "subject", "session")
 _DIGITS = re.compile(r"\d+")
 _LONGEST = 12  # digits of a number in a name
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Do something with all rows at once; the collector, which would find nothing, waits."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def value_of(row: PlanRow, column: str) -> str:

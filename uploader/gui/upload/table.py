@@ -5,7 +5,6 @@ Qt's own sorting asks Python for every comparison; this model sorts and filters 
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +18,7 @@ from ...model import Plan, PlanRow
 from ..theme import colours
 from ..words import say
 from .history import Change, History
-from .row_values import EDITABLE, natural, value_of, with_value
+from .row_values import EDITABLE, natural, quietly, value_of, with_value
 from .sizes import size_text
 from .states import PLANNED, RowState, is_wrong, told
 
@@ -171,14 +170,10 @@ class PlanTable(QAbstractTableModel):
         before = {place: row for place in places if differs(row := self._rows[place])}
         if not before:
             return False
-        # Ten thousand new rows would start the collector several times, and nothing is to collect.
-        gc.disable()
-        try:
+        with quietly():
             after = {place: change(row) for place, row in before.items()}
-        finally:
-            gc.enable()
-        self.history.add(Change(before, after))
-        self._put(after)
+            self.history.add(Change(before, after))
+            self._put(after)
         return True
 
     def _put(self, rows: Mapping[int, PlanRow]) -> None:
@@ -263,7 +258,8 @@ class PlanTable(QAbstractTableModel):
             shown = [place for place in shown if self._passes(place, words)]
         name, falling = self._sorted
         if name in self.columns:
-            shown.sort(key=lambda place: self._sort_key(place, name), reverse=falling)
+            with quietly():
+                shown.sort(key=lambda place: self._sort_key(place, name), reverse=falling)
         self._shown = shown
 
     def _passes(self, place: int, words: Sequence[str]) -> bool:
