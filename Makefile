@@ -9,7 +9,7 @@ PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
 .PHONY: demo test install test-install bench clean system-packages
 
 install: $(VENV)/.stamp-run
-test-install: $(VENV)/.stamp-test
+test-install: $(VENV)/.stamp-test .venv-crate/.stamp
 
 $(BIN)/python:
 	packaging/make-venv "$(PYTHON_FOUND)" $(VENV)
@@ -21,6 +21,12 @@ $(VENV)/.stamp-run: setup.cfg pyproject.toml | $(BIN)/python
 $(VENV)/.stamp-test: setup.cfg pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -qq --disable-pip-version-check -e '.[all,test]'
 	touch $@ $(VENV)/.stamp-run
+
+# The RO-Crate validator wants other versions than we do: it lives in an environment of its own.
+.venv-crate/.stamp:
+	packaging/make-venv "$(PYTHON_FOUND)" .venv-crate
+	.venv-crate/bin/python -m pip install -qq --disable-pip-version-check roc-validator rocrate
+	touch $@
 
 system-packages:
 	packaging/install-system-packages system-packages.txt
@@ -36,7 +42,7 @@ test: test-install system-packages
 	$(BIN)/python -m pytest -n auto
 
 clean:
-	rm -rf $(VENV) .venv-bench build dist demo *.egg-info
+	rm -rf $(VENV) .venv-bench .venv-crate build dist demo *.egg-info
 
 # Benchmarks need their peers, which live in an environment of their own.
 bench: | .venv-bench/bin/python

@@ -76,10 +76,7 @@ def _validator():
     named = os.environ.get("XNAT_PIC_ROC_PYTHON", "")
     path = Path(named) if named else ROOT / ".venv-crate" / "bin" / "python"
     if not path.is_file():
-        pytest.skip(
-            "roc-validator needs an environment of its own: python3.11 -m venv .venv-crate; "
-            ".venv-crate/bin/pip install roc-validator rocrate"
-        )
+        pytest.fail("roc-validator needs an environment of its own: make test-install")
     return path
 
 
