@@ -79,7 +79,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A scan with its images and how well it serves."""
+    """A scan with its images, how well it serves, and why not where it does not."""
 
     scan: Scan
     files: tuple[RemoteFile, ...]
@@ -157,8 +157,8 @@ def rules() -> dict[str, dict[str, Any]]:
 
 def find_scans(
     client: Client, scans: Iterable[Scan], command: str, model: str = "", *, chosen: bool = False
-) -> list[Candidate]:
-    """Return the scans that serve a map, each with its images.
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Return the scans that serve a map, each with its images, and the others with a reason.
 
     Parameters
     ----------
@@ -176,18 +176,20 @@ def find_scans(
     list of Candidate
         The best of what there is: those whose headers show it; without any, those whose name
         says it. Never those whose headers exclude it.
+    list of Candidate
+        All others.
     """
     found = []
     for scan in scans:
         files = _images(client, scan)
         if not files:
-            continue
-        if chosen:
+            found.append(Candidate(scan, files, Fit.NO, "it has no DICOM images"))
+        elif chosen:
             found.append(Candidate(scan, files, Fit.YES))
-            continue
-        found.append(Candidate(scan, files, _judge_some(client, scan, files, command, model)))
-    best = max((one.fit for one in found), default=Fit.NO)
-    return [one for one in found if one.fit is best] if best >= Fit.NAMED else []
+        else:
+            found.append(Candidate(scan, files, *_judge_some(client, scan, files, command, model)))
+    least = max([Fit.NAMED, *(one.fit for one in found)])
+    return [one for one in found if one.fit >= least], [one for one in found if one.fit < least]
 
 
 def _images(client: Client, scan: Scan) -> tuple[RemoteFile, ...]:
@@ -199,7 +201,7 @@ def _images(client: Client, scan: Scan) -> tuple[RemoteFile, ...]:
 
 def _judge_some(
     client: Client, scan: Scan, files: Sequence[RemoteFile], command: str, model: str
-) -> Fit:
+) -> tuple[Fit, str]:
     """Judge a scan by the headers of a few images, and of more where these leave it open.
 
     First, second and last differ in whatever runs fastest in the order of names, echo or slice.
@@ -209,18 +211,20 @@ def _judge_some(
     few = sorted({0, min(1, last), last})
     more = {round(number * last / _MOST_LOOKED_AT) for number in range(_MOST_LOOKED_AT)}
     headers: list[Dataset] = []
-    fit = Fit.NO
+    fit, reason = Fit.NO, ""
     for places in (few, sorted(more - set(few))):
         found = (read_header(client, files[place]) for place in places)
         headers += [one for one in found if one is not None]
-        fit = judge(headers, [scan.type, scan.description], command, model)
+        fit, reason = judge(headers, [scan.type, scan.description], command, model)
         if fit in (Fit.NO, Fit.YES):
             break
-    return fit
+    return fit, reason
 
 
-def judge(headers: Sequence[Dataset], names: Sequence[str], command: str, model: str = "") -> Fit:
-    """Tell how well a scan serves a map.
+def judge(
+    headers: Sequence[Dataset], names: Sequence[str], command: str, model: str = ""
+) -> tuple[Fit, str]:
+    """Tell how well a scan serves a map, and what its headers lack where they do not show it.
 
     Parameters
     ----------
@@ -233,19 +237,27 @@ def judge(headers: Sequence[Dataset], names: Sequence[str], command: str, model:
     """
     rule = rules()[command]
     if not headers:
-        return Fit.NO
+        return Fit.NO, "its images cannot be read as DICOM"
     first = headers[0]
-    if str(first.get("Modality", "")) not in rule["modality"] or _is_map(first):
-        return Fit.NO
-    if any(_says(first, row, model) for row in rule["excludes"]):
-        return Fit.NO
+    modality = str(first.get("Modality", ""))
+    if modality not in rule["modality"]:
+        return Fit.NO, f"its modality is {modality or 'not given'}, not {rule['modality'][0]}"
+    if _is_map(first):
+        return Fit.NO, "it is a map already"
+    for row in rule["excludes"]:
+        if _says(first, row, model):
+            said = ", ".join(sorted(_words(first, row["attribute"])))
+            return Fit.NO, f"its {row['attribute']} is {said}"
     values = _all(headers, rule)
     if _vary(values) or any(value > rule.get("above", inf) for value in values):
-        return Fit.YES
+        return Fit.YES, ""
     if any(_says(first, row, model) for row in rule["proves"]):
-        return Fit.YES
+        return Fit.YES, ""
+    lacks = f"its images {'have one' if values else 'give no'} {rule['what']}"
     text = " ".join(names).casefold()
-    return Fit.NAMED if any(hint in text for hint in rule["hints"]) else Fit.SILENT
+    if any(hint in text for hint in rule["hints"]):
+        return Fit.NAMED, f"{lacks}; only its name speaks for it"
+    return Fit.SILENT, lacks
 
 
 def _words(header: Dataset, attribute: str) -> set[str]:

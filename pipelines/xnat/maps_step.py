@@ -32,16 +32,18 @@ def make_all(work: Work) -> None:
     asked = work.asked
     with work.timed("find"):
         scans, chosen = among(work.session, asked.listed("scans"))
-        found = find_scans(work.client, scans, asked.command, asked.model, chosen=chosen)
+        found, others = find_scans(work.client, scans, asked.command, asked.model, chosen=chosen)
     work.log.say(
         f"{len(found)} of {len(scans)} scans serve {asked.command}: "
         f"{', '.join(one.scan.id for one in found) or 'none'}"
     )
-    for one in scans if chosen else []:
-        if one.id not in [candidate.scan.id for candidate in found]:
-            text = f"Scan {one.id} has no DICOM images."
+    for one in others:
+        text = f"Scan {one.scan.id} was left out: {one.reason}."
+        if chosen:
             work.made.left_out.append(text)
             work.note(text)
+        else:
+            work.log.say(text)
     for candidate in found:
         work.go_on()
         try:

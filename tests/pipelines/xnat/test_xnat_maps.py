@@ -123,6 +123,23 @@ def test_all_scans_ticked_is_as_none_ticked(bench, tmp_path):
     assert {row["scan"] for row in outcome.maps} == {"40001"}
 
 
+def test_the_log_says_of_every_other_scan_why_it_was_left_out(bench, tmp_path):
+    scans = [row["ID"] for row in bench.served.rows(f"/data/experiments/{bench.mr}/scans")]
+    empty = f"/data/experiments/{bench.mr}/scans/88"
+    assert bench.served.put(empty, params={"xsiType": "xnat:mrScanData", "type": "MSME"}).ok
+    lines = []
+    outcome = run_session(
+        bench.access, "process_T2", bench.mr, {"scans": ",".join([*scans, "88"])},
+        tmp_path / "work", say=lines.append,
+    )  # fmt: skip
+    assert {row["scan"] for row in outcome.maps} == {"30001"}
+    said = {line.split()[1]: line for line in lines if "was left out" in line}
+    assert set(said) == {*scans, "88"} - {"30001"}
+    assert "its ScanningSequence is GR" in said["10001"]
+    assert "its images have one echo time" in said["40001"]
+    assert "it has no DICOM images" in said["88"]
+
+
 @pytest.mark.parametrize(
     ("session", "pipeline", "parameters", "code", "words"),
     [
