@@ -26,6 +26,7 @@ GROUP = "sandbox.runners"
 ENGINE, CONTAINER = "engine", "container"
 _MARK = "sandbox"  # attribute src of the runs that this server started
 _AT_ONCE = 2
+_ENDING_S = 2.0
 _STOPPED = "The server was stopped while this ran."
 _log = logging.getLogger(__name__)
 
@@ -177,6 +178,8 @@ class Launcher:
             # A runner is foreign code: whatever it raises, the run must not stay open.
             _log.exception("run %s failed", run.workflow)
             sentence = f"The runner failed: {error}" if str(error) else "The runner failed."
+            # A server that ends answers no more some time before it is told here that it ends.
+            self._stop.wait(_ENDING_S)
         if self._stop.is_set():
             sentence = _STOPPED
         with self._archive.database.write() as connection:
