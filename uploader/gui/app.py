@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from PySide6.QtGui import QIcon
     from PySide6.QtWidgets import QApplication
 
+
+# How long a thread beside the window may keep the interpreter while the window waits for it.
+_SWITCH_SECONDS = 0.001
 
 EXIT_CODES = """\b
 Exit codes:
@@ -40,14 +45,19 @@ def _version(context: click.Context, _parameter: click.Parameter, value: bool) -
     help="Show the version and exit.",
 )
 def run(folder: Path | None, language: str | None) -> None:
-    """Open the window; with FOLDER, show what can be converted in it."""
+    """Open the window; with FOLDER, show what can be converted in it.
+
+    FOLDER may be a plan (a .csv file): the window goes on with it.
+    """
     app = application(language or "")
-    from . import main_window, worker
+    from . import keys, main_window, worker
 
     window = main_window.MainWindow()
+    keys.add_keys(window)
     window.show()
     if folder is not None:
-        window.open("convert", folder)
+        is_plan = folder.suffix.casefold() == ".csv" and folder.is_file()
+        window.open("upload" if is_plan else "convert", folder.absolute())
     else:
         worker.start(main_window.preload)
     sys.exit(app.exec())
@@ -65,14 +75,34 @@ def application(language: str = "") -> QApplication:
 
     from . import memory, theme, words
 
+    sys.setswitchinterval(_SWITCH_SECONDS)
     found = QApplication.instance()
     app = found if isinstance(found, QApplication) else QApplication(sys.argv[:1])
     app.setApplicationName("xnat-pic")
     app.setApplicationDisplayName("XNAT-PIC")
     app.setDesktopFileName("xnat-pic")
+    app.setWindowIcon(icon())
     words.choose(language or memory.language() or words.system_language())
     theme.follow_system(app)
     return app
+
+
+def icon() -> QIcon:
+    """Return the product's icon, sharp in the sizes that systems show."""
+    from PySide6.QtCore import QByteArray, Qt
+    from PySide6.QtGui import QIcon, QPainter, QPixmap
+    from PySide6.QtSvg import QSvgRenderer
+
+    drawing = QSvgRenderer(QByteArray((resources.files(__package__) / "xnat-pic.svg").read_bytes()))
+    made = QIcon()
+    for size in (16, 24, 32, 48, 64, 128, 256):
+        pixmap = QPixmap(size, size)
+        pixmap.fill(Qt.GlobalColor.transparent)
+        painter = QPainter(pixmap)
+        drawing.render(painter)
+        painter.end()
+        made.addPixmap(pixmap)
+    return made
 
 
 if __name__ == "__main__":

@@ -1,0 +1,34 @@
+"""Two keys that do the next thing on any page, so that a session needs no mouse."""
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QMainWindow, QPushButton, QWidget
+
+from .band import Band
+
+NEXT = ("Ctrl+Return", "Ctrl+Enter")
+OFFER = ("Alt+Return", "Alt+Enter")
+
+
+def add_keys(window: QMainWindow) -> None:
+    """Let Ctrl+Enter press the primary button that is shown, and Alt+Enter the band's."""
+    for keys, press in ((NEXT, _press_primary), (OFFER, _press_offer)):
+        action = QAction(window)
+        action.setShortcuts([QKeySequence(one) for one in keys])
+        action.setShortcutContext(Qt.ShortcutContext.WindowShortcut)
+        action.triggered.connect(lambda _=False, press=press: press(window))
+        window.addAction(action)
+
+
+def _press_primary(window: QWidget) -> None:
+    for button in window.findChildren(QPushButton):
+        if button.property("role") == "primary" and button.isVisible() and button.isEnabled():
+            button.click()
+            return
+
+
+def _press_offer(window: QWidget) -> None:
+    for band in window.findChildren(Band):
+        if band.action.isVisible():
+            band.action.click()
+            return
