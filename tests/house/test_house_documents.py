@@ -96,3 +96,18 @@ def test_no_text_names_a_machine(committed_files, root):
 )
 def test_what_counts_as_a_machines_folder(text, named):
     assert (MACHINE.search(text) is not None) == named
+
+
+def test_every_test_that_the_security_page_names_is_there(root):
+    page = (root / "docs" / "explanation" / "security.md").read_text(encoding="utf-8")
+    rows = [line for line in page[page.index("## Threats") :].splitlines() if "tests/" in line]
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page)
+    assert len(rows) >= 15
+    assert len(named) >= len(rows)
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if not (root / path).is_file()
+        or not re.search(rf"^def {name}\(", (root / path).read_text("utf-8"), re.MULTILINE)
+    ]
+    assert missing == []
