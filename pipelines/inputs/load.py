@@ -69,10 +69,13 @@ def load_images(path: Path, need: Need) -> Images:
         return load_nifti(nifti, need)
     files, damaged = dicom.read_files(dicom.find_files(path), cest=need.variable == "offset_ppm")
     if damaged:
+        several = len(damaged) > 1
+        which = f"{len(damaged)} files are damaged, such as" if several else "One file is damaged:"
+        them = "them" if several else "it"
         raise CorruptInputError(
-            f"{len(damaged)} files are damaged, such as {damaged[0].name}.",
+            f"{which} {damaged[0].name}.",
             path=damaged[0],
-            hint="Get them again; a map without them could be wrong.",
+            hint=f"Get {them} again; a map without {them} could be wrong.",
         )
     frames = list(dicom.all_frames(files))
     if not frames:

@@ -63,7 +63,7 @@ def test_cut_file(copy, tmp_path):
     folder = copy(lambda ds: None)
     path = sorted(folder.iterdir())[5]
     path.write_bytes(path.read_bytes()[:-100])
-    refused(4, "Get them again", "t2", folder, tmp_path / "out")
+    refused(4, "Get it again", "t2", folder, tmp_path / "out")
 
 
 def test_pixels_of_no_size(copy, tmp_path):
