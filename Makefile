@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Debian's python3 may be another version than 3.11 and may come without the venv module.
 PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
 
-.PHONY: demo test install test-install bench clean system-packages
+.PHONY: demo test install test-install bench bundle bundle-check clean system-packages
 
 install: $(VENV)/.stamp-run
 test-install: $(VENV)/.stamp-test .venv-crate/.stamp
@@ -42,7 +42,7 @@ test: test-install system-packages
 	$(BIN)/python -m pytest -n auto
 
 clean:
-	rm -rf $(VENV) .venv-bench .venv-crate build dist demo *.egg-info
+	rm -rf $(VENV) .venv-bench .venv-bundle .venv-crate build dist demo *.egg-info
 
 # Benchmarks need their peers, which live in an environment of their own.
 bench: | .venv-bench/bin/python
@@ -53,3 +53,15 @@ bench: | .venv-bench/bin/python
 
 .venv-bench/bin/python:
 	packaging/make-venv "$(PYTHON_FOUND)" .venv-bench
+
+# The window as one folder, built in an environment that holds nothing else.
+bundle: | .venv-bundle/bin/python system-packages
+	.venv-bundle/bin/python -m pip install -qq --disable-pip-version-check -e '.[bundle]'
+	.venv-bundle/bin/python -m PyInstaller --noconfirm --log-level WARN \
+		--workpath build/bundle packaging/bundle/xnat-pic.spec
+
+bundle-check: test-install system-packages
+	$(BIN)/python -m pytest -q -s -n 0 packaging/bundle/test_bundle.py
+
+.venv-bundle/bin/python:
+	packaging/make-venv "$(PYTHON_FOUND)" .venv-bundle

@@ -1,4 +1,7 @@
-"""Two keys that do the next thing on any page, so that a session needs no mouse."""
+"""Two keys that do the next thing on any page, so that a session needs no mouse.
+
+A button whose property `stops` is set stops what goes on: no key presses it by chance.
+"""
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
@@ -22,7 +25,8 @@ def add_keys(window: QMainWindow) -> None:
 
 def _press_primary(window: QWidget) -> None:
     for button in window.findChildren(QPushButton):
-        if button.property("role") == "primary" and button.isVisible() and button.isEnabled():
+        ready = button.isVisible() and button.isEnabled() and not button.property("stops")
+        if button.property("role") == "primary" and ready:
             button.click()
             return
 

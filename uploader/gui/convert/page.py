@@ -203,6 +203,7 @@ class ConvertPage(Page):
         if writing is not None:
             name = "convert.cancelling" if writing.cancelling else "convert.cancel"
         self.go_button.setText(say(name))
+        self.go_button.setProperty("stops", writing is not None)
         stoppable = writing is not None and not writing.cancelling
         self.go_button.setEnabled(stoppable or (writing is None and usable and not self.looking))
         for widget in (self.options, self.other_button):
