@@ -10,7 +10,7 @@ from . import selection
 from .checks import as_signal, as_times, check_falling
 from .outcome import ARBITRARY, Noise, conclude_search
 from .result import FitResult, Flag, Map
-from .varpro import Columns, Model, Solution, solve, tabulate
+from .varpro import Columns, Model, Solution, tabulate
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -85,18 +85,20 @@ def bounds(times: Doubles) -> tuple[float, float]:
     return 0.25 * float(np.median(np.diff(times))), 10.0 * float(times[-1])
 
 
-def skip_first(train: Train, active: Bools) -> Train:
+def skip_first(train: Train, active: Bools, noise: Noise) -> Train:
     """Leave the first echo out where it does not fit to the others.
 
     It is predicted from the others in every voxel. It is left out where the mean of what it misses
     is beyond three standard errors and one per cent of its own mean (Milford,
-    doi:10.1371/journal.pone.0145255: refocusing below 180 degrees makes it too low).
+    doi:10.1371/journal.pone.0145255: refocusing below 180 degrees makes it too low). The others are
+    fitted as all will be: least squares alone take the floor of late magnitudes for slow decay and
+    would miss the first echo of a perfect train.
     """
     if len(train.times) < 5 or not active.any():
         return train
     rest = train.without(1)
     model = tabulate(columns(rest.times, offset=False), *bounds(rest.times), sign=1.0)
-    found = solve(model, rest.signal, active)
+    found = noise.solve(model, rest.signal, active, False)
     good = found.status == 0
     if not good.any():
         return train
@@ -121,7 +123,12 @@ def skip_first(train: Train, active: Bools) -> Train:
 
 
 def prepare(
-    train: Train, skip: int | Literal["auto"], flags: Flags, *, refocused: bool = True
+    train: Train,
+    skip: int | Literal["auto"],
+    flags: Flags,
+    noise: Noise,
+    *,
+    refocused: bool = True,
 ) -> Train:
     """Leave out the echoes wanted, and check that the signal falls.
 
@@ -134,7 +141,7 @@ def prepare(
         Where fewer than three echoes stay or the mean signal rises.
     """
     active = flags == 0
-    train = skip_first(train, active) if skip == "auto" else train.without(int(skip))
+    train = skip_first(train, active, noise) if skip == "auto" else train.without(int(skip))
     as_times(train.times, "echo times", least=1.0, most=10_000.0, needed=3, distinct=True)
     free = 1 if refocused and train.skipped == 0 and len(train.times) > 3 else 0
     told = check_falling(train.signal[:, free:], train.times[free:], active, "echo times")

@@ -109,7 +109,7 @@ def fit_t2_epg(
     spacing = _spacing(train.times)
     flags = first_flags(train.signal, mask, sigma, saturation)
     # The first echo may be low and the others may alternate; a wrong order is still found.
-    decay.prepare(train, 1, flags)
+    decay.prepare(train, 1, flags, Noise(sigma))
     low, high = decay.bounds(train.times)
     settings = (spacing / 2, float(t1_ms), float(np.log(low)), float(np.log(high)))
     points = _profile(profile)

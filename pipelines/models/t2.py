@@ -85,7 +85,7 @@ def fit_train(
 ) -> FitResult:
     """Fit a checked train of echoes; `name` is ``T2`` or ``T2star``."""
     flags = first_flags(train.signal, mask, noise.sigma, saturation)
-    train = decay.prepare(train, skip_echoes, flags, refocused=name == "T2")
+    train = decay.prepare(train, skip_echoes, flags, noise, refocused=name == "T2")
     if model == "3p" and len(train.times) < selection.FEWEST_FOR_THREE:
         raise ModelInputError(
             f"Three parameters cannot be fitted to {len(train.times)} echoes.",

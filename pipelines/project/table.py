@@ -13,7 +13,7 @@ from .study import Comparison
 _DIGITS = 9
 # Signs with which a spreadsheet begins a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_NUMBERS = ("mean", "sd", "median", "q1", "q3", "min", "max")
+_NUMBERS = ("mean", "sd", "median", "q1", "q3", "min", "max", "bias")
 _COUNTS = ("voxels", "valid")
 _SETS = ("whole", "core")
 HEAD = ("subject", "session")
@@ -52,7 +52,9 @@ def summary_rows(
     -------
     list of dict
         Numbers as float or int, None where there is none. ``se`` is the standard error of the
-        mean, ``sd / sqrt(valid)``, of voxels whose noise is independent.
+        mean, sqrt(sd^2 / valid + bias^2): the scatter of voxels whose noise is independent, and
+        what noise may shift all of them by, which is not corrected and does not shrink with the
+        number of voxels (JCGM 100:2008, F.2.4.5); ``bias`` is 0 there where it is not known.
     """
     rows = []
     for one in maps:
@@ -82,10 +84,14 @@ def summary_rows(
                 **_texts(one, (*BODY, "resource", "folder", "note")),
                 **numbers,
                 **counts,
-                "se": sd / math.sqrt(n) if sd is not None and n > 1 else None,
+                "se": _standard_error(sd, n, numbers["bias"]),
             }
         )
     return rows
+
+
+def _standard_error(sd: float | None, valid: int, bias: float | None) -> float | None:
+    return math.hypot(sd / math.sqrt(valid), bias or 0.0) if sd is not None and valid > 1 else None
 
 
 _EMPTY = dict.fromkeys((*BODY, *TAIL), "") | dict.fromkeys(VALUES)

@@ -49,6 +49,8 @@ class MapVolume:
         Everything that was read.
     parameters : str
         Hash of the fit's parameters, or empty.
+    errors : ndarray of float32, shape (n_slices, rows, columns), or None
+        Standard errors of the values; None where none lie on the same grid.
     """
 
     name: str
@@ -60,6 +62,7 @@ class MapVolume:
     source: str
     files: tuple[Path, ...]
     parameters: str = ""
+    errors: Floats | None = None
 
     @property
     def voxel_mm3(self) -> float:
@@ -205,6 +208,13 @@ def _read_row(folder: Path, name: str, row: dict[str, Any], file: Path) -> MapVo
     if place is not None and place.is_file():
         flags = _flags(place, affine, values.shape)
         files = (*files, place)
+    errors = None
+    place = _inside(folder, row.get("error"))
+    if place is not None and place.is_file():
+        stored, there = _nifti(place)
+        if stored.shape == values.shape and np.allclose(there, affine, rtol=0, atol=1e-3):
+            errors = np.asarray(stored, dtype=np.float32)
+            files = (*files, place)
     return MapVolume(
         name=name,
         unit=str(row.get("unit") or ""),
@@ -215,6 +225,7 @@ def _read_row(folder: Path, name: str, row: dict[str, Any], file: Path) -> MapVo
         source=file.name,
         files=(*files, folder / _CONTENTS),
         parameters=str(row.get("parameters") or ""),
+        errors=errors,
     )
 
 

@@ -16,8 +16,9 @@ from .outputs.rates import rate_of
 from .rasterize import rasterize
 from .run_maps import MapVolume
 from .run_result import MapResult, RegionResult
-from .statistics import CORE, WHOLE, Voxels, measure, reciprocal
+from .statistics import CORE, WHOLE, Voxels, measure
 from .transfer import transfer
+from .voxelwise import reciprocal
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -38,6 +39,7 @@ class _Quantity:
     unit: str
     values: Floats
     window: tuple[float, float]
+    errors: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +116,10 @@ def _target(one: MapVolume, keep_flagged: bool) -> _Target:
     if rate is not None:
         values = reciprocal(one.values, rate.factor)
         other = _Quantity(rate.name, rate.unit, values, _window("", values))
+        if one.errors is not None:
+            with np.errstate(over="ignore", invalid="ignore"):
+                own = replace(own, errors=one.errors)
+                other = replace(other, errors=values * (values / rate.factor) * one.errors)
     return _Target(one, grid_of(one), None if keep_flagged else one.flags, own, other)
 
 
@@ -191,7 +197,7 @@ def _in_map(target: _Target, moved: Transferred, inside: Voxels) -> MapResult:
     own, rate = (
         None
         if q is None
-        else measure(q.name, q.unit, q.values, inside, target.flags, size, q.window)
+        else measure(q.name, q.unit, q.values, inside, target.flags, size, q.window, q.errors)
         for q in (target.own, target.rate)
     )
     assert own is not None  # only the rate may be absent

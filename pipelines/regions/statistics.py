@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .voxelwise import mean_of, second_order
 
 Bools = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
@@ -75,6 +77,8 @@ class Statistics:
         In the unit of the map, NaN where they do not exist. ``sd`` has n - 1 in its denominator and
         does not exist for one voxel; ``mad`` is the median of abs(x - median); skewness and excess
         kurtosis are of population moments, without unit.
+    bias : float
+        What noise may shift the mean by, from the errors of the fit (`voxelwise.second_order`).
     percentiles : dict of float
         5, 10, 25, 75, 90, 95; linear between order statistics (type 7 of Hyndman and Fan,
         doi:10.1080/00031305.1996.10473566).
@@ -96,6 +100,7 @@ class Statistics:
     mad: float = np.nan
     skewness: float = np.nan
     kurtosis: float = np.nan
+    bias: float = np.nan
     percentiles: dict[int, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
@@ -107,6 +112,7 @@ class Statistics:
         row |= {"q1": self.q1, "q3": self.q3, "iqr": self.iqr}
         row |= {"min": self.minimum, "max": self.maximum, "mad": self.mad}
         row |= {"skewness": self.skewness, "kurtosis": self.kurtosis}
+        row["bias"] = self.bias
         row |= {f"p{key:02d}": self.percentiles.get(key, np.nan) for key in PERCENTILES}
         return {
             name: None if isinstance(value, float) and not np.isfinite(value) else value
@@ -211,12 +217,7 @@ def describe(values: npt.NDArray[Any], flagged: Bools | None, voxel_mm3: float) 
     flagged : ndarray of bool, shape (n,), or None
         Voxels to leave out although they have a value.
     voxel_mm3 : float
-        Volume of a voxel.
-
-    Returns
-    -------
-    Statistics
-        Sums are taken in float64.
+        Volume of a voxel. Sums are taken in float64.
     """
     finite = np.isfinite(values)
     use = finite if flagged is None else finite & ~flagged
@@ -330,6 +331,7 @@ def measure(
     flags: Bools | None,
     size: tuple[float, float],
     window: tuple[float, float],
+    errors: Floats | None = None,
 ) -> RegionStatistics:
     """Return everything about one quantity inside one region.
 
@@ -347,6 +349,8 @@ def measure(
         Volume of a voxel in mm3, area of a pixel in mm2.
     window : tuple of float
         First and last edge of the histogram.
+    errors : ndarray of float32, shape (n_slices, rows, columns), or None
+        Standard errors of the values, where noise shifts the mean.
     """
     touched = values.ravel()[inside.index]
     marked = None if flags is None else flags.ravel()[inside.index]
@@ -356,13 +360,18 @@ def measure(
     counted = np.isfinite(chosen) if marks is None else np.isfinite(chosen) & ~marks
     planes = inside.index[whole] // (values.shape[1] * values.shape[2])
     all_of_it = describe(chosen, marks, size[0])
+    inner = all_of_it
+    if not np.array_equal(core, whole):
+        inner = describe(touched[core], None if marked is None else marked[core], size[0])
+    if errors is not None:
+        shift = second_order(touched, errors.ravel()[inside.index], marked)
+        all_of_it = replace(all_of_it, bias=mean_of(shift[whole]))
+        inner = replace(inner, bias=mean_of(shift[core]))
     return RegionStatistics(
         name=name,
         unit=unit,
         whole=all_of_it,
-        core=all_of_it
-        if np.array_equal(core, whole)
-        else describe(touched[core], None if marked is None else marked[core], size[0]),
+        core=inner,
         slices=_by_slice(planes, chosen, marks, size),
         histogram=histogram(chosen[counted], *window),
         weighted=weigh(touched, marked, inside.share, size[0]),
@@ -386,13 +395,3 @@ def _by_slice(
         one = describe(values[start:stop], marks, size[0])
         rows.append(SliceStatistics(int(index), one.voxels * size[1], one))
     return tuple(rows)
-
-
-def reciprocal(values: Floats, factor: float) -> Floats:
-    """Return ``factor / x``, such as R2 = 1000 / T2 in 1/s of ms; NaN where x is not above 0."""
-    out = np.full(values.shape, np.nan, np.float32)
-    with np.errstate(invalid="ignore"):
-        positive = np.isfinite(values) & (values > 0)
-    with np.errstate(over="ignore"):  # what is too large for float32 is counted as no value
-        np.divide(np.float32(factor), values, out=out, where=positive)
-    return out

@@ -20,7 +20,7 @@ _COUNTS = ("voxels", "valid", "nan", "flagged", "volume_mm3")
 _VALUES = ("mean", "sd", "median", "q1", "q3", "iqr", "min", "max", "mad", "skewness", "kurtosis")
 _PERCENTILES = ("p05", "p10", "p25", "p75", "p90", "p95")
 _TAIL = ("image_voxels", "roi_volume_mm3", "rasterizer", "assume_aligned", "software", "note")
-COLUMNS = (*_HEAD, "set", "slice", *_COUNTS, *_VALUES, *_PERCENTILES, *_TAIL)
+COLUMNS = (*_HEAD, "set", "slice", *_COUNTS, *_VALUES, *_PERCENTILES, "bias", *_TAIL)
 
 
 def as_json(result: RunResult) -> dict[str, Any]:

@@ -235,3 +235,14 @@ def test_nothing_that_can_be_fitted_gives_maps_of_nan_and_no_warning():
     assert np.isnan(result.maps["T2map"].values).all()
     assert (result.flags == Flag.LOW_SIGNAL).all()
     assert np.isnan(result.residual_mean).all()
+
+
+def test_a_perfect_train_keeps_its_first_echo_when_the_late_ones_are_noise():
+    te = np.arange(10.0, 210.0, 10.0)
+    rng = np.random.default_rng(3)
+    t2 = rng.choice([28.0, 50.0], 4000)
+    signal = rician(np.exp(-te / t2[:, None]), 60)
+    assert fit_t2(signal, te, sigma=1 / 60).settings["skipped_samples"] == 0
+    low = signal.copy()
+    low[:, 0] *= 0.9
+    assert fit_t2(low, te, sigma=1 / 60).settings["skipped_samples"] == 1

@@ -83,11 +83,9 @@ class Bench:
         assert answer.status_code == 200, answer.text
 
 
-def make_cohort(folder, serving, *, animals=3, doses=("dose1", "dose2"), noise=0.01):
-    """Write mice, convert their T2 series and upload them."""
-    options = MouseOptions(
-        size="SMALL", traps=False, animals=animals, doses=doses, noise=noise, seed=2
-    )
+def make_cohort(folder, serving, *, animals=3, doses=("dose1", "dose2"), matrix=None):
+    """Write mice of the default seed and noise, convert their T2 series and upload them."""
+    options = MouseOptions(size="SMALL", matrix=matrix, traps=False, animals=animals, doses=doses)
     studies = write_mice(folder / "raw", options)
     config = load_config(environ={"XNAT_PIC_HOME": str(folder / "home")})
     (folder / "home").mkdir()

@@ -32,7 +32,8 @@ def whole(tmp_path_factory):
     """Three animals in each of three arms, before and after."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv(PASSWORD_VARIABLE, raising=False)
-        yield make_cohort(tmp_path_factory.mktemp("whole"), serving)
+        # The matrix of the default mouse; only slices and echoes are fewer.
+        yield make_cohort(tmp_path_factory.mktemp("whole"), serving, matrix=128)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from pipelines.regions.statistics import (
     describe,
     histogram,
     measure,
-    reciprocal,
     weigh,
 )
+from pipelines.regions.voxelwise import reciprocal
 
 
 @pytest.fixture(scope="module")
