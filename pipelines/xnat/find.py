@@ -183,7 +183,7 @@ def find_scans(
     for scan in scans:
         files = _images(client, scan)
         if not files:
-            found.append(Candidate(scan, files, Fit.NO, "it has no DICOM images"))
+            found.append(Candidate(scan, files, Fit.NO, "it has no images in a resource DICOM"))
         elif chosen:
             found.append(Candidate(scan, files, Fit.YES))
         else:

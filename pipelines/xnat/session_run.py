@@ -82,12 +82,14 @@ def run_session(
             log.say(f"{asked.pipeline.name} on {session.label} of {session.subject}")
             task = Work(client, asked, session, work, log, made, cancel)
             code, failure = _do(task)
+            failure = log.clean(failure)
+            log.say(failure or f"Done: {made.results} made, {made.found} there already.")
             if not asked.per_subject:
                 _tell(client, task, code, failure)
     except (PipelineError, OSError) as error:
         code, failure = _stopped(made, error)
-    failure = log.clean(failure)
-    log.say(failure or f"Done: {made.results} made, {made.found} there already.")
+        failure = log.clean(failure)
+        log.say(failure)
     outcome = _outcome(experiment_id, session, asked, made, code, failure)
     if code == 0:
         for part in (*_PARTS, "LOGS"):
@@ -182,7 +184,6 @@ def _tell(client: Client, work: Work, code: int, failure: str) -> None:
     outcome = _outcome(work.session.id, work.session, work.asked, work.made, code, failure)
     folder = f"{work.asked.pipeline.name}-{work.asked.key[:8]}"
     place = Place(work.session.address, SUMMARY, folder)
-    work.log.say(work.log.clean(failure) or "All is done.")
     summary = work.folder / "LOGS" / "summary.json"
     content = jsonable({**asdict(outcome), "inputs": dict(work.asked.values)})
     text = work.log.clean(json.dumps(content, ensure_ascii=False))

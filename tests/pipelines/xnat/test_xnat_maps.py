@@ -137,7 +137,7 @@ def test_the_log_says_of_every_other_scan_why_it_was_left_out(bench, tmp_path):
     assert set(said) == {*scans, "88"} - {"30001"}
     assert "its ScanningSequence is GR" in said["10001"]
     assert "its images have one echo time" in said["40001"]
-    assert "it has no DICOM images" in said["88"]
+    assert "it has no images in a resource DICOM" in said["88"]
 
 
 @pytest.mark.parametrize(
