@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,7 +114,7 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
     if failed:
         kept = any(one.rows for one in results)
         code = IN_PART if done or kept else failed[0].exit_code
-        failure = f"{text}. Failed: {_named(failed)}"
+        failure = f"{text}. {_told(failed)}"
         closing = failure
     elif not total:
         code = NOTHING
@@ -127,8 +128,37 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
     )  # fmt: skip
 
 
-def _named(failed: list[SessionResult]) -> str:
-    parts = [f"{one.label} ({one.failure.rstrip('.')})" for one in failed[:_MOST_NAMED]]
-    if len(failed) > _MOST_NAMED:
-        parts.append(f"and {len(failed) - _MOST_NAMED} more, which the summary names")
-    return "; ".join(parts) + "."
+def _told(failed: list[SessionResult]) -> str:
+    """Return which sessions failed and why; those of one cause share its sentence."""
+    causes: dict[str, list[SessionResult]] = {}
+    for one in failed:
+        causes.setdefault(_cause(one), []).append(one)
+    if len(causes) == 1 and len(failed) > 1:
+        why = failed[0].failure.rstrip(".")
+        return f"Failed, all {len(failed)} for one reason: {why}. They are {_labels(failed)}."
+    parts, room = [], _MOST_NAMED
+    for alike in causes.values():
+        if room <= 0:
+            break
+        parts.append(f"{_labels(alike, room)} ({alike[0].failure.rstrip('.')})")
+        room -= len(alike)
+    told = "; ".join(parts)
+    if len(parts) < len(causes):
+        rest = sum(len(alike) for alike in list(causes.values())[len(parts) :])
+        told += f"; and {rest} more, which the summary names"
+    return f"Failed: {told}."
+
+
+def _cause(one: SessionResult) -> str:
+    """Return why a session failed, without the names of its own."""
+    text = one.failure
+    for name in sorted({one.label, one.id, one.subject} - {""}, key=len, reverse=True):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "*", text)
+    return text
+
+
+def _labels(alike: list[SessionResult], most: int = _MOST_NAMED) -> str:
+    names = [one.label for one in alike[:most]]
+    if len(alike) > len(names):
+        names.append(f"{len(alike) - len(names)} more, which the summary names")
+    return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]

@@ -131,6 +131,35 @@ def test_the_closing_words_name_failures():
     assert sum_up("p", "P1", results[:2]).failure == ""
 
 
+def _failed(number, why):
+    return SessionResult(f"E{number}", f"m{number:02d}_pre", f"m{number:02d}", 6, why)
+
+
+def test_sessions_that_fail_alike_share_one_sentence():
+    same = [_failed(n, "The server does not answer.") for n in range(1, 4)]
+    found = sum_up("p", "P1", same)
+    assert found.closing == (
+        "p on P1: 0 of 3 sessions done. Failed, all 3 for one reason: The server does not answer. "
+        "They are m01_pre, m02_pre and m03_pre."
+    )
+    assert list(found.failed) == ["m01_pre", "m02_pre", "m03_pre"]
+    # A sentence that names its own session is the same one, too.
+    own = [_failed(n, f"E{n} of m{n:02d}_pre has no images.") for n in (1, 2)]
+    assert sum_up("p", "P1", own).failure.count("has no images") == 1
+    other = [*same, _failed(12, "An image is cut."), SessionResult("E0", "a", "s")]
+    told = sum_up("p", "P1", other).failure
+    assert "m01_pre, m02_pre and m03_pre (The server does not answer)" in told
+    assert told.endswith("; m12_pre (An image is cut).")
+
+
+def test_many_failures_are_counted_and_not_all_named():
+    alike = sum_up("p", "P1", [_failed(n, "Gone.") for n in range(1, 101)]).failure
+    assert alike.count("Gone") == 1
+    assert alike.endswith("m20_pre and 80 more, which the summary names.")
+    found = sum_up("p", "P1", [_failed(n, f"Cause {n}x.") for n in range(1, 31)]).failure
+    assert found.endswith("m20_pre (Cause 20x); and 10 more, which the summary names.")
+
+
 def test_values_of_fields_and_forms():
     field = {"data_fields": {"name": "Group", "field": " treated "}}
     item = {"children": [{"field": "fields/field", "items": [field, {}]}, {"field": "other"}]}
