@@ -31,8 +31,9 @@ $(VENV)/.stamp-test: setup.cfg pyproject.toml | $(BIN)/python
 system-packages:
 	packaging/install-system-packages system-packages.txt
 
+# SERVE=1 keeps the archive served afterwards, until Ctrl+C.
 demo: install
-	$(BIN)/python -m sandbox.demo demo
+	$(BIN)/python -m sandbox.demo demo $(if $(SERVE),--serve)
 
 test: test-install system-packages
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from xnat_config.admin.server import Server, path_of
 from xnat_config.admin.wish import Wish
 
 from .errors import SandboxError
+from .launches import finish, is_complete, launch
 
 NAME, RESULT = "process_T2", "PROCESSED_T2"
-_POLL_S = 2.0
-_ENDS = ("complete", "failed", "killed")
 
 
 class Skipped(Exception):
@@ -48,20 +46,17 @@ def run_pipeline(server: Server, wish: Wish, session: str, folder: Path, wait_s:
         If it fails, or does not end in time.
     """
     project = wish.projects[0]
-    launch = _by_container(server, project) or _by_engine(server, wish, folder)
-    if launch is None:
+    offered = _by_container(server, project) or _by_engine(server, wish, folder)
+    if offered is None:
         raise Skipped(
             f"The server offers {NAME} neither by the Container Service nor by the classic engine."
         )
-    way, start = launch
-    before = {row.get("wrk_workflowData_id") for row in _runs(server, project, session)}
-    start(session)
-    row = _wait(server, project, session, before, wait_s)
-    status = row.get("status", "")
-    if not status.lower().startswith("complete"):
+    way, start = offered
+    row = finish(server, project, NAME, session, lambda: start(session), wait_s=wait_s)
+    if not is_complete(row):
         told = " ".join(row.get(name, "") for name in ("step_description", "details")).strip()
         raise SandboxError(
-            f"{NAME} by the {way} ended with: {status}. {told}".strip(),
+            f"{NAME} by the {way} ended with: {row.get('status', '')}. {told}".strip(),
             "Look at the log of the run on the server.",
         )
     files = _results(server, session)
@@ -112,41 +107,7 @@ def _by_engine(
     part.put(list(wanted.items()))
     if set(part.found(wanted)) != set(wanted):
         return None
-    pipeline = path_of("data", "projects", project, "pipelines", NAME, "experiments")
-    return "classic engine", lambda session: _launch(server, f"{pipeline}/{session}")
-
-
-def _launch(server: Server, address: str) -> None:
-    server.send("POST", address, params={"legacy": "false"})
-
-
-def _runs(server: Server, project: str, session: str) -> list[dict[str, str]]:
-    """Return the runs on a session, the latest first."""
-    asked = {"project": project, "experiment": session}
-    return server.rows(path_of("data", "services", "workflows", NAME), asked)
-
-
-def _wait(
-    server: Server, project: str, session: str, before: set[str | None], wait_s: float
-) -> dict[str, str]:
-    """Return the row of the new run when it has ended."""
-    deadline = time.monotonic() + wait_s
-    status = "not started"
-    while time.monotonic() < deadline:
-        new = (
-            row
-            for row in _runs(server, project, session)
-            if row.get("wrk_workflowData_id") not in before
-        )
-        if row := next(new, None):
-            status = row.get("status", "")
-            if status.lower().startswith(_ENDS):
-                return row
-        time.sleep(_POLL_S)
-    raise SandboxError(
-        f"{NAME} did not end within {wait_s:.0f} s; its state was: {status}.",
-        "Give it more time with --wait, or look at the server's queue.",
-    )
+    return "classic engine", lambda session: launch(server, project, NAME, session, {})
 
 
 def _results(server: Server, session: str) -> list[str]:

@@ -1,19 +1,164 @@
-"""The demonstration runs from start to end, from anywhere, and again over what it left."""
+"""The demonstration: the whole story from an empty folder, its stages alone, and wrong numbers."""
 
-from sandbox.demo import run
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sandbox.demo.compare import compare_effects, compare_means
+from sandbox.demo.place import Place, Study
+from sandbox.errors import SandboxError
+
+STUDIES = [
+    Study(f"m{n}", group, dose, timepoint, "")
+    for n, (group, dose) in enumerate([("treated", "d1"), ("treated", "d2"), ("untreated", "")])
+    for timepoint in ("pre", "post")
+]
+TRUTH = {"tumour": {"T2_ms": 60.0, "ADC_um2_ms": 0.8}, "kidney": {"T2_ms": 50.0, "ADC_um2_ms": 1.8}}
+STEPS = {"tumour_t2": 0.08, "tumour_adc": 0.1}
+KNOWN = {"T2map": ("T2_ms", "ms"), "ADC": ("ADC_um2_ms", "um2/ms")}
 
 
-def test_demo_runs_twice_and_names_what_is_there(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    for _ in range(2):
-        assert run(tmp_path / "demo") == 0
-        text = capsys.readouterr().out
-        named = [line.strip() for line in text.splitlines() if line.startswith("  demo/")]
-        assert len(named) == 2
-        assert all((tmp_path / name).exists() for name in named)
-        assert "6 ParaVision 360 studies" in text
+def _demo(folder, *more):
+    return subprocess.run(
+        [sys.executable, "-m", "sandbox.demo", str(folder), "--animals", "1", *more],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        cwd=folder.parent,
+        check=False,
+    )
 
 
-def test_demo_elsewhere_names_whole_paths(tmp_path, capsys):
-    assert run(tmp_path / "demo") == 0
-    assert str(tmp_path / "demo" / "dicom") in capsys.readouterr().out
+@pytest.mark.slow
+def test_the_whole_story(tmp_path):
+    ended = _demo(tmp_path / "demo")
+    text = ended.stdout
+    assert ended.returncode == 0, text + ended.stderr
+    assert [int(n) for n in re.findall(r"^ *(\d+)/10 ", text, re.MULTILINE)] == list(range(1, 11))
+    assert "All 12 numbers agree with what was planted." in text
+    assert "6 studies" in text
+    page = tmp_path / "demo" / "summary" / "summary.html"
+    assert "demo/summary/summary.html" in text
+    assert "<svg" in page.read_text(encoding="utf-8")
+    assert "admin apply demo/installation.toml" in text
+    _one_stage_sees_wrong_numbers(tmp_path / "demo")
+
+
+def _one_stage_sees_wrong_numbers(folder):
+    path = next((folder / "scanner_truth").rglob("untreated/**/truth.json"))
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["tissues"]["kidney"]["ADC_um2_ms"] *= 1.1
+    path.write_text(json.dumps(content), encoding="utf-8")
+    ended = _demo(folder, "--stage", "compare")
+    assert ended.returncode == 8, ended.stdout + ended.stderr
+    (line,) = [one for one in ended.stdout.splitlines() if one.startswith("OUT: ")]
+    assert "ADC, kidney" in line
+    assert "1 of 12 numbers are OUT" in ended.stdout
+
+
+def _rows(**changes):
+    rows = []
+    for study in STUDIES:
+        for tissue, values in TRUTH.items():
+            for name, (key, unit) in KNOWN.items():
+                row = {"session": study.session, "roi": tissue, "quantity": name, "set": "whole"}
+                row |= {"unit": unit, "mean": str(values[key]), "se": str(0.01 * values[key])}
+                rows.append(row | study.values)
+    rows[0] |= changes
+    return rows
+
+
+def _means(rows):
+    return compare_means(rows, STUDIES, {one.session: TRUTH for one in STUDIES})
+
+
+def test_right_means_agree():
+    found = _means(_rows())
+    assert len(found) == 4
+    assert all(one.ok for one in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"mean": "62.2"}, "62.2 and not 60 ms"),
+        ({"mean": "57.8"}, "57.8 and not 60 ms"),
+        ({"mean": ""}, "nan"),
+        ({"mean": "70", "se": "20"}, "not known well enough"),
+        ({"se": ""}, "not known well enough"),
+        ({"unit": "s"}, "its unit is s"),
+        ({"dose": "d2"}, "its dose is 'd2'"),
+        ({"group": "untreated"}, "its group is 'untreated'"),
+        ({"session": "other"}, "not measured"),
+    ],
+)
+def test_a_wrong_value_is_out(changes, said):
+    found = _means(_rows(**changes))
+    assert [one.ok for one in found] == [False, True, True, True]
+    assert found[0].said.startswith("m0_pre_MR: ")
+    assert said in found[0].said
+
+
+def _effects(**changes):
+    planted = {"T2map": 8.0, "ADC": 10.0}
+    rows = [
+        {
+            "roi": roi, "quantity": name, "arm": f"treated d{n}", "timepoint": "post",
+            "comparison": "difference of changes", "unit": "%", "difference_low": "",
+            "difference_high": "", "difference": str(step * n if roi == "tumour" else 0.0),
+        }
+        for roi in TRUTH
+        for name, step in planted.items()
+        for n in (1, 2)
+    ]  # fmt: skip
+    rows[1] |= changes
+    return compare_effects(rows, STUDIES, STEPS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_out"),
+    [
+        ({}, False),
+        ({"difference": "18.4"}, False),
+        ({"difference": "8"}, True),
+        ({"difference": "-16"}, True),
+        ({"difference": ""}, True),
+        ({"unit": "ms"}, True),
+        ({"arm": "treated"}, True),
+        ({"comparison": "change"}, True),
+    ],
+)
+def test_effects(changes, is_out):
+    found = _effects(**changes)
+    assert len(found) == 8
+    assert [one.what for one in found if not one.ok] == ["T2, tumour, d2"] * is_out
+
+
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
+    (tmp_path / "scanner").mkdir()
+    (tmp_path / "scanner" / "2dseq").write_bytes(b"irreplaceable")
+    with pytest.raises(SandboxError, match="not of this demonstration"):
+        Place(tmp_path).begin()
+    assert (tmp_path / "scanner" / "2dseq").read_bytes() == b"irreplaceable"
+    ended = _demo(tmp_path)
+    assert ended.returncode == 8
+    assert "not of this demonstration" in ended.stdout
+    assert (tmp_path / "scanner" / "2dseq").read_bytes() == b"irreplaceable"
+
+
+def test_an_earlier_demonstration_is_replaced(tmp_path):
+    place = Place(tmp_path / "demo")
+    place.begin()
+    place.logs.mkdir()
+    (place.folder / "plan.csv").write_text("old")
+    place.begin()
+    assert [one.name for one in place.folder.iterdir()] == ["demo.json"]
+
+
+def test_a_stage_before_its_time_says_what_to_run_first(tmp_path):
+    ended = _demo(tmp_path / "demo", "--stage", "regions")
+    assert ended.returncode == 8
+    assert "Start with --stage mouse" in ended.stdout

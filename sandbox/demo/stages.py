@@ -1,0 +1,259 @@
+"""The stages of the story, each of which finds all it needs in the folder."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from xnat_config.admin.server import Server, path_of
+from xnat_config.admin.wish import example_text
+
+from ..errors import SandboxError
+from ..launches import finish, is_complete, launch
+from . import regions
+from .compare import Comparison, compare
+from .place import PROJECT, Options, Place, Study, short
+from .programs import Programs
+
+MAPS = "T2,ADC"
+_POLL_S = 0.5
+
+
+@dataclass
+class Work:
+    """What a stage works with.
+
+    Attributes
+    ----------
+    server : Server or None
+        Logged in; None for a stage that needs none.
+    found : Comparison or None
+        What the last stage found.
+    """
+
+    place: Place
+    options: Options
+    programs: Programs
+    server: Server | None = None
+    found: Comparison | None = None
+
+    @property
+    def archive(self) -> Server:
+        """The server of a stage that needs one."""
+        if self.server is None:
+            raise SandboxError("This stage needs the archive.", "Run the stage install first.")
+        return self.server
+
+    @cached_property
+    def sessions(self) -> dict[str, str]:
+        """IDs of the sessions by their labels."""
+        address = path_of("data", "projects", PROJECT, "experiments")
+        rows = self.archive.rows(address, {"columns": "ID,label"})
+        return {row["label"]: row["ID"] for row in rows}
+
+    def session_of(self, study: Study) -> str:
+        """Return the ID of the MR session of a study.
+
+        Raises
+        ------
+        SandboxError
+            If it is not in the archive.
+        """
+        if study.session not in self.sessions:
+            raise SandboxError(
+                f"The session {study.session} is not in the archive.", "Run the stage upload first."
+            )
+        return self.sessions[study.session]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of the story.
+
+    Attributes
+    ----------
+    name : str
+        As it is asked for.
+    title : str
+        What people read while it runs.
+    work : callable
+        Does it and returns what became of it, in words.
+    served : bool
+        Whether it needs the archive.
+    """
+
+    name: str
+    title: str
+    work: Callable[[Work], str]
+    served: bool = True
+
+
+def _mouse(work: Work) -> str:
+    place, options = work.place, work.options
+    place.renew(place.scanner, place.truth)
+    asked = ("--animals", str(options.animals), "--size", "SMALL", "--matrix", str(options.matrix))
+    made = work.programs.run(
+        "xnat-pic-sandbox", "mouse", place.scanner, *asked, "--pet-ct", "--with-traps"
+    )
+    return f"{len(made)} studies of MR, PET and CT: two doses and untreated, before and after"
+
+
+def _convert(work: Work) -> str:
+    place = work.place
+    place.renew(place.dicom)
+    jobs = str(work.options.workers)
+    report = work.programs.run("mri2dicom", "convert", place.scanner, place.dicom, "--jobs", jobs)
+    states = Counter(one["status"] for one in report["series"])
+    files = sum(one["files"] for one in report["series"])
+    return f"{states['converted']} series, {files} DICOM files; {states['skipped']} rightly skipped"
+
+
+def _install(work: Work) -> str:
+    place = work.place
+    address = path_of("data", "projects", PROJECT)
+    work.programs.typed.append(f"xnat-pic-pipelines export {short(place.catalog)}")
+    serve = f"xnat-pic-sandbox serve --data {short(place.archive)}"
+    work.programs.typed.append(f"{serve} --pipelines {short(place.catalog / 'engine')}")
+    work.programs.typed.append(f"(the project {PROJECT} is made with New Project on the web page)")
+    work.archive.send("PUT", address)
+    text = example_text().replace("MY_PROJECT", PROJECT)
+    place.installation.write_text(text, encoding="utf-8")
+    items = work.programs.run(
+        "xnat-pic-admin", "apply", place.installation, "--catalog", place.catalog, "--yes"
+    )
+    kinds = Counter(one["kind"] for one in items)
+    return (
+        f"project {PROJECT} with {kinds['variable']} variables, {kinds['form']} forms, "
+        f"{kinds['pipeline']} pipelines"
+    )
+
+
+def prepare(place: Place, log: Path) -> None:
+    """Write the pipelines that the archive offers from its start."""
+    Programs(place, log).run("xnat-pic-pipelines", "export", place.catalog)
+
+
+def _upload(work: Work) -> str:
+    plan = work.place.plan
+    work.place.renew(plan)
+    work.programs.run(
+        "xnat-pic-uploader", "scan", work.place.dicom, "--project", PROJECT, "-o", plan
+    )
+    sent = work.programs.run("xnat-pic-uploader", "upload", plan)
+    return f"{len(sent['rows'])} sessions with group, timepoint and dose from the folders"
+
+
+def _verify(work: Work) -> str:
+    proofs = work.programs.run("xnat-pic-uploader", "verify", work.place.plan)["rows"]
+    planned, found, summed = (
+        sum(one[name] for one in proofs) for name in ("planned", "found", "checksummed")
+    )
+    if not planned == found == summed:
+        raise SandboxError(
+            f"Of {planned} files {found} are there, {summed} proved by checksum.", "Upload again."
+        )
+    return f"{summed} of {planned} images there, each with its checksum"
+
+
+def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
+    """Run a pipeline of the project from its first session, as with Run Pipeline there."""
+    studies = work.place.studies()
+    session = work.session_of(studies[0])
+    asked = {"workers": str(work.options.workers), **parameters}
+    told = "&".join(f"{name}={value}" for name, value in asked.items())
+    address = f"/data/projects/{PROJECT}/pipelines/{pipeline}/experiments/{session}"
+    work.programs.typed.append(f"curl -u admin -X POST '$XNAT_PIC_SERVER{address}?{told}'")
+    row = finish(
+        work.archive,
+        PROJECT,
+        pipeline,
+        session,
+        lambda: launch(work.archive, PROJECT, pipeline, session, asked),
+        wait_s=work.options.wait_s,
+        poll_s=_POLL_S,
+    )
+    if not is_complete(row):
+        number = row.get("wrk_workflowData_id", "")
+        raise SandboxError(
+            f"{pipeline} ended as {row.get('status', '')}.",
+            f"What it said is in the folder of the archive, runs{os.sep}{number}.",
+        )
+
+
+def _t2(work: Work) -> str:
+    _run(work, "process_T2_project", {})
+    return _maps_of(work, "PROCESSED_T2", "T2")
+
+
+def _dwi(work: Work) -> str:
+    _run(work, "process_DWI_project", {})
+    return _maps_of(work, "PROCESSED_DWI", "ADC, MD and FA")
+
+
+def _maps_of(work: Work, resource: str, what: str) -> str:
+    """Count the sessions whose results are on the server; all have to be."""
+    studies = work.place.studies()
+    subjects = sorted({one.subject for one in studies})
+    found = set()
+    for subject in subjects:
+        address = ("data", "projects", PROJECT, "subjects", subject, "resources", resource, "files")
+        for row in work.archive.rows(path_of(*address)):
+            below = row.get("URI", "").partition("/files/")[2]
+            if below.endswith("/maps.json"):
+                found.add(below.partition("/")[0])
+    wanted = {one.session for one in studies}
+    if missing := sorted(wanted - found):
+        raise SandboxError(
+            f"{len(missing)} sessions have no maps, such as {missing[0]}.",
+            "Look at the summary of the run in the archive.",
+        )
+    return f"{what} of {len(wanted)} sessions, started by Run Pipeline on one"
+
+
+def _regions(work: Work) -> str:
+    place, studies = work.place, work.place.studies()
+    address = f"/xapi/roi/projects/{PROJECT}/sessions/SESSION/collections/LABEL"
+    work.programs.typed.append(
+        f"curl -u admin -T ROIS.dcm '$XNAT_PIC_SERVER{address}?type=SEG' (the viewer does this)"
+    )
+    for one in studies:
+        body = regions.draw(_series(place.dicom / one.path), place.truth / one.path)
+        label = f"{one.session}_ROIS"
+        regions.store(work.archive, PROJECT, work.session_of(one), label, body)
+    names = " and ".join(regions.TISSUES)
+    return f"{names} outlined on the T2 images of {len(studies)} sessions"
+
+
+def _series(study: Path) -> Path:
+    found = sorted(study.glob(f"{regions.SERIES}_*"))
+    if len(found) != 1:
+        raise SandboxError(f"{study} has no series {regions.SERIES}.", "Run the stage convert.")
+    return found[0]
+
+
+def _measure(work: Work) -> str:
+    _run(work, "Mask_Average_project", {"map": MAPS})
+    return f"{MAPS.replace(',', ' and ')} inside the outlines, by group, timepoint and dose"
+
+
+def _compare(work: Work) -> str:
+    work.found = compare(work.archive, work.place, work.place.studies())
+    return work.found.sentence
+
+
+STAGES = (
+    Stage("mouse", "Scan digital mice", _mouse, served=False),
+    Stage("convert", "Convert to DICOM", _convert, served=False),
+    Stage("install", "Set up the archive", _install),
+    Stage("upload", "Upload", _upload),
+    Stage("verify", "Prove what arrived", _verify),
+    Stage("t2", "T2 maps", _t2),
+    Stage("dwi", "Diffusion maps", _dwi),
+    Stage("regions", "Draw regions", _regions),
+    Stage("measure", "Measure", _measure),
+    Stage("compare", "Compare with the truth", _compare),
+)

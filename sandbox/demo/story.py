@@ -1,0 +1,173 @@
+"""Tell the story: one stage after the other, each with its time, and the closing table."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import webbrowser
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from xnat_config.admin.errors import AdminError
+from xnat_config.admin.server import Server
+from xnat_config.connection import Connection
+
+from ..errors import SandboxError
+from .closing import show_closing, show_self
+from .place import Options, Place, short
+from .programs import USER, Programs, password, serving
+from .stages import STAGES, Stage, Work, prepare
+
+DONE, IN_PART = 0, 8
+
+
+def tell(
+    folder: Path,
+    options: Options | None = None,
+    *,
+    stage: str = "",
+    stay: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Tell the whole story, or one stage of it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where everything goes. For the whole story it is made new; what no demonstration left
+        there is never touched.
+    options : Options, optional
+        What is asked for; a stage alone takes what the story was begun with, but for the port.
+    stage : str
+        Name of the one stage to run; empty runs all.
+    stay : bool
+        Serve the archive afterwards, until Ctrl+C.
+    console : rich.console.Console, optional
+        Where to say it.
+
+    Returns
+    -------
+    int
+        0 where every number agrees with what was planted, else 8.
+    """
+    story = _Story(Place(folder.absolute()), options or Options(), console or Console())
+    try:
+        return story.run([one for one in STAGES if stage in ("", one.name)], not stage, stay)
+    except (SandboxError, AdminError, OSError) as error:
+        story.console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        return IN_PART
+
+
+class _Story:
+    def __init__(self, place: Place, options: Options, console: Console) -> None:
+        self.place, self.options, self.console = place, options, console
+        self.notes: dict[str, Any] = {}
+        self._stack = ExitStack()
+        self._server: Server | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, stages: Sequence[Stage], whole: bool, stay: bool) -> int:
+        """Run stages; the first that fails ends it."""
+        start = time.monotonic()
+        if whole or stages[0] is STAGES[0]:
+            self.place.begin()
+            self.notes = {"options": asdict(self.options), "stages": {}}
+        else:
+            self.notes = self.place.read_notes()
+            kept = {**self.notes["options"], "port": self.options.port}
+            self.options = Options(**kept)
+        with self._stack:
+            work = None
+            for stage in stages:
+                work = self._stage(stage)
+                if work is None:
+                    return IN_PART
+            good = self._close(work, whole, time.monotonic() - start)
+            if stay:
+                self._stay()
+        return DONE if good else IN_PART
+
+    def _stage(self, stage: Stage) -> Work | None:
+        """Run one stage and say its line; None where it failed."""
+        number = STAGES.index(stage) + 1
+        head = f"{number:>2}/{len(STAGES)}  {stage.title:<22}"
+        programs = Programs(self.place, self.place.logs / f"{number:02}-{stage.name}.log")
+        work = Work(self.place, self.options, programs)
+        start = time.monotonic()
+        with self._status(head):
+            try:
+                if stage.served:
+                    work.server = self._serve(programs.log)
+                    programs.server = work.server.connection.server
+                said, failed = stage.work(work), False
+            except (SandboxError, AdminError, OSError) as error:
+                said, failed = f"FAILED: {error}", True
+        seconds = time.monotonic() - start
+        line = f"{head} {seconds:6.1f} s  {said}"
+        style = "red" if failed else None
+        self.console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        self.notes["stages"][stage.name] = {
+            "seconds": round(seconds, 1), "said": said, "failed": failed, "typed": programs.typed,
+        }  # fmt: skip
+        self.place.write_notes(self.notes)
+        return None if failed else work
+
+    @contextmanager
+    def _status(self, head: str) -> Iterator[None]:
+        """Turn a sign while a stage works, where a person watches."""
+        if not self.console.is_terminal:
+            yield
+            return
+        with self.console.status(f"{head} working ..."):
+            yield
+
+    def _serve(self, log: Path) -> Server:
+        """Return the archive, logged in; served from the first time it is asked for."""
+        if self._server is None:
+            prepare(self.place, log)
+            address, self._process = self._stack.enter_context(
+                serving(self.place, self.options.port)
+            )
+            connection = Connection(address, USER)
+            self._server = self._stack.enter_context(Server(connection, USER, password()))
+        return self._server
+
+    def _close(self, work: Work | None, whole: bool, seconds: float) -> bool:
+        """Say what was found, where to look and what to type; return whether all agrees."""
+        found = work.found if work is not None else None
+        if found is not None:
+            show_closing(self.console, found, self.notes, seconds if whole else None)
+            _open(self.place.summary / "summary.html", self.console)
+        show_self(self.console, self.place, self.notes, whole)
+        return found is None or not found.out
+
+    def _stay(self) -> None:
+        if self._server is None:
+            self._serve(self.place.logs / "server.log")
+        assert self._process is not None
+        assert self._server is not None
+        self.console.print(
+            f"\nThe archive stays at {self._server.connection.server} (user {USER}) until Ctrl+C.",
+            markup=False,
+        )
+        try:
+            self._process.wait()
+        except KeyboardInterrupt:
+            self.console.print("The archive has ended; its data are kept.")
+
+
+def _open(page: Path, console: Console) -> None:
+    """Show a page in the browser where there is a display and a person."""
+    console.print(f"\nThe study on one page: {short(page)}", markup=False, highlight=False)
+    display = sys.platform in ("win32", "darwin") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if display and console.is_terminal:
+        webbrowser.open(page.as_uri())
