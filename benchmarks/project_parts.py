@@ -31,6 +31,7 @@ from xnat_config.connection import Connection
 PASSWORD = "admin"
 T2_SCAN = "3"
 _START_S = 180.0
+_END_S = 5.0
 _ONE_THREAD = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SERVER = """
 import socket, sys, uvicorn
@@ -93,12 +94,15 @@ def running(folder: Path, name: str, source: str, *arguments: str) -> Iterator[R
                 raise TimeoutError(f"The {name} did not start within {_START_S:.0f} s.")
             yield Running(address, psutil.Process(child.pid))
         finally:
-            child.stdin.close()
-            child.terminate()
-            try:
-                child.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                child.kill()
+            child.stdin.close()  # a cluster ends by itself then
+            for stop in (None, child.terminate, child.kill):
+                if stop is not None:
+                    stop()
+                try:
+                    child.wait(timeout=_END_S)
+                    break
+                except subprocess.TimeoutExpired:
+                    continue
 
 
 def wait_for(url: str) -> None:

@@ -191,6 +191,11 @@ def main() -> None:
     call = parser.parse_args()
     content = json.loads(call.measured.read_text(encoding="utf-8"))
     fits = {w: fit([one for one in content["rows"] if one["workers"] == w]) for w in (1, 2)}
+    if min(one.slope for one in fits.values()) <= 0:
+        raise SystemExit(
+            "The measured times do not grow with N: other work on the machine drowned them. "
+            "Nothing was written; measure again when it is quiet."
+        )
     measured = measured_table(content, fits)
     simulated = simulated_table(content, fits, call.sessions)
     print("\n".join([*measured, "", *simulated]))
