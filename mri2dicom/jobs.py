@@ -34,11 +34,14 @@ class Progress:
     ----------
     title : str
         What a person calls the series.
+    study : str
+        The study it belongs to, as in `SeriesResult`: titles repeat among studies.
     """
 
     title: str
     files_done: int
     files: int
+    study: str = ""
 
 
 @dataclass
@@ -62,6 +65,10 @@ class Job:
     def title(self) -> str:
         """What a person calls the series."""
         return f"{self.result.expno}/{self.result.procno} {self.result.protocol}".strip()
+
+    def progress(self) -> Progress:
+        """Return how far it is."""
+        return Progress(self.title, self.done, self.files, self.result.study)
 
 
 @dataclass
@@ -102,7 +109,7 @@ class Writer:
 
         def on_file() -> None:
             job.done += 1
-            self.on_progress(Progress(job.title, job.done, job.files))
+            self.on_progress(job.progress())
             if self.cancelled():
                 raise _Stopped
 
@@ -176,7 +183,7 @@ class Writer:
             error = future.exception()
             if error is None:
                 job.done += future.result()
-                self.on_progress(Progress(job.title, job.done, job.files))
+                self.on_progress(job.progress())
             else:
                 job.failed = job.failed or sentence_of(error)
         for job in [job for job in running if not job.pending]:

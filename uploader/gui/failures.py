@@ -4,6 +4,9 @@ import errno
 
 from .words import say
 
+# Letters of a foreign error that a sentence can carry.
+_LONGEST = 160
+
 
 def sentence_of(error: BaseException) -> str:
     """Return what an exception means to a person.
@@ -18,7 +21,8 @@ def sentence_of(error: BaseException) -> str:
         return say("failure.process")
     if isinstance(error, OSError):
         return _system_sentence(error)
-    return say("failure.unknown", what=f"{type(error).__name__}: {error}".rstrip(": "))
+    what = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
+    return say("failure.unknown", what=what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…")
 
 
 def _system_sentence(error: OSError) -> str:

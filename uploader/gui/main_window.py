@@ -1,9 +1,10 @@
 """The window: a bar with the way back, a band for sentences, and one page at a time."""
 
 from importlib import import_module
+from threading import Lock
 from typing import Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QAction, QCloseEvent, QKeySequence
 from PySide6.QtWidgets import (
     QFrame,
@@ -15,11 +16,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from . import memory, worker
+from . import memory, words, worker
 from .band import Band
 from .child import Call
+from .failures import sentence_of
 from .icons import icon
 from .page import Notice, Page
+from .start import StartPage
 from .theme import GAP, MARGIN, SPACE, label, theme
 from .words import say
 
@@ -31,6 +34,9 @@ PAGES = {
 }
 HOME = "start"
 
+_loaded = {HOME}
+_one_at_a_time = Lock()
+
 
 class MainWindow(QMainWindow):
     """Holds the pages and walks between them."""
@@ -41,7 +47,11 @@ class MainWindow(QMainWindow):
         self.bands: dict[str, Band] = {}
         self.name = ""
         self._way: list[str] = []
+        self._wanted: tuple[str, Any] | None = None
         self.stack = QStackedWidget()
+        self.waiting = label(say("frame.opening"), "soft")
+        self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.stack.addWidget(self.waiting)
         self.back = QToolButton()
         self.back.clicked.connect(self.go_back)
         self.heading = label("", "heading")
@@ -62,6 +72,11 @@ class MainWindow(QMainWindow):
         self._dress()
         self.open(HOME)
 
+    @property
+    def opening(self) -> str:
+        """Name of the page whose modules are being loaded, or empty."""
+        return self._wanted[0] if self._wanted else ""
+
     def page(self, name: str) -> Page:
         """Return a page by its name, made when it is first asked for."""
         if name not in self.pages:
@@ -71,6 +86,8 @@ class MainWindow(QMainWindow):
             page.notice.connect(band.show_notice)
             page.title_changed.connect(lambda _: self._show_title())
             band.pressed.connect(page.notice_action)
+            if isinstance(page, StartPage):
+                page.language_chosen.connect(self.speak)
             holder = _holder(band, page)
             self.stack.addWidget(holder)
             self.pages[name], self.bands[name] = page, band
@@ -79,6 +96,8 @@ class MainWindow(QMainWindow):
     def open(self, name: str, argument: Any = None) -> None:
         """Show a page, if the one that is shown lets go.
 
+        Where its modules are not loaded yet, a thread loads them first: the window stays alive.
+
         Parameters
         ----------
         name : str
@@ -86,27 +105,54 @@ class MainWindow(QMainWindow):
         argument : object
             Handed to the page's `enter`.
         """
-        if self.name == name:
+        if self.name == name and self._wanted is None:
             self.pages[name].enter(argument)
             return
         if self.name and not self.pages[self.name].leave():
             return
+        if name not in _loaded:
+            self._load(name, argument)
+            return
+        self._wanted = None
         page = self.page(name)
         if name == HOME:
             self._way.clear()
-        elif self.name:
+        elif self.name != name:
             self._way.append(self.name)
         self._show(name, page, argument)
 
     def go_back(self) -> None:
         """Show the page that was shown before, if this one lets go."""
-        if self._way and self.pages[self.name].leave():
+        if self._wanted is not None:
+            self._wanted = None
+            self._show(self.name, self.pages[self.name], None)
+        elif self._way and self.pages[self.name].leave():
             name = self._way.pop()
             self._show(name, self.pages[name], None)
 
     def notify(self, notice: Notice | None) -> None:
         """Show a sentence on the page that is shown."""
         self.bands[self.name].show_notice(notice)
+
+    def speak(self, code: str) -> None:
+        """Speak another language: at once if no page holds anything, else from the next start."""
+        memory.remember_language(code)
+        before = words.language()
+        words.choose(code)
+        if not all(page.at_rest() for page in self.pages.values()):
+            notice = Notice(say("start.language_later")) if code != before else None
+            words.choose(before)
+            self.notify(notice)
+            return
+        for page in self.pages.values():
+            holder = page.parentWidget()
+            assert holder is not None
+            self.stack.removeWidget(holder)
+            holder.deleteLater()
+        self.pages, self.bands, self.name = {}, {}, ""
+        self._way.clear()
+        self._name_controls()
+        self.open(HOME)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Ask each page, stop what is at work, and close."""
@@ -120,6 +166,32 @@ class MainWindow(QMainWindow):
         worker.stop_all()
         memory.remember_geometry(self.saveGeometry())
         event.accept()
+
+    def _load(self, name: str, argument: Any) -> None:
+        """Load a page beside the window, then open it unless another is wanted."""
+        self._wanted = (name, argument)
+        self.stack.setCurrentWidget(self.waiting)
+        self.bar.show()
+        self.heading.setText("")
+        self.back.setEnabled(True)
+        task = worker.start(load, name)
+        task.result.connect(self._loaded)
+        task.failed.connect(lambda error: self._not_loaded(name, error))
+
+    def _loaded(self, name: str) -> None:
+        """Make the page in one turn of the event loop and show it in another: each is short."""
+        if self.opening == name:
+            self.page(name)
+            QTimer.singleShot(0, self._open_wanted)
+
+    def _open_wanted(self) -> None:
+        if self._wanted is not None:
+            self.open(*self._wanted)
+
+    def _not_loaded(self, name: str, error: Exception) -> None:
+        if self.opening == name:
+            self.go_back()
+            self.notify(Notice(sentence_of(error), "bad"))
 
     def _show(self, name: str, page: Page, argument: Any) -> None:
         self.name = name
@@ -144,11 +216,15 @@ class MainWindow(QMainWindow):
         row = QHBoxLayout(self.bar)
         row.setContentsMargins(SPACE, SPACE, MARGIN, SPACE)
         row.setSpacing(GAP)
-        self.back.setToolTip(say("frame.back"))
-        self.back.setAccessibleName(say("frame.back"))
+        self._name_controls()
         row.addWidget(self.back)
         row.addWidget(self.heading, 1)
         return self.bar
+
+    def _name_controls(self) -> None:
+        self.waiting.setText(say("frame.opening"))
+        self.back.setToolTip(say("frame.back"))
+        self.back.setAccessibleName(say("frame.back"))
 
     def _shortcuts(self) -> None:
         for keys, method in (
@@ -165,11 +241,22 @@ class MainWindow(QMainWindow):
         self.back.setIcon(icon("back"))
 
 
+def load(call: Call, name: str) -> str:
+    """Load the modules of one page; return its name.
+
+    One at a time: two threads that import the same modules may see them half made.
+    """
+    with _one_at_a_time:
+        import_module(PAGES[name][0], __package__)
+    _loaded.add(name)
+    return name
+
+
 def preload(call: Call) -> None:
     """Load the modules of all pages beside the window, so that each opens at once."""
-    for module, _ in PAGES.values():
+    for name in PAGES:
         call.check()
-        import_module(module, __package__)
+        load(call, name)
 
 
 def _made(name: str) -> Page:

@@ -61,6 +61,10 @@ class Page(QWidget):
         """
         return True
 
+    def at_rest(self) -> bool:
+        """Return whether nothing would be lost if this page were made anew."""
+        return False
+
     def close_down(self) -> bool:
         """Return whether the window may close now; ask where work would be interrupted.
 

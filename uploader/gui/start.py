@@ -1,11 +1,13 @@
 """The first page: convert, upload, or go on with the last plan."""
 
+from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
-from . import memory
+from . import memory, words
 from .icons import picture
 from .page import Page
 from .theme import GAP, MARGIN, SPACE, WIDE, colours, label, theme
@@ -45,16 +47,26 @@ class Choice(QPushButton):
 
 
 class StartPage(Page):
-    """Where a person begins."""
+    """Where a person begins.
+
+    Attributes
+    ----------
+    language_chosen : signal (str)
+        The code of the language that the window shall speak.
+    """
+
+    language_chosen = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAcceptDrops(True)
         self.convert = Choice("convert", say("start.convert"), say("start.convert_says"))
         self.upload = Choice("upload", say("start.upload"), say("start.upload_says"))
         self.resume = Choice("continue", say("start.resume"), "")
         self.convert.clicked.connect(lambda: self.go.emit("convert", None))
         self.upload.clicked.connect(lambda: self.go.emit("upload", None))
         self.resume.clicked.connect(lambda: self.go.emit("upload", memory.last_plan()))
+        self.language = self._languages()
         middle = QVBoxLayout()
         middle.setSpacing(SPACE)
         middle.addStretch(2)
@@ -63,16 +75,25 @@ class StartPage(Page):
         middle.addSpacing(MARGIN)
         for choice in (self.convert, self.upload, self.resume):
             middle.addWidget(choice)
+        middle.addSpacing(SPACE)
+        middle.addWidget(label(say("start.drop"), "soft", wrap=True))
         middle.addStretch(3)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(WIDE, WIDE, WIDE, WIDE)
+        row = QHBoxLayout()
         row.addStretch(1)
         row.addLayout(middle, 4)
         row.addStretch(1)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(WIDE, MARGIN, WIDE, MARGIN)
+        column.addLayout(row, 1)
+        column.addWidget(self.language, 0, Qt.AlignmentFlag.AlignRight)
 
     def title(self) -> str:
         """Return the product's name."""
         return say("frame.product")
+
+    def at_rest(self) -> bool:
+        """Return True: it holds nothing."""
+        return True
 
     def enter(self, argument: Any = None) -> None:
         """Offer the last plan if it is still there."""
@@ -82,3 +103,33 @@ class StartPage(Page):
             self.resume.sentence.setText(str(plan))
             self.resume.setAccessibleDescription(str(plan))
         self.convert.setFocus()
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        """Take one file or folder."""
+        urls = event.mimeData().urls()
+        if len(urls) == 1 and urls[0].isLocalFile():
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        """Show where it would go: the choice under the mouse, or else converting."""
+        self._wanted(event.position().toPoint()).setFocus()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Open what was dropped: a plan, or a folder for the choice under the mouse."""
+        path = Path(event.mimeData().urls()[0].toLocalFile())
+        wanted = self._wanted(event.position().toPoint())
+        uploading = path.suffix.lower() == ".csv" or wanted is not self.convert
+        self.go.emit("upload" if uploading else "convert", path)
+
+    def _wanted(self, where: QPoint) -> Choice:
+        return self.upload if self.upload.geometry().contains(where) else self.convert
+
+    def _languages(self) -> QComboBox:
+        box = QComboBox()
+        for code, name in words.LANGUAGES.items():
+            box.addItem(name, code)
+        box.setCurrentIndex(box.findData(words.language()))
+        box.setAccessibleName(say("start.language"))
+        box.setToolTip(say("start.language"))
+        box.activated.connect(lambda _: self.language_chosen.emit(str(box.currentData())))
+        return box

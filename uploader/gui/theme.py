@@ -11,6 +11,8 @@ from PySide6.QtWidgets import QApplication, QLabel
 
 # Distances in device-independent pixels: everything is a multiple of the smallest.
 GAP, SPACE, MARGIN, WIDE = 4, 8, 16, 32
+# Behind pictures, in both sets: grey values are judged against black. And writing upon it.
+NIGHT, ON_NIGHT = "#0b0d10", "#d5dae3"
 
 
 @dataclass(frozen=True)

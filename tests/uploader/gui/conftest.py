@@ -12,7 +12,8 @@ os.environ["QT_QPA_PLATFORM"] = "offscreen"
 from PySide6.QtCore import QCoreApplication, QSettings, QTimer
 
 from uploader.gui import app as window_app
-from uploader.gui import words, worker
+from uploader.gui import main_window, words, worker
+from uploader.gui.child import Call
 
 
 def _queued_ms():
@@ -42,8 +43,10 @@ class Longest:
 
 @pytest.fixture(scope="session")
 def qapp():
-    """The application as it is for people, in English."""
-    return window_app.application("en")
+    """The application as it is for people, in English, with all pages loaded."""
+    app = window_app.application("en")
+    main_window.preload(Call(lambda value: None, lambda: False))
+    return app
 
 
 @pytest.fixture(autouse=True)

@@ -4,16 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QCheckBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
     QHeaderView,
-    QLineEdit,
     QMessageBox,
     QPushButton,
     QSplitter,
@@ -23,7 +21,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mri2dicom import Overrides
 from mri2dicom.conversion import default_output
 from mri2dicom.errors import Mri2DicomError
 from mri2dicom.report import ConversionReport
@@ -31,12 +28,14 @@ from mri2dicom.report import ConversionReport
 from .. import memory, worker
 from ..child import Call
 from ..failures import sentence_of
-from ..page import Notice, Page
-from ..theme import MARGIN, SPACE, WIDE, label
+from ..page import Notice, Page, Tone
+from ..theme import GAP, MARGIN, SPACE, WIDE, label
 from ..viewer.panel import Viewer
 from ..viewer.stack import Stack, dicom_stack, raw_stack
 from ..words import say
 from . import work
+from .delegate import SIDE, SeriesDelegate
+from .options import Options
 from .table import SeriesTable
 
 _KILL_SECONDS = 0.5
@@ -72,6 +71,10 @@ class ConvertPage(Page):
             self.look(argument)
         elif self.folder is None:
             self.choose_button.setFocus()
+
+    def at_rest(self) -> bool:
+        """Return whether no folder is looked at."""
+        return self.folder is None
 
     def close_down(self) -> bool:
         """Ask before a conversion is stopped."""
@@ -129,16 +132,12 @@ class ConvertPage(Page):
             return
         if self.folder is None or self.output is None:
             return
-        options = {
-            "enhanced": self.enhanced.isChecked(),
-            "overwrite": self.overwrite.isChecked(),
-            "jobs": max(1, (os.cpu_count() or 2) // 2),
-        }
-        overrides = Overrides(subject_id=self.subject.text().strip())
+        switches = self.options.switches() | {"jobs": max(1, (os.cpu_count() or 2) // 2)}
+        overrides = self.options.overrides()
         self.notice.emit(None)
         self.report = None
         self.model.clear_states()
-        task = worker.start(work.write, self.folder, self.output, overrides, options, aside=True)
+        task = worker.start(work.write, self.folder, self.output, overrides, switches, aside=True)
         self.writing = task
         task.progress.connect(self.model.progress)
         task.result.connect(self._written)
@@ -181,7 +180,8 @@ class ConvertPage(Page):
             key = "convert.done_in_part" if skipped else "convert.done"
             text, tone = say(key, n=good, skipped=skipped), "good"
         action = say("convert.upload") if good and not report.cancelled else ""
-        self.notice.emit(Notice(text, "good" if tone == "good" else "warning", action))
+        worst: Tone = "warning" if good else "bad"
+        self.notice.emit(Notice(text, "good" if tone == "good" else worst, action))
         self._show_chosen()
 
     def _ended(self) -> None:
@@ -211,8 +211,8 @@ class ConvertPage(Page):
 
     def _set_output(self, path: Path) -> None:
         self.output = path
-        self.where.setText(str(path))
-        self.where.setToolTip(str(path))
+        self.options.where.setText(str(path))
+        self.options.where.setToolTip(str(path))
 
     def _choose(self) -> None:
         found = QFileDialog.getExistingDirectory(
@@ -222,7 +222,9 @@ class ConvertPage(Page):
             self.look(Path(found))
 
     def _choose_output(self) -> None:
-        found = QFileDialog.getExistingDirectory(self, say("convert.output"), self.where.text())
+        found = QFileDialog.getExistingDirectory(
+            self, say("convert.output"), self.options.where.text()
+        )
         if found:
             self._set_output(Path(found))
 
@@ -304,16 +306,19 @@ class ConvertPage(Page):
         table.setAccessibleName(say("convert.table"))
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        table.setIconSize(QSize(48, 48))
+        table.setItemDelegate(SeriesDelegate(table))
         table.setShowGrid(False)
         table.setTabKeyNavigation(False)
+        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        table.setTextElideMode(Qt.TextElideMode.ElideRight)
+        table.setWordWrap(False)
         table.verticalHeader().hide()
-        table.verticalHeader().setDefaultSectionSize(60)
-        for column, width in enumerate((220, 90, 110, 90)):
-            table.setColumnWidth(column, width)
-        table.horizontalHeader().setSectionResizeMode(4, QHeaderView.ResizeMode.Stretch)
-        table.horizontalHeader().setMinimumSectionSize(80)
-        table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        table.verticalHeader().setDefaultSectionSize(SIDE + SPACE + GAP)
+        heads = table.horizontalHeader()
+        heads.setMinimumSectionSize(80)
+        heads.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        heads.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
+        heads.setHighlightSections(False)
         table.setMinimumWidth(360)
         table.selectionModel().selectionChanged.connect(lambda *_: self._show_chosen())
         return table
@@ -321,31 +326,8 @@ class ConvertPage(Page):
     def _foot(self) -> QFrame:
         foot = QFrame()
         foot.setProperty("role", "foot")
-        self.enhanced = QCheckBox(say("convert.enhanced"))
-        self.overwrite = QCheckBox(say("convert.overwrite"))
-        self.subject = QLineEdit()
-        self.subject.setPlaceholderText(say("convert.subject_says"))
-        self.subject.setAccessibleName(say("convert.subject"))
-        self.subject.setMaximumWidth(160)
-        self.where = QLineEdit()
-        self.where.setReadOnly(True)
-        self.where.setAccessibleName(say("convert.output"))
-        change = QPushButton(say("convert.change"))
-        change.clicked.connect(self._choose_output)
-        self.options = QWidget()
-        rows = QVBoxLayout(self.options)
-        rows.setContentsMargins(0, 0, 0, 0)
-        for widgets in (
-            (label(say("convert.output"), "soft"), self.where, change),
-            (label(say("convert.subject"), "soft"), self.subject, self.enhanced, self.overwrite),
-        ):
-            row = QHBoxLayout()
-            row.setSpacing(SPACE)
-            for widget in widgets:
-                row.addWidget(widget)
-            if self.subject in widgets:
-                row.addStretch(1)
-            rows.addLayout(row)
+        self.options = Options()
+        self.options.change.connect(self._choose_output)
         self.go_button = QPushButton(say("convert.start"))
         self.go_button.setProperty("role", "primary")
         self.go_button.setMinimumWidth(130)

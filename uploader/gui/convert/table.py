@@ -1,9 +1,9 @@
-"""The table of series: picture, name, kind, size, state, notes."""
+"""The table of series: what each is, its state, notes."""
 
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtGui import QColor, QImage, QPixmap
+from PySide6.QtGui import QColor, QImage
 
 from mri2dicom.jobs import Progress
 from mri2dicom.report import SeriesResult
@@ -12,8 +12,14 @@ from ..theme import colours
 from ..words import say
 from .work import Seen
 
-_HEADS = ("series", "kind", "matrix", "state", "notes")
-_STATES = {"kept", "failed", "skipped"}
+_HEADS = ("series", "state")
+SERIES, STATE = range(len(_HEADS))
+# Roles for the delegate: two lines of text, the picture (QImage), how far (0 to 100).
+LINES = Qt.ItemDataRole.UserRole + 1
+PICTURE = Qt.ItemDataRole.UserRole + 2
+PERCENT = Qt.ItemDataRole.UserRole + 3
+# What a state is called, and the tone it is painted in.
+_TONES = {"converted": "good", "kept": "good", "failed": "bad", "skipped": "soft"}
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -25,7 +31,9 @@ class SeriesTable(QAbstractTableModel):
         self.rows: list[Seen] = []
         self.states: list[str] = []
         self.results: list[SeriesResult | None] = []
-        self._pictures: list[QPixmap | None] = []
+        self.percent: list[int | None] = []
+        self._pictures: list[QImage | None] = []
+        self._words: list[str] = []
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008 - Qt's own signature
         """Return the number of series."""
@@ -45,17 +53,19 @@ class SeriesTable(QAbstractTableModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
         """Return what a cell shows."""
-        seen, column = self.rows[index.row()], index.column()
+        place, column = index.row(), index.column()
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
-            return self._text(index.row(), column)
-        if role == Qt.ItemDataRole.DecorationRole and column == 0:
-            return self._pictures[index.row()]
+            return self._text(place, column)
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{say(f'convert.{_HEADS[column]}')}: {self._text(place, column)}"
         if role == Qt.ItemDataRole.ForegroundRole:
-            bad = seen.row.damaged or self.states[index.row()] == say("convert.failed")
-            if bad and column >= 3:
-                return QColor(colours().bad)
-            if seen.row.reason or column == 4:
-                return QColor(colours().soft)
+            return self._colour(place, column)
+        if role == LINES:
+            return self._lines(place) if column == SERIES else self._state(place)
+        if role == PICTURE and column == SERIES:
+            return self._pictures[place]
+        if role == PERCENT and column == STATE:
+            return self.percent[place]
         return None
 
     def notes(self, place: int) -> str:
@@ -68,8 +78,8 @@ class SeriesTable(QAbstractTableModel):
     def clear(self) -> None:
         """Forget all rows."""
         self.beginResetModel()
-        for kept in (self.rows, self.states, self.results, self._pictures):
-            kept.clear()
+        self.rows, self.results, self.states = [], [], []
+        self.percent, self._pictures, self._words = [], [], []
         self.endResetModel()
 
     def add(self, seen: Seen) -> None:
@@ -77,27 +87,32 @@ class SeriesTable(QAbstractTableModel):
         place = len(self.rows)
         self.beginInsertRows(QModelIndex(), place, place)
         self.rows.append(seen)
-        self.states.append(say("convert.skipped") if seen.row.reason else "")
+        self.states.append("")
+        self._words.append("")
+        self.percent.append(None)
         self.results.append(None)
         self._pictures.append(_picture(seen))
+        if seen.row.reason:
+            self._words[place], self.states[place] = "skipped", say("convert.skipped")
         self.endInsertRows()
 
     def clear_states(self) -> None:
         """Forget what the last run said."""
         for place, seen in enumerate(self.rows):
             self.results[place] = None
-            self._set(place, say("convert.skipped") if seen.row.reason else "")
+            self._set(place, "skipped" if seen.row.reason else "")
 
     def progress(self, progress: Progress) -> None:
         """Show how far a series is."""
         for place, seen in enumerate(self.rows):
             row = seen.row
             title = f"{row.expno}/{row.procno} {row.protocol}".strip()
-            state = self.states[place]
-            full = say("convert.percent", percent=100)
-            if title == progress.title and state != full and not row.reason:
+            same = title == progress.title and progress.study in (row.study, ".")
+            if same and self.percent[place] != 100 and not row.reason:
                 percent = 100 * progress.files_done // max(1, progress.files)
-                self._set(place, say("convert.percent", percent=percent))
+                self.percent[place] = percent
+                self.states[place] = say("convert.percent", percent=percent)
+                self._changed(place)
                 return
 
     def finish(self, results: list[SeriesResult]) -> None:
@@ -109,42 +124,57 @@ class SeriesTable(QAbstractTableModel):
             same = [one for one in left if (one.expno, one.procno, one.protocol) == key]
             one = next((r for r in same if r.study in (row.study, ".")), next(iter(same), None))
             if one is None:
-                self._set(place, say("convert.skipped") if row.reason else "")
+                self._set(place, "skipped" if row.reason else "")
                 continue
             left.remove(one)
             self.results[place] = one
-            if one.status in _STATES:
-                self._set(place, say(f"convert.{one.status}"))
-            else:
-                self._set(place, say("convert.converted", n=one.files))
+            self._set(place, one.status, one.files)
 
-    def _set(self, place: int, state: str) -> None:
-        self.states[place] = state
+    def _set(self, place: int, word: str, files: int = 0) -> None:
+        self._words[place], self.percent[place] = word, None
+        self.states[place] = say(f"convert.{word}", n=files) if word else ""
+        self._changed(place)
+
+    def _changed(self, place: int) -> None:
         self.dataChanged.emit(self.index(place, 0), self.index(place, len(_HEADS) - 1))
 
+    def _colour(self, place: int, column: int) -> QColor | None:
+        row, word = self.rows[place].row, self._words[place]
+        if column == STATE and row.damaged:
+            return QColor(colours().bad)
+        if column == STATE and word:
+            return QColor(getattr(colours(), _TONES[word]))
+        return QColor(colours().soft) if row.reason else None
+
     def _text(self, place: int, column: int) -> str:
+        if column == SERIES:
+            return "\n".join(filter(None, self._lines(place)))
+        return "\n".join(filter(None, self._state(place)))
+
+    def _state(self, place: int) -> tuple[str, str]:
+        """Return what became of a series, and why, or what to know of it."""
+        return self.states[place], self.notes(place)
+
+    def _lines(self, place: int) -> tuple[str, str]:
+        """Return a series' name, and what it is: kind, size, study where there are several."""
         row = self.rows[place].row
-        if column == 0:
-            return f"{row.expno}/{row.procno}  {row.protocol or row.method}\n{row.study}"
-        if column == 1:
-            return "" if row.reason else row.kind
-        if column == 2:
-            shown = row.matrix.replace("x", "×")
-            return say("convert.planes", matrix=shown, n=row.planes) if shown else ""
-        if column == 3:
-            return self.states[place]
-        return self.notes(place)
+        size = "×".join(filter(None, row.matrix.split(" x ")))
+        if size and row.planes > 1:
+            size = f"{size}×{row.planes}"
+        kind = "" if row.reason else say(kind_key(row.kind))
+        several = any(other.row.study != row.study for other in self.rows)
+        second = filter(None, [row.study.rpartition("/")[2] if several else "", kind, size])
+        return f"{row.expno}/{row.procno}  {row.protocol or row.method}", " · ".join(second)
 
 
-def _picture(seen: Seen) -> QPixmap | None:
+def kind_key(kind: str) -> str:
+    """Return the key of a kind's name: the words of `mri2dicom.model.Kind` with underscores."""
+    return "kind." + "_".join(kind.lower().replace("*", "star").split())
+
+
+def _picture(seen: Seen) -> QImage | None:
     if seen.thumbnail is None:
         return None
     rows, columns = seen.thumbnail.shape
     form = QImage.Format.Format_Grayscale8
-    image = QImage(seen.thumbnail.tobytes(), columns, rows, columns, form)
-    return QPixmap.fromImage(image).scaled(
-        48,
-        48,
-        Qt.AspectRatioMode.KeepAspectRatio,
-        Qt.TransformationMode.SmoothTransformation,
-    )
+    return QImage(seen.thumbnail.tobytes(), columns, rows, columns, form).copy()

@@ -5,7 +5,6 @@ from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPaintEvent, QW
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
-    QLabel,
     QLineEdit,
     QSizePolicy,
     QSlider,
@@ -19,7 +18,7 @@ from PySide6.QtWidgets import (
 from .. import worker
 from ..child import Call
 from ..failures import sentence_of
-from ..theme import MARGIN, SPACE, label
+from ..theme import MARGIN, NIGHT, ON_NIGHT, SPACE, label
 from ..words import say
 from .stack import HeaderRow, Plane, Stack, grey, letters, window_of
 
@@ -44,7 +43,7 @@ class Canvas(QWidget):
         self.spacing = (1.0, 1.0)
         self._image: QImage | None = None
         self._from: tuple[QPointF, float, float] | None = None
-        self.setMinimumSize(240, 200)
+        self.setMinimumSize(220, 96)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName(say("viewer.picture"))
         self.setToolTip(say("viewer.drag"))
@@ -79,8 +78,8 @@ class Canvas(QWidget):
         """Paint the plane in its true proportions with the letters around it."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-        painter.fillRect(self.rect(), QColor("#0b0d10"))
-        painter.setPen(QColor("#d5dae3"))
+        painter.fillRect(self.rect(), QColor(NIGHT))
+        painter.setPen(QColor(ON_NIGHT))
         area = QRectF(self.rect())
         if self._image is None:
             inner = area.adjusted(MARGIN, MARGIN, -MARGIN, -MARGIN)
@@ -137,6 +136,48 @@ class Canvas(QWidget):
         self.turned.emit(-1 if event.angleDelta().y() > 0 else 1)
 
 
+class Turner(QWidget):
+    """A slider through slices or steps that says what it turns and where it is."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.text = label(name)
+        self.count = label("", "soft")
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName(name)
+        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        row = QHBoxLayout()
+        row.addWidget(self.text, 1)
+        row.addWidget(self.count)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addLayout(row)
+        column.addWidget(self.slider)
+
+    def set_name(self, name: str) -> None:
+        """Say what it turns."""
+        self.name = name
+        self.slider.setAccessibleName(name)
+
+    def set_count(self, count: int) -> None:
+        """Go from the first to the last of `count`; hidden where there is only one."""
+        self.slider.blockSignals(True)
+        self.slider.setRange(0, count - 1)
+        self.slider.setValue(0)
+        self.slider.blockSignals(False)
+        self.setVisible(count > 1)
+
+    def say_value(self, value: str) -> None:
+        """Show a value, such as ``TE 12 ms``, and which of how many it is."""
+        where = say("viewer.of", number=self.slider.value() + 1, count=self.slider.maximum() + 1)
+        self.text.setText(" ".join(filter(None, [self.name, value])))
+        self.text.setToolTip(self.text.text())
+        self.count.setText(where)
+        self.slider.setAccessibleDescription(" ".join(filter(None, [value, where])))
+
+
 class Viewer(QWidget):
     """A series to look at: picture and header."""
 
@@ -148,8 +189,10 @@ class Viewer(QWidget):
         self.title = label("", "heading", wrap=True)
         self.canvas = Canvas()
         self.canvas.turned.connect(self._turn)
-        self.place, self.slice_text = self._slider(say("viewer.slice"))
-        self.step, self.step_text = self._slider(say("viewer.step"))
+        self.place = Turner(say("viewer.slice"))
+        self.step = Turner(say("viewer.step_step"))
+        for turner in (self.place, self.step):
+            turner.slider.valueChanged.connect(lambda _: self._load())
         self.header = QTableWidget(0, 3)
         self.search = QLineEdit()
         self.search.setPlaceholderText(say("viewer.find"))
@@ -181,37 +224,22 @@ class Viewer(QWidget):
         self.stack, self._fresh = stack, True
         self.title.setText(stack.title)
         self._set_ranges(len(stack.planes[0]), len(stack.planes))
-        self.place.setValue(len(stack.planes[0]) // 2)
+        self.step.set_name(say(f"viewer.step_{stack.steps.meaning}"))
+        self.place.slider.setValue(len(stack.planes[0]) // 2)
         self._load()
 
-    def _slider(self, name: str) -> tuple[QSlider, QLabel]:
-        slider = QSlider(Qt.Orientation.Horizontal)
-        slider.setAccessibleName(name)
-        slider.valueChanged.connect(lambda _: self._load())
-        text = label(name, "soft")
-        text.setMinimumWidth(130)
-        return slider, text
-
     def _set_ranges(self, slices: int, steps: int) -> None:
-        for slider, text, count in (
-            (self.place, self.slice_text, slices),
-            (self.step, self.step_text, steps),
-        ):
-            slider.blockSignals(True)
-            slider.setRange(0, count - 1)
-            slider.setValue(0)
-            slider.blockSignals(False)
-            slider.setVisible(count > 1)
-            text.setVisible(count > 1)
+        self.place.set_count(slices)
+        self.step.set_count(steps)
 
     def _turn(self, by: int) -> None:
-        self.place.setValue(self.place.value() + by)
+        self.place.slider.setValue(self.place.slider.value() + by)
 
     def _load(self) -> None:
         """Read the chosen plane beside the window; only the last one asked for is shown."""
         if self.stack is None:
             return
-        stack, step, where = self.stack, self.step.value(), self.place.value()
+        stack, step, where = self.stack, self.step.slider.value(), self.place.slider.value()
         plane = stack.planes[step][where]
         self._say_place()
         self._wanted += 1
@@ -224,12 +252,11 @@ class Viewer(QWidget):
         stack = self.stack
         if stack is None:
             return
-        step, where = self.step.value(), self.place.value()
-        self.slice_text.setText(
-            say("viewer.slice_of", number=where + 1, count=len(stack.planes[0]))
-        )
-        text = stack.labels[step] or say("viewer.step_of", number=step + 1, count=len(stack.planes))
-        self.step_text.setText(text)
+        self.place.say_value("")
+        value = stack.steps.values[self.step.slider.value()]
+        if not value and stack.steps.meaning == "offset":
+            value = say("viewer.reference")
+        self.step.say_value(value)
 
     def _show(self, ticket: int, plane: int, got: tuple[Plane, list[HeaderRow] | None]) -> None:
         if ticket != self._wanted or self.stack is None:
@@ -267,11 +294,8 @@ class Viewer(QWidget):
         column = QVBoxLayout(tab)
         column.setContentsMargins(0, SPACE, 0, 0)
         column.addWidget(self.canvas, 1)
-        for slider, text in ((self.place, self.slice_text), (self.step, self.step_text)):
-            row = QHBoxLayout()
-            row.addWidget(text)
-            row.addWidget(slider, 1)
-            column.addLayout(row)
+        column.addWidget(self.place)
+        column.addWidget(self.step)
         return tab
 
     def _header_tab(self) -> QWidget:
@@ -285,9 +309,12 @@ class Viewer(QWidget):
         self.header.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.header.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.header.setColumnWidth(0, 100)
-        self.header.setColumnWidth(1, 160)
+        self.header.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.header.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft)
-        self.header.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+        for place in (1, 2):
+            self.header.horizontalHeader().setSectionResizeMode(
+                place, QHeaderView.ResizeMode.Stretch
+            )
         tab = QWidget()
         column = QVBoxLayout(tab)
         column.setContentsMargins(0, SPACE, 0, 0)

@@ -2,7 +2,7 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
 
 from mri2dicom.dicom.header import Overrides
 from mri2dicom.model import RawSeries
 from mri2dicom.output import files_of
 from private_dictionaries.dictionary import register
 
+from .steps import Steps, raw_steps, rules, saturation_offsets, steps_of
+
 Plane = npt.NDArray[np.float32]
 HeaderRow = tuple[str, str, str]
 
-# What tells the steps of a series apart: DICOM keyword, what a person reads, unit.
-_STEPS = (
-    ("EchoTime", "TE", "ms"),
-    ("EffectiveEchoTime", "TE", "ms"),
-    ("DiffusionBValue", "b", "s/mm²"),
-    ("InversionTime", "TI", "ms"),
-    ("InversionTimes", "TI", "ms"),
-    ("RepetitionTime", "TR", "ms"),
-    ("TriggerTime", "t", "ms"),
-    ("FrameReferenceTime", "t", "ms"),
-)
 _LONGEST_VALUE = 300
 _MOST_ROWS = 4000
 
@@ -43,8 +35,8 @@ class Stack:
     ----------
     planes : list of list of int
         Plane number by step and slice.
-    labels : list of str
-        What each step is, such as ``TE 12 ms``, or empty.
+    steps : Steps
+        What the steps are: echoes, offsets, times.
     spacing_mm : tuple of float
         Between rows, and between columns.
     axes : list of ndarray of float, shape (2, 3)
@@ -57,7 +49,7 @@ class Stack:
 
     title: str
     planes: list[list[int]]
-    labels: list[str]
+    steps: Steps
     spacing_mm: tuple[float, float]
     axes: list[npt.NDArray[np.float64]]
     read: Callable[[int], Plane]
@@ -79,12 +71,9 @@ def raw_stack(series: RawSeries, title: str) -> Stack:
         whole = io.BytesIO(b"".join(parts))
         return header_rows(pydicom.dcmread(whole, stop_before_pixels=True))
 
-    found = [
-        {key: series.plane_attributes[key][step[0]] for key in series.plane_attributes}
-        for step in planes
-    ]
     axes = [series.orientation[k, :2] for k in range(series.planes)]
-    return Stack(title, planes, _labels(found), series.spacing_mm, axes, read, header)
+    steps = raw_steps(series, [step[0] for step in planes])
+    return Stack(title, planes, steps, series.spacing_mm, axes, read, header)
 
 
 def dicom_stack(folder: Path, title: str) -> Stack:
@@ -99,9 +88,10 @@ def dicom_stack(folder: Path, title: str) -> Stack:
     values: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*.dcm")):
         ds = pydicom.dcmread(path, stop_before_pixels=True)
-        for number in range(int(ds.get("NumberOfFrames") or 1)):
+        count = int(ds.get("NumberOfFrames") or 1)
+        for number, offsets in enumerate(saturation_offsets(ds, count)):
             frames.append((path, number))
-            values.append(_frame_values(ds, number))
+            values.append(_frame_values(ds, number) | offsets)
     if not frames:
         raise FileNotFoundError(2, "no DICOM file", str(folder))
     axes = [np.array(v["ImageOrientationPatient"], dtype=float).reshape(2, 3) for v in values]
@@ -112,10 +102,7 @@ def dicom_stack(folder: Path, title: str) -> Stack:
 
     def read(plane: int) -> Plane:
         path, number = frames[plane]
-        ds = pydicom.dcmread(path)
-        pixels = ds.pixel_array
-        if int(ds.get("NumberOfFrames") or 1) > 1:
-            pixels = pixels[number]
+        pixels = pixel_array(path, index=number)
         if pixels.ndim == 3:
             pixels = pixels.mean(axis=-1)
         slope, offset = values[plane]["slope"], values[plane]["offset"]
@@ -124,8 +111,8 @@ def dicom_stack(folder: Path, title: str) -> Stack:
     def header(plane: int) -> list[HeaderRow]:
         return header_rows(pydicom.dcmread(frames[plane][0], stop_before_pixels=True))
 
-    labels = _labels([values[step[0]] for step in planes])
-    return Stack(title, planes, labels, (float(spacing[0]), float(spacing[1])), axes, read, header)
+    steps = steps_of([values[step[0]] for step in planes])
+    return Stack(title, planes, steps, (float(spacing[0]), float(spacing[1])), axes, read, header)
 
 
 def _frame_values(ds: Dataset, number: int) -> dict[str, Any]:
@@ -144,7 +131,7 @@ def _frame_values(ds: Dataset, number: int) -> dict[str, Any]:
         "PixelSpacing": [1, 1],
         "RescaleSlope": 1,
         "RescaleIntercept": 0,
-        **{key: None for key, _, _ in _STEPS},
+        **{rule.keyword: None for rule in rules() if not rule.private},
     }
     found: dict[str, Any] = {}
     for key, default in wanted.items():
@@ -164,19 +151,6 @@ def _arranged(
     slices = list(places.values())
     count = max(len(steps) for steps in slices)
     return [[steps[min(k, len(steps) - 1)] for steps in slices] for k in range(count)]
-
-
-def _labels(values: Sequence[dict[str, Any]]) -> list[str]:
-    """Return what tells the steps apart, by the first attribute that changes among them."""
-    for key, name, unit in _STEPS:
-        column = [one.get(key) for one in values]
-        if None not in column and len({str(value) for value in column}) > 1:
-            return [f"{name} {float(_first(value)):g} {unit}" for value in column]
-    return [""] * len(values)
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list | tuple) else value
 
 
 def header_rows(ds: Dataset) -> list[HeaderRow]:

@@ -1,0 +1,148 @@
+"""The first page: where it leads, what may be dropped on it, the language, and a cold opening."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDragMoveEvent, QDropEvent
+
+from uploader.gui import memory, words
+from uploader.gui.main_window import MainWindow
+
+# Opens a page right after the start, when nothing is loaded. The time in which other programs
+# held the processors (/proc/thread-self/schedstat) is taken off, as in `conftest.Longest`.
+COLD = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import conftest
+from PySide6.QtCore import QTimer
+from uploader.gui import app, main_window, worker
+application = app.application("en")
+window = main_window.MainWindow()
+window.show()
+worker.start(main_window.preload)
+assert "pydicom" not in sys.modules
+longest = conftest.Longest()
+timer = QTimer()
+timer.timeout.connect(longest.tick)
+def look():
+    if window.name == sys.argv[2]:
+        QTimer.singleShot(200, application.quit)
+timer.timeout.connect(look)
+QTimer.singleShot(20, lambda: timer.start(5))
+QTimer.singleShot(40, lambda: window.open(sys.argv[2]))
+QTimer.singleShot(60000, application.quit)
+application.exec()
+assert window.name == sys.argv[2], window.opening
+print(longest.ms)
+"""
+
+
+@pytest.fixture
+def window(qtbot):
+    made = MainWindow()
+    qtbot.addWidget(made)
+    made.show()
+    return made
+
+
+@pytest.fixture
+def went(window):
+    gone = []
+    start = window.pages["start"]
+    start.go.disconnect()
+    start.go.connect(lambda name, argument: gone.append((name, argument)))
+    return gone
+
+
+def _mime(path):
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    return mime
+
+
+def _drop(page, path, where):
+    buttons, keys = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    action, mime = Qt.DropAction.CopyAction, _mime(path)
+    page.dragMoveEvent(QDragMoveEvent(where, action, mime, buttons, keys))
+    page.dropEvent(QDropEvent(QPointF(where), action, mime, buttons, keys))
+
+
+@pytest.mark.parametrize("name", ["convert", "upload"])
+def test_a_page_opened_from_cold_holds_no_turn_of_the_loop(name, tmp_path):
+    held = []
+    folder = str(Path(__file__).parent)
+    for _ in range(3):  # the best of three: a busy machine may stop any one of them
+        done = subprocess.run(
+            [sys.executable, "-c", COLD, folder, name],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=True,
+        )
+        held.append(float(done.stdout))
+        if held[-1] < 100:
+            break
+    assert min(held) < 100
+
+
+def test_dropped_folders_and_plans_go_where_they_belong(window, went, tmp_path):
+    start = window.pages["start"]
+    plan = tmp_path / "plan.csv"
+    plan.write_text("source\n", encoding="utf-8")
+    _drop(start, tmp_path, QPoint(3, 3))
+    _drop(start, tmp_path, start.convert.geometry().center())
+    assert window.focusWidget() is start.convert
+    _drop(start, tmp_path, start.upload.geometry().center())
+    assert window.focusWidget() is start.upload
+    _drop(start, plan, start.convert.geometry().center())
+    assert went == [
+        ("convert", tmp_path),
+        ("convert", tmp_path),
+        ("upload", tmp_path),
+        ("upload", plan),
+    ]
+
+
+def test_the_choices_lead_on_by_keyboard(window, went, qtbot):
+    start = window.pages["start"]
+    assert window.focusWidget() is start.convert
+    qtbot.keyClick(start.convert, Qt.Key.Key_Space)
+    qtbot.keyClick(window.focusWidget(), Qt.Key.Key_Tab)
+    assert window.focusWidget() is start.upload
+    qtbot.keyClick(start.upload, Qt.Key.Key_Space)
+    assert went == [("convert", None), ("upload", None)]
+
+
+def test_the_language_is_spoken_at_once_and_remembered(window):
+    start = window.pages["start"]
+    start.language.setCurrentIndex(1)
+    start.language.activated.emit(1)
+    assert words.language() == memory.language() == "it"
+    again = window.pages["start"]
+    assert again is not start
+    assert again.convert.accessibleName() == "Converti"
+    assert window.back.accessibleName() == "Indietro"
+    assert again.language.currentData() == "it"
+
+
+def test_open_work_keeps_its_language_until_the_next_start(window, tmp_path, qtbot):
+    window.open("convert", tmp_path)
+    page = window.pages["convert"]
+    qtbot.waitUntil(lambda: page.looking is None, timeout=30000)
+    window.go_back()
+    window.speak("it")
+    assert (words.language(), memory.language()) == ("en", "it")
+    assert window.pages["convert"] is page
+    assert window.bands["start"].notice.text.startswith("XNAT-PIC parlerà italiano")
+
+
+def test_going_back_while_a_page_is_loaded_stays(window):
+    window._wanted = ("upload", None)
+    window.stack.setCurrentWidget(window.waiting)
+    window.go_back()
+    assert (window.name, window.opening) == ("start", "")
+    window._loaded("upload")
+    assert "upload" not in window.pages
