@@ -7,6 +7,7 @@ import time
 from .client import Client, LostAnswerError
 from .control import PartMeter
 from .errors import RefusedError, RowError
+from .findings import ended
 from .jobs import Job, Tools, look
 from .journal import State
 from .loads import SeriesLoad, entries
@@ -79,7 +80,7 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) ->
     except RefusedError as refusal:
         raise RowError(
             "refused",
-            f"The server refuses {job.row.session}: {refusal.message}",
+            f"The server refuses {job.row.session}: {ended(refusal.message)}",
             hint="Correct what it names, then run the same command again.",
         ) from refusal
     keep_digests(tools, job, series, stream)

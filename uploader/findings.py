@@ -75,6 +75,11 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
+def ended(text: str) -> str:
+    """Return what a server said as a sentence that others can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
 def below(path: Path, root: Path) -> str:
     """Return a path as people read it: relative to the folder that was scanned."""
     try:

@@ -13,6 +13,7 @@ from .client import LostAnswerError
 from .compare import SeriesMatch, match_files
 from .control import PartMeter
 from .errors import RefusedError, RowError, ServerError
+from .findings import ended
 from .jobs import Job, Tools, look
 from .journal import State
 from .loads import Instance, SeriesLoad, entries
@@ -232,7 +233,7 @@ def _address_of(text: str) -> str:
 def _refused(job: Job, error: ServerError) -> RowError:
     return RowError(
         "refused",
-        f"The server refuses {job.row.session}: {error.message}",
+        f"The server refuses {job.row.session}: {ended(error.message)}",
         hint="Correct what it names, then run the same command again.",
     )
 

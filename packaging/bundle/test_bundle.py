@@ -89,7 +89,7 @@ def test_bundle_shows_its_window_and_closes(program, display, tmp_path, record_p
             keyboard.press("ctrl+q")
             assert process.wait(20) == 0
     size = sum(path.lstat().st_size for path in program.parent.rglob("*") if path.is_file())
-    print(  # noqa: T201  the figures of docs/benchmarks.md
+    print(  # the figures of docs/benchmarks.md
         f"\nbundle: {size / 1e6:.0f} MB; first window after {statistics.median(times):.2f} s "
         f"(median of {STARTS}; {min(times):.2f} to {max(times):.2f})"
     )
@@ -164,10 +164,7 @@ def test_bundle_converts_uploads_and_verifies_by_keyboard(
     plan = tmp_path / "mice_dcm_plan.csv"
     with running(program, home, display, study) as process:
         keyboard.focus(shown(keyboard, process))
-        until = time.monotonic() + 60
-        while not output.is_dir() and time.monotonic() < until:
-            keyboard.press("ctrl+Return")  # convert, as soon as the study has been looked at
-            time.sleep(2)
+        press_until(keyboard, "ctrl+Return", output.is_dir, "convert, once the study was looked at")
         wait(lambda: settled(output), 120, "the conversion")
         keyboard.press("alt+Return")  # upload these
         time.sleep(4)

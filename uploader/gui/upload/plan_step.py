@@ -36,6 +36,7 @@ _FILTER_AFTER_MS = 150
 _WIDTHS = {"include": 34, "state": 108, "subject": 84, "session": 150, "modality": 48, "date": 92,
            "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
 _VARIABLE_WIDTH = 84
+_NARROW = 120  # sentences that are cut stand in full below the table
 _ROW_HEIGHT = 30
 _FEW = 2000  # lines that are selected again after sorting
 
@@ -230,7 +231,7 @@ class PlanStep(QWidget):
         place = columns.index(FINDINGS)
         before = sum(self.view.columnWidth(n) for n in range(place))
         room = self.view.viewport().width() - before
-        self.view.setColumnWidth(place, max(room, _WIDTHS[FINDINGS]))
+        self.view.setColumnWidth(place, room if room > _NARROW else _WIDTHS[FINDINGS])
 
     # Rows
 

@@ -33,7 +33,7 @@ from .states import (
     of_result,
 )
 from .table import PlanTable
-from .wording import told_as
+from .wording import in_window, told_as
 
 _KEEP_AFTER_MS = 400
 _SHOW_EVERY_MS = 100
@@ -238,7 +238,7 @@ class Run(QObject):
             said = [one.sentence() for one in result.problems]
             said += list(dict.fromkeys(one.reason for one in result.rows
                                        if one.outcome is Outcome.FAILED and one.error))  # fmt: skip
-            first = said[0] if said else say("upload.see_rows")
+            first = in_window(said[0]) if said else say("upload.see_rows")
             text = say("upload.sent_part", good=good, bad=bad, why=first)
             return Notice(text, "bad", say("upload.try_again")), "go"
         return Notice(say("upload.sent", n=good), "good", say("upload.verify")), "verify"
@@ -258,7 +258,7 @@ class Run(QObject):
         bad = sum(one.proof is Proof.NONE for one in proofs)
         self._rest()
         if bad or problems:
-            why = problems[0] if problems else say("upload.see_rows")
+            why = in_window(problems[0]) if problems else say("upload.see_rows")
             self.said.emit(Notice(say("upload.proved_part", n=bad, why=why), "bad"), "")
         else:
             text = say("upload.proved", n=len(proofs))

@@ -175,7 +175,9 @@ class RunFoot(QFrame):
         first = "upload"
         if state == "ended" and self._all_sent:
             first = "report" if self._proved else "verify"
-        for name in ("upload", "verify", "report"):
+        elif state == "ended" and self._failed:
+            first = "retry"
+        for name in ("upload", "verify", "report", "retry"):
             _emphasise(self.buttons[name], name == first)
         self.buttons["stop"].setEnabled(state != "stopping")
         paused = state == "paused"
