@@ -94,7 +94,7 @@ def photograph(page: Page, bench: Bench, folder: Path) -> None:
     with page.expect_navigation():
         page.keyboard.press("Enter")
     page.goto(f"{url}/{session}")
-    picture(page, "pipelines-session", 660)
+    picture(page, "pipelines-session", 450)
     launch(page, bench, SHOWN, "Process T2", form="pipelines-form")
     picture(page, "pipelines-run", 880)
     launch(page, bench, SHOWN, "Process T2 project")

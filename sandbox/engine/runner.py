@@ -90,7 +90,8 @@ class _Execution:
     def closing(self) -> str:
         """Return the mail of a run that is complete, with the last that its steps said."""
         said = _last_lines(self.prefix.with_name(f"{self.prefix.name}.err"), _CLOSING_LINES)
-        return "\n".join(["Every step is complete.", *said])
+        told = [line for line in said if not line.endswith(" ...")]  # no progress
+        return "\n".join(["Every step is complete.", *told])
 
     def _parameters(self) -> dict[str, list[str]]:
         run = self._run
