@@ -60,7 +60,7 @@ def serve(place: Place, ready: Callable[[str], None]) -> None:
     check_password(place.host)
     listener = _listen(place.host, place.port)
     with listener:
-        lock = _lock(place.folder)
+        lock = hold(place.folder)
         try:
             archive = Archive(place.folder, place.settings)
             if place.pipelines is not None:
@@ -146,8 +146,14 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _lock(folder: Path) -> sqlite3.Connection:
-    """Keep other servers away from a folder for as long as this process lives."""
+def hold(folder: Path) -> sqlite3.Connection:
+    """Keep other servers away from a folder until what is returned is closed.
+
+    Raises
+    ------
+    OptionError
+        If another server has it, or it cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = sqlite3.connect(folder / "in-use.sqlite", timeout=0, isolation_level=None)

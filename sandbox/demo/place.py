@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import SandboxError
+from ..errors import OptionError, SandboxError
 
 PROJECT = "DEMO"
 _OWN = "demo.json"
@@ -101,7 +101,8 @@ class Place:
         Raises
         ------
         SandboxError
-            If it holds what no demonstration left there; nothing is touched then.
+            If it holds what no demonstration left there, or its archive is still served; nothing
+            is touched then.
         """
         if self.folder.exists():
             if any(self.folder.iterdir()) and not (self.folder / _OWN).is_file():
@@ -109,12 +110,26 @@ class Place:
                     f"The folder {self.folder} holds files that are not of this demonstration.",
                     "Remove them yourself, or name another folder.",
                 )
+            self._check_ended()
             for one in sorted(self.folder.iterdir()):
                 if one.name == _OWN:
                     continue  # the last to go: without it the folder would not be taken again
                 shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.write_notes({})
+
+    def _check_ended(self) -> None:
+        from ..archive.serving import hold  # loads the server
+
+        if not self.archive.is_dir():
+            return
+        try:
+            hold(self.archive).close()
+        except OptionError as error:
+            raise SandboxError(
+                f"The archive of the last demonstration in {self.folder} is still served.",
+                "End it with Ctrl+C in its window, then start again.",
+            ) from error
 
     def renew(self, *paths: Path) -> None:
         """Remove what an earlier run of a stage left at its own paths."""
@@ -133,7 +148,8 @@ class Place:
         """
         try:
             notes: dict[str, Any] = json.loads((self.folder / _OWN).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            Options(**notes["options"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise SandboxError(
                 f"{self.folder} holds no demonstration yet.", "Start with --stage mouse."
             ) from error

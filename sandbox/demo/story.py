@@ -79,6 +79,7 @@ class _Story:
         if whole or stages[0] is STAGES[0]:
             self.place.begin()
             self.notes = {"options": asdict(self.options), "stages": {}}
+            self.place.write_notes(self.notes)
         else:
             self.notes = self.place.read_notes()
             kept = {**self.notes["options"], "port": self.options.port}
@@ -88,6 +89,7 @@ class _Story:
             for stage in stages:
                 work = self._stage(stage)
                 if work is None:
+                    self._say_how_to_go_on(stage)
                     return IN_PART
             good = self._close(work, whole, time.monotonic() - start)
             if stay:
@@ -118,6 +120,15 @@ class _Story:
         }  # fmt: skip
         self.place.write_notes(self.notes)
         return None if failed else work
+
+    def _say_how_to_go_on(self, stage: Stage) -> None:
+        line = f"python -m sandbox.demo {short(self.place.folder)} --stage {stage.name}"
+        self.console.print(
+            f"When that is mended: {line}, then each stage after it; or all again.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     @contextmanager
     def _status(self, head: str) -> Iterator[None]:

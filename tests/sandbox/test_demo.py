@@ -4,11 +4,17 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import closing
+from dataclasses import asdict
 
 import pytest
 
+from sandbox.archive.serving import hold
+from sandbox.demo.__main__ import NAMES
 from sandbox.demo.compare import compare_effects, compare_means
-from sandbox.demo.place import Place, Study
+from sandbox.demo.place import Options, Place, Study
+from sandbox.demo.programs import Programs
+from sandbox.demo.stages import STAGES
 from sandbox.errors import SandboxError
 
 STUDIES = [
@@ -73,6 +79,10 @@ def _rows(**changes):
 
 def _means(rows):
     return compare_means(rows, STUDIES, {one.session: TRUTH for one in STUDIES})
+
+
+def test_every_stage_can_be_asked_for():
+    assert tuple(one.name for one in STAGES) == NAMES
 
 
 def test_right_means_agree():
@@ -158,7 +168,35 @@ def test_an_earlier_demonstration_is_replaced(tmp_path):
     assert [one.name for one in place.folder.iterdir()] == ["demo.json"]
 
 
+def test_an_archive_that_is_served_stays(tmp_path):
+    place = Place(tmp_path / "demo")
+    place.begin()
+    held = hold(place.archive)
+    with closing(held), pytest.raises(SandboxError, match="still served"):
+        place.begin()
+    assert place.archive.is_dir()
+    place.begin()
+    assert not place.archive.exists()
+
+
+def test_a_program_that_fails_is_told_in_its_words(tmp_path):
+    place = Place(tmp_path / "demo")
+    place.begin()
+    with pytest.raises(SandboxError) as told:
+        Programs(place, place.logs / "one.log").run("mri2dicom", "convert", place.scanner)
+    assert "mri2dicom convert ended with status" in str(told.value)
+    assert "scanner" in str(told.value)
+    assert "one.log" in str(told.value)
+
+
 def test_a_stage_before_its_time_says_what_to_run_first(tmp_path):
     ended = _demo(tmp_path / "demo", "--stage", "regions")
     assert ended.returncode == 8
     assert "Start with --stage mouse" in ended.stdout
+    place = Place(tmp_path / "demo")
+    place.begin()
+    place.write_notes({"options": asdict(Options()), "stages": {}})
+    ended = _demo(place.folder, "--stage", "convert")
+    assert ended.returncode == 8
+    assert "FAILED: mri2dicom convert ended with status" in ended.stdout
+    assert "--stage convert, then each stage after it" in ended.stdout
