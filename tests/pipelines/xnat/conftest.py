@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 
 import mri2dicom
 from pipelines.xnat.access import Access, Patience
+from pipelines.xnat.session_run import run_session
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from sandbox.mouse import MouseOptions, write_mice
 from uploader.client import Client
@@ -109,13 +110,34 @@ def filled(mouse_dicom, tmp_path_factory):
     return folder / "data"
 
 
+@pytest.fixture(scope="session")
+def mapped(filled, tmp_path_factory):
+    """The same with T1 maps of the session, made once."""
+    folder = tmp_path_factory.mktemp("mapped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(PASSWORD_VARIABLE, raising=False)
+        with served_copy(filled, folder / "archive") as made:
+            outcome = run_session(made.access, "process_T1w_SR", made.mr, {}, folder / "work")
+            assert outcome.exit_code == 0, outcome
+    return folder / "archive"
+
+
 @pytest.fixture
-def bench(filled, tmp_path, monkeypatch):
-    """A copy of the archive, served, with a fresh token."""
+def bench(request, tmp_path, monkeypatch):
+    """A copy of the archive, with maps for tests that name `mapped`, served, with a fresh token."""
     monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
-    shutil.copytree(filled, tmp_path / "archive")
+    kind = "mapped" if "mapped" in request.fixturenames else "filled"
+    with served_copy(request.getfixturevalue(kind), tmp_path / "archive") as made:
+        yield made
+        made.no_faults()
+
+
+@contextmanager
+def served_copy(source, folder):
+    """Serve a copy of an archive."""
+    shutil.copytree(source, folder)
     with ExitStack() as stack:
-        archive = Archive(tmp_path / "archive", Settings(faults=True))
+        archive = Archive(folder, Settings(faults=True))
         served = stack.enter_context(serving(archive))
         made = Bench(served, Access(served.url, "", "", patience=PATIENCE))
         alias, secret = made.token()
@@ -128,4 +150,3 @@ def bench(filled, tmp_path, monkeypatch):
         for row in served.rows("/data/projects/P1/experiments"):
             made.sessions[kinds[row["xsiType"]]] = row["ID"]
         yield made
-        made.no_faults()

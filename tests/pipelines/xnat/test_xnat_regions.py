@@ -18,9 +18,8 @@ def _series(mouse_dicom, number):
 
 
 @pytest.fixture
-def disc(bench, tmp_path, mouse_dicom):
+def disc(mapped, mouse_dicom):
     """A disc drawn on a scan whose session has T1 maps."""
-    assert _run(bench, "process_T1w_SR", tmp_path).exit_code == 0
     return draw(_series(mouse_dicom, 40001))
 
 
