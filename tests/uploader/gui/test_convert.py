@@ -9,6 +9,12 @@ import numpy as np
 import pydicom
 import pytest
 
+from mri2dicom import convert
+from mri2dicom.jobs import Progress
+from mri2dicom.overview import Overview
+from uploader.gui.convert.table import LINES, SeriesTable
+from uploader.gui.convert.work import Seen
+from uploader.gui.failures import sentence_of
 from uploader.gui.main_window import MainWindow
 from uploader.gui.viewer.stack import dicom_stack, letters, raw_stack
 
@@ -125,3 +131,73 @@ def test_start_page_offers_the_last_plan_only_if_it_is_there(window, tmp_path):
     plan.unlink()
     start.enter()
     assert start.resume.isHidden()
+
+
+def _seen(study):
+    row = Overview(study, "m1", 3, 1, "RARE", "T2", "6", "64 x 64", 4, "", "T2 map series")
+    return Seen(row, None, None)
+
+
+def test_progress_of_two_studies_with_equal_series_is_kept_apart(qtbot):
+    model = SeriesTable()
+    for study in ("first", "second"):
+        model.add(_seen(study))
+    model.progress(Progress("3/1 T2", 1, 4, "second"))
+    model.progress(Progress("3/1 T2", 2, 4, "first"))
+    model.progress(Progress("3/1 T2", 3, 4, "second"))
+    assert model.percent == [50, 75]
+
+
+def test_progress_names_its_study(study, tmp_path):
+    (tmp_path / "both").mkdir()
+    for name in ("one", "two"):
+        shutil.copytree(study / "1", tmp_path / "both" / name / "1")
+        shutil.copy(study / "subject", tmp_path / "both" / name / "subject")
+    heard = []
+    report = convert(tmp_path / "both", tmp_path / "out", on_progress=heard.append)
+    written = {one.study for one in report.series if one.status == "converted"}
+    assert {one.study for one in heard} == written
+    assert written <= {"one", "two"}
+
+
+def test_options_reach_the_files(qtbot, window, study):
+    page = _looked(qtbot, window, study)
+    options = page.options
+    assert options.folded.isHidden()
+    options.more.click()
+    assert options.folded.isVisible()
+    options.subject.setText(" m7 ")
+    options.species.setCurrentText("mouse")
+    options.strain.setText("C57BL/6J")
+    options.study.setText("Tumour growth")
+    options.orientation.setCurrentIndex(options.orientation.findData("biped"))
+    options.position.setCurrentIndex(options.position.findData("FFS"))
+    options.enhanced.setChecked(True)
+    page.convert()
+    qtbot.waitUntil(lambda: page.writing is None, timeout=30000)
+    (file,) = page.output.rglob("40001_*/*.dcm")
+    ds = pydicom.dcmread(file, stop_before_pixels=True)
+    assert ds.PatientID == "m7"
+    assert ds.PatientSpeciesCodeSequence[0].CodeValue == "447612001"
+    assert ds.StrainDescription == "C57BL/6J"
+    assert ds.StudyDescription == "Tumour growth"
+    assert ds.AnatomicalOrientationType == "BIPED"
+    assert "FFS" in str(ds)
+    assert int(ds.NumberOfFrames) == 176
+
+
+def test_the_table_fits_a_narrow_window(qtbot, window, study):
+    window.resize(820, 600)
+    page = _looked(qtbot, window, study)
+    table = page.table
+    widths = [table.columnWidth(column) for column in range(page.model.columnCount())]
+    assert sum(widths) <= table.viewport().width()
+    assert min(widths) > 120
+    lines = page.model.data(page.model.index(2, 0), LINES)
+    assert lines == ("4/1  cestFISP_Pagel5", "CEST · 64×64×176")
+
+
+def test_a_foreign_fault_is_one_short_sentence():
+    sentence = sentence_of(RuntimeError("many\n  words " * 200))
+    assert "\n" not in sentence
+    assert len(sentence) < 320

@@ -1,13 +1,16 @@
 """Every visible text goes through the translations, and both languages are whole."""
 
 import ast
+import re
 import string
 from pathlib import Path
 
 import pytest
 
 import uploader.gui
+from mri2dicom.model import Kind
 from uploader.gui import words
+from uploader.gui.convert.table import kind_key
 
 MODULES = sorted(Path(uploader.gui.__file__).parent.rglob("*.py"))
 SHOWS = {
@@ -89,3 +92,53 @@ def test_language_and_number_choose_the_sentence():
     assert words.say("convert.converted", n=2) == "convertita, 2 file"
     words.choose("nonsense")
     assert words.language() == "en"
+
+
+def _asked_for(sources):
+    """Return the keys that code names as they stand, and patterns of those it puts together."""
+    whole, patterns = set(), []
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                whole.add(node.value)
+            elif isinstance(node, ast.JoinedStr) and isinstance(node.values[0], ast.Constant):
+                parts = [
+                    re.escape(part.value) if isinstance(part, ast.Constant) else r"[a-z0-9_]+"
+                    for part in node.values
+                ]
+                if re.match(r"[a-z]+\\\.", parts[0]):
+                    patterns.append(re.compile("".join(parts)))
+    return whole, patterns
+
+
+def _unused(keys, sources, told=""):
+    whole, patterns = _asked_for(sources)
+    return [
+        key
+        for key in keys
+        if key.removesuffix("_one") not in whole
+        and key not in whole
+        and f'"{key.removesuffix("_one")}"' not in told
+        and not any(pattern.fullmatch(key) for pattern in patterns)
+    ]
+
+
+def test_no_sentence_is_left_that_no_code_uses():
+    kinds = {kind_key(kind.value) for kind in Kind}
+    assert kinds <= set(words.sentences())
+    keys = set(words.sentences()) - kinds
+    sources = [path.read_text(encoding="utf-8") for path in MODULES]
+    folder = Path(uploader.gui.__file__).parent
+    told = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*/*.toml"))
+    assert _unused(sorted(keys), sources, told) == []
+
+
+def test_an_unused_sentence_would_be_found():
+    source = 'say("a.one"); say(f"b.{x}_end", n=1)'
+    keys = ["a.one", "a.one_one", "b.red_end", "b.end", "c.one"]
+    assert _unused(keys, [source]) == ["b.end", "c.one"]
+
+
+def test_languages_differ():
+    same = [key for key, texts in words.sentences().items() if texts["en"] == texts["it"]]
+    assert len(same) < len(words.sentences()) / 8, same

@@ -49,6 +49,9 @@ class Options(QWidget):
             ["", *(row["words"][0] for row in load_mapping("species")["species"])]
         )
         self.species.setAccessibleName(say("convert.species"))
+        line = self.species.lineEdit()
+        if line is not None:
+            line.setPlaceholderText(say("convert.species_says"))
         self.strain = _line("strain")
         self.strain.setPlaceholderText(say("convert.strain_says"))
         self.study = _line("study")
