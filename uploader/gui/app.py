@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 from importlib import resources
 from pathlib import Path
@@ -60,7 +61,12 @@ def run(folder: Path | None, language: str | None) -> None:
         window.open("upload" if is_plan else "convert", folder.absolute())
     else:
         worker.start(main_window.preload)
-    sys.exit(app.exec())
+    code = app.exec()
+    if not worker.stop_all(0):
+        # A request may wait minutes for its server. The journal has what was sent, and a killed
+        # upload goes on: nobody has to wait for it.
+        os._exit(code)
+    sys.exit(code)
 
 
 def main() -> None:

@@ -160,3 +160,11 @@ def test_ten_thousand_rows_never_hold_the_window(qapp, qtbot):
     gc.unfreeze()
     assert table.rowCount() == 10_000
     assert max(worked.values()) < 100, worked
+
+
+def test_session_follows_its_subject_and_undo_takes_both_back(table):
+    place = [table.row_at(line).subject for line in range(3)].index("m2")
+    table.write([place], "subject", "m77")
+    assert (table.row_at(place).subject, table.row_at(place).session) == ("m77", "m77_pre_MR")
+    table.undo()
+    assert (table.row_at(place).subject, table.row_at(place).session) == ("m2", "m2_pre_MR")

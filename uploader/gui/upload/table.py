@@ -15,6 +15,7 @@ from PySide6.QtGui import QColor
 from xnat_config import SiteConfig
 
 from ...model import Plan, PlanRow
+from ...relabel import relabelled
 from ..theme import colours
 from ..words import say
 from .history import Change, History
@@ -25,6 +26,7 @@ from .states import PLANNED, RowState, is_wrong, told
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
 INCLUDE, STATE, FINDINGS = "include", "state", "findings"
+_RELABELLED = 800  # rows changed at once whose labels follow; more would hold the window
 _NUMBERS = ("scans", "files", "bytes")
 _BEFORE = (INCLUDE, STATE, "subject", "session")
 _AFTER = ("modality", "date", "files", "bytes", FINDINGS, "source", "project")
@@ -172,6 +174,10 @@ class PlanTable(QAbstractTableModel):
             return False
         with quietly():
             after = {place: change(row) for place, row in before.items()}
+            if len(after) <= _RELABELLED:
+                changed = {row.key: row for row in after.values()}
+                made = relabelled(self._rows, changed, self.config.labels)
+                after = {self._place[key]: row for key, row in made.items()}
             self.history.add(Change(before, after))
             self._put(after)
         return True

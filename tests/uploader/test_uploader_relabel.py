@@ -1,0 +1,65 @@
+"""Session labels follow a corrected row, and stay where a person wrote them."""
+
+from dataclasses import replace
+
+import pytest
+
+from uploader.model import PlanRow
+from uploader.relabel import relabelled
+from xnat_config import load_config
+
+
+@pytest.fixture
+def rules(tmp_path):
+    return load_config(environ={"XNAT_PIC_HOME": str(tmp_path)}).labels
+
+
+def row(key, subject, timepoint, session):
+    return PlanRow(
+        key=key, include=True, source=key, project="P1", subject=subject, session=session,
+        modality="MR", variables={"timepoint": timepoint}, date="2024-01-09", scans=1, files=1,
+        bytes=1,
+    )  # fmt: skip
+
+
+def changed_session(rules, rows, key, **fields):
+    before = next(one for one in rows if one.key == key)
+    return relabelled(rows, {key: replace(before, **fields)}, rules)[key].session
+
+
+def test_label_follows_subject_and_timepoint(rules):
+    rows = [row("a", "m01", "pre", "m01_pre_MR")]
+    assert changed_session(rules, rows, "a", subject="m02") == "m02_pre_MR"
+    assert changed_session(rules, rows, "a", variables={"timepoint": "post"}) == "m01_post_MR"
+
+
+def test_label_that_a_person_wrote_stays(rules):
+    rows = [row("a", "m01", "pre", "first_mouse")]
+    assert changed_session(rules, rows, "a", subject="m02") == "first_mouse"
+
+
+def test_label_written_in_the_same_change_stays(rules):
+    rows = [row("a", "m01", "pre", "m01_pre_MR")]
+    assert changed_session(rules, rows, "a", subject="m02", session="mine") == "mine"
+
+
+def test_taken_label_gets_the_next_number_without_regard_to_case(rules):
+    rows = [row("a", "m01", "pre", "m01_pre_MR"), row("b", "m02", "pre", "M02_PRE_MR")]
+    assert changed_session(rules, rows, "a", subject="m02") == "m02_pre_MR_2"
+
+
+def test_numbered_label_is_the_rules_own(rules):
+    rows = [row("a", "m01", "pre", "m01_pre_MR"), row("b", "m01", "pre", "m01_pre_MR_2")]
+    assert changed_session(rules, rows, "b", subject="m03") == "m03_pre_MR"
+
+
+def test_rows_that_change_places_keep_labels_apart(rules):
+    rows = [row("a", "m01", "pre", "m01_pre_MR"), row("b", "m02", "pre", "m02_pre_MR")]
+    changed = {"a": replace(rows[0], subject="m02"), "b": replace(rows[1], subject="m01")}
+    found = relabelled(rows, changed, rules)
+    assert [found[key].session for key in "ab"] == ["m02_pre_MR", "m01_pre_MR"]
+
+
+def test_change_of_something_else_changes_no_label(rules):
+    rows = [row("a", "m01", "pre", "m01_pre_MR_7")]
+    assert changed_session(rules, rows, "a", include=False) == "m01_pre_MR_7"
