@@ -31,7 +31,14 @@ Exit codes:
     type=click.IntRange(1, 99),
     default=Options.animals,
     show_default=True,
-    help="Animals in each of the three arms.",
+    help="Animals in each arm: the untreated, and those of each dose.",
+)
+@click.option(
+    "--doses",
+    type=click.IntRange(1, 9),
+    default=Options.doses,
+    show_default=True,
+    help="Doses of the treatment.",
 )
 @click.option(
     "--workers",
@@ -48,7 +55,7 @@ Exit codes:
     help="Port of the archive; 0 takes a free one.",
 )
 def main(
-    folder: Path, stage: str | None, stay: bool, animals: int, workers: int, port: int
+    folder: Path, stage: str | None, stay: bool, animals: int, doses: int, workers: int, port: int
 ) -> None:
     """Tell the whole story in FOLDER (by default ./demo).
 
@@ -58,7 +65,7 @@ def main(
     from .story import tell  # numpy and the rest are loaded only for the story itself
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so the archive ends with it
-    options = Options(animals=animals, workers=workers, port=port)
+    options = Options(animals=animals, doses=doses, workers=workers, port=port)
     try:
         code = tell(folder, options, stage=stage or "", stay=stay)
     except KeyboardInterrupt:

@@ -21,7 +21,9 @@ class Options:
     Attributes
     ----------
     animals : int
-        In each of the three arms.
+        In each arm: the untreated, and those of each dose.
+    doses : int
+        Of the treatment.
     matrix : int
         Pixels along the longest axis of an image.
     workers : int
@@ -33,6 +35,7 @@ class Options:
     """
 
     animals: int = 3
+    doses: int = 2
     matrix: int = 64
     workers: int = 2
     port: int = 0

@@ -96,10 +96,19 @@ def _mouse(work: Work) -> str:
     place, options = work.place, work.options
     place.renew(place.scanner, place.truth)
     asked = ("--animals", str(options.animals), "--size", "SMALL", "--matrix", str(options.matrix))
+    doses = ",".join(f"dose{n}" for n in range(1, options.doses + 1))
     made = work.programs.run(
-        "xnat-pic-sandbox", "mouse", place.scanner, *asked, "--pet-ct", "--with-traps"
+        "xnat-pic-sandbox",
+        "mouse",
+        place.scanner,
+        *asked,
+        "--doses",
+        doses,
+        "--pet-ct",
+        "--with-traps",
     )
-    return f"{len(made)} studies of MR, PET and CT: two doses and untreated, before and after"
+    arms = f"{options.doses} {'dose' if options.doses == 1 else 'doses'} and untreated"
+    return f"{len(made)} studies of MR, PET and CT: {arms}, before and after"
 
 
 def _convert(work: Work) -> str:
