@@ -1,10 +1,12 @@
 """A whole upload in the window, and what can go wrong with it, against a served archive."""
 
 import errno
+import time
 from dataclasses import replace
 
 import pytest
 from disk import expected_files, write_group
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -274,6 +276,27 @@ def test_window_breathes_while_it_uploads(qtbot, planned, held):
         upload(qtbot, planned)
     assert states(planned) == ["Uploaded"] * 3
     assert longest.ms < 100
+
+
+def test_window_breathes_with_ten_thousand_rows_in_the_plan(qtbot, planned, held):
+    some = planned.table.rows[0]
+    left_out = [
+        replace(some, key=f"1.2.{n}/MR", include=False, subject=f"x{n}", session=f"x{n}_pre_MR")
+        for n in range(10_000)
+    ]
+    rows = (*planned.table.rows, *left_out)
+    planned.table.set_plan(replace(planned.run.opened.plan, rows=rows))
+    with held() as longest:
+        upload(qtbot, planned)
+    assert states(planned).count("Uploaded") == 3
+    assert longest.ms < 100
+
+
+def test_slot_that_holds_the_window_is_noticed(qtbot, held):
+    with held() as longest:
+        QTimer.singleShot(20, lambda: time.sleep(0.2))
+        qtbot.wait(400)
+    assert longest.ms > 100
 
 
 def test_paused_upload_goes_on(qtbot, planned, work):
