@@ -84,6 +84,10 @@ class _Story:
             self.notes = self.place.read_notes()
             kept = {**self.notes["options"], "port": self.options.port}
             self.options = Options(**kept)
+        if whole:
+            line = "A treatment study in digital mice, from the scanner to the numbers"
+            where = f"everything goes to {short(self.place.folder)}"
+            self.console.print(f"{line}; {where}.\n", markup=False, highlight=False)
         with self._stack:
             work = None
             for stage in stages:
