@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -46,16 +47,38 @@ def connect(connection: Connection, login: Login) -> Any:
                 logger=_quiet(),
                 pilot_timeout=connection.connect_timeout_s,
             )
-    except (exceptions.XNATAuthError, exceptions.XNATLoginFailedError):
+    except (exceptions.XNATAuthError, exceptions.XNATLoginFailedError) as fault:
+        _end_what_was_begun(fault)
         # Not chained: the answer may hold what was sent.
         raise _why_refused(connection, login) from None
     except requests.RequestException as fault:
+        _end_what_was_begun(fault)
         raise no_answer(connection, fault) from None
-    except exceptions.XNATError:
+    except exceptions.XNATError as fault:
+        _end_what_was_begun(fault)
         raise no_answer(connection, None) from None
     session.keepalive = False
     session.interface.headers["User-Agent"] = "xnat-pic-uploader"
     return session
+
+
+def _end_what_was_begun(fault: Exception) -> None:
+    """End the session that xnatpy had made when *fault* came.
+
+    It starts its thread that keeps the session alive before the first request, and hands the
+    session to nobody when that request fails: minutes later the thread asks a server that may be
+    gone, and dies with a trace of its own.
+    """
+    from xnat.session import BaseXNATSession
+
+    cause: BaseException | None = fault
+    while cause is not None:  # a fault at xnatpy's own tidying hides the first one
+        for frame, _ in traceback.walk_tb(cause.__traceback__):
+            begun = frame.f_locals.get("self")
+            if isinstance(begun, BaseXNATSession):
+                begun.disconnect()
+                return
+        cause = cause.__context__
 
 
 def _quiet() -> logging.Logger:

@@ -1,5 +1,6 @@
 """One login, patience, and honest errors."""
 
+import contextlib
 import datetime
 import ipaddress
 import threading
@@ -133,6 +134,17 @@ def test_wrong_password_is_a_login_error_and_a_fault_is_not(xnat):
     with pytest.raises(UnreachableError) as caught:
         xnat.client(patience=QUICK).open()
     assert not isinstance(caught.value, LoginError)
+
+
+@pytest.mark.parametrize("answered", range(4))
+def test_login_that_breaks_off_leaves_no_thread(xnat, answered):
+    xnat.fault({"path": "/data*", "lose_answer": True, "skip": answered, "count": 0})
+    client = xnat.client(patience=Patience(1, 0.01, 0.01))
+    with contextlib.suppress(UnreachableError):
+        client.open()
+    client.close()
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if "KeepAlive" in name]
 
 
 def test_nobody_there(unused_port):
