@@ -2,10 +2,16 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import uploader
-from uploader.gui.upload.wording import in_window, phrases
+from uploader.answers import expired
+from uploader.gui import words
+from uploader.gui.upload.wording import in_window, phrases, told_as
+from uploader.labels import label_findings
+from uploader.model import PlanRow
+from xnat_config import load_config
 
 COMMANDS = re.compile(r"same command|xnat-pic-uploader login|--(?!dry)[a-z]")
 # They make commands, or are said of options that the window does not have.
@@ -40,3 +46,37 @@ def test_every_phrase_is_one_that_is_said():
         for path in (root / folder).glob("*.py")
     ]
     assert [one for one, _ in phrases() if not any(one in text for text in texts)] == []
+
+
+def test_italian_window_says_errors_and_findings_in_italian(tmp_path):
+    words.choose("it")
+    assert told_as(expired()) == (
+        "L'accesso memorizzato è scaduto. Accedi di nuovo: il caricamento prosegue."
+    )
+    bad = PlanRow(
+        key="a", include=True, source="a", project="P1", subject="m/1", session="m_1", modality="MR"
+    )
+    rules = load_config(environ={"XNAT_PIC_HOME": str(tmp_path)}).labels
+    (finding,) = label_findings([bad], rules)["a"]
+    assert in_window(finding.message) == (
+        "Il soggetto 'm/1' ha caratteri che XNAT non conserva. Scrivi 'm_1' o un altro nome di "
+        f"lettere, cifre, _ e -, al massimo {rules.max_length} caratteri."
+    )
+    words.choose("en")
+    assert in_window(finding.message) == finding.message
+
+
+def test_every_italian_sentence_translates_one_that_is_said():
+    folder = Path(uploader.__file__).parent
+    texts = "".join(
+        re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+        for path in folder.rglob("*.py")
+    )
+    said = [window for _, window in phrases()] + [texts]
+    table = tomllib.loads((folder / "gui/upload/italian.toml").read_text(encoding="utf-8"))
+    for row in table["sentence"]:
+        places = re.findall(r"\{(\w+)\}", row["english"])
+        assert sorted(places) == sorted(re.findall(r"\{(\w+)\}", row["italian"])), row
+        assert (folder.parent / row["source"]).is_file()
+        longest = max(re.split(r"\{\w+\}|[.:,]", row["english"]), key=len).strip()
+        assert any(longest.casefold() in text.casefold() for text in said), longest

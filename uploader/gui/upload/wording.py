@@ -1,18 +1,23 @@
 """The uploader's sentences as they are said in a window, which has no commands."""
 
+import re
 import tomllib
 from functools import lru_cache
 from importlib import resources
 
 from ..failures import sentence_of
+from ..words import language
 
 
 def in_window(sentence: str) -> str:
-    """Return a sentence with the window's names for what it calls by a command's."""
+    """Return a sentence with the window's names for what it calls by a command's.
+
+    In Italian where the window speaks Italian and the sentence is one of ``italian.toml``.
+    """
     for command, window in phrases():
         if command in sentence:
             sentence = sentence.replace(command, window)
-    return sentence
+    return _italian(sentence) if language() == "it" else sentence
 
 
 def told_as(error: BaseException) -> str:
@@ -25,3 +30,27 @@ def phrases() -> tuple[tuple[str, str], ...]:
     """Return the phrases of ``wording.toml``: a command's and the window's."""
     text = (resources.files(__package__) / "wording.toml").read_text(encoding="utf-8")
     return tuple((row["command"], row["window"]) for row in tomllib.loads(text)["phrase"])
+
+
+@lru_cache(maxsize=20_000)
+def _italian(sentence: str) -> str:
+    for english, italian in _translations():
+        sentence = english.sub(italian, sentence)
+    return sentence
+
+
+@lru_cache(maxsize=1)
+def _translations() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Return the sentences of ``italian.toml`` as patterns, and what takes their place."""
+    text = (resources.files(__package__) / "italian.toml").read_text(encoding="utf-8")
+    found = []
+    for row in tomllib.loads(text)["sentence"]:
+        parts = re.split(r"\{(\w+)\}", row["english"])
+        # What a place holds ends before the next sentence: names have no full stop and blank.
+        pattern = "".join(
+            rf"(?P<{part}>(?:(?!\. ).)+?)" if place % 2 else re.escape(part)
+            for place, part in enumerate(parts)
+        )
+        italian = re.sub(r"\{(\w+)\}", r"\\g<\1>", row["italian"])
+        found.append((re.compile(pattern), italian))
+    return tuple(found)
