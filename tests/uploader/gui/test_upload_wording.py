@@ -72,7 +72,7 @@ def test_every_italian_sentence_translates_one_that_is_said():
         re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
         for path in folder.rglob("*.py")
     )
-    said = [window for _, window in phrases()] + [texts]
+    said = [in_window(texts), *(window for _, window in phrases())]
     table = tomllib.loads((folder / "gui/upload/italian.toml").read_text(encoding="utf-8"))
     for row in table["sentence"]:
         places = re.findall(r"\{(\w+)\}", row["english"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from xnat_config.connection import Connection, ConnectionSettingsError, load_saved, resolve, save
 
@@ -66,7 +67,7 @@ class Greeting:
     problem: Exception | None = None
 
 
-def connection_of(server: str, user: str) -> Connection:
+def connection_of(server: str, user: str, certificates: str = "") -> Connection:
     """Return the connection that a person typed.
 
     Raises
@@ -75,7 +76,8 @@ def connection_of(server: str, user: str) -> Connection:
         If the address cannot be understood.
     """
     try:
-        return resolve(server.strip(), user.strip())
+        bundle = Path(certificates.strip()) if certificates.strip() else None
+        return resolve(server.strip(), user.strip(), bundle)
     except ConnectionSettingsError as error:
         raise WrongCallError(str(error)) from error
 
@@ -118,10 +120,11 @@ def unlock(_call: Call, connection: Connection, passphrase: str) -> Account:
 
 
 def log_in(
-    _call: Call, server: str, user: str, password: str, store: Store, passphrase: str
-) -> Account:
+    _call: Call, server: str, user: str, password: str, store: Store, passphrase: str,
+    certificates: str = "",
+) -> Account:  # fmt: skip
     """Log in with a password, and keep a token where `store` is not the memory."""
-    connection = connection_of(server, user)
+    connection = connection_of(server, user, certificates)
     if not connection.user:
         raise WrongCallError("No user is named.", hint="Type your name on the server.")
     login = from_password(connection.user, password)

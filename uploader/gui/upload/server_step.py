@@ -1,11 +1,19 @@
 """Who uploads, and where to."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QVBoxLayout,
+    QWidget,
+)
 
 from ...credentials import Store
-from ...errors import UploaderError
-from .. import worker
+from ...errors import UntrustedError, UploaderError
+from .. import memory, worker
 from ..page import Notice
 from ..theme import MARGIN, SPACE, WIDE, label
 from ..words import say
@@ -70,6 +78,8 @@ class ServerStep(QWidget):
         self.title = label(say("upload.server_title"), "title")
         column.addLayout(field(say("upload.server"), self.server))
         column.addWidget(self.plain)
+        self.trust = self._certificates()
+        column.addWidget(self.trust)
         column.addLayout(field(say("upload.user"), self.user))
         column.addLayout(field(say("upload.password"), self.password))
         column.addWidget(self.remember)
@@ -98,6 +108,31 @@ class ServerStep(QWidget):
         outer.setSpacing(0)
         outer.addLayout(row, 1)
         outer.addWidget(foot(self.later, None, self.log_in))
+
+    def _certificates(self) -> QWidget:
+        """Return the field that is shown once a server's certificate was not trusted."""
+        self.certificates = QLineEdit()
+        choose = button(say("upload.choose_file"))
+        choose.clicked.connect(self._choose_certificates)
+        line = QWidget()
+        row = QHBoxLayout(line)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.certificates, 1)
+        row.addWidget(choose)
+        holder = QWidget()
+        inner = QVBoxLayout(holder)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addLayout(field(say("upload.certificates"), line))
+        self.certificates.setAccessibleName(say("upload.certificates"))
+        holder.hide()
+        return holder
+
+    def _choose_certificates(self) -> None:
+        found, _ = QFileDialog.getOpenFileName(
+            self, say("upload.certificates"), str(memory.last_folder())
+        )
+        if found:
+            self.certificates.setText(found)
 
     def begin(self) -> None:
         """Look for a login that was kept."""
@@ -183,7 +218,7 @@ class ServerStep(QWidget):
         else:
             task = worker.start(
                 logins.log_in, self.server.text(), self.user.text(), self.password.text(),
-                self._store, self.passphrase.text(),
+                self._store, self.passphrase.text(), self.certificates.text(),
             )  # fmt: skip
         self._wait(True)
         number = self._number
@@ -201,6 +236,8 @@ class ServerStep(QWidget):
         if number == self._number:
             self._wait(False)
             self.said.emit(Notice(told_as(error), "bad"))
+            if isinstance(error, UntrustedError):
+                self.trust.show()
             self.password.setFocus(Qt.FocusReason.OtherFocusReason)
             self.password.selectAll()
 
