@@ -40,10 +40,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Profile:
-    """All rules by tag, and the private creators that are safe."""
+    """All rules by tag, the private creators that are safe, and what of theirs goes all the same."""
 
     rules: dict[int, Rule]
     safe_private_creators: tuple[str, ...]
+    private_removed: frozenset[tuple[str, int]]
     method: str
 
 
@@ -59,7 +60,8 @@ def load_profile() -> Profile:
             raise ValueError(f"anonymise.toml names {entry['keyword']}, which is no attribute.")
         rules[tag] = Rule(**entry)
     method = table["method"]
-    return Profile(rules, tuple(method["safe_private_creators"]), method["text"])
+    removed = frozenset((entry["creator"], entry["element"]) for entry in table["private"])
+    return Profile(rules, tuple(method["safe_private_creators"]), removed, method["text"])
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,12 @@ class Anonymiser:
     def _private(self, dataset: Dataset, tag: Any) -> None:
         block = tag.element >> 8
         creator_tag = (tag.group, block) if block in _PRIVATE_BLOCKS else tag
-        creator = str(dataset[creator_tag].value) if creator_tag in dataset else ""
-        if creator.strip() not in self.profile.safe_private_creators:
+        creator = str(dataset[creator_tag].value).strip() if creator_tag in dataset else ""
+        named = block in _PRIVATE_BLOCKS and (creator, tag.element & 0xFF)
+        if (
+            creator not in self.profile.safe_private_creators
+            or named in self.profile.private_removed
+        ):
             del dataset[tag]
         elif block in _PRIVATE_BLOCKS:
             self._nested(dataset[tag])

@@ -34,6 +34,7 @@ def path(tmp_path):
     ds.ReferencedImageSequence = Sequence([item])
     cest = ds.private_block(0x1061, "XNAT-PIC CEST", create=True)
     cest.add_new(0x01, "DS", "2.5")
+    cest.add_new(0x20, "LO", SECRET)
     other = ds.private_block(0x0019, "VENDOR", create=True)
     other.add_new(0x01, "LO", SECRET)
     path = tmp_path / "a.dcm"
