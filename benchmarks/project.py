@@ -1,12 +1,13 @@
 """Project runs: cost of a session for N sessions and 1 or 2 workers, on a Dask cluster elsewhere.
 
-    python benchmarks/project.py [--json FILE] [--matrix 64] [--sessions 4,8,16]
+    python benchmarks/project.py [--json FILE] [--matrix 64] [--sessions 4,8,16] [--runs 3]
 
 Digital mice are uploaded to a sandbox archive in a process of its own. `process_T2_project` runs on
 projects of 4, 8 and 16 sessions, always anew, by a Dask scheduler in another process with 1 and
 then with 2 workers of one thread each. A first run, not counted, loads the libraries and kernels of
-every worker. The processor time of server, cluster and this program is taken apart, because they
-share the machine. About three minutes on two processors that do nothing else.
+every worker; of three runs of each the median counts. The processor time of server, cluster and
+this program is taken apart, because they share the machine. About three minutes on two processors
+that do nothing else.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--matrix", type=int, default=64)
     parser.add_argument("--sessions", default="4,8,16", help="even numbers, at least two of them")
+    parser.add_argument("--runs", type=int, default=3, help="of each, the median counts")
     parser.add_argument("--json", type=Path)
     call = parser.parse_args()
     sizes = tuple(int(one) for one in call.sessions.split(","))
@@ -94,7 +96,11 @@ def main() -> None:
                 with running(folder, f"cluster{workers}", CLUSTER, str(workers), dask) as cluster:
                     print("Not counted: ", end="")
                     measure(folder, server, cluster, sizes[0], workers)
-                    rows += [measure(folder, server, cluster, n, workers) for n in sizes]
+                    for n in sizes:
+                        runs = [
+                            measure(folder, server, cluster, n, workers) for _ in range(call.runs)
+                        ]
+                        rows.append(sorted(runs, key=lambda one: one["seconds"])[len(runs) // 2])
     for workers in WORKERS:
         own = [(one["sessions"], one["seconds"]) for one in rows if one["workers"] == workers]
         slope, fixed = np.polyfit(*zip(*own, strict=True), 1)
@@ -102,6 +108,7 @@ def main() -> None:
     if call.json:
         content = {
             "matrix": call.matrix,
+            "runs": call.runs,
             "machine": machine(),
             "rows": rows,
         }

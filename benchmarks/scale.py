@@ -93,7 +93,7 @@ def parts_of(rows: list[dict[str, Any]], slope: float) -> list[tuple[bool, float
 def measured_table(content: dict[str, Any], fits: dict[int, Fit]) -> list[str]:
     """Return the table of what was measured, and what the lines say."""
     lines = [
-        f"{content['machine']}; matrix {content['matrix']}. "
+        f"{content['machine']}; matrix {content['matrix']}; median of {content['runs']} runs. "
         "Server, workers and this program share the processors.",
         "",
         "| workers | N | s | s a session | find | download | run | upload | processor: server "
