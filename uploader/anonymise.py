@@ -40,7 +40,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Profile:
-    """All rules by tag, the private creators that are safe, and what of theirs goes all the same."""
+    """All rules by tag, the private creators that are safe, and what of theirs is removed."""
 
     rules: dict[int, Rule]
     safe_private_creators: tuple[str, ...]
