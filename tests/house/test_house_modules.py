@@ -43,3 +43,9 @@ def test_no_function_is_longer_than_50_lines(committed_files, root, packages):
 def test_the_length_of_a_function_leaves_the_docstring_out():
     source = 'def f():\n    """One.\n\n    Two.\n    """\n    a = 1\n    return a\n'
     assert _length_without_docstring(ast.parse(source).body[0]) == 3
+
+
+def test_no_two_test_modules_have_one_name(committed_files):
+    """pytest collects only the first of two."""
+    names = [path.name for path in committed_files if path.name.startswith("test_")]
+    assert sorted(names) == sorted(set(names))
