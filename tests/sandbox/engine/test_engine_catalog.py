@@ -167,13 +167,3 @@ def test_a_server_that_ends_ends_what_it_runs(stored, tmp_path, monkeypatch):
     wait(lambda: not record().is_open)
     assert record().status == "Failed"
     assert record().fields["details"] == "The server was stopped while this ran."
-
-
-@pytest.mark.slow
-def test_a_whole_project_from_one_of_its_sessions(bench):
-    ended = bench.end(bench.launch("process_T2_project"))
-    assert ended.status == "Complete", ended.fields
-    rows = bench.served.rows("/data/projects/P1/resources/XNAT_PIC_SUMMARY/files")
-    assert {"summary.csv", "summary.html"} <= {row["Name"] for row in rows}
-    assert "1 of 1 sessions done" in ended.fields["details"]
-    bench.page(ended.number, "process_T2_project is done on S1_MR")

@@ -1,0 +1,67 @@
+"""Every pipeline of the catalog, launched by its committed descriptor on a real session."""
+
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from drawn import aim, draw, store
+
+from pipelines.catalog import load_catalog
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "engine"))
+
+from engine_bench import Bench as EngineBench
+
+SCANS = {
+    "process_T2": ["30001"],
+    "process_T1w_SR": ["40001"],
+    "process_DWI": ["50001", "60001"],
+    "process_CEST": ["70001"],
+}
+
+
+def _all(engine, names, **parameters):
+    """Launch pipelines at the same time and wait for their ends."""
+    runs = {name: engine.launch(name, **parameters) for name in names}
+    ended = {name: engine.end(number) for name, number in runs.items()}
+    wrong = {name: one.err for name, one in ended.items() if one.status != "Complete"}
+    assert wrong == {}
+    return ended
+
+
+@pytest.mark.slow
+def test_every_descriptor_of_the_catalog_runs(bench, mouse_dicom):
+    catalog = Path(str(resources.files("pipelines.catalog"))) / "engine"
+    engine = EngineBench(bench.served, bench.mr, catalog)
+    engine.use(catalog)
+    named = {one.name: one for one in load_catalog().pipelines}
+    assert set(named) == {
+        *SCANS, *(f"{name}_project" for name in SCANS), "Mask_Average", "Mask_Average_project",
+    }  # fmt: skip
+    series = next(one for one in mouse_dicom.rglob("40001_*") if one.is_dir())
+    store(bench, "AIM", aim(draw(series)), "R1")
+
+    _all(engine, SCANS)
+    for name, scans in SCANS.items():
+        for scan in scans:
+            made = [one for one in bench.scan(scan) if one.endswith("/maps.json")]
+            assert len(made) == 1, (name, scan, made)
+            assert made[0].startswith(f"{named[name].resource}/")
+    ended = _all(engine, ["Mask_Average"])["Mask_Average"]
+    assert "R1" in ended.err
+    assert any(one.startswith("ANALYSED/") for one in bench.scan("40001"))
+
+    projects = [f"{name}_project" for name in SCANS]
+    for name, one in _all(engine, projects, workers="1").items():
+        assert "1 of 1 sessions done" in one.fields["details"]
+        engine.page(one.number, f"{name} is done on")
+    _all(engine, ["Mask_Average_project"], workers="1")
+    subject = bench.served.rows("/data/projects/P1/subjects")[0]["ID"]
+    of_subject = bench.files(f"/data/subjects/{subject}")
+    for name, scans in SCANS.items():
+        made = [one for one in of_subject if one.endswith("/maps.json")]
+        mine = [one for one in made if one.startswith(f"{named[name].resource}/")]
+        assert {one.split("/")[2] for one in mine} == set(scans)
+    tables = [one.split("/") for one in bench.files("/data/projects/P1") if "summary.csv" in one]
+    assert {one[1] for one in tables} == {*projects, "Mask_Average_project"}
