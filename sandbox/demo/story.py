@@ -87,7 +87,7 @@ class _Story:
         if whole:
             line = "A treatment study in digital mice, from the scanner to the numbers"
             where = f"everything goes to {short(self.place.folder)}"
-            self.console.print(f"{line}; {where}.\n", markup=False, highlight=False)
+            self.console.print(f"{line}; {where}.\n", markup=False, soft_wrap=True)
         with self._stack:
             work = None
             for stage in stages:
