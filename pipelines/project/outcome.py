@@ -8,7 +8,8 @@ from typing import Any
 
 from ..xnat.errors import IN_PART, NOTHING
 
-DONE, SKIPPED, LEFT_OUT, FAILED = "done", "done before", "left out", "failed"
+DONE, SKIPPED, LEFT_OUT = "done", "done before", "left out"
+PARTLY, FAILED = "done in part", "failed"
 _MOST_NAMED = 20
 
 
@@ -49,9 +50,14 @@ class SessionResult:
 
     @property
     def state(self) -> str:
-        """``done``, ``done before``, ``left out`` (nothing in it serves) or ``failed``."""
+        """``done``, ``done before``, ``done in part``, ``left out`` or ``failed``.
+
+        Left out is a session that holds nothing that serves.
+        """
         if self.exit_code == NOTHING:
             return LEFT_OUT
+        if self.exit_code == IN_PART and self.rows:
+            return PARTLY
         if self.exit_code:
             return FAILED
         return SKIPPED if self.skipped else DONE
@@ -72,10 +78,10 @@ class ProjectOutcome:
     closing : str
         How it went, in words: n of N done.
     total, done, skipped : int
-        Sessions that hold something for this pipeline, those done, and those of them that were
-        done before.
-    failed, left_out : dict of str to str
-        Labels of sessions, and why.
+        Sessions that hold something for this pipeline, those wholly done, and those of them that
+        were done before.
+    failed, partly, left_out : dict of str to str
+        Labels of sessions, and why: no value came out, or some, or nothing in them serves.
     resource, folder : str
         Where the table and the page are, in the project.
     seconds : float
@@ -91,6 +97,7 @@ class ProjectOutcome:
     done: int = 0
     skipped: int = 0
     failed: dict[str, str] = field(default_factory=dict)
+    partly: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     resource: str = ""
     folder: str = ""
@@ -102,19 +109,24 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
     by_state: dict[str, list[SessionResult]] = {}
     for one in results:
         by_state.setdefault(one.state, []).append(one)
-    failed, left_out = by_state.get(FAILED, []), by_state.get(LEFT_OUT, [])
+    failed, partly = by_state.get(FAILED, []), by_state.get(PARTLY, [])
+    left_out = by_state.get(LEFT_OUT, [])
     skipped = len(by_state.get(SKIPPED, []))
     done = len(by_state.get(DONE, [])) + skipped
-    total = done + len(failed)
+    total = done + len(partly) + len(failed)
     text = f"{pipeline} on {project}: {done} of {total} sessions done"
     text += f" ({skipped} of them before)" if skipped else ""
+    text += f", {len(partly)} in part" if partly else ""
     text += f", {len(left_out)} left out, as nothing in them serves" if left_out else ""
     closing = f"{text}."
     code, failure = 0, ""
-    if failed:
-        kept = any(one.rows for one in results)
-        code = IN_PART if done or kept else failed[0].exit_code
-        failure = f"{text}. {_told(failed)}"
+    if failed or partly:
+        some = done or any(one.rows for one in results)
+        code = IN_PART if some else failed[0].exit_code
+        told = [
+            _told(some, word) for some, word in ((failed, "Failed"), (partly, "In part")) if some
+        ]
+        failure = f"{text}. {' '.join(told)}"
         closing = failure
     elif not total:
         code = NOTHING
@@ -124,18 +136,19 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
     return ProjectOutcome(
         project, pipeline, code, failure, closing, total, done, skipped,
         {one.label: one.failure for one in failed},
+        {one.label: one.failure for one in partly},
         {one.label: one.failure for one in left_out},
     )  # fmt: skip
 
 
-def _told(failed: list[SessionResult]) -> str:
-    """Return which sessions failed and why; those of one cause share its sentence."""
+def _told(failed: list[SessionResult], word: str) -> str:
+    """Return which sessions lack something and why; those of one cause share its sentence."""
     causes: dict[str, list[SessionResult]] = {}
     for one in failed:
         causes.setdefault(_cause(one), []).append(one)
     if len(causes) == 1 and len(failed) > 1:
         why = failed[0].failure.rstrip(".")
-        return f"Failed, all {len(failed)} for one reason: {why}. They are {_labels(failed)}."
+        return f"{word}, all {len(failed)} for one reason: {why}. They are {_labels(failed)}."
     parts, room = [], _MOST_NAMED
     for alike in causes.values():
         if room <= 0:
@@ -146,7 +159,7 @@ def _told(failed: list[SessionResult]) -> str:
     if len(parts) < len(causes):
         rest = sum(len(alike) for alike in list(causes.values())[len(parts) :])
         told += f"; and {rest} more, which the summary names"
-    return f"Failed: {told}."
+    return f"{word}: {told}."
 
 
 def _cause(one: SessionResult) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..report.plots import unit_words
 from ..version import version
-from .outcome import LEFT_OUT, ProjectOutcome, SessionResult
+from .outcome import FAILED, LEFT_OUT, PARTLY, ProjectOutcome, SessionResult
 from .plots import colour, comparison_words, forest, interval_words, over_time
 from .study import Comparison, Measure, Study
 
@@ -64,7 +64,7 @@ def write_page(
         ],
         more=[one.title for one in ordered[_MOST_MEASURES:]],
         notes=_notes(study, comparisons),
-        failed=[one for one in results if one.label in outcome.failed][:_MOST_LISTED],
+        lacking=[one for one in results if one.state in (FAILED, PARTLY)][:_MOST_LISTED],
         left_out=[one for one in results if one.state == LEFT_OUT][:_MOST_LISTED],
         warnings=_warnings(results),
         links=[_link(path.with_name(name)) for name in ("summary.csv", "effects.csv")],

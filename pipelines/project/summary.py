@@ -15,7 +15,7 @@ from ..version import version
 from ..xnat.client import Client
 from ..xnat.parameters import Asked
 from ..xnat.store import Place, describe, publish
-from .outcome import FAILED, ProjectOutcome, SessionResult
+from .outcome import FAILED, PARTLY, ProjectOutcome, SessionResult
 from .page import write_page
 from .study import build_study, compare
 from .table import EFFECTS, columns, effect_rows, write_csv, write_xlsx
@@ -71,12 +71,13 @@ def send_summary(
     client: Client, place: Place, folder: Path, outcome: ProjectOutcome, asked: Asked
 ) -> None:
     """Send it in the place of an earlier one of the same parameters; errors as of `publish`."""
+    lacking = sorted(outcome.failed | outcome.partly)
     step = {
         "pipeline": outcome.pipeline,
         "project": outcome.project,
         "parameters": asked.key,
         "inputs": {k: v for k, v in asked.values.items() if v},
-        "request": parameter_hash([version(), asked.key, outcome.done, sorted(outcome.failed)]),
+        "request": parameter_hash([version(), asked.key, outcome.done, lacking]),
         "software": f"xnat-pic {version()}",
     }
     describe(folder, step, CONTENTS)
@@ -98,6 +99,6 @@ def _log(outcome: ProjectOutcome, results: Sequence[SessionResult]) -> str:
     lines = [outcome.closing]
     for one in results:
         lines.append(f"{one.label}: {one.state}{'. ' + one.failure if one.failure else ''}")
-        if one.state == FAILED:
+        if one.state in (FAILED, PARTLY):
             lines += [f"    {line}" for line in one.log]
     return "\n".join(lines) + "\n"

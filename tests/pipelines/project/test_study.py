@@ -131,6 +131,20 @@ def test_the_closing_words_name_failures():
     assert sum_up("p", "P1", results[:2]).failure == ""
 
 
+def test_what_is_done_in_part_is_no_failure_and_is_named():
+    row = {"subject": "s", "session": "a"}
+    partly = SessionResult("E1", "a", "s", 8, "An ROI lies outside.", rows=(row,))
+    failed = SessionResult("E2", "b", "s", 8, "The group could not be read.")
+    assert (partly.state, failed.state) == ("done in part", "failed")
+    found = sum_up("p", "P1", [partly, failed, SessionResult("E3", "c", "s", rows=(row,))])
+    assert (found.exit_code, found.total, found.done) == (8, 3, 1)
+    assert (list(found.partly), list(found.failed)) == (["a"], ["b"])
+    assert found.closing == (
+        "p on P1: 1 of 3 sessions done, 1 in part. Failed: b (The group could not be read). "
+        "In part: a (An ROI lies outside)."
+    )
+
+
 def _failed(number, why):
     return SessionResult(f"E{number}", f"m{number:02d}_pre", f"m{number:02d}", 6, why)
 
