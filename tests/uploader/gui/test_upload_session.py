@@ -278,20 +278,6 @@ def test_window_breathes_while_it_uploads(qtbot, planned, held):
     assert longest.ms < 100
 
 
-def test_window_breathes_with_ten_thousand_rows_in_the_plan(qtbot, planned, held):
-    some = planned.table.rows[0]
-    left_out = [
-        replace(some, key=f"1.2.{n}/MR", include=False, subject=f"x{n}", session=f"x{n}_pre_MR")
-        for n in range(10_000)
-    ]
-    rows = (*planned.table.rows, *left_out)
-    planned.table.set_plan(replace(planned.run.opened.plan, rows=rows))
-    with held() as longest:
-        upload(qtbot, planned)
-    assert states(planned).count("Uploaded") == 3
-    assert longest.ms < 100
-
-
 def test_slot_that_holds_the_window_is_noticed(qtbot, held):
     with held() as longest:
         QTimer.singleShot(20, lambda: time.sleep(0.2))

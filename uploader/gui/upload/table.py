@@ -5,6 +5,7 @@ Qt's own sorting asks Python for every comparison; this model sorts and filters 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -104,6 +105,8 @@ class PlanTable(QAbstractTableModel):
         self.columns = (*_BEFORE, *self.variables, *_AFTER)
         self._arrange()
         self.endResetModel()
+        # Whichever thread collects garbage stops them all: it need not look at these rows again.
+        gc.freeze()
 
     @property
     def rows(self) -> tuple[PlanRow, ...]:
