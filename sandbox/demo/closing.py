@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .compare import EFFECT, ERRORS, SHARE, Check, Comparison
-from .place import Place, short
+from .place import Place, typed
 
 _TITLES = {
     "mean": (
@@ -59,8 +59,8 @@ def show_self(console: Console, place: Place, notes: dict[str, Any], whole: bool
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     if whole:
         console.print("\nLook around in the archive:", style="bold")
-        pipelines = short(place.catalog / "engine")
-        line = f"xnat-pic-sandbox serve --data {short(place.archive)} --pipelines {pipelines}"
+        pipelines = typed(place.catalog / "engine")
+        line = f"xnat-pic-sandbox serve --data {typed(place.archive)} --pipelines {pipelines}"
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -206,6 +207,11 @@ class Study:
         """Its variables."""
         all_of_it = asdict(self)
         return {name: all_of_it[name] for name in ("group", "dose", "timepoint")}
+
+
+def typed(path: Path) -> str:
+    """Return a path as it is typed in a shell from here."""
+    return shlex.quote(short(path))
 
 
 def short(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ class Programs:
             If it ends with another status than 0, with the last that it said.
         """
         told = [short(one) if isinstance(one, Path) else one for one in arguments]
-        self.typed.append(" ".join([program, *told]))
+        self.typed.append(shlex.join([program, *told]))
         more = ["--json"] if as_json else []
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("a", encoding="utf-8") as log:
@@ -82,6 +83,26 @@ class Programs:
             )
         text = ended.stdout.decode("utf-8")
         return json.loads(text) if as_json else text
+
+
+def curl(address: str, *words: str) -> str:
+    """Return the line that asks the archive with curl, which asks for the password.
+
+    Parameters
+    ----------
+    address : str
+        Below the server, quoted as a URL.
+    *words : str
+        Options of curl.
+    """
+    return f'{shlex.join(["curl", "-u", USER, *words])} "${SERVER_VARIABLE}{address}"'
+
+
+def login() -> str:
+    """Return the line that names the archive and its login, but no password of one's own."""
+    secret = f'"${SANDBOX_PASSWORD}"' if os.environ.get(SANDBOX_PASSWORD) else DEFAULT_PASSWORD
+    address = f"{SERVER_VARIABLE}=http://localhost:8080 {USER_VARIABLE}={USER}"
+    return f"export {address} {PASSWORD_VARIABLE}={secret}"
 
 
 def executable(program: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import urlencode
 
 from xnat_config.admin.server import Server, path_of
 from xnat_config.admin.wish import example_text
@@ -16,8 +17,8 @@ from ..errors import SandboxError
 from ..launches import finish, is_complete, launch
 from . import regions
 from .compare import Comparison, compare
-from .place import PROJECT, Options, Place, Study, short
-from .programs import Programs
+from .place import PROJECT, Options, Place, Study, typed
+from .programs import Programs, curl, login
 
 MAPS = "T2,ADC"
 _POLL_S = 0.5
@@ -124,10 +125,13 @@ def _convert(work: Work) -> str:
 def _install(work: Work) -> str:
     place = work.place
     address = path_of("data", "projects", PROJECT)
-    work.programs.typed.append(f"xnat-pic-pipelines export {short(place.catalog)}")
-    serve = f"xnat-pic-sandbox serve --data {short(place.archive)}"
-    work.programs.typed.append(f"{serve} --pipelines {short(place.catalog / 'engine')}")
-    work.programs.typed.append(f"(the project {PROJECT} is made with New Project on the web page)")
+    served = f"--data {typed(place.archive)} --pipelines {typed(place.catalog / 'engine')}"
+    work.programs.typed += [
+        f"xnat-pic-pipelines export {typed(place.catalog)}",
+        f"xnat-pic-sandbox serve {served}  # stays; go on in a second terminal",
+        login(),
+        curl(address, "-X", "PUT"),
+    ]
     work.archive.send("PUT", address)
     text = example_text().replace("MY_PROJECT", PROJECT)
     place.installation.write_text(text, encoding="utf-8")
@@ -173,9 +177,9 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
     studies = work.place.studies()
     session = work.session_of(studies[0])
     asked = {"workers": str(work.options.workers), **parameters}
-    told = "&".join(f"{name}={value}" for name, value in asked.items())
-    address = f"/data/projects/{PROJECT}/pipelines/{pipeline}/experiments/{session}"
-    work.programs.typed.append(f"curl -u admin -X POST '$XNAT_PIC_SERVER{address}?{told}'")
+    address = path_of("data", "projects", PROJECT, "pipelines", pipeline, "experiments", session)
+    told = urlencode(asked, safe=",")
+    work.programs.typed.append(curl(f"{address}?{told}", "-X", "POST"))
     row = finish(
         work.archive,
         PROJECT,
@@ -225,10 +229,9 @@ def _maps_of(work: Work, resource: str, what: str) -> str:
 
 def _regions(work: Work) -> str:
     place, studies = work.place, work.place.studies()
-    address = f"/xapi/roi/projects/{PROJECT}/sessions/SESSION/collections/LABEL"
-    work.programs.typed.append(
-        f"curl -u admin -T ROIS.dcm '$XNAT_PIC_SERVER{address}?type=SEG' (the viewer does this)"
-    )
+    address = f"/xapi/roi/projects/{PROJECT}/sessions/SESSION/collections/LABEL?type=SEG"
+    line = f"{curl(address, '-T', 'ROIS.dcm')}  # for each session, as the viewer does"
+    work.programs.typed.append(line)
     for one in studies:
         body = regions.draw(_series(place.dicom / one.path), place.truth / one.path)
         label = f"{one.session}_ROIS"

@@ -21,7 +21,7 @@ from xnat_config.connection import Connection
 
 from ..errors import SandboxError
 from .closing import show_closing, show_self
-from .place import Options, Place, short
+from .place import Options, Place, short, typed
 from .programs import USER, Programs, password, serving
 from .stages import STAGES, Stage, Work, prepare
 
@@ -126,7 +126,7 @@ class _Story:
         return None if failed else work
 
     def _say_how_to_go_on(self, stage: Stage) -> None:
-        line = f"python -m sandbox.demo {short(self.place.folder)} --stage {stage.name}"
+        line = f"python -m sandbox.demo {typed(self.place.folder)} --stage {stage.name}"
         self.console.print(
             f"When that is mended: {line}, then each stage after it; or all again.",
             markup=False,

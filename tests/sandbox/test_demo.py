@@ -13,7 +13,7 @@ from sandbox.archive.serving import hold
 from sandbox.demo.__main__ import NAMES
 from sandbox.demo.compare import compare_effects, compare_means
 from sandbox.demo.place import Options, Place, Study
-from sandbox.demo.programs import Programs
+from sandbox.demo.programs import Programs, curl, login
 from sandbox.demo.stages import STAGES
 from sandbox.errors import SandboxError
 
@@ -41,17 +41,57 @@ def _demo(folder, *more):
 
 @pytest.mark.slow
 def test_the_whole_story(tmp_path):
-    ended = _demo(tmp_path / "demo")
+    folder = tmp_path / "my demo"
+    ended = _demo(folder)
     text = ended.stdout
     assert ended.returncode == 0, text + ended.stderr
     assert [int(n) for n in re.findall(r"^ *(\d+)/10 ", text, re.MULTILINE)] == list(range(1, 11))
     assert "All 8 numbers agree with what was planted." in text
     assert "4 studies" in text
-    page = tmp_path / "demo" / "summary" / "summary.html"
-    assert "demo/summary/summary.html" in text
-    assert "<svg" in page.read_text(encoding="utf-8")
-    assert "admin apply demo/installation.toml" in text
-    _one_stage_sees_wrong_numbers(tmp_path / "demo")
+    assert "my demo/summary/summary.html" in text
+    assert "<svg" in (folder / "summary" / "summary.html").read_text(encoding="utf-8")
+    _a_shell_takes_what_is_told(text)
+    _one_stage_sees_wrong_numbers(folder)
+
+
+def _a_shell_takes_what_is_told(text):
+    lines = re.findall(r"^  ((?:xnat|mri|curl|export).*)", text, re.MULTILINE)
+    asked = _words(lines)
+    assert len(asked) == len(lines) - 1 == 14, text  # export itself is no program of ours
+    assert asked[6][:5] == ["xnat-pic-uploader", "scan", "my demo/dicom", "--project", "DEMO"]
+    addresses = [one[-1] for one in asked if one[0] == "curl"]
+    server = "http://localhost:8080/"
+    assert [one.partition(server)[:2] for one in addresses] == [("", server)] * 5, text
+    assert addresses[0] == f"{server}data/projects/DEMO"
+    assert addresses[-1].endswith("?workers=2&map=T2,ADC")
+
+
+def _words(lines):
+    """Return the words that bash gives to each program of some lines."""
+    programs = sorted({one.split()[0] for one in lines} - {"export"})
+    told = r"""{ printf '%s\n' "${FUNCNAME[0]}" "$@"; printf '\n'; }"""
+    script = "\n".join(["set -eu", *(f"{name}() {told}" for name in programs), *lines])
+    ended = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, ""), script
+    return [one.split("\n") for one in ended.stdout.removesuffix("\n\n").split("\n\n")]
+
+
+def test_a_shell_names_the_server_of_an_address(monkeypatch):
+    monkeypatch.delenv("XNAT_PIC_SANDBOX_PASSWORD", raising=False)
+    line = curl("/data/a%24b?map=T2,ADC&workers=2", "-X", "POST")
+    told = ["curl", "-u", "admin", "-X", "POST"]
+    assert _words([login(), line]) == [
+        [*told, "http://localhost:8080/data/a%24b?map=T2,ADC&workers=2"]
+    ]
+
+
+def test_no_line_holds_a_password_of_ones_own(monkeypatch):
+    monkeypatch.setenv("XNAT_PIC_SANDBOX_PASSWORD", "se cret")
+    assert "se cret" not in login()
+    (asked,) = _words([login(), 'curl "$XNAT_PIC_PASSWORD"'])
+    assert asked == ["curl", "se cret"]
 
 
 def _one_stage_sees_wrong_numbers(folder):
