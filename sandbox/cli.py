@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
@@ -295,6 +296,8 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
     def show(step: Step) -> None:
         click.echo(f"{step.outcome:<7}  {step.name}", err=True)
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # then, too, all is removed
+    job = None
     try:
         connection, password = find_login(server, user, ca_bundle)
         job = SelfTest(connection, connection.user, password, wait_s, show)
@@ -303,7 +306,10 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
         click.echo(str(error), err=True)
         raise SystemExit(getattr(error, "exit_code", WRONG_CALL)) from error
     except KeyboardInterrupt:
-        click.echo("Stopped; what was made is removed.", err=True)
+        if job is None or job.is_clean:
+            click.echo("Stopped; what was made is removed.", err=True)
+        else:
+            click.echo(f"Stopped; look whether the project {job.project} is left.", err=True)
         raise SystemExit(8) from None
     click.echo(json.dumps([asdict(one) for one in steps], indent=1) if as_json else table(steps))
     raise SystemExit(8 if any(one.outcome == "failed" for one in steps) else 0)

@@ -22,6 +22,7 @@ from uploader.plan import build_plan
 from uploader.scan import scan_folder
 from uploader.upload import upload
 from uploader.verify import Proof, verify
+from xnat_config.admin.errors import AdminError
 from xnat_config.admin.model import State
 from xnat_config.admin.server import Server, path_of
 from xnat_config.admin.wish import wish_from
@@ -60,6 +61,15 @@ class SelfTest:
         Seconds to wait for a pipeline to end.
     on_step : callable, optional
         Called with every step when it has ended.
+
+    Attributes
+    ----------
+    project : str
+        ID of the scratch project.
+    steps : list of Step
+        Those that have ended.
+    is_clean : bool
+        Whether it is sure that nothing is left on the server.
     """
 
     def __init__(
@@ -77,10 +87,13 @@ class SelfTest:
         self._on_step = on_step or (lambda step: None)
         self.project = PREFIX + secrets.token_hex(4).upper()
         self.steps: list[Step] = []
+        self.is_clean = False
         self._wish = wish_from({"projects": [self.project]}, Path("selftest"))
 
     def run(self) -> list[Step]:
         """Do all steps; what was made is removed whatever happens, also at Ctrl+C.
+
+        What could not be removed, as from a server that has gone, is a failed step.
 
         Raises
         ------
@@ -206,11 +219,15 @@ class SelfTest:
 
     def _clean(self, server: Server) -> None:
         """Remove all that was made; forms after the subjects whose values they hold."""
-        if server.ask(self._address()) is None:
-            return
+        try:
+            if server.ask(self._address()) is None:
+                self.is_clean = True
+                return
+        except AdminError:
+            pass  # whoever removes cannot either, and says so in the table
         self._step("subjects removed", lambda: self._empty(server))
-        self._step("variables and forms removed", lambda: self._uninstall(server))
-        self._step("project removed", lambda: self._drop(server))
+        forms = self._step("variables and forms removed", lambda: self._uninstall(server))
+        self.is_clean = self._step("project removed", lambda: self._drop(server)) and forms
 
     def _empty(self, server: Server) -> str:
         rows = server.rows(self._address("subjects"))

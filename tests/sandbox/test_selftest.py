@@ -1,6 +1,8 @@
 """The self-test on the sandbox: it finds what is there, and leaves nothing behind."""
 
 import os
+import signal
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,8 +118,43 @@ def test_a_person_who_stops_it_finds_nothing_left(start):
         if step.name == "digital mouse to DICOM":
             raise KeyboardInterrupt
 
+    trial = _trial(served, on_step=stop)
     with pytest.raises(KeyboardInterrupt):
-        _trial(served, on_step=stop).run()
+        trial.run()
+    assert trial.is_clean
+    _nothing_is_left(served)
+
+
+def test_a_server_that_is_gone_at_the_end_is_a_failed_step(start):
+    served = start(engine=False, containers=False)
+
+    def stop(step):
+        if step.name == "scratch project":
+            rule = {"path": "/data/projects*", "status": 500, "count": 0}
+            assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+            raise KeyboardInterrupt
+
+    trial = _trial(served, on_step=stop)
+    with pytest.raises(KeyboardInterrupt):
+        trial.run()
+    assert not trial.is_clean
+    assert (trial.steps[-1].name, trial.steps[-1].outcome) == ("project removed", "failed")
+
+
+def test_a_command_that_is_ended_leaves_nothing(start):
+    served = start(engine=False, containers=False)
+    command = [str(PROGRAMS / "xnat-pic-sandbox"), "selftest"]
+    command += ["--server", served.url, "--user", "admin"]
+    around = {**os.environ, "XNAT_PIC_PASSWORD": PASSWORD}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=around) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.split() == ["ok", "scratch", "project"]:
+                process.send_signal(signal.SIGTERM)
+                break
+        rest = process.stderr.read()
+        assert process.wait(60) == 8, rest
+    assert "Stopped; what was made is removed." in rest
     _nothing_is_left(served)
 
 
