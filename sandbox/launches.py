@@ -44,6 +44,7 @@ def finish(
     *,
     wait_s: float,
     poll_s: float = _POLL_S,
+    watch: Callable[[Mapping[str, str]], None] = lambda _: None,
 ) -> dict[str, str]:
     """Start a run, wait for its end and return its row.
 
@@ -53,6 +54,8 @@ def finish(
         Launches the pipeline on the session.
     wait_s, poll_s : float
         Seconds to wait for the end, and between two looks.
+    watch : callable
+        Given the row at every look before the end.
 
     Raises
     ------
@@ -70,6 +73,7 @@ def finish(
             status = row.get("status", "")
             if status.lower().startswith(_ENDS):
                 return row
+            watch(row)
         time.sleep(poll_s)
     raise SandboxError(
         f"{pipeline} did not end within {wait_s:.0f} s; its state was: {status}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Work:
         Logged in; None for a stage that needs none.
     found : Comparison or None
         What the last stage found.
+    tell : callable
+        Given in words how far a long stage is.
     """
 
     place: Place
@@ -41,6 +44,7 @@ class Work:
     programs: Programs
     server: Server | None = None
     found: Comparison | None = None
+    tell: Callable[[str], None] = lambda _: None
 
     @property
     def archive(self) -> Server:
@@ -188,6 +192,7 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
         lambda: launch(work.archive, PROJECT, pipeline, session, asked),
         wait_s=work.options.wait_s,
         poll_s=_POLL_S,
+        watch=lambda row: work.tell(how_far(work.place, pipeline, row)),
     )
     if not is_complete(row):
         number = row.get("wrk_workflowData_id", "")
@@ -195,6 +200,25 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
             f"{pipeline} ended as {row.get('status', '')}.",
             f"What it said is in the folder of the archive, runs{os.sep}{number}.",
         )
+
+
+def how_far(place: Place, pipeline: str, row: Mapping[str, str]) -> str:
+    """Return how many sessions of a run have ended, by the log of its step; empty before one has.
+
+    Parameters
+    ----------
+    row : mapping of str to str
+        The run, as the archive lists it.
+    """
+    # An engine tells the archive of a step's begin and end; between them, only the log grows.
+    number = row.get("wrk_workflowData_id", "")
+    if not number.isdecimal():
+        return ""
+    for path in (place.archive / "runs" / number).glob(f"build/*/LOGS/{pipeline}.err"):
+        said = re.findall(r"^(\d+ of \d+): ", path.read_text("utf-8", "replace"), re.MULTILINE)
+        if said:
+            return f"{said[-1]} sessions"
+    return ""
 
 
 def _t2(work: Work) -> str:

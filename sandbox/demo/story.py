@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import webbrowser
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -107,7 +107,7 @@ class _Story:
         programs = Programs(self.place, self.place.logs / f"{number:02}-{stage.name}.log")
         work = Work(self.place, self.options, programs)
         start = time.monotonic()
-        with self._status(head):
+        with self._status(head) as work.tell:
             try:
                 if stage.served:
                     work.server = self._serve(programs.log)
@@ -135,13 +135,13 @@ class _Story:
         )
 
     @contextmanager
-    def _status(self, head: str) -> Iterator[None]:
-        """Turn a sign while a stage works, where a person watches."""
+    def _status(self, head: str) -> Iterator[Callable[[str], None]]:
+        """Turn a sign while a stage works, where a person watches; what is told stands there."""
         if not self.console.is_terminal:
-            yield
+            yield lambda _: None
             return
-        with self.console.status(f"{head} working ..."):
-            yield
+        with self.console.status(f"{head} working ...") as sign:
+            yield lambda said: sign.update(f"{head} {said or 'working'} ...")
 
     def _serve(self, log: Path) -> Server:
         """Return the archive, logged in; served from the first time it is asked for."""

@@ -14,7 +14,7 @@ from sandbox.demo.__main__ import NAMES
 from sandbox.demo.compare import compare_effects, compare_means
 from sandbox.demo.place import Options, Place, Study
 from sandbox.demo.programs import Programs, curl, login
-from sandbox.demo.stages import STAGES
+from sandbox.demo.stages import STAGES, how_far
 from sandbox.errors import SandboxError
 
 STUDIES = [
@@ -37,6 +37,20 @@ def _demo(folder, *more):
         cwd=folder.parent,
         check=False,
     )
+
+
+def test_how_far_a_run_is(tmp_path):
+    place, row = Place(tmp_path), {"wrk_workflowData_id": "7"}
+    assert how_far(place, "process_T2_project", row) == ""
+    log = place.archive / "runs" / "7" / "build" / "m01" / "LOGS" / "process_T2_project.err"
+    log.parent.mkdir(parents=True)
+    log.write_text("process_T2_project on DEMO: 18 sessions\n")
+    assert how_far(place, "process_T2_project", row) == ""
+    with log.open("a") as told:
+        told.write("1 of 18: m01_pre_MR: done\n2 of 18: m02_pre_MR: failed. 5 of 9: b\n3 o")
+    assert how_far(place, "process_T2_project", row) == "2 of 18 sessions"
+    assert how_far(place, "process_DWI_project", row) == ""
+    assert how_far(place, "process_T2_project", {"wrk_workflowData_id": "../runs/7"}) == ""
 
 
 @pytest.mark.slow
