@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,7 @@ def make_maps(
     options = options or Options()
     check_options(command, options)
     times: dict[str, float] = {}
+    started = datetime.now(UTC)
     with folder_aside(out, overwrite) as folder:
         progress("reading")
         images = _timed(times, "read", lambda: load_images(source, COMMANDS[command].need))
@@ -114,7 +116,7 @@ def make_maps(
             )
         progress("writing")
         stem = subject_stem(fitted, source)
-        written = _timed(times, "write", lambda: write_maps(folder, fitted, formats, stem))
+        written = _timed(times, "write", lambda: write_maps(folder, fitted, formats, stem, started))
         warnings = _warnings(fitted, formats)
         if "report" in formats:
             progress("reporting")

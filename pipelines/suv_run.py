@@ -6,7 +6,7 @@ import base64
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ def make_suv(
     from .map_run import MapSummary, subject_stem
 
     chosen = options or SuvOptions()
-    begin = time.perf_counter()
+    begin, started = time.perf_counter(), datetime.now(UTC)
     with folder_aside(out, overwrite) as folder:
         progress("reading")
         pet = load_pet(source, chosen.frame)
@@ -102,7 +102,7 @@ def make_suv(
         fitted = compute(pet, study, chosen)
         progress("writing")
         stem = subject_stem(fitted, source)
-        written = write_maps(folder, fitted, formats, stem)
+        written = write_maps(folder, fitted, formats, stem, started)
         _drop_fit_quality(folder, written.maps)
         if "report" in formats:
             progress("reporting")

@@ -167,8 +167,22 @@ def _action(entities: _Entities, number: int, one: Derived) -> Entity:
             "object": inputs,
             "result": [{"@id": quote(name)} for name in one.files],
             "actionStatus": {"@id": "http://schema.org/CompletedActionStatus"},
+            **_times(one.provenance),
         }
     )
+
+
+def _times(provenance: dict[str, Any]) -> Entity:
+    """Return when a run began and ended, as far as its provenance tells times with a zone."""
+    found = {}
+    for name, said in (("startTime", "started"), ("endTime", "ended")):
+        try:
+            when = datetime.fromisoformat(str(provenance.get(said, "")))
+        except ValueError:
+            continue
+        if when.tzinfo is not None:
+            found[name] = when.isoformat()
+    return found
 
 
 def _software(entities: _Entities, one: Derived) -> Entity:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +102,13 @@ def _umask() -> int:
     return mask
 
 
-def write_maps(folder: Path, fitted: Fitted, formats: tuple[str, ...], stem: str) -> Written:
+def write_maps(
+    folder: Path,
+    fitted: Fitted,
+    formats: tuple[str, ...],
+    stem: str,
+    started: datetime | None = None,
+) -> Written:
     """Write maps, errors, flags, tables of contents and arrays.
 
     Parameters
@@ -114,6 +121,8 @@ def write_maps(folder: Path, fitted: Fitted, formats: tuple[str, ...], stem: str
         Some of ``nifti``, ``dicom``, ``report``.
     stem : str
         Begin of every NIfTI name, such as ``sub-m01``.
+    started : datetime, optional
+        When the run began, with its zone; ``provenance.json`` tells it with when it ended.
 
     Returns
     -------
@@ -137,7 +146,10 @@ def write_maps(folder: Path, fitted: Fitted, formats: tuple[str, ...], stem: str
             for kind in ("nifti", "sidecar", "error", "flags", "r2fit"):
                 row.pop(kind, None)
     provenance = protocol.provenance(fitted, key, [file_hash(p) for p in fitted.images.files])
-    write_sidecar(folder / "provenance.json", {**provenance, "call": _call()})
+    when = {"ended": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    if started:
+        when = {"started": started.isoformat(timespec="milliseconds"), **when}
+    write_sidecar(folder / "provenance.json", {**provenance, **when, "call": _call()})
     return written
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nibabel as nib
@@ -98,6 +99,9 @@ def test_the_table_of_contents_names_what_is_there(t2):
     provenance = json.loads((out / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["parameters"] == row["parameters"]
     assert all(len(one["sha256"]) == 64 for one in provenance["inputs"])
+    begin, end = (datetime.fromisoformat(provenance[name]) for name in ("started", "ended"))
+    assert begin < end < datetime.now(UTC)
+    assert end - begin < timedelta(minutes=5)
 
 
 def test_sidecar_is_in_seconds_and_the_map_in_milliseconds(t2):

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,6 +14,7 @@ from datacite import schema45
 
 from pipelines.errors import CallError
 from pipelines.fair.about import read_about
+from pipelines.fair.crate import _times
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -56,6 +58,9 @@ def test_a_run_tells_what_it_used_and_made(exported):
     provenance = next(exported.glob("derivatives/xnat-pic-results/*_t2/provenance.json"))
     said = json.loads(provenance.read_text(encoding="utf-8"))
     assert said["parameters"] in action["description"]
+    begin, end = (datetime.fromisoformat(action[name]) for name in ("startTime", "endTime"))
+    assert [begin, end] == [datetime.fromisoformat(said[name]) for name in ("started", "ended")]
+    assert begin < end
     images = [one["@id"] for one in action["object"] if one["@id"].endswith(".nii.gz")]
     assert len(images) == 8
     by_id = {one["@id"]: one for one in crate(exported)}
@@ -69,6 +74,12 @@ def test_a_run_tells_what_it_used_and_made(exported):
         for one in by_id[action["instrument"]["@id"]]["softwareRequirements"]
     }
     assert libraries == said["libraries"]
+
+
+@pytest.mark.parametrize("said", ["yesterday", 20260102, None, "2026-01-02T10:00:00", ["x"]])
+def test_a_time_that_is_none_is_left_out(said):
+    right = "2026-01-02T11:00:00+01:00"
+    assert _times({"started": said, "ended": right}) == {"endTime": right}
 
 
 def _validator():
