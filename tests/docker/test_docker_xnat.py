@@ -258,7 +258,10 @@ case "$*" in
 *pg_dump*) [ ! -e "$(dirname "$0")/broken" ] || exit 1; printf 'PGDMP of the database' ;;
 *pg_restore*)
     [ ! -e "$(dirname "$0")/broken" ] || exit 1
+    [ ! -e "$(dirname "$0")/stop" ] || kill -TERM $PPID
     cat > "$(dirname "$0")/restored" ;;
+*createdb*) [ ! -e "$(dirname "$0")/full" ] || exit 1 ;;
+*psql*) [ ! -e "$(dirname "$0")/in-use" ] || exit 1 ;;
 esac
 """
 
@@ -305,19 +308,34 @@ def test_backup_and_restore(filled):
     assert not any(password in call for call in calls)
 
 
-def test_a_database_that_does_not_come_back_changes_nothing(filled):
+@pytest.mark.parametrize("fault", ["broken", "full", "in-use", "stop"])
+def test_a_database_that_does_not_come_back_changes_nothing(filled, fault):
     place, data = filled.parent / "bin", filled.parent / "data"
     assert run(filled, "./backup", filled.parent / "backup-1", path=str(place)).returncode == 0
     (data / "archive/new.dcm").write_bytes(b"new since")
-    (place / "broken").touch()
+    (place / fault).touch()
     done = run(filled, "./restore", filled.parent / "backup-1", "--yes", path=str(place))
-    assert done.returncode == 2
+    assert done.returncode == {"broken": 2, "stop": 130}.get(fault, 1)
     assert "nothing was changed" in done.stderr
     assert (data / "archive/new.dcm").read_bytes() == b"new since"
     assert sorted(p.name for p in data.iterdir()) == ["archive", "prearchive"]
-    calls = (place / "calls").read_text(encoding="utf-8")
-    assert "dropdb" in calls
-    assert "RENAME" not in calls
+    calls = (place / "calls").read_text(encoding="utf-8").splitlines()
+    assert any("dropdb" in call for call in calls)
+    assert calls[-1].endswith("up --detach")  # it was stopped
+    assert ("RENAME" in "".join(calls)) == (fault == "in-use")
+
+
+def test_images_that_cannot_be_moved_are_kept_and_named(filled):
+    place, data = filled.parent / "bin", filled.parent / "data"
+    assert run(filled, "./backup", filled.parent / "backup-1", path=str(place)).returncode == 0
+    (place / "mv").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (place / "mv").chmod(0o755)
+    done = run(filled, "./restore", filled.parent / "backup-1", "--yes", path=str(place))
+    assert done.returncode == 1
+    [kept] = data.glob(".restore.*")
+    assert f"its images are still in {kept}" in done.stderr
+    assert (kept / "archive/P1/arc001/a.dcm").read_bytes() == b"archive/P1/arc001/a.dcm"
+    assert (data / "archive/P1/arc001/a.dcm").exists()
 
 
 def make_password(stack):
