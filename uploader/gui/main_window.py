@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from . import memory, words, worker
 from .band import Band
 from .child import Call
+from .collector import spare
 from .failures import sentence_of
 from .icons import icon
 from .page import Notice, Page
@@ -257,6 +258,7 @@ def preload(call: Call) -> None:
     for name in PAGES:
         call.check()
         load(call, name)
+    spare()
 
 
 def _made(name: str) -> Page:

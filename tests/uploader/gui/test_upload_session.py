@@ -1,7 +1,10 @@
 """A whole upload in the window, and what can go wrong with it, against a served archive."""
 
 import errno
+import gc
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -275,6 +278,38 @@ def test_window_breathes_while_it_uploads(qtbot, planned, held):
     with held() as longest:
         upload(qtbot, planned)
     assert states(planned) == ["Uploaded"] * 3
+    assert longest.ms < 100
+
+
+@contextmanager
+def collecting():
+    """Full collections of garbage again and again, which Python begins when it sees fit."""
+    over = threading.Event()
+
+    def collect():
+        while not over.wait(0.05):
+            gc.collect()
+
+    thread = threading.Thread(target=collect)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_window_breathes_with_ten_thousand_rows_in_the_plan(qtbot, planned, held):
+    some = planned.table.rows[0]
+    left_out = [
+        replace(some, key=f"1.2.{n}/MR", include=False, subject=f"x{n}", session=f"x{n}_pre_MR")
+        for n in range(10_000)
+    ]
+    rows = (*planned.table.rows, *left_out)
+    planned.table.set_plan(replace(planned.run.opened.plan, rows=rows))
+    with collecting(), held() as longest:
+        upload(qtbot, planned)
+    assert states(planned).count("Uploaded") == 3
     assert longest.ms < 100
 
 

@@ -5,9 +5,8 @@ Qt's own sorting asks Python for every comparison; this model sorts and filters 
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
@@ -17,10 +16,11 @@ from xnat_config import SiteConfig
 
 from ...model import Plan, PlanRow
 from ...relabel import relabelled
+from ..collector import quietly, spare
 from ..theme import colours
 from ..words import say
 from .history import Change, History
-from .row_values import EDITABLE, natural, quietly, value_of, with_value
+from .row_values import EDITABLE, natural, value_of, with_fields, with_value
 from .sizes import size_text
 from .states import PLANNED, RowState, is_wrong, told
 
@@ -28,6 +28,7 @@ Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
 INCLUDE, STATE, FINDINGS = "include", "state", "findings"
 _RELABELLED = 800  # rows changed at once whose labels follow; more would hold the window
+_MANY = 1000  # rows that are made anew at once, which the collector need not look at again
 _NUMBERS = ("scans", "files", "bytes")
 _BEFORE = (INCLUDE, STATE, "subject", "session")
 _AFTER = ("modality", "date", "files", "bytes", FINDINGS, "source", "project")
@@ -105,8 +106,7 @@ class PlanTable(QAbstractTableModel):
         self.columns = (*_BEFORE, *self.variables, *_AFTER)
         self._arrange()
         self.endResetModel()
-        # Whichever thread collects garbage stops them all: it need not look at these rows again.
-        gc.freeze()
+        spare()
 
     @property
     def rows(self) -> tuple[PlanRow, ...]:
@@ -150,7 +150,9 @@ class PlanTable(QAbstractTableModel):
     def include(self, lines: Iterable[int], include: bool) -> bool:
         """Take rows in, or leave them out."""
         return self._change(
-            lines, lambda row: row.include != include, lambda row: replace(row, include=include)
+            lines,
+            lambda row: row.include != include,
+            lambda row: with_fields(row, {"include": include}),
         )
 
     def undo(self) -> None:
@@ -183,6 +185,8 @@ class PlanTable(QAbstractTableModel):
                 after = {self._place[key]: row for key, row in made.items()}
             self.history.add(Change(before, after))
             self._put(after)
+        if len(after) > _MANY:
+            spare()
         return True
 
     def _put(self, rows: Mapping[int, PlanRow]) -> None:
@@ -192,7 +196,7 @@ class PlanTable(QAbstractTableModel):
             # Findings are of now, whatever the row was when the change was made.
             findings = self._rows[place].findings
             same = row.findings is findings
-            self._rows[place] = row if same else replace(row, findings=findings)
+            self._rows[place] = row if same else with_fields(row, {"findings": findings})
             self._states.pop(row.key, None)
         self._note(rows)
         self._tell()
@@ -222,7 +226,7 @@ class PlanTable(QAbstractTableModel):
         for row in rows:
             place = self._place.get(row.key)
             if place is not None and self._rows[place].findings != row.findings:
-                self._rows[place] = replace(self._rows[place], findings=row.findings)
+                self._rows[place] = with_fields(self._rows[place], {"findings": row.findings})
                 changed.append(place)
         if changed:
             self._note(changed)

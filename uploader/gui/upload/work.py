@@ -24,6 +24,7 @@ from ...upload import UploadResult, upload
 from ...verify import RowProof, verify, verify_uploads
 from ...way import Way, find_disguise
 from ..child import Call
+from ..collector import sparing
 from .logins import Account
 
 _PATIENCE = Patience()
@@ -84,7 +85,7 @@ def read_folder(call: Call, folder: Path, config: SiteConfig) -> Scan:
     return scan_folder(
         folder,
         config,
-        on_read=lambda done, total: call.report((done, total)),
+        on_read=sparing(call.report),
         cancelled=call.cancelled,
         leave_out=aside,
     )
@@ -140,7 +141,7 @@ def open_plan(call: Call, path: Path, config: SiteConfig) -> Opened:
         scan = scan_folder(
             plan.root,
             config,
-            on_read=lambda done, total: call.report((done, total)),
+            on_read=sparing(call.report),
             cancelled=call.cancelled,
             leave_out=companions(path),
         )
