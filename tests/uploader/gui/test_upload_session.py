@@ -299,14 +299,29 @@ def collecting():
         thread.join()
 
 
+def with_many_rows(plan):
+    """Return a plan with ten thousand rows more, left out, and what was read of their files."""
+    row = plan.rows[0]
+    sessions = dict(plan.sessions)
+    left_out = []
+    for n in range(10_000):
+        read = replace(plan.sessions[row.key], study_uid=f"1.2.{n}", patient_id=f"x{n}")
+        series = [
+            replace(one, files=tuple(replace(file) for file in one.files)) for one in read.series
+        ]
+        read = replace(read, series=tuple(series))
+        sessions[read.key] = read
+        names = {"subject": f"x{n}", "session": f"x{n}_pre_MR"}
+        left_out.append(
+            replace(row, key=read.key, include=False, variables=dict(row.variables), **names)
+        )
+    return replace(plan, rows=(*plan.rows, *left_out), sessions=sessions)
+
+
 def test_window_breathes_with_ten_thousand_rows_in_the_plan(qtbot, planned, held):
-    some = planned.table.rows[0]
-    left_out = [
-        replace(some, key=f"1.2.{n}/MR", include=False, subject=f"x{n}", session=f"x{n}_pre_MR")
-        for n in range(10_000)
-    ]
-    rows = (*planned.table.rows, *left_out)
-    planned.table.set_plan(replace(planned.run.opened.plan, rows=rows))
+    run = planned.run
+    run.opened = replace(run.opened, plan=with_many_rows(run.opened.plan))
+    planned.table.set_plan(run.opened.plan)
     with collecting(), held() as longest:
         upload(qtbot, planned)
     assert states(planned).count("Uploaded") == 3
