@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DICOM = "DICOM"
 _TOLERANCE = 1e-3
 _MOST_LOOKED_AT = 24
+_SHORT_MS = 30.0  # WASABI plays one pulse of about 5 ms; other saturation is longer, or a train
 
 
 class Fit(IntEnum):
@@ -261,15 +262,34 @@ def judge(
 
 
 def _words(header: Dataset, attribute: str) -> set[str]:
-    if attribute == "saturation_type":
-        from private_dictionaries.reading import read_block
-
-        block = read_block(header)
-        value: Any = (block.saturation_type or "") if block is not None else ""
+    value: Any = ""
+    if attribute in ("saturation_type", "saturation"):
+        blocks = _blocks(header)
+        if blocks and attribute == "saturation_type":
+            value = blocks[0].saturation_type or ""
+        elif blocks:
+            value = _saturation(blocks[0].pulse_length_ms, blocks[0].pulse_number)
     else:
         value = header.get(attribute, "")
     items = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
     return {str(one).strip().upper() for one in items if str(one).strip()}
+
+
+def _blocks(header: Dataset) -> list[Any]:
+    """Return the blocks of the CEST dictionary, in one file with many frames too."""
+    from private_dictionaries.reading import read_block, read_frames
+
+    if header.get("PerFrameFunctionalGroupsSequence"):
+        return [one for one in read_frames(header) if one is not None]
+    block = read_block(header)
+    return [] if block is None else [block]
+
+
+def _saturation(pulse_ms: float | None, pulses: int | None) -> str:
+    """Return how water was saturated, in the words of the rules; empty where it is not said."""
+    if pulse_ms is None or (pulses is None and pulse_ms < _SHORT_MS):
+        return ""  # a short pulse alone may be one of a train
+    return "ONE SHORT PULSE" if pulse_ms < _SHORT_MS and pulses == 1 else "LONG"
 
 
 def _says(header: Dataset, row: Mapping[str, Any], model: str) -> bool:
@@ -301,14 +321,7 @@ def _vary(values: Sequence[float]) -> bool:
 
 def _values(header: Dataset, name: str) -> list[float]:
     if name == "offset_ppm":
-        from private_dictionaries.reading import read_block, read_frames
-
-        if header.get("PerFrameFunctionalGroupsSequence"):
-            blocks = [one for one in read_frames(header) if one is not None]
-        else:
-            one = read_block(header)
-            blocks = [one] if one is not None else []
-        return [b.offset_ppm for b in blocks if b.offset_ppm is not None]
+        return [b.offset_ppm for b in _blocks(header) if b.offset_ppm is not None]
     shared = list(header.get("SharedFunctionalGroupsSequence") or [])
     groups = list(header.get("PerFrameFunctionalGroupsSequence") or []) or [None]
     found = []
