@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from string import Formatter
 from typing import Any
 
 _DIGEST = 8
 _SEPARATORS = "_-"
+_PARTS = ("subject", "when", "modality", "date", "study")
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,16 @@ def _is_separator(text: str) -> bool:
     return all(c in _SEPARATORS for c in text)
 
 
-def label_rules_from(characters: Mapping[str, Any], session: Mapping[str, Any]) -> LabelRules:
-    """Build the rules from their tables.
+def label_rules_from(
+    characters: Mapping[str, Any], session: Mapping[str, Any], variables: Iterable[str]
+) -> LabelRules:
+    """Build the rules from their tables; `variables` are the names of those of the site.
 
     Raises
     ------
     ValueError
-        If the replacement is a character that is not allowed, or labels would be too short.
+        If the replacement is a character that is not allowed, labels would be too short, or the
+        template cannot tell one subject's sessions from another's.
     """
     allowed = re.compile(f"[{characters['allowed']}]")
     replacement = characters["replacement"]
@@ -114,6 +118,7 @@ def label_rules_from(characters: Mapping[str, Any], session: Mapping[str, Any]) 
         raise ValueError(f"The replacement {replacement!r} is no allowed character.")
     if not 24 <= characters["max_length"] <= 255:
         raise ValueError(f"max_length is {characters['max_length']}. Use 24 to 255.")
+    _check_template(session["template"], {*_PARTS, *variables})
     return LabelRules(
         allowed=allowed,
         replacement=replacement,
@@ -122,3 +127,18 @@ def label_rules_from(characters: Mapping[str, Any], session: Mapping[str, Any]) 
         when=tuple(session["when"]),
         again=session["again"],
     )
+
+
+def _check_template(template: str, known: set[str]) -> None:
+    """Refuse a template that names what there is not, or not the subject."""
+    try:
+        names = [name for _, name, _, _ in Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise ValueError(f"The template {template!r} has a bracket without its partner.") from error
+    if wrong := [name for name in names if name not in known]:
+        there = ", ".join(sorted(known))
+        raise ValueError(f"The template names {{{wrong[0]}}}, which there is not. Known: {there}.")
+    if "subject" not in names:
+        raise ValueError(
+            "The template lacks {subject}: sessions of two animals would get one name."
+        )

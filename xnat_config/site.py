@@ -122,6 +122,8 @@ def _merge(tables: dict[str, Table], site: Table, path: Path) -> dict[str, Table
         elif key in _TABLES and isinstance(value, dict):
             _check(value, tables[key], f"[{key}]", path)
             tables[key] = {**tables[key], **value}
+        elif key in _TABLES:
+            raise SiteConfigError(f"{path}: write [{key}] on a line of its own.")
         else:
             known = ", ".join(sorted([*_LISTS, *_TABLES]))
             raise SiteConfigError(f"{path} has {key!r}, which means nothing. Known: {known}.")
@@ -166,9 +168,10 @@ def _check(entry: Table, known: Any, where: str, path: Path) -> None:
 
 def _build(tables: dict[str, Table], path: Path) -> SiteConfig:
     try:
+        variables = variables_from(tables["variable"], tables["timepoint"], tables["form"])
         return SiteConfig(
-            variables=variables_from(tables["variable"], tables["timepoint"], tables["form"]),
-            labels=label_rules_from(tables["characters"], tables["session"]),
+            variables=variables,
+            labels=label_rules_from(tables["characters"], tables["session"], variables.names),
             kinds=kinds_from(tables["kind"], tables["sop_class"]),
             resources=resources_from(
                 tables["dicom"], tables["raw"], tables["side"], tables["ignored"]

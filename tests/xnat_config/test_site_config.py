@@ -190,6 +190,7 @@ def test_a_site_renames_adds_and_removes(tmp_path):
         ("a = ", "no valid TOML"),
         ("[colours]\nx = 1\n", "'colours', which means nothing"),
         ("[variable]\nname = 'x'\n", "two brackets"),
+        ("characters = 'x'\n", r"write \[characters\] on a line"),
         ("[[variable]]\ntitle = 'x'\n", "needs a name"),
         ("[[variable]]\nname = 'cage'\n", "lacks the field 'level'"),
         ("[[variable]]\nname = 'cage'\nlevel = 'scan'\n", "level is 'scan'"),
@@ -202,6 +203,10 @@ def test_a_site_renames_adds_and_removes(tmp_path):
         ("[[variable]]\nname = 'group'\npattern = '('\n", "group|pattern|parenthesis"),
         ("[characters]\nreplacement = ' '\n", "no allowed character"),
         ("[characters]\nmax_length = 4\n", "Use 24 to 255"),
+        ("[session]\ntemplate = '{subject}_{'\n", "bracket without its partner"),
+        ("[session]\ntemplate = '{subjct}_{when}'\n", "names {subjct}, which there is not"),
+        ("[session]\ntemplate = '{subject.x}'\n", "names {subject.x}, which there is not"),
+        ("[session]\ntemplate = '{when}_{modality}'\n", "lacks {subject}"),
     ],
 )
 def test_a_site_file_that_means_nothing_says_so(tmp_path, text, what):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -128,7 +129,7 @@ def _names(
     wrong = [value for value in values if not pattern.fullmatch(value)]
     if wrong or not values:
         what = f"{wrong[0]!r} makes no sense" if wrong else "nothing is named"
-        example = example_text().partition(f"{key} = ")[2].partition("\n")[0]
+        example = json.dumps(tomllib.loads(example_text())[key])
         raise WishError(f"{path}: {key}: {what}. Write, for example, {key} = {example}")
     return tuple(dict.fromkeys(values))
 

@@ -80,6 +80,7 @@ def test_what_was_changed_by_hand_gives_8(start, admin, file):
         ("projects = [", "no valid TOML"),
         ('project = ["P1"]', "'project', which means nothing"),
         ("", "projects: nothing is named"),
+        ('projects = ["P1"]\nsession_types = []', '"xnat:otherDicomSessionData"]'),
         ('projects = ["a/b"]', "'a/b' makes no sense"),
         ('projects = "P1"', "value of the wrong kind"),
         ('projects = ["P1"]\nsession_types = ["xnat:subjectData"]', "makes no sense"),
