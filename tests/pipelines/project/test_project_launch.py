@@ -1,26 +1,50 @@
 """A project run that is launched as from the page of a session, by REST and the engine's runner."""
 
 import sys
+import time
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
 import pytest
 from cohort import PROJECT, break_session
+from filled import add_user
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "engine"))
 
 from engine_bench import Bench as EngineBench
 
+from sandbox.archive import accounts
+
+PASSWORD = "Gr0ss-geheim'7"
+
 
 @pytest.mark.slow
-def test_a_launch_on_one_session_covers_the_project_and_says_what_failed(serve, small):
+def test_a_launch_on_one_session_covers_the_project_and_says_what_failed(serve, small, monkeypatch):
     bench = serve(small)
+    secrets, issue = {PASSWORD}, accounts.issue_token
+
+    def recorded(*arguments):
+        made = issue(*arguments)
+        secrets.add(made[1])
+        return made
+
+    monkeypatch.setattr(accounts, "issue_token", recorded)
     broken, started = "m02_post1w_MR", "m01_pre_MR"
     break_session(bench, broken)
     catalog = Path(str(resources.files("pipelines.catalog"))) / "engine"
     engine = EngineBench(bench.served, bench.sessions[started], catalog)
     engine.use(catalog)
-    ended = engine.end(engine.launch("process_T2_project", workers="1"))
+    engine.served = add_user(bench.served, "tech", "Owners", PASSWORD)
+    number = engine.launch("process_T2_project", workers="1")
+    looked = 0
+    while engine.state(number)["status"] in ("Queued", "Running"):
+        assert not _with_secret(bench, secrets)  # work folders of the sessions too
+        assert not _processes(PASSWORD)
+        looked += 1
+        time.sleep(0.5)
+    assert looked > 2, "the run was looked at while it ran"
+    ended = engine.end(number)
     assert ended.status == "Failed", ended.fields
     said = ended.err + str(ended.fields)
     assert "7 of 8 sessions done" in said, said
@@ -29,3 +53,27 @@ def test_a_launch_on_one_session_covers_the_project_and_says_what_failed(serve, 
     assert sum(name.endswith("/summary.html") for name in names) == 1
     page = bench.served.get(f"/runs/{ended.number}").text
     assert broken in page
+    assert len(secrets) > 1, "the run had a token of its own"
+    assert not _with_secret(bench, secrets)
+    assert not any(one in page + said for one in secrets)
+
+
+def _with_secret(bench, secrets):
+    """Return the files of the archive, the runs in it among them, that hold a secret."""
+    found = []
+    for path in bench.served.archive.folder.rglob("*"):
+        with suppress(OSError):  # gone meanwhile
+            content = path.read_bytes() if path.is_file() else b""
+            found += [path for one in secrets if one.encode() in content]
+    return found
+
+
+def _processes(text):
+    """Return the processes whose command line or environment holds a text."""
+    found = []
+    for name in ("cmdline", "environ"):
+        for path in Path("/proc").glob(f"[0-9]*/{name}"):
+            with suppress(OSError):
+                if text.encode() in path.read_bytes():
+                    found.append(path)
+    return found

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from mouse_session import T1, T2
 
+from sandbox.archive import accounts
 from sandbox.archive.launching import CONTAINER, Run
 from sandbox.containers import inputs, mounts
 from sandbox.containers.runner import execute
@@ -41,13 +42,29 @@ def root(containers):
     return f"/archive/experiments/{containers.session}"
 
 
-def test_the_committed_session_command_makes_maps(containers, committed):
+def test_the_committed_session_command_makes_maps_and_leaves_no_secret(
+    containers, committed, monkeypatch
+):
+    secrets, issue = [], accounts.issue_token
+
+    def recorded(*arguments):
+        made = issue(*arguments)
+        secrets.append(made[1])
+        return made
+
+    monkeypatch.setattr(accounts, "issue_token", recorded)
     ended = containers.done(committed("process_T2"), session=root(containers), scans=T2, model="3p")
     assert ended.status == "Complete", ended.fields
     made = containers.names(f"/data/experiments/{containers.session}/scans/{T2}")
     assert sum(name.endswith("maps.json") for name in made) == 1
     kept = "".join(p.read_text("utf-8") for p in ended.folder.glob("*.log"))
     assert f"serve t2: {T2}" in kept
+    assert secrets, "the run had a token of its own"
+    for path in containers.served.archive.folder.rglob("*"):
+        content = path.read_bytes() if path.is_file() else b""
+        assert not any(one.encode() in content for one in secrets), path
+    page = containers.page(ended.number, "is done on S1_MR") + str(ended.fields)
+    assert not any(one in page for one in secrets)
 
 
 def test_the_committed_scan_command_gets_mounts_and_hands_over_outputs(containers, committed):
