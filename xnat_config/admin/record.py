@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import RefusedError, ServerFaultError
-from .model import Key
+from .model import SITE, Key
 from .server import Server, path_of
 from .wish import Wish
 
@@ -66,6 +66,10 @@ class Record:
             try:
                 for row in known["things"] if known is not None else []:
                     key = Key(str(row["kind"]), str(row["project"]), str(row["name"]))
+                    if key.project not in (SITE, project):
+                        # An owner may write here: what an administrator's remove takes elsewhere
+                        # must not be theirs to say.
+                        raise _damaged(project, _RECORD)
                     self.things[key] = row["document"]
                     self._home[key] = project
             except (KeyError, TypeError):

@@ -1,5 +1,6 @@
 """Servers that are slow, broken, or something else; and the rules of comparison."""
 
+import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -99,7 +100,16 @@ def test_a_refusal_says_the_servers_reason(start, login):
     assert "Invalid character in project ID" in str(refused.value)
 
 
-@pytest.mark.parametrize("body", [b"{", b"[1]", b'{"things": [{"kind": "form"}]}', b"null "])
+OTHERS = {"kind": "variable", "project": "P2", "name": "xnat:subjectData/group", "document": {}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(b"{", b"[1]", b'{"things": [{"kind": "form"}]}', b"null "),
+        json.dumps({"things": [OTHERS]}).encode(),  # of a project that is not its own
+    ],
+)
 def test_a_damaged_record_is_told(start, login, tmp_path, body):
     served = start()
     file = "/data/projects/P1/resources/XNAT_PIC_ADMIN/files/applied.json?inbody=true"
