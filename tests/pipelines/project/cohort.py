@@ -132,6 +132,28 @@ def _truth_folder(study):
     return path if path.is_dir() else path.parent
 
 
+def true_median(study):
+    """Return the median T2 in ms over all tissue of the T2 series, and how many voxels that is."""
+    image = nib.load(_truth_folder(study) / f"{T2_SCAN}_t2map_label.nii.gz")
+    labels = np.asarray(image.dataobj)
+    values, numbers = truth_of(study)
+    t2 = np.concatenate([np.full((labels == numbers[k]).sum(), values[k]) for k in values])
+    return float(np.median(t2)), len(t2)
+
+
+def maps_agree_with_the_truth(cohort, rows, sessions):
+    """The rows of the T2 maps of whole sessions hold what the animals have."""
+    rows = [row for row in rows if row["quantity"] == "T2map" and not row["roi"]]
+    assert sorted(row["session"] for row in rows) == sorted(sessions)
+    for row in rows:
+        study = cohort.studies[row["session"]]
+        median, voxels = true_median(study)
+        assert row["unit"] == "ms"
+        assert abs(float(row["median"]) - median) < 0.02 * median, (row, median)
+        assert abs(int(row["valid"]) - voxels) < 0.05 * voxels, (row, voxels)
+        assert (row["group"], row["timepoint"]) == (study.group, study.timepoint)
+
+
 def series_of(cohort, study):
     """Return the folder of the converted T2 series of a study."""
     parts = [f"/{study.subject}/", f"/{study.timepoint}/"]
