@@ -55,6 +55,17 @@ def test_links_resolve(committed_files, root):
     assert {page: links for page, links in broken.items() if links} == {}
 
 
+def test_every_picture_is_shown_by_a_page(committed_files, root):
+    pages = [path for path in committed_files if path.suffix == ".md"]
+    text = "".join(path.read_text(encoding="utf-8") for path in pages)
+    shown = {target.rpartition("/")[2] for target in LINK.findall(text)}
+    folder = root / "docs" / "images"
+    pictures = {one.name for one in committed_files if one.parent == folder}
+    pictures = {name for name in pictures if name.endswith((".png", ".svg"))}
+    assert pictures
+    assert pictures - shown == set()
+
+
 def test_a_broken_link_is_found(tmp_path):
     (tmp_path / "b.md").write_text("# The *first* one\n", encoding="utf-8")
     page = tmp_path / "a.md"
