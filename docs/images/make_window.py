@@ -93,7 +93,9 @@ class Session:
         path = self.out / f"window_{name}{self.mark}.png"
         (of or self.window).grab().save(str(path))
         with Image.open(path) as picture:
-            small = picture.convert("RGB").quantize(COLOURS)
+            # Each colour of a few letters is kept, and those of large areas are exact.
+            full = picture.convert("RGB")
+            small = full.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=4)
         small.save(path, optimize=True)
 
     def click(self, widget: QWidget) -> None:

@@ -67,8 +67,11 @@ class Options(QWidget):
         rows = QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(SPACE)
-        rows.addLayout(self._first())
-        rows.addLayout(self._second())
+        names = [_named("output", self.where), _named("subject", self.subject)]
+        for one in names:  # so that their fields begin below each other
+            one.setMinimumWidth(max(name.sizeHint().width() for name in names))
+        rows.addLayout(self._first(names[0]))
+        rows.addLayout(self._second(names[1]))
         rows.addWidget(self.folded)
         self.unfold(False)
 
@@ -93,14 +96,14 @@ class Options(QWidget):
         arrow = Qt.ArrowType.DownArrow if shown else Qt.ArrowType.RightArrow
         self.more.setArrowType(arrow)
 
-    def _first(self) -> QHBoxLayout:
+    def _first(self, name: QWidget) -> QHBoxLayout:
         button = QPushButton(say("convert.change"))
         button.setAccessibleName(say("convert.change_output"))
         button.clicked.connect(self.change)
-        return _row(_named("output", self.where), self.where, button)
+        return _row(name, self.where, button)
 
-    def _second(self) -> QHBoxLayout:
-        row = _row(_named("subject", self.subject), self.subject, self.overwrite)
+    def _second(self, name: QWidget) -> QHBoxLayout:
+        row = _row(name, self.subject, self.overwrite)
         row.addStretch(1)
         row.addWidget(self.more)
         return row

@@ -156,14 +156,14 @@ class SeriesTable(QAbstractTableModel):
         return self.states[place], self.notes(place)
 
     def _lines(self, place: int) -> tuple[str, str]:
-        """Return a series' name, and what it is: kind, size, study where there are several."""
+        """Return a series' name, and what it is: kind, size, study if there are several."""
         row = self.rows[place].row
         size = "×".join(filter(None, row.matrix.split(" x ")))
         if size and row.planes > 1:
             size = f"{size}×{row.planes}"
         kind = "" if row.reason else say(kind_key(row.kind))
         several = any(other.row.study != row.study for other in self.rows)
-        second = filter(None, [row.study.rpartition("/")[2] if several else "", kind, size])
+        second = filter(None, [kind, size, row.study.rpartition("/")[2] if several else ""])
         return f"{row.expno}/{row.procno}  {row.protocol or row.method}", " · ".join(second)
 
 

@@ -7,6 +7,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     Qt,
     QTimer,
+    Signal,
 )
 from PySide6.QtGui import QAction, QKeySequence, QPalette, QResizeEvent
 from PySide6.QtWidgets import (
@@ -54,6 +55,23 @@ class RowDelegate(QStyledItemDelegate):
         )
 
 
+class PlanView(QTableView):
+    """The table.
+
+    Attributes
+    ----------
+    resized : signal
+        There is another room for columns.
+    """
+
+    resized = Signal()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Tell it, once the viewport has its size."""
+        super().resizeEvent(event)
+        self.resized.emit()
+
+
 class PlanStep(QWidget):
     """A plan in hand."""
 
@@ -65,6 +83,7 @@ class PlanStep(QWidget):
         self._timer.timeout.connect(self._filter)
         self._build()
         self._actions()
+        self.view.resized.connect(self._fit)
         table.dataChanged.connect(self._changed)
         table.modelReset.connect(self._changed)
         table.modelAboutToBeReset.connect(self._keep_selection)
@@ -125,8 +144,8 @@ class PlanStep(QWidget):
         outer.addLayout(body, 1)
         outer.addWidget(self.foot)
 
-    def _view(self) -> QTableView:
-        view = QTableView()
+    def _view(self) -> PlanView:
+        view = PlanView()
         view.setAccessibleName(say("upload.table"))
         view.setModel(self.table)
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -219,11 +238,6 @@ class PlanStep(QWidget):
             start = self.table.index(0, self.table.columns.index("subject"))
             self.view.setCurrentIndex(start)
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Give the sentences what room is left."""
-        super().resizeEvent(event)
-        self._fit()
 
     def _fit(self) -> None:
         """Let the column of sentences end at the edge of the window, where there is room."""
