@@ -173,7 +173,8 @@ class PlanTable(QAbstractTableModel):
     ) -> bool:
         if self.locked:
             return False
-        places = [self._shown[line] for line in lines]
+        # In the order in which they were made: memory that lies side by side is read twice as fast.
+        places = sorted(self._shown[line] for line in lines)
         before = {place: row for place in places if differs(row := self._rows[place])}
         if not before:
             return False
