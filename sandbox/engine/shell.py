@@ -21,6 +21,8 @@ _SPECIAL = re.compile(r"""[\\"{}'`?\[\]~$!&;()<>|#@^]""")
 # Between single quotes anything but the quote, which is written '\''.
 _SINGLE = re.compile(r"'[^']*'(?:\\''[^']*')*")
 _DOUBLE = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# What runs between double quotes, behind whole pairs: in two backslashes none is for the sign.
+_RUNS = re.compile(r"(\\.)|[$`]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def escaped(value: str) -> str:
     if _SINGLE.fullmatch(value):
         return value
     if _DOUBLE.fullmatch(value):
-        return re.sub(r"(?<!\\)([$`])", r"\\\1", value)
+        return _RUNS.sub(lambda match: match[1] or "\\" + match[0], value)
     return _SPECIAL.sub(lambda match: "\\" + match[0], value).replace("\n", "'\n'")
 
 

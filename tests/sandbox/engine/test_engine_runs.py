@@ -278,6 +278,15 @@ def test_no_value_runs_anything(bench, tmp_path, value):
     assert not mark.exists(), shlex.quote(value)
 
 
+@pytest.mark.parametrize("value", ['"\\\\$(touch {})"', '"\\$\\\\`touch {}`"'])
+def test_backslashes_between_quotes_hide_no_command(bench, tmp_path, value):
+    mark = tmp_path / "mark"
+    made = {"print": resource("printf", argument("format"), argument("raw"))}
+    raw = pipeline(step("1", call("print", format="'%s|'", raw=f"^{parameter('v')}^")))
+    bench.run(raw, made, v=value.replace("{}", str(mark)))
+    assert not mark.exists(), shlex.quote(value)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
