@@ -4,7 +4,14 @@ import csv
 import io
 
 import pytest
-from cohort import PROJECT, ROIS, break_session, collection, truth_of
+from cohort import (
+    PROJECT,
+    ROIS,
+    break_session,
+    collection,
+    maps_agree_with_the_truth,
+    truth_of,
+)
 
 from pipelines.project import run_project
 from pipelines.project.lock import Beats
@@ -38,6 +45,8 @@ def test_a_study_with_a_broken_session(bench, tmp_path):
     assert "17 of 18 sessions done" in maps.closing
     assert BROKEN in maps.closing
     assert said[-1] == maps.closing
+    done = set(bench.cohort.studies) - {BROKEN}
+    maps_agree_with_the_truth(bench.cohort, _rows(bench.summary(maps, "summary.csv")), done)
 
     found = run_project(
         bench.access, "Mask_Average_project", PROJECT, {"map": "T2"}, tmp_path / "w2", **run
