@@ -31,6 +31,8 @@ class SeriesDelegate(QStyledItemDelegate):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         text = chosen.rect.adjusted(SPACE, 0, -SPACE, 0)
         if index.column() == SERIES:
+            # The end of a study's name tells it from the others.
+            chosen.textElideMode = Qt.TextElideMode.ElideMiddle
             self._picture(painter, text, index.data(PICTURE))
             text.setLeft(text.left() + SIDE + SPACE + GAP)
         colour = index.data(Qt.ItemDataRole.ForegroundRole)
@@ -85,7 +87,7 @@ class SeriesDelegate(QStyledItemDelegate):
         top = area.center().y() - high * (2 if raised else len(shown)) // 2 + 1
         for text, tone in shown:
             painter.setPen(tone or QColor(colours().soft))
-            cut = option.fontMetrics.elidedText(text, Qt.TextElideMode.ElideRight, area.width())
+            cut = option.fontMetrics.elidedText(text, option.textElideMode, area.width())
             place = QRect(area.left(), top, area.width(), high)
             painter.drawText(
                 place, int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter), cut
