@@ -48,6 +48,7 @@ def test_the_step_runs_and_the_next_run_finds_its_kernels(tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir()
     keep = _warming().replace(f"rm -rf {WARM}", "true")
+    keep = re.sub(r"for one in [^;]*;", "for one in t2:3:2p;", keep)  # one map stands for all here
     line = keep.replace(WARM, str(tmp_path / "warm")).replace(CACHE, str(cache))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
     env = {"PATH": path, "HOME": str(tmp_path), "NUMBA_CACHE_DIR": str(cache / "kernels")}
