@@ -4,6 +4,7 @@ The arithmetic may be reordered and fused, but NaN and infinity keep their meani
 """
 
 import hashlib
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
@@ -31,19 +32,31 @@ def _sources() -> str:
     return digest.hexdigest()[:16]
 
 
+def _writable(folder: Path) -> bool:
+    """Tell whether files can be kept in a folder; it is made where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
 _settings = vars(numba.config)
 if not _settings["CACHE_DIR"]:
     _folder = Path(platformdirs.user_cache_dir("xnat-pic", appauthor=False)) / "kernels"
     _settings["CACHE_DIR"] = str(_folder / _sources())
+# The account of a server may have no home: its kernels are compiled in every run then.
+CACHED = _writable(Path(_settings["CACHE_DIR"]))
 
 
 def compiled(function: Function) -> Function:
     """Compile a piece that kernels call."""
-    kernel = numba.njit(cache=True, fastmath=_MATHS, error_model="numpy")(function)
+    kernel = numba.njit(cache=CACHED, fastmath=_MATHS, error_model="numpy")(function)
     return cast(Function, kernel)
 
 
 def parallel(function: Function) -> Function:
     """Compile a kernel whose outer `prange` is shared among the cores."""
-    kernel = numba.njit(cache=True, parallel=True, fastmath=_MATHS, error_model="numpy")(function)
+    kernel = numba.njit(cache=CACHED, parallel=True, fastmath=_MATHS, error_model="numpy")(function)
     return cast(Function, kernel)
