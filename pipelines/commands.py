@@ -113,7 +113,7 @@ def _t2(images: Images, signal: Floats, setup: Setup) -> FitResult:
         return replace(found, notes=(*found.notes, note))
     from .models.t2 import fit_t2
 
-    return fit_t2(
+    found = fit_t2(
         signal,
         times,
         mask=setup.mask,
@@ -122,18 +122,28 @@ def _t2(images: Images, signal: Floats, setup: Setup) -> FitResult:
         skip_echoes=setup.skip_echoes,
         rician=images.component == "M",
     )
+    said = "These are gradient echoes: they decay with T2*, not T2."
+    return _other_echoes(found, images, said, False)
 
 
 def _t2star(images: Images, signal: Floats, setup: Setup) -> FitResult:
     from .models.t2star import fit_t2star
 
-    return fit_t2star(
+    found = fit_t2star(
         signal,
         _one(images, "echo_time_ms", setup),
         mask=setup.mask,
         sigma=setup.sigma,
         model=setup.model or "2p",  # type: ignore[arg-type]
     )
+    return _other_echoes(found, images, "These are spin echoes: they decay with T2, not T2*.", True)
+
+
+def _other_echoes(found: FitResult, images: Images, note: str, spin: bool) -> FitResult:
+    """Say it where the headers name the kind of echo that a model is not made for."""
+    if images.scan.spin_echo is not spin:
+        return found
+    return replace(found, notes=(*found.notes, note))
 
 
 def _t1sr(images: Images, signal: Floats, setup: Setup) -> FitResult:

@@ -107,6 +107,24 @@ def fitted(tmp_path, case, sigma=None, noise=0.0):
     return fit_images(command, load_images(path, COMMANDS[command].need), wishes)
 
 
+@pytest.mark.parametrize(
+    ("case", "sequence", "told"),
+    [
+        ("t2star", "SE", ["These are spin echoes: they decay with T2, not T2*."]),
+        ("t2", "GR", ["These are gradient echoes: they decay with T2*, not T2."]),
+        ("t2star", "GR", []),
+        ("t2", "SE", []),
+        ("t2", "RM", []),
+    ],
+)
+def test_echoes_of_the_other_kind_are_told(tmp_path, monkeypatch, case, sequence, told):
+    command, options, side, make = CASES[case]
+    side = {**side, "ScanningSequence": sequence}
+    monkeypatch.setitem(CASES, case, (command, options, side, make))
+    notes = fitted(tmp_path, case).notes
+    assert [note for note in notes if note.startswith("These are")] == told
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_equation_gives_the_samples_back(tmp_path, case):
     fit = fitted(tmp_path, case)

@@ -51,7 +51,7 @@ def test_a_map_is_made_from_the_page_of_a_session(tmp_path, monkeypatch):
         page.get_by_role("button", name="Run").click()
         page.wait_for_url("**/runs/*")
         expect(page.locator("h2 .state")).to_have_text("Complete", timeout=PATIENCE_MS)
-        assert "1 made, 0 there already" in page.locator("pre").inner_text()
+        assert "1 made, 0 there already" in page.locator("pre").first.inner_text()
         made.page(page.url.rpartition("/")[2], "process_T2 is done on S1_MR")
         page.reload()
         assert "process_T2 is done on S1_MR" in page.locator("main").inner_text()
