@@ -28,23 +28,8 @@ Exit codes:
 _SOURCE = click.argument("path", type=click.Path(path_type=Path))
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from .version import version
-
-        click.echo(f"mri2dicom, version {version()}")
-        context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="xnat-pic", prog_name="mri2dicom")
 def main() -> None:
     """Turn scanner data into DICOM."""
 

@@ -38,23 +38,8 @@ _FORMATS = ("nifti", "dicom", "report")
 _MOST_PPM = 100.0
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from .version import version
-
-        click.echo(f"xnat-pic-pipelines, version {version()}")
-        context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-pipelines")
 def main() -> None:
     """Make maps from images, with their uncertainty."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from pathlib import Path
 
 import click
@@ -11,28 +10,8 @@ from .dictionary import load
 from .export import FORMATS
 
 
-def _version() -> str:
-    try:
-        return metadata.version("xnat-pic")
-    except metadata.PackageNotFoundError:
-        return "of a checkout that is not installed"
-
-
-def _print_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not context.resilient_parsing:
-        click.echo(f"xnat-pic private_dictionaries {_version()}")
-        context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="xnat-pic", message="xnat-pic private_dictionaries %(version)s")
 def main() -> None:
     """Private DICOM dictionaries of XNAT-PIC."""
 

@@ -27,28 +27,8 @@ def _fail(error: SandboxError) -> NoReturn:
     raise SystemExit(WRONG_CALL)
 
 
-def _show_version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if not value or context.resilient_parsing:
-        return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        number = version("xnat-pic")
-    except PackageNotFoundError:
-        number = "run from a source tree that is not installed"
-    click.echo(f"xnat-pic-sandbox, version {number}")
-    context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_show_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-sandbox")
 def main() -> None:
     """Try the suite without a scanner or a server."""
 

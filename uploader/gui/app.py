@@ -26,25 +26,10 @@ Exit codes:
 """
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from mri2dicom.version import version
-
-        click.echo(f"xnat-pic, version {version()}")
-        context.exit()
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
 @click.option("--language", type=click.Choice(["en", "it"]), help="Instead of the system's.")
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="xnat-pic", prog_name="xnat-pic")
 def run(folder: Path | None, language: str | None) -> None:
     """Open the window; with FOLDER, show what can be converted in it.
 

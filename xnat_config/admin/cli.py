@@ -26,27 +26,8 @@ _PATH = click.Path(path_type=Path)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            number = version("xnat-pic")
-        except PackageNotFoundError:
-            number = "0"
-        click.echo(f"xnat-pic-admin, version {number}")
-        context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    help="Show the version and exit.",
-)
+@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-admin")
 def main() -> None:
     """Install variables, forms, rules and pipelines in an XNAT, and take them away again."""
 
