@@ -12,6 +12,7 @@ from sandbox.mouse import MouseOptions, write_mice
 
 AWKWARD = 'm 1\'s "T2" é $(touch mark) `id`'
 T2, T1 = "30001", "40001"
+T2_AGAIN = "31001"
 
 
 def make_mouse(folder: Path) -> Path:
@@ -30,8 +31,11 @@ def make_mouse(folder: Path) -> Path:
     return folder / "dicom"
 
 
-def fill_mouse(served: Served, dicom: Path) -> str:
-    """Import the scans of T2 and T1 into project P1; return the session's ID."""
+def fill_mouse(served: Served, dicom: Path, *, again: bool = False) -> str:
+    """Import the scans of T2 and T1 into project P1; return the session's ID.
+
+    The scan of T2 comes a second time where *again* is set, as after a repetition.
+    """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as file:
         for number, path in enumerate(sorted(dicom.rglob("*.dcm"))):
@@ -41,9 +45,13 @@ def fill_mouse(served: Served, dicom: Path) -> str:
             if str(dataset.SeriesNumber) == T2:
                 dataset.SpecificCharacterSet = "ISO_IR 192"
                 dataset.SeriesDescription = AWKWARD
-            content = io.BytesIO()
-            dataset.save_as(content)
-            file.writestr(f"{number}.dcm", content.getvalue())
+            file.writestr(f"{number}.dcm", _bytes(dataset))
+            if again and str(dataset.SeriesNumber) == T2:
+                dataset.SeriesNumber = T2_AGAIN
+                dataset.SeriesInstanceUID += ".1"
+                dataset.SOPInstanceUID += ".1"
+                dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
+                file.writestr(f"{number}-again.dcm", _bytes(dataset))
     assert served.put("/data/projects/P1").status_code == 200
     answer = served.post(
         "/data/services/import",
@@ -53,3 +61,9 @@ def fill_mouse(served: Served, dicom: Path) -> str:
     )
     assert answer.status_code == 200, answer.text
     return served.rows("/data/projects/P1/experiments")[0]["ID"]
+
+
+def _bytes(dataset: pydicom.Dataset) -> bytes:
+    content = io.BytesIO()
+    dataset.save_as(content)
+    return content.getvalue()

@@ -1,13 +1,14 @@
 """Run Pipeline in a real browser: the form, the run, its mail."""
 
 import os
+import re
 from importlib import resources
 from pathlib import Path
 
 import pytest
 from archive_server import serving
 from engine_bench import Bench
-from mouse_session import T1, T2, fill_mouse, make_mouse
+from mouse_session import T1, T2, T2_AGAIN, fill_mouse, make_mouse
 from playwright.sync_api import expect, sync_playwright
 
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive
@@ -19,7 +20,7 @@ PATIENCE_MS = 180_000
 pytestmark = pytest.mark.tool
 
 
-def test_a_map_is_made_from_the_page_of_a_session(tmp_path, monkeypatch):
+def test_maps_of_two_ticked_scans_from_the_page_of_a_session_and_by_rest(tmp_path, monkeypatch):
     if not CHROMIUM.exists():
         message = "The browser is missing: install the Debian package chromium."
         if os.environ.get("CI"):
@@ -28,7 +29,7 @@ def test_a_map_is_made_from_the_page_of_a_session(tmp_path, monkeypatch):
     monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
     catalog = Path(str(resources.files("pipelines.catalog"))) / "engine"
     with serving(Archive(tmp_path / "archive")) as served, sync_playwright() as playwright:
-        session = fill_mouse(served, make_mouse(tmp_path))
+        session = fill_mouse(served, make_mouse(tmp_path), again=True)
         made = Bench(served, session, catalog)
         made.use(catalog)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -42,23 +43,37 @@ def test_a_map_is_made_from_the_page_of_a_session(tmp_path, monkeypatch):
         page.goto(f"{served.url}/experiments/{session}")
         page.get_by_role("link", name="Process T2", exact=True).click()
         ticks = page.locator("input[type=checkbox][name=scanids]")
-        assert ticks.evaluate_all("all => all.map(one => one.value)") == [T2, T1]
+        assert ticks.evaluate_all("all => all.map(one => one.value)") == [T2, T2_AGAIN, T1]
         assert page.locator("select[name=model] option").all_inner_texts()[:2] == ["2p", "3p"]
         assert page.locator("[name=skip_echoes]").input_value() == "auto"
-        page.locator(f"input[value='{T2}']").check()
+        for scan in (T2, T2_AGAIN):
+            page.locator(f"input[value='{scan}']").check()
         page.locator("select[name=model]").select_option("3p")
         _picture(page, "launch")
         page.get_by_role("button", name="Run").click()
         page.wait_for_url("**/runs/*")
         expect(page.locator("h2 .state")).to_have_text("Complete", timeout=PATIENCE_MS)
-        assert "1 made, 0 there already" in page.locator("pre").first.inner_text()
+        assert "2 made, 0 there already" in page.locator("pre").first.inner_text()
         made.page(page.url.rpartition("/")[2], "process_T2 is done on S1_MR")
         page.reload()
         assert "process_T2 is done on S1_MR" in page.locator("main").inner_text()
         shown = zip(*(page.locator(tag).all_inner_texts() for tag in ("dt", "dd")), strict=True)
-        assert {"scanids": T2, "model": "3p"}.items() <= dict(shown).items()
+        told = dict(shown)
+        assert told["model"] == "3p"
+        assert {T2, T2_AGAIN} == set(re.findall(r"\d{5}", told["scanids"]))
         _picture(page, "run")
         browser.close()
+        ended = made.end(made.launch("process_T2", scanids=f"[{T2},{T2_AGAIN}]", model="2p"))
+        assert ended.status == "Complete", ended.fields
+        for scan, results in ((T2, 2), (T2_AGAIN, 2), (T1, 0)):  # one of 3p, one of 2p
+            assert sum(n.endswith("maps.json") for n in _files(served, session, scan)) == results
+
+
+def _files(served, session, scan):
+    path = f"/data/experiments/{session}/scans/{scan}/resources/PROCESSED_T2/files"
+    answer = served.get(path)
+    rows = answer.json()["ResultSet"]["Result"] if answer.status_code == 200 else []
+    return [row["URI"] for row in rows]
 
 
 def _picture(page, name):
