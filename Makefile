@@ -30,6 +30,7 @@ $(VENV)/.stamp-test: setup.cfg pyproject.toml | $(BIN)/python
 
 system-packages:
 	packaging/install-system-packages system-packages.txt
+	packaging/unpack-nginx .venv-tools
 
 # SERVE=1 keeps the archive served afterwards, until Ctrl+C.
 demo: install
@@ -43,7 +44,7 @@ test: test-install system-packages
 	$(BIN)/python -m pytest -n auto
 
 clean:
-	rm -rf $(VENV) .venv-bench .venv-bundle .venv-crate build dist demo *.egg-info
+	rm -rf $(VENV) .venv-bench .venv-bundle .venv-crate .venv-tools build dist demo *.egg-info
 
 # Benchmarks need their peers, which live in an environment of their own.
 bench: | .venv-bench/bin/python
