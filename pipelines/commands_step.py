@@ -58,18 +58,7 @@ def _with_inputs(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def _version(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        from .version import version
-
-        click.echo(f"xnat-pic-pipelines, version {version()}")
-        context.exit()
-
-
-_VERSION = click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
-    help="Show the version and exit.",
-)  # fmt: skip
+_VERSION = click.version_option(package_name="xnat-pic", prog_name="xnat-pic-pipelines")
 
 
 @click.command("step", epilog=EXIT_CODES)
