@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +18,7 @@ from urllib.parse import quote
 
 import requests
 
+from xnat_config.answers import version_numbers
 from xnat_config.connection import Connection
 
 from .answers import (
@@ -122,7 +122,7 @@ class Client:
     def version(self) -> tuple[int, ...]:
         """The server's version, such as (1, 8, 10); empty where it does not say."""
         text = str(self.json("/xapi/siteConfig/buildInfo", lenient=True).get("version", ""))
-        return tuple(int(number) for number in re.findall(r"\d+", text)[:3])
+        return version_numbers(text)
 
     def open(self) -> None:
         """Log in.

@@ -40,3 +40,19 @@ def _json_message(content: bytes) -> str:
     except (ValueError, RecursionError):
         return ""
     return str(found.get("message", "")) if isinstance(found, dict) else ""
+
+
+def version_numbers(text: str) -> tuple[int, ...]:
+    """Return the version that a server tells of itself.
+
+    Parameters
+    ----------
+    text : str
+        ``version`` of ``/xapi/siteConfig/buildInfo``, such as ``1.8.10-SNAPSHOT``.
+
+    Returns
+    -------
+    tuple of int
+        Such as (1, 8, 10), at most three; empty where the text holds no number.
+    """
+    return tuple(int(number) for number in re.findall(r"\d+", text)[:3])

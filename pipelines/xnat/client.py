@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 import requests
 
+from xnat_config.asking import NoLogin
+
 from .access import Access
 from .errors import LoginError, MissingError, ServerError
 
@@ -36,13 +38,6 @@ def path_of(*parts: str) -> str:
     return "/data/" + "/".join(quote(part, safe="") for part in parts)
 
 
-class _NoLogin(requests.auth.AuthBase):
-    """Keep requests from taking a login out of a file of the person who runs this."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
 class Client:
     """One server, asked as one user. Requests come from one thread; signs of life from another.
 
@@ -56,7 +51,7 @@ class Client:
         self.access = access
         self._patience = access.patience
         self._session = requests.Session()
-        self._session.auth = _NoLogin()
+        self._session.auth = NoLogin()
         if access.ca_bundle is not None:
             self._session.verify = str(access.ca_bundle)
         self._lock = threading.Lock()

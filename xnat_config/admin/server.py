@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -11,7 +10,8 @@ from urllib.parse import quote
 
 import requests
 
-from ..answers import reason_in
+from ..answers import reason_in, version_numbers
+from ..asking import NoLogin
 from ..connection import Connection
 from .errors import LoginRefusedError, RefusedError, ServerFaultError
 
@@ -61,7 +61,7 @@ class Server:
                 "proxy or a login page may stand in between."
             )
         # From here on the cookie tells who asks: the password is not sent again.
-        self._session.auth = _NoLogin()
+        self._session.auth = NoLogin()
         return self
 
     def __exit__(
@@ -90,7 +90,7 @@ class Server:
     @property
     def version(self) -> tuple[int, ...]:
         """The server's version, such as (1, 8, 10); empty where it does not say."""
-        return tuple(int(number) for number in re.findall(r"\d+", self.version_text)[:3])
+        return version_numbers(self.version_text)
 
     def _verify(self) -> str | bool:
         return str(self.connection.ca_bundle) if self.connection.ca_bundle else True
@@ -202,13 +202,6 @@ class _Basic(requests.auth.HTTPBasicAuth):
 
     def __init__(self, user: str, password: str) -> None:
         super().__init__(user.encode("utf-8"), password.encode("utf-8"))
-
-
-class _NoLogin(requests.auth.AuthBase):
-    """Send no login; being set, it keeps a .netrc from being read."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
 
 
 def _no_answer(connection: Connection, fault: Exception) -> ServerFaultError:
