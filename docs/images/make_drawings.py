@@ -21,9 +21,10 @@ JOBS = {
     "uploader": "plan, check, send, verify, report",
     "pipelines": "maps, regions, project tables",
     "private_dictionaries": "private DICOM tags as data",
-    "xnat_config": "what our XNAT looks like, as data",
+    "xnat_config": "what our XNAT looks like, as data; its client",
+    "xnat_pic": "errors, commands, text, files, tables, UIDs, version",
 }
-# Who imports whom, below the sandbox, which may use all of them.
+# Who imports whom, below the sandbox, which may use all of them, and above the floor of all.
 ARROWS = (
     ("uploader.gui", "mri2dicom"),
     ("uploader.gui", "uploader"),
@@ -101,13 +102,15 @@ def _arrow(points: Sequence[tuple[float, float]], **marks: str) -> str:
 
 def architecture() -> str:
     """Return the drawing of the packages."""
-    top, middle, ground = layers()
+    top, middle, ground, floor = layers()
     boxes: dict[str, Box] = {top[0]: (20, 20, 840, 62)}
     boxes["uploader.gui"] = (170, 122, 250, 62)
     boxes |= {name: (20 + 290 * n, 232, 260, 66) for n, name in enumerate(middle)}
     boxes |= {name: (90 + 410 * n, 370, 290, 66) for n, name in enumerate(ground)}
+    boxes[floor[0]] = (20, 462, 840, 56)
     fills = dict.fromkeys(top, "top") | {"uploader.gui": "window"}
     fills |= dict.fromkeys(middle, "middle") | dict.fromkeys(ground, "ground")
+    fills[floor[0]] = "ground"
     parts = [_box(box, name, JOBS[name], FILL[fills[name]]) for name, box in boxes.items()]
     lanes = {
         ("uploader.gui", "mri2dicom"): [(230, 184), (230, 232)],
@@ -122,16 +125,17 @@ def architecture() -> str:
     parts += [_arrow(lanes[pair], from_=pair[0], to=pair[1]) for pair in ARROWS]
     parts += [_arrow([(x, 82), (x, y)]) for x, y in ((60, 232), (510, 232), (800, 232))]
     parts.append(_text(655, 108, "public functions of all; nobody imports it", 12, fill=SOFT))
+    parts.append(_text(440, 452, "all of them stand on it", 12, fill=SOFT))
     parts.append(
         _text(
             440,
-            466,
+            542,
             "An arrow means: imports. No package knows another of its own row.",
             12,
             fill=SOFT,
         )
     )
-    return _svg(880, 484, "The packages of XNAT-PIC and who imports whom", parts)
+    return _svg(880, 560, "The packages of XNAT-PIC and who imports whom", parts)
 
 
 def flow() -> str:

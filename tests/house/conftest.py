@@ -11,6 +11,7 @@ PACKAGES = (
     "sandbox",
     "uploader",
     "xnat_config",
+    "xnat_pic",
 )
 NOT_OURS = {".git", ".venv", "build", "dist", "__pycache__", ".hypothesis"}
 
