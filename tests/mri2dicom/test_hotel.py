@@ -7,8 +7,9 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from cases import datasets, need_tool
+from cases import datasets
 from click.testing import CliRunner
+from programs import need_program
 
 from mri2dicom.cli import main
 from mri2dicom.errors import WrongCallError
@@ -282,7 +283,7 @@ def test_the_command(hotel, tmp_path):
 def test_the_validator_finds_no_error(split):
     import subprocess
 
-    tool = need_tool("dciodvfy")
+    tool = need_program("dciodvfy")
     for subject in SUBJECTS:
         for modality in ("PT", "CT"):
             path = sorted(series(split[1], subject, modality).glob("*.dcm"))[5]

@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
-from cases import converted, files_below, need_tool
+from cases import converted, files_below
 from click.testing import CliRunner
 from inveon_images import (
     CT,
@@ -24,6 +24,7 @@ from inveon_images import (
     ramp,
     write_image,
 )
+from programs import need_program
 
 import mri2dicom
 from uploader.cli import main
@@ -65,7 +66,7 @@ def bases(folder: Path) -> dict[str, Path]:
 
 @pytest.mark.parametrize("enhanced", [False, True])
 def test_no_errors(tmp_path, enhanced):
-    tool = need_tool("dciodvfy")
+    tool = need_program("dciodvfy")
     bases(tmp_path / "in")
     report = converted(tmp_path / "in", tmp_path / "out", enhanced=enhanced)
     assert {one.status for one in report.series} == {"converted"}
@@ -84,7 +85,7 @@ def test_no_errors(tmp_path, enhanced):
 
 def medcon_values(path: Path, folder: Path) -> np.ndarray:
     """Return what XMedCon reads, with the factors that it knows of."""
-    tool = need_tool("medcon")
+    tool = need_program("medcon")
     name = folder / "values"
     command = [tool, "-f", path.name, "-c", "ascii", "-qc", "-n", "-w", "-o", name]
     subprocess.run(command, cwd=path.parent, capture_output=True, check=True, timeout=30)
@@ -93,7 +94,7 @@ def medcon_values(path: Path, folder: Path) -> np.ndarray:
 
 def medcon_words(path: Path, folder: Path) -> dict[str, str]:
     """Return geometry and position as XMedCon writes them into an Interfile header."""
-    tool = need_tool("medcon")
+    tool = need_program("medcon")
     command = [tool, "-f", path.name, "-c", "intf", "-qc", "-n", "-w", "-o", folder / "words"]
     subprocess.run(command, cwd=path.parent, capture_output=True, check=True, timeout=30)
     lines = (folder / "words.h33").read_text("latin-1").splitlines()

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from cases import files_below, need_tool
+from cases import files_below
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ivis_clicks import BIAS, PER_COUNT, scene, text, tiff_bytes, write_click
+from programs import need_program
 
 import mri2dicom
 from mri2dicom.errors import CorruptDataError
@@ -347,7 +348,7 @@ class TestDamage:
 
 @pytest.mark.tool
 def test_the_validator_finds_no_error(tmp_path):
-    tool = need_tool("dciodvfy")
+    tool = need_program("dciodvfy")
     dark = np.random.default_rng(1).integers(0, 4, (240, 240)).astype(np.uint16)
     write_click(tmp_path / "in", animal="m07, m08", dark=dark)
     write_click(tmp_path / "in", corrected="radiance", name="second")

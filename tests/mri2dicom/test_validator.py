@@ -6,7 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pydicom
 import pytest
-from cases import FIXTURES, converted, files_below, mouse, need_tool, synthetic_studies
+from cases import FIXTURES, converted, files_below, mouse, synthetic_studies
+from programs import need_program
 
 from sandbox.mouse import VERSIONS
 
@@ -18,7 +19,7 @@ FORMS = {"classic": False, "enhanced": True}
 @pytest.fixture(scope="module")
 def validate():
     """Return a function from files to the errors dciodvfy finds, by file."""
-    tool = need_tool("dciodvfy")
+    tool = need_program("dciodvfy")
 
     def errors(path):
         found = subprocess.run([tool, path], capture_output=True, check=False)

@@ -1,7 +1,6 @@
 """The whole command: mouse in, every kind of file out, values against the truth."""
 
 import json
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import pydicom
 import pytest
 from click.testing import CliRunner
+from programs import need_program
 from scipy.io import loadmat
 
 from pipelines.cli import MAPS, main
@@ -150,9 +150,7 @@ def test_planes_and_frame_of_reference_are_the_sources(t2, mouse):
 
 
 def test_every_object_passes_the_validator(t2):
-    tool = shutil.which("dciodvfy")
-    if tool is None:
-        pytest.skip("dciodvfy is not installed; see system-packages.txt")
+    tool = need_program("dciodvfy")
     out, _ = t2
     for file in (out / "dicom").rglob("*.dcm"):
         done = subprocess.run([tool, file], capture_output=True, text=True, check=False)

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import re
-import shutil
 import subprocess
 
 import highdicom as hd
@@ -14,6 +13,7 @@ import pydicom
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from programs import need_program
 
 from pipelines.cli import main
 
@@ -105,9 +105,7 @@ def test_report_of_measurements_has_the_numbers_of_the_json(made):
 
 
 def test_dicom_passes_the_validator(made):
-    tool = shutil.which("dciodvfy")
-    if tool is None:
-        pytest.skip("dciodvfy is not installed; see system-packages.txt")
+    tool = need_program("dciodvfy")
     _, out, _ = made
     kinds = {"SEG.dcm": "Segmentation", "SR.dcm": "Comprehensive3DSR"}
     for file in (out / "dicom").iterdir():

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 from mouse_session import T1, T2
+from trees import present_files
 
 from sandbox.archive import accounts
 from sandbox.archive.launching import CONTAINER, Run
@@ -60,8 +61,7 @@ def test_the_committed_session_command_makes_maps_and_leaves_no_secret(
     kept = "".join(p.read_text("utf-8") for p in ended.folder.glob("*.log"))
     assert f"serve t2: {T2}" in kept
     assert secrets, "the run had a token of its own"
-    for path in containers.served.archive.folder.rglob("*"):
-        content = path.read_bytes() if path.is_file() else b""
+    for path, content in present_files(containers.served.archive.folder):
         assert not any(one.encode() in content for one in secrets), path
     page = containers.page(ended.number, "is done on S1_MR") + str(ended.fields)
     assert not any(one in page for one in secrets)

@@ -10,10 +10,10 @@ from archive_server import serving
 from engine_bench import Bench
 from mouse_session import T1, T2, T2_AGAIN, fill_mouse, make_mouse
 from playwright.sync_api import expect, sync_playwright
+from programs import need_program
 
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive
 
-CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 PATIENCE_MS = 180_000
 
@@ -21,18 +21,14 @@ pytestmark = pytest.mark.tool
 
 
 def test_maps_of_two_ticked_scans_from_the_page_of_a_session_and_by_rest(tmp_path, monkeypatch):
-    if not CHROMIUM.exists():
-        message = "The browser is missing: install the Debian package chromium."
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+    program = need_program("chromium")
     monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
     catalog = Path(str(resources.files("pipelines.catalog"))) / "engine"
     with serving(Archive(tmp_path / "archive")) as served, sync_playwright() as playwright:
         session = fill_mouse(served, make_mouse(tmp_path), again=True)
         made = Bench(served, session, catalog)
         made.use(catalog)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         page = browser.new_page()
         page.set_default_timeout(20_000)
         page.goto(served.url + "/")

@@ -12,6 +12,7 @@ from engine_bench import Bench
 from filled import add_user
 from mouse_session import AWKWARD, T1, T2, fill_mouse, make_mouse
 from process import process
+from trees import present_files
 
 from sandbox.archive import accounts, workflows
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive
@@ -87,8 +88,7 @@ def test_maps_of_two_ticked_scans_and_no_secret_anywhere(bench, monkeypatch):
     assert f"serve t2: {T2}" in ended.err
     assert tokens, "the run had a token of its own"
     secrets = {PASSWORD, *(secret for _, secret, _ in tokens)}
-    for path in bench.served.archive.folder.rglob("*"):
-        content = path.read_bytes() if path.is_file() else b""
+    for path, content in present_files(bench.served.archive.folder):
         for secret in secrets:
             assert secret.encode() not in content, path
     shown = str(ended.fields) + bench.page(ended.number, "is done on S1_MR")

@@ -1,13 +1,13 @@
 """A whole session in a real window: digital mice converted, uploaded to a sandbox, verified."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from programs import need_program
 
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "packaging" / "bundle"))
@@ -30,8 +30,7 @@ def drive(out, display):
 
 @pytest.mark.tool
 def test_session_is_driven_to_its_proof_and_shown(tmp_path):
-    if not shutil.which("Xvfb"):
-        pytest.skip("Xvfb is not installed: make system-packages installs it.")
+    need_program("Xvfb")
     with screen() as display:
         done = drive(tmp_path, display)
     assert done.returncode == 0, done.stderr
