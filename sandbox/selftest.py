@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from mri2dicom import convert
-from uploader.client import Client
-from uploader.credentials import from_password
-from uploader.jobs import Options
-from uploader.journal import Journal
-from uploader.model import Plan
-from uploader.plan import build_plan
-from uploader.scan import scan_folder
-from uploader.upload import upload
-from uploader.verify import Proof, verify
+from uploader.planning.journal import Journal
+from uploader.planning.plan import Plan
+from uploader.planning.plan_building import build_plan
+from uploader.scanning.folder_scan import scan_folder
+from uploader.server.client import Client
+from uploader.server.login import from_password
+from uploader.transfer.jobs import Options
+from uploader.transfer.plan_upload import upload
+from uploader.verification.session_verification import Proof, verify
 from xnat_config.admin.errors import AdminError
 from xnat_config.admin.model import State
 from xnat_config.admin.server import Server, path_of

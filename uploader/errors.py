@@ -85,7 +85,7 @@ class RowError(UploaderError):
     Parameters
     ----------
     code : str
-        Stable short name, as in `uploader.model.Finding`.
+        Stable short name, as in `uploader.findings.Finding`.
     """
 
     def __init__(self, code: str, message: str, *, hint: str = "") -> None:

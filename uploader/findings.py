@@ -1,12 +1,35 @@
-"""Sentences for people about what was found; one place for their form."""
+"""What a person should know of a row or a plan, as sentences; one place for their form."""
 
 import textwrap
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
-from .model import Finding, Level
-
 _NAMED = 3
+
+
+class Level(Enum):
+    """How much a finding matters: an error keeps its row from being uploaded."""
+
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something a person should know of a row, as a sentence with what to do.
+
+    Attributes
+    ----------
+    code : str
+        Stable short name, such as ``label-clash``.
+    """
+
+    code: str
+    level: Level
+    message: str
 
 
 def note(code: str, message: str) -> Finding:

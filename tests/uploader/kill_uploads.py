@@ -26,9 +26,9 @@ from click.testing import CliRunner  # noqa: E402
 from disk import expected_files, write_study  # noqa: E402
 
 from uploader.cli import main as main_command  # noqa: E402
-from uploader.plan import build_plan  # noqa: E402
-from uploader.plan_files import write_plan  # noqa: E402
-from uploader.scan import scan_folder  # noqa: E402
+from uploader.planning.plan_building import build_plan  # noqa: E402
+from uploader.planning.plan_files import write_plan  # noqa: E402
+from uploader.scanning.folder_scan import scan_folder  # noqa: E402
 from xnat_config import load_config  # noqa: E402
 
 

@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from small_dicom import dataset
 
-import uploader
-from uploader.anonymise import Anonymiser, load_profile
+from uploader import deidentification
+from uploader.deidentification.deidentifier import Anonymiser, load_profile
 from uploader.errors import DataError
 
 SECRET = "Anna Neumann"
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_a_data_error(tmp_path):
 
 def test_the_table_is_sound():
     profile = load_profile()
-    text = (resources.files(uploader) / "anonymise.toml").read_text(encoding="utf-8")
+    text = (resources.files(deidentification) / "profile.toml").read_text(encoding="utf-8")
     keywords = re.findall(r'^keyword = "(\w+)"', text, re.MULTILINE)
     assert len(keywords) == len(profile.rules)
     for rule in profile.rules.values():

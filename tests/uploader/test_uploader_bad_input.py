@@ -13,7 +13,7 @@ from disk import expected_files
 from small_dicom import dataset, write, write_series
 
 from uploader.cli import main
-from uploader.plan_files import read_plan
+from uploader.planning.plan_files import read_plan
 
 LONG = "Mäuschen & 'Co' #1 50% " + "x" * 177  # 200 characters
 
@@ -126,7 +126,7 @@ def test_folder_with_everything_wrong(xnat, run, tmp_path):
 def _leave_out(path, sessions):
     from dataclasses import replace
 
-    from uploader.plan_files import write_plan
+    from uploader.planning.plan_files import write_plan
 
     plan = read_plan(path)
     rows = [replace(row, include=row.session not in sessions) for row in plan.rows]
@@ -137,7 +137,7 @@ def test_labels_that_are_one_after_xnats_cleaning_never_merge(xnat, run, tmp_pat
     """A person types labels that differ only in what XNAT replaces, or in capitals."""
     from dataclasses import replace
 
-    from uploader.plan_files import write_plan
+    from uploader.planning.plan_files import write_plan
 
     for k, name in enumerate(("a", "b", "c")):
         write_series(tmp_path / "data" / name, study=f"4{k}", PatientID=name)

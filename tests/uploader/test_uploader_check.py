@@ -6,7 +6,7 @@ import pytest
 from disk import write_group, write_study
 from small_dicom import write_series
 
-from uploader.check import Verdict, check
+from uploader.verification.plan_check import Verdict, check
 
 
 def _check(work, plan=None, **options):

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from small_dicom import write, write_series
 
 from uploader.cli import main
-from uploader.plan_files import read_plan
+from uploader.planning.plan_files import read_plan
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,11 @@ from cryptography.x509.oid import NameOID
 
 from sandbox.archive.archive import Archive, Settings
 from sandbox.archive.server import make_app
-from uploader.answers import reason
-from uploader.client import Client, LostAnswerError, Patience
-from uploader.credentials import Login, from_password
 from uploader.errors import LoginError, RefusedError, ServerError, UnreachableError
-from uploader.opening import issue_token, withdraw_token
+from uploader.login.tokens import issue_token, withdraw_token
+from uploader.server.answers import reason
+from uploader.server.client import Client, LostAnswerError, Patience
+from uploader.server.login import Login, from_password
 from xnat_config.connection import Connection
 
 QUICK = Patience(attempts=3, first_wait_s=0.01, longest_wait_s=0.02)

@@ -10,17 +10,10 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError
 
-from uploader import credentials
-from uploader.credentials import (
-    Login,
-    Store,
-    forget_login,
-    from_password,
-    load_login,
-    save_login,
-    stored_in,
-)
 from uploader.errors import LoginError, WrongCallError
+from uploader.login import login_store as credentials
+from uploader.login.login_store import forget_login, load_login, save_login, stored_in
+from uploader.server.login import Login, Store, from_password
 from xnat_config.connection import Connection
 
 SERVER = Connection("https://xnat.example.org", "ann")

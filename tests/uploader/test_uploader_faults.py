@@ -3,7 +3,7 @@
 import pytest
 from disk import expected_files, write_group, write_study
 
-from uploader.upload import Outcome
+from uploader.transfer.plan_upload import Outcome
 
 IMPORT = {"method": "POST", "path": "/data/services/import"}
 ARCHIVE = {"method": "POST", "path": "/data/services/archive"}

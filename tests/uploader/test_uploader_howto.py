@@ -13,11 +13,10 @@ from small_dicom import write_series
 
 from mri2dicom.cli import main as convert_main
 from sandbox.cli import main as mouse_main
-from uploader import plan as plan_module
-from uploader import scan as scan_module
+from uploader import planning, scanning
 from uploader.cli import main
-from uploader.layout import parse_layout
-from uploader.plan_files import read_plan
+from uploader.planning.plan_files import read_plan
+from uploader.scanning.layout import parse_layout
 from xnat_config import load_config
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "upload.md").read_text(encoding="utf-8")
@@ -169,10 +168,9 @@ def test_the_python_block_runs(capsys):
 
 
 def test_every_finding_that_needs_a_person_is_in_the_table():
-    sources = [Path(module.__file__).parent for module in (plan_module, scan_module)]
     codes = set()
-    for path in {p for folder in sources for p in folder.glob("*.py")}:
-        if path.stem in ("plan", "scan", "labels", "variable_table", "side_files"):
+    for room in (planning, scanning):
+        for path in Path(room.__file__).parent.glob("*.py"):
             text = path.read_text(encoding="utf-8")
             codes |= set(re.findall(r'\b(?:error|warning)\(\s*"([a-z-]+)"', text))
     named = set(re.findall(r"`([a-z-]+)`", PAGE))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.errors import WrongCallError
-from uploader.layout import parse_layout
-from uploader.layout_auto import Folder, find_layout, levels_above
+from uploader.scanning.layout import parse_layout
+from uploader.scanning.layout_detection import Folder, find_layout, levels_above
 from xnat_config import load_config
 
 VARIABLES = load_config(environ={"XNAT_PIC_HOME": "nowhere"}).variables

@@ -9,10 +9,10 @@ import pytest
 from disk import expected_files, write_study
 from small_dicom import CT, MR, PET, SC, US, write_series
 
+from uploader.cli.display import UploadBar
 from uploader.control import Progress
-from uploader.fields import find_forms
-from uploader.set_variables import apply_changes, find_changes
-from uploader.show import UploadBar
+from uploader.server.variables import find_forms
+from uploader.transfer.variable_changes import apply_changes, find_changes
 
 NM = "1.2.840.10008.5.1.4.1.1.20"
 # XNAT's own names, not read from our table.

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import mri2dicom
-from uploader.verify import Proof
+from uploader.verification.session_verification import Proof
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mri2dicom"))
 

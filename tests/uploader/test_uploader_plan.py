@@ -6,10 +6,10 @@ import pytest
 from small_dicom import MR, PET, write_series
 
 from uploader.errors import WrongCallError
-from uploader.model import Level
-from uploader.plan import build_plan, check_plan, with_sessions
-from uploader.scan import scan_folder
-from uploader.variable_table import read_variable_table
+from uploader.findings import Level
+from uploader.planning.plan_building import build_plan, check_plan, with_sessions
+from uploader.planning.variable_table import read_variable_table
+from uploader.scanning.folder_scan import scan_folder
 from xnat_config import load_config
 
 CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from openpyxl import load_workbook
 
 from uploader.errors import PlanError
-from uploader.model import Finding, Level, Plan, PlanRow
-from uploader.plan_files import read_plan, write_plan
+from uploader.findings import Finding, Level
+from uploader.planning.plan import Plan, PlanRow
+from uploader.planning.plan_files import read_plan, write_plan
 
 # Any character, lone surrogates of undecodable file names among them.
 ANY = st.text(st.characters(codec=None), max_size=20)

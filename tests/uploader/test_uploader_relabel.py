@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from uploader.model import PlanRow
-from uploader.relabel import relabelled
+from uploader.planning.labels import relabelled
+from uploader.planning.plan import PlanRow
 from xnat_config import load_config
 
 

@@ -9,10 +9,10 @@ from pydicom.uid import JPEGBaseline8Bit
 from small_dicom import CT, MR, PET, SC, SEG, US, dataset, write, write_series
 
 from uploader.errors import CancelledError, WrongCallError
-from uploader.headers import State, read_header, read_headers
-from uploader.model import Level
-from uploader.scan import FILE_CODES, scan_folder
-from uploader.side_files import side_resources
+from uploader.findings import Level
+from uploader.scanning.folder_scan import FILE_CODES, scan_folder
+from uploader.scanning.headers import State, read_header, read_headers
+from uploader.scanning.side_files import side_resources
 from xnat_config import load_config
 
 CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})

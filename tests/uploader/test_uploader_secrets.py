@@ -16,9 +16,9 @@ from disk import write_group
 from keyring.backends.fail import Keyring as NoKeyring
 
 from sandbox.archive import accounts
-from uploader import credentials
 from uploader.cli import main
-from uploader.client import Patience
+from uploader.login import login_store as credentials
+from uploader.server.client import Patience
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "Pa55-of-the-test!"
@@ -153,9 +153,9 @@ def test_nothing_that_is_written_or_said_holds_a_secret(
 
 def test_withdrawn_token_is_not_named_where_the_line_breaks(watched, tmp_path, logs):
     """The address that withdraws a token holds it; the error must not hold the address."""
-    from uploader.client import Client
     from uploader.errors import UploaderError
-    from uploader.opening import issue_token, withdraw_token
+    from uploader.login.tokens import issue_token, withdraw_token
+    from uploader.server.client import Client
     from xnat_config.connection import Connection
 
     with watched.client("ann", PASSWORD) as client:

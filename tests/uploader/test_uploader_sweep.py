@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 from disk import expected_files, write_study
 
-from uploader.client import Client, Patience
-from uploader.loads import entries, load_session
-from uploader.opening import issue_token
-from uploader.zipstream import ZipStream
+from uploader.login.tokens import issue_token
+from uploader.server.client import Client, Patience
+from uploader.transfer.archives import entries
+from uploader.transfer.zip_stream import ZipStream
+from uploader.verification.payload import load_session
 from xnat_config.connection import Connection
 
 FAULTS = {

@@ -10,12 +10,12 @@ import pytest
 from disk import expected_files, write_group, write_study
 from pydicom import dcmread
 
-from uploader.anonymise import Anonymiser
 from uploader.control import Control, Meter
+from uploader.deidentification.deidentifier import Anonymiser
 from uploader.errors import WrongCallError
-from uploader.journal import State
-from uploader.upload import Outcome
-from uploader.verify import Proof, verify_uploads
+from uploader.planning.journal import State
+from uploader.transfer.plan_upload import Outcome
+from uploader.verification.session_verification import Proof, verify_uploads
 
 
 def _states(work):
@@ -165,7 +165,7 @@ def test_definitions_are_made_once_and_keep_those_of_others(work):
     )
     answer = served.put("/data/projects/P1", data=own, headers={"Content-Type": "text/xml"})
     assert answer.status_code == 200, answer.text
-    from uploader.fields import define, read_definitions
+    from uploader.server.variables import define, read_definitions
 
     with work.server.client() as client:
         said = define(client, "P1", work.config.variables, ["xnat:mrSessionData"])
@@ -179,7 +179,7 @@ def test_definitions_are_made_once_and_keep_those_of_others(work):
 
 
 def test_values_are_in_the_custom_form_too_where_there_is_one(work):
-    from uploader.fields import find_forms
+    from uploader.server.variables import find_forms
 
     write_study(work.folder / "group" / "treated" / "timepoint" / "pre" / "m01")
     plan = work.plan(project="FORMS")
@@ -333,7 +333,7 @@ def test_stop_in_the_middle_of_an_archive_is_seen_at_once(work):
             if len(sent) == 3:
                 control.cancel()
 
-    from uploader import upload as module
+    from uploader.transfer import plan_upload as module
 
     original = module.Meter
     module.Meter = Stopping

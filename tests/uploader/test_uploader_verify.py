@@ -8,10 +8,10 @@ import pytest
 from disk import write_group, write_study
 
 from uploader.errors import PlanError, RowError
-from uploader.journal import Journal, State, journal_path
-from uploader.report import report_rows, write_report
-from uploader.set_variables import apply_changes, find_changes
-from uploader.verify import Proof
+from uploader.planning.journal import Journal, State, journal_path
+from uploader.reports.report import report_rows, write_report
+from uploader.transfer.variable_changes import apply_changes, find_changes
+from uploader.verification.session_verification import Proof
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from click.testing import CliRunner
 from disk import write_group, write_study
 
 from uploader.cli import main
+from uploader.deidentification.mode import Way, find_disguise, key_path, read_key
 from uploader.errors import PlanError, WrongCallError
-from uploader.journal import Journal
-from uploader.way import Way, find_disguise, key_path, read_key
+from uploader.planning.journal import Journal
 
 MAPPED = Way(anonymise=True, map_uids=True)
 

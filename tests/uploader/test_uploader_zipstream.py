@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader import zipstream
 from uploader.errors import DataError
-from uploader.zipstream import Entry, ZipStream, split
+from uploader.transfer import zip_stream as zipstream
+from uploader.transfer.zip_stream import Entry, ZipStream, split
 
 
 def _entries(folder, contents):

@@ -6,13 +6,13 @@ from pipelines.xnat.access import Access, Patience
 from pipelines.xnat.session_run import run_session
 from sandbox.archive.archive import PASSWORD_VARIABLE as ARCHIVE_PASSWORD
 from sandbox.archive.archive import Archive, Settings
-from uploader.client import Client
-from uploader.credentials import from_password
-from uploader.jobs import Options
-from uploader.journal import Journal
-from uploader.plan import build_plan
-from uploader.scan import scan_folder
-from uploader.upload import upload
+from uploader.planning.journal import Journal
+from uploader.planning.plan_building import build_plan
+from uploader.scanning.folder_scan import scan_folder
+from uploader.server.client import Client
+from uploader.server.login import from_password
+from uploader.transfer.jobs import Options
+from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
 from xnat_config.connection import PASSWORD_VARIABLE, Connection
 

@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 from uploader.gui.main_window import MainWindow
 from uploader.gui.upload import logins
 from uploader.gui.upload import work as work_module
-from uploader.opening import withdraw_token
-from uploader.plan_files import read_plan
+from uploader.login.tokens import withdraw_token
+from uploader.planning.plan_files import read_plan
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from uploader.findings import error
 from uploader.gui.upload.plan_step import PlanStep
 from uploader.gui.upload.states import RowState
 from uploader.gui.upload.table import PlanTable, Wanted
-from uploader.model import Plan, PlanRow
+from uploader.planning.plan import Plan, PlanRow
 from xnat_config import load_config
 
 

@@ -20,9 +20,10 @@ from PySide6.QtWidgets import (
 )
 
 from ...errors import CancelledError, UploaderError
-from ...layout import parse_layout
-from ...model import Level, Plan, PlanRow
-from ...scan import Scan
+from ...findings import Level
+from ...planning.plan import Plan, PlanRow
+from ...scanning.folder_scan import Scan
+from ...scanning.layout import parse_layout
 from .. import memory, worker
 from ..page import Notice
 from ..theme import GAP, MARGIN, SPACE, colours, label

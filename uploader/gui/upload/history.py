@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ...model import PlanRow
+from ...planning.plan import PlanRow
 
 _LONGEST = 1000
 

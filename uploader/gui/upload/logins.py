@@ -7,19 +7,12 @@ from pathlib import Path
 
 from xnat_config.connection import Connection, ConnectionSettingsError, load_saved, resolve, save
 
-from ...client import Client, Patience
-from ...credentials import (
-    Login,
-    Store,
-    from_password,
-    has_keyring,
-    load_login,
-    save_login,
-    stored_in,
-)
 from ...errors import WrongCallError
-from ...opening import issue_token
-from ...project_view import list_projects
+from ...login.login_store import has_keyring, load_login, save_login, stored_in
+from ...login.tokens import issue_token
+from ...server.client import Client, Patience
+from ...server.login import Login, Store, from_password
+from ...server.project import list_projects
 from ..child import Call
 
 # A person waits in front of the window: say soon that nobody answers.

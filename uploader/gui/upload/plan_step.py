@@ -23,7 +23,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...model import Level, Plan
+from ...findings import Level
+from ...planning.plan import Plan
 from ..theme import MARGIN, SPACE, label
 from ..words import say
 from .parts import button, elided, retone

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ...model import PlanRow
+from ...planning.plan import PlanRow
 
 # Columns with a field of their own; every other one that can be written is a variable.
 EDITABLE = ("project", "subject", "session")

@@ -8,12 +8,12 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from ...check import RowCheck
 from ...control import Control, Progress
 from ...errors import CancelledError, LoginError
-from ...model import Plan
-from ...upload import Outcome, UploadResult
-from ...verify import Proof, RowProof
+from ...planning.plan import Plan
+from ...transfer.plan_upload import Outcome, UploadResult
+from ...verification.plan_check import RowCheck
+from ...verification.session_verification import Proof, RowProof
 from .. import worker
 from ..page import Notice
 from ..words import say

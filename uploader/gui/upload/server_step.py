@@ -11,8 +11,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...credentials import Store
 from ...errors import UntrustedError, UploaderError
+from ...server.login import Store
 from .. import memory, worker
 from ..page import Notice
 from ..theme import MARGIN, SPACE, WIDE, label

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from ...check import RowCheck, Verdict
-from ...model import Finding, Level, PlanRow
-from ...upload import Outcome, RowResult
-from ...verify import Proof, RowProof
+from ...findings import Finding, Level
+from ...planning.plan import PlanRow
+from ...transfer.plan_upload import Outcome, RowResult
+from ...verification.plan_check import RowCheck, Verdict
+from ...verification.session_verification import Proof, RowProof
 from ..words import say
 from .wording import in_window
 

@@ -14,8 +14,8 @@ from PySide6.QtGui import QColor
 
 from xnat_config import SiteConfig
 
-from ...model import Plan, PlanRow
-from ...relabel import relabelled
+from ...planning.labels import relabelled
+from ...planning.plan import Plan, PlanRow
 from ..collector import quietly, spare
 from ..theme import colours
 from ..words import say

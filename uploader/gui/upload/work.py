@@ -9,20 +9,20 @@ from typing import Any
 
 from xnat_config import SiteConfig, SiteConfigError, load_config
 
-from ...check import RowCheck, check
-from ...client import Client, Patience
 from ...control import Control
+from ...deidentification.mode import Way, find_disguise
 from ...errors import PlanError, WrongCallError
-from ...jobs import Options
-from ...journal import Journal, journal_path
-from ...model import Plan
-from ...plan import AUTO, build_plan, check_plan, with_sessions
-from ...plan_files import companions, read_plan, write_plan
-from ...report import write_report
-from ...scan import Scan, scan_folder
-from ...upload import UploadResult, upload
-from ...verify import RowProof, verify, verify_uploads
-from ...way import Way, find_disguise
+from ...planning.journal import Journal, journal_path
+from ...planning.plan import Plan
+from ...planning.plan_building import AUTO, build_plan, check_plan, with_sessions
+from ...planning.plan_files import companions, read_plan, write_plan
+from ...reports.report import write_report
+from ...scanning.folder_scan import Scan, scan_folder
+from ...server.client import Client, Patience
+from ...transfer.jobs import Options
+from ...transfer.plan_upload import UploadResult, upload
+from ...verification.plan_check import RowCheck, check
+from ...verification.session_verification import RowProof, verify, verify_uploads
 from ..child import Call
 from ..collector import sparing
 from .logins import Account

@@ -1,0 +1,5 @@
+"""Run the command with ``python -m uploader.cli``."""
+
+from . import main
+
+main()

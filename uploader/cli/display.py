@@ -1,0 +1,285 @@
+"""How results look on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..findings import Level, plain, together
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..control import Progress
+    from ..planning.plan import Plan
+    from ..transfer.plan_upload import RowResult, UploadResult
+    from ..transfer.variable_changes import Change, Differences
+    from ..verification.plan_check import RowCheck
+    from ..verification.session_verification import RowProof
+
+_STYLES = {"error": "red", "failed": "red", "warning": "yellow"}
+
+
+def _say(text: str, style: str = "") -> None:
+    click.secho(plain(text), err=True, fg=style or None)
+
+
+def _table(heads: tuple[str, ...], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = 120
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for head in numbers:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row in rows:
+        # Names come from files: none of them is markup.
+        table.add_row(*(Text(plain(cell)) for cell in row))
+    console.print(table)
+
+
+def _said(said: Iterable[tuple[str, str, str]], rows: int) -> None:
+    """Show sentences about rows, each of them once."""
+    for level, lines in together(said, rows):
+        for line in lines:
+            _say(line, _STYLES.get(level, ""))
+
+
+def plan(one: Plan) -> None:
+    """Show what a scan found."""
+    if one.rows:
+        names = list(dict.fromkeys(name for row in one.rows for name in row.variables))
+        _table(
+            ("subject", "session", *names),
+            [
+                [
+                    row.subject,
+                    row.session,
+                    *(row.variables.get(name, "") for name in names),
+                    str(row.scans),
+                    str(row.files),
+                    f"{row.bytes / 2**20:.1f}",
+                ]
+                for row in one.rows
+            ],
+            numbers=("scans", "files", "MiB"),
+        )
+    for finding in one.findings:
+        level = finding.level.value
+        _say(f"{level}: {finding.message}", _STYLES.get(level, ""))
+    _said(
+        [
+            (finding.level.value, row.session or row.source, finding.message)
+            for row in one.rows
+            for finding in row.findings
+        ],
+        len(one.rows),
+    )
+
+
+def checks(rows: list[RowCheck]) -> None:
+    """Show a comparison; the bad rows last, with what to do."""
+    _table(
+        ("session", "subject", "is", "files to send"),
+        [[one.row.session, one.row.subject, one.verdict.value, str(one.missing)] for one in rows],
+    )
+    _said(
+        [
+            (finding.level.value, one.row.session or one.row.source, finding.message)
+            for level in Level
+            for one in rows
+            for finding in one.findings
+            if finding.level is level
+        ],
+        len(rows),
+    )
+    bad = sum(one.is_bad for one in rows)
+    if bad:
+        _say(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
+    counts = Counter(one.verdict.value for one in rows)
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    _say(f"Rows: {told}; {sum(one.missing for one in rows if not one.is_bad)} files to send.")
+
+
+def check_as_json(one: RowCheck) -> dict[str, Any]:
+    """Return a row's comparison as JSON values."""
+    return {
+        "key": one.row.key,
+        "session": one.row.session,
+        "subject": one.row.subject,
+        "verdict": one.verdict.value,
+        "missing": one.missing,
+        "findings": [
+            {"code": f.code, "level": f.level.value, "message": f.message} for f in one.findings
+        ],
+    }
+
+
+def uploaded(result: UploadResult) -> None:
+    """Show how an upload ended."""
+    included = [row for row in result.rows if row.outcome.value != "left out"]
+    refused = [
+        (row.outcome.value, row.row.session, row.reason) for row in included if _is_refused(row)
+    ]
+    _said(refused, len(included))
+    counts = Counter(row.outcome.value for row in result.rows)
+    for problem in result.problems:
+        _say(problem.sentence(), "red")
+    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
+    _say(f"Sessions: {told}.")
+
+
+def _is_refused(row: RowResult) -> bool:
+    """Tell whether nothing of a row was sent, because of what `check` says of it."""
+    return row.outcome.value == "failed" and row.error is None
+
+
+def upload_as_json(result: UploadResult) -> dict[str, Any]:
+    """Return how an upload ended as JSON values."""
+    return {
+        "rows": [
+            {
+                "key": one.row.key,
+                "session": one.row.session,
+                "outcome": one.outcome.value,
+                "reason": one.reason,
+            }
+            for one in result.rows
+        ],
+        "problems": [one.sentence() for one in result.problems],
+    }
+
+
+def proofs(rows: list[RowProof], problems: list[str], uploads: int = 0) -> None:
+    """Show what a verification found; `problems` are those of so many files beside the images."""
+    _table(
+        ("session", "planned", "found", "checksummed", "is"),
+        [
+            [
+                one.row.session,
+                str(one.planned),
+                str(one.found),
+                str(one.checksummed),
+                one.proof.value,
+            ]
+            for one in rows
+        ],
+    )
+    _said([("note", one.row.session, text) for one in rows for text in one.notes], len(rows))
+    _said([("error", one.row.session, text) for one in rows for text in one.problems], len(rows))
+    for text in problems:
+        _say(text, "red")
+    counts = Counter(one.proof.value for one in rows)
+    _say(f"Sessions: {', '.join(f'{count} {name}' for name, count in counts.items())}.")
+    if uploads:
+        _say(f"Files beside the images: {uploads - len(problems)} of {uploads} are as sent.")
+
+
+def proof_as_json(one: RowProof) -> dict[str, Any]:
+    """Return what was found of one session as JSON values."""
+    return {
+        "key": one.row.key,
+        "session": one.row.session,
+        "planned": one.planned,
+        "found": one.found,
+        "checksummed": one.checksummed,
+        "proof": one.proof.value,
+        "problems": one.problems,
+        "notes": one.notes,
+    }
+
+
+def changes(found: Differences) -> None:
+    """Show old and new values."""
+    for one in found.changes:
+        _say(one.sentence())
+    for row in found.absent:
+        _say(f"{row.session} is not on the server: nothing to correct.", "yellow")
+    if not found.changes:
+        _say("Every value is as in the plan.")
+
+
+def change_as_json(one: Change) -> dict[str, str]:
+    """Return a value to write as JSON values."""
+    return {
+        "project": one.project,
+        "subject": one.subject,
+        "session": one.session,
+        "name": one.name,
+        "old": one.old,
+        "new": one.new,
+    }
+
+
+class UploadBar:
+    """Progress in bytes, rate and remaining time on standard error; one line for each row."""
+
+    def __init__(self) -> None:
+        self._progress: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> UploadBar:
+        """Start to draw, where a person watches."""
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            self._progress = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                DownloadColumn(binary_units=True),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._progress.start()
+            self._task = self._progress.add_task("", total=None)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the drawing."""
+        if self._progress is not None:
+            self._progress.stop()
+
+    def update(self, progress: Progress) -> None:
+        """Show how far the work is."""
+        if self._progress is not None:
+            from rich.markup import escape
+
+            self._progress.update(
+                self._task,
+                description=escape(plain(progress.what)),
+                completed=progress.bytes_done,
+                total=progress.bytes_total or None,
+            )
+
+    def row(self, result: RowResult) -> None:
+        """Show how a row ended."""
+        if result.outcome.value == "left out" or _is_refused(result):
+            return
+        text = f"{result.outcome.value}: {result.row.session}"
+        if result.reason:
+            text += f": {result.reason}"
+        if self._progress is not None:
+            from rich.text import Text
+
+            self._progress.console.print(Text(plain(text)), soft_wrap=True)
+        else:
+            click.echo(plain(text), err=True)

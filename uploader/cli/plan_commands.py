@@ -1,0 +1,256 @@
+"""The commands of ``xnat-pic-uploader`` that speak with a server about a plan."""
+
+from __future__ import annotations
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .command_frame import guarded
+from .login_commands import login_command, logout_command
+from .options import JSON, PATH, PLAN, SITE, load_plan, server_options, way_options
+
+if TYPE_CHECKING:
+    from ..planning.journal import Journal
+
+
+def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
+    """Open the journal of a plan where there is one."""
+    from ..planning.journal import Journal, journal_path
+
+    place = journal_path(path)
+    return Journal(place) if place.is_file() else nullcontext()
+
+
+@click.command("check")
+@PLAN
+@server_options
+@SITE
+@click.option("--create-project", is_flag=True, help="A missing project is no fault.")
+@way_options
+@JSON
+def check_command(
+    plan_path: Path,
+    site: Path | None,
+    create_project: bool,
+    anonymise: bool,
+    map_uids: bool,
+    map_uids_with: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Compare PLAN with the server, reading only; bad rows are listed with what to do."""
+
+    def work() -> int:
+        from xnat_config import load_config
+
+        from ..deidentification.mode import Way, find_disguise
+        from ..verification.plan_check import check
+        from . import display as show
+        from . import server_access as access
+
+        asked = Way(anonymise, map_uids, map_uids_with)
+        config = load_config(site)
+        plan = load_plan(plan_path, config)
+        with _journal_of(plan_path) as journal, access.open_client(**options) as client:
+            rows = check(
+                plan,
+                client,
+                config,
+                journal=journal,
+                disguise=find_disguise(plan_path, journal, asked if anonymise else None),
+                create_project=create_project,
+            )
+        if as_json:
+            click.echo(json.dumps([show.check_as_json(one) for one in rows], indent=1))
+        show.checks(rows)
+        return 8 if any(one.is_bad for one in rows) else 0
+
+    guarded(work)
+
+
+@click.command("upload")
+@PLAN
+@server_options
+@SITE
+@click.option(
+    "--jobs", type=click.IntRange(1, 16), default=4, show_default=True, help="Sessions at a time."
+)
+@click.option("--direct-archive", is_flag=True, help="Send past the prearchive (XNAT 1.8.3 on).")
+@click.option("--raw", type=PATH, help="Scanner data to keep as a resource of the project.")
+@click.option(
+    "--create-project", is_flag=True, help="Make the project, and define the variables it lacks."
+)
+@way_options
+@JSON
+def upload_command(
+    plan_path: Path,
+    site: Path | None,
+    anonymise: bool,
+    map_uids: bool,
+    map_uids_with: Path | None,
+    as_json: bool,
+    jobs: int,
+    direct_archive: bool,
+    raw: Path | None,
+    create_project: bool,
+    **options: Any,
+) -> None:
+    """Send PLAN: what is there stays, what is missing is sent. May be stopped and run again."""
+
+    def work() -> int:
+        from xnat_config import load_config
+
+        from ..control import Control
+        from ..deidentification.mode import Way, find_disguise
+        from ..planning.journal import Journal, journal_path
+        from ..transfer.jobs import Options
+        from ..transfer.plan_upload import upload
+        from . import display as show
+        from . import server_access as access
+
+        way = Way(anonymise, map_uids, map_uids_with)
+        config = load_config(site)
+        plan = load_plan(plan_path, config)
+        control = Control()
+        with (
+            Journal(journal_path(plan_path)) as journal,
+            access.open_client(**options, sleep=control.sleep) as client,
+            show.UploadBar() as bar,
+        ):
+            disguise = find_disguise(plan_path, journal, way, keep=True)
+            settings = Options(jobs, direct_archive, create_project, raw, disguise=disguise)
+            send = partial(upload, control=control, on_progress=bar.update, on_row=bar.row)
+            result = send(plan, client, journal, config, settings)
+        if as_json:
+            click.echo(json.dumps(show.upload_as_json(result), indent=1))
+        show.uploaded(result)
+        return result.exit_code
+
+    guarded(work)
+
+
+@click.command("verify")
+@PLAN
+@server_options
+@SITE
+@JSON
+def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options: Any) -> None:
+    """Prove that everything in PLAN is on the server, and nothing twice."""
+
+    def work() -> int:
+        from xnat_config import load_config
+
+        from ..deidentification.mode import find_disguise
+        from ..planning.journal import Journal, journal_path
+        from ..verification.session_verification import Proof, verify, verify_uploads
+        from . import display as show
+        from . import server_access as access
+
+        config = load_config(site)
+        plan = load_plan(plan_path, config)
+        with (
+            Journal(journal_path(plan_path)) as journal,
+            access.open_client(**options) as client,
+            show.UploadBar() as bar,
+        ):
+            disguise = find_disguise(plan_path, journal)
+            proofs = verify(
+                plan, client, config, journal, disguise=disguise, on_progress=bar.update
+            )
+            problems, uploads = verify_uploads(client, journal), len(journal.uploads())
+        if as_json:
+            rows = [show.proof_as_json(one) for one in proofs]
+            click.echo(json.dumps({"rows": rows, "problems": problems}, indent=1))
+        show.proofs(proofs, problems, uploads)
+        return 8 if problems or any(one.proof is Proof.NONE for one in proofs) else 0
+
+    guarded(work)
+
+
+@click.command("report")
+@PLAN
+@click.option("-o", "--output", type=PATH, help="The page, .html.  [default: PLAN.report.html]")
+def report_command(plan_path: Path, output: Path | None) -> None:
+    """Write what the journal of PLAN knows as a page, and as a table beside it."""
+
+    def work() -> int:
+        from ..errors import PlanError, WrongCallError
+        from ..planning.plan_files import read_plan
+        from ..reports.report import write_report
+
+        page = output or plan_path.with_name(plan_path.name + ".report.html")
+        if page.suffix.lower() not in (".html", ".htm"):
+            raise WrongCallError("The report is a page.", hint="Name it with the ending .html.")
+        plan = read_plan(plan_path)
+        with _journal_of(plan_path) as journal:
+            if journal is None:
+                raise PlanError(
+                    f"{plan_path} has no journal: nothing was uploaded with it.",
+                    path=plan_path,
+                    hint="Run upload first.",
+                )
+            for path in write_report(plan, journal, page):
+                click.echo(f"Written: {path}", err=True)
+        return 0
+
+    guarded(work)
+
+
+@click.command("set-variables")
+@PLAN
+@server_options
+@SITE
+@click.option("--clear-empty", is_flag=True, help="Remove values whose cell in PLAN is empty.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@JSON
+def set_variables_command(
+    plan_path: Path, site: Path | None, clear_empty: bool, yes: bool, as_json: bool, **options: Any
+) -> None:
+    """Correct group, timepoint, dose on the server as PLAN has them; shows old and new first."""
+
+    def work() -> int:
+        from xnat_config import load_config
+
+        from ..findings import counted
+        from ..planning.journal import Journal, journal_path
+        from ..planning.plan_files import read_plan
+        from ..transfer.variable_changes import apply_changes, find_changes
+        from . import display as show
+        from . import server_access as access
+
+        config = load_config(site)
+        plan = read_plan(plan_path)
+        with access.open_client(**options) as client:
+            found = find_changes(plan, client, config, clear_empty=clear_empty)
+            if as_json:
+                click.echo(
+                    json.dumps([show.change_as_json(one) for one in found.changes], indent=1)
+                )
+            show.changes(found)
+            if not found.changes:
+                return 8 if found.absent else 0
+            if not yes and not click.confirm("Write these values?", err=True):
+                click.echo("Nothing was written.", err=True)
+                return 8
+            with Journal(journal_path(plan_path)) as journal:
+                count = apply_changes(client, config, found.changes, journal)
+        click.echo(f"{counted(count, 'value', 'values')} written.", err=True)
+        return 8 if found.absent else 0
+
+    guarded(work)
+
+
+COMMANDS = (
+    login_command,
+    logout_command,
+    check_command,
+    upload_command,
+    verify_command,
+    report_command,
+    set_variables_command,
+)

@@ -1,0 +1,1 @@
+"""Take people and places out of objects on their way."""

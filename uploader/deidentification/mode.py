@@ -1,0 +1,178 @@
+"""How the objects of a plan are sent: the same in every run, or nothing would be found again.
+
+The journal says whether they go as they are, anonymised, or with other UIDs too. The key of the
+other UIDs lies in a file of its own beside the plan; the journal holds a mark of it, from which
+nobody can tell the key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import PlanError, WrongCallError
+from ..planning.journal import Journal
+from ..private_file import write_private
+from .deidentifier import Anonymiser
+
+_AS_THEY_ARE = "as they are"
+_ANONYMISED = "anonymised"
+_OTHER_UIDS = "anonymised with other UIDs"
+_HEAD = b"XNAT-PIC key of mapped UIDs 1\n"
+_LONGEST = 1024
+
+
+@dataclass(frozen=True)
+class Way:
+    """What a person asked for.
+
+    Attributes
+    ----------
+    anonymise : bool
+        Take people and places out.
+    map_uids : bool
+        Give the objects other UIDs, too.
+    map_uids_with : Path, optional
+        The key file of an earlier upload whose mapping is to go on.
+    """
+
+    anonymise: bool = False
+    map_uids: bool = False
+    map_uids_with: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises
+        ------
+        WrongCallError
+            If other UIDs are asked for and anonymisation is not.
+        """
+        if self.has_other_uids and not self.anonymise:
+            raise WrongCallError("--map-uids is a part of --anonymise.", hint="Give both.")
+
+    @property
+    def has_other_uids(self) -> bool:
+        """Whether the objects get other UIDs."""
+        return self.map_uids or self.map_uids_with is not None
+
+    @property
+    def text(self) -> str:
+        """The way in the journal's words."""
+        if not self.anonymise:
+            return _AS_THEY_ARE
+        return _OTHER_UIDS if self.has_other_uids else _ANONYMISED
+
+
+def key_path(plan: Path) -> Path:
+    """Return the place of the key of a plan's mapped UIDs."""
+    return plan.with_name(f"{plan.name}.uid-key")
+
+
+def find_disguise(
+    plan: Path, journal: Journal | None, way: Way | None = None, *, keep: bool = False
+) -> Anonymiser | None:
+    """Return the change of a plan's objects on their way; None where they go as they are.
+
+    Parameters
+    ----------
+    way : Way, optional
+        What is asked for; by default what the journal says.
+    keep : bool
+        Note it in the journal, and write the key beside the plan.
+
+    Raises
+    ------
+    WrongCallError
+        If an earlier run sent them otherwise.
+    PlanError
+        If the key of an earlier run is gone, is another one, or cannot be read or written.
+    """
+    before = journal.about("objects") if journal else ""
+    asked = way.text if way else ""
+    if asked and before and asked != before:
+        raise WrongCallError(
+            f"An earlier run of this plan sent the objects {before}, and this one asks for "
+            f"{asked}.",
+            hint="Use the same options, or copy the plan under another name.",
+        )
+    text = asked or before or _AS_THEY_ARE
+    key = b""
+    if text == _OTHER_UIDS:
+        key = _find_key(key_path(plan), journal, way.map_uids_with if way else None, keep=keep)
+    if keep and journal is not None:
+        journal.set_about("objects", text)
+    if text == _AS_THEY_ARE:
+        return None
+    return Anonymiser(key)
+
+
+def _find_key(path: Path, journal: Journal | None, given: Path | None, *, keep: bool) -> bytes:
+    own = read_key(path) if path.exists() else b""
+    other = read_key(given) if given else b""
+    if own and other and own != other:
+        raise WrongCallError(
+            f"{given} and {path} hold different keys.",
+            hint="Leave --map-uids-with out, or copy the plan under another name.",
+        )
+    key = own or other
+    mark = journal.about("uid key") if journal else ""
+    if mark and (not key or _mark(key) != mark):
+        what = "is not the one" if key else "is gone"
+        raise PlanError(
+            f"The key {path.name} {what} that this plan was uploaded with.",
+            path=path,
+            hint="Put it back beside the plan: with another one, everything would be sent twice.",
+        )
+    key = key or secrets.token_bytes(32)
+    if keep:
+        if not own:
+            _write_key(path, key)
+        if journal is not None:
+            journal.set_about("uid key", _mark(key))
+    return key
+
+
+def _mark(key: bytes) -> str:
+    return hashlib.sha256(b"mark\0" + key).hexdigest()[:16]
+
+
+def read_key(path: Path) -> bytes:
+    """Return the key in a file.
+
+    Raises
+    ------
+    PlanError
+        If the file cannot be read or holds no key.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LONGEST)
+    except OSError as error:
+        raise PlanError(
+            f"{path} cannot be read: {error.strerror or 'the system refuses'}.",
+            path=path,
+            hint="Name the file PLAN.uid-key of an earlier upload.",
+        ) from error
+    found = re.fullmatch(re.escape(_HEAD) + rb"([0-9a-f]{64})\s*", content.replace(b"\r\n", b"\n"))
+    if found is None:
+        raise PlanError(
+            f"{path} holds no key of mapped UIDs.",
+            path=path,
+            hint="Name the file PLAN.uid-key of an earlier upload.",
+        )
+    return bytes.fromhex(found[1].decode("ascii"))
+
+
+def _write_key(path: Path, key: bytes) -> None:
+    try:
+        write_private(path, _HEAD + key.hex().encode("ascii") + b"\n")
+    except OSError as error:
+        raise PlanError(
+            f"{path} cannot be written: {error.strerror or 'the disk refuses'}.",
+            path=path,
+            hint="See that the folder of the plan can be written.",
+        ) from error

@@ -1,0 +1,1 @@
+"""Logins: tokens of the server, kept in a keyring or an encrypted file."""

@@ -1,0 +1,318 @@
+"""The journal of an upload: an SQLite file beside the plan, written before and after each step.
+
+It says what was done, what belongs to us in the server's prearchive, and what was measured. It
+never decides alone: a run asks the server first. It holds no secret.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Self
+
+from ..errors import PlanError
+
+_VERSION = 1
+_TABLES = """
+CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE series (
+    row_key TEXT NOT NULL, uid TEXT NOT NULL, state TEXT NOT NULL,
+    files INTEGER NOT NULL, bytes INTEGER NOT NULL,
+    note TEXT NOT NULL DEFAULT '', changed REAL NOT NULL,
+    PRIMARY KEY (row_key, uid)
+) WITHOUT ROWID;
+CREATE TABLE session (
+    row_key TEXT PRIMARY KEY, project TEXT NOT NULL, subject TEXT NOT NULL, label TEXT NOT NULL,
+    prearchive TEXT NOT NULL DEFAULT '', sending INTEGER NOT NULL DEFAULT 0,
+    problem TEXT NOT NULL DEFAULT '', verified TEXT NOT NULL DEFAULT '', changed REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE digest (
+    row_key TEXT NOT NULL, sop_uid TEXT NOT NULL, sent_uid TEXT NOT NULL, md5 TEXT NOT NULL,
+    PRIMARY KEY (row_key, sop_uid)
+) WITHOUT ROWID;
+CREATE TABLE upload (
+    target TEXT PRIMARY KEY, source TEXT NOT NULL, fingerprint TEXT NOT NULL, md5 TEXT NOT NULL,
+    bytes INTEGER NOT NULL, changed REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL NOT NULL, row_key TEXT NOT NULL,
+    kind TEXT NOT NULL, text TEXT NOT NULL);
+"""
+
+
+class State(Enum):
+    """How far a series is."""
+
+    PLANNED = "planned"
+    SENT = "sent"
+    RECEIVED = "received"
+    ARCHIVED = "archived"
+    VERIFIED = "verified"
+
+
+@dataclass(frozen=True)
+class SessionEntry:
+    """What the journal knows of a session.
+
+    Attributes
+    ----------
+    prearchive : str
+        Address of our session in the prearchive; empty if none is known.
+    sending : bool
+        Whether something may have reached the prearchive whose address is not known.
+    problem : str
+        Why it did not go on, as a sentence.
+    verified : str
+        ``counted`` or ``checksummed`` once `verify` found all of it.
+    """
+
+    row_key: str
+    project: str
+    subject: str
+    label: str
+    prearchive: str
+    sending: bool
+    problem: str
+    verified: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, for the report."""
+
+    at_s: float
+    row_key: str
+    kind: str
+    text: str
+
+
+def journal_path(plan: Path) -> Path:
+    """Return the place of the journal of a plan."""
+    return plan.with_name(plan.name + ".journal")
+
+
+class Journal:
+    """An open journal; safe to use from several threads, and by one process at a time.
+
+    Raises
+    ------
+    PlanError
+        If the file is no journal, or another run is using it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        try:
+            self._connection = sqlite3.connect(path, timeout=1, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise _unusable(path, error) from error
+        try:
+            self._connection.isolation_level = None
+            # One writer for the whole run: two runs of one plan would send everything twice.
+            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("BEGIN EXCLUSIVE")
+            self._prepare()
+            self._connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise _unusable(path, error) from error
+        except PlanError:
+            self._connection.close()
+            raise
+
+    def _prepare(self) -> None:
+        version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            for statement in _TABLES.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif version != _VERSION:
+            raise PlanError(
+                f"The journal {self.path} was written by another version of the program.",
+                path=self.path,
+                hint="Use that version, or move the journal away and run check first.",
+            )
+
+    def __enter__(self) -> Self:
+        """Return the journal itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _rows(self, query: str, *values: str) -> list[tuple[str, ...]]:
+        with self._lock:
+            return self._connection.execute(query, values).fetchall()
+
+    def about(self, name: str) -> str:
+        """Return a value that concerns the whole upload, such as ``server``; empty if none."""
+        rows = self._rows("SELECT value FROM about WHERE name = ?", name)
+        return rows[0][0] if rows else ""
+
+    def set_about(self, name: str, value: str) -> None:
+        """Keep a value that concerns the whole upload."""
+        with self._writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+    def plan_session(
+        self,
+        row_key: str,
+        project: str,
+        subject: str,
+        label: str,
+        series: Iterable[tuple[str, int, int]],
+    ) -> None:
+        """Note a session and its series (uid, files, bytes) as planned, where they are new."""
+        now = time.time()
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO session (row_key, project, subject, label, changed)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (row_key) DO UPDATE SET"
+                " project = excluded.project, subject = excluded.subject, label = excluded.label",
+                (row_key, project, subject, label, now),
+            )
+            connection.executemany(
+                "INSERT INTO series VALUES (?, ?, 'planned', ?, ?, '', ?)"
+                " ON CONFLICT (row_key, uid) DO UPDATE SET"
+                " files = excluded.files, bytes = excluded.bytes",
+                [(row_key, uid, files, size, now) for uid, files, size in series],
+            )
+
+    def session(self, row_key: str) -> SessionEntry | None:
+        """Return what is known of a session."""
+        return next((one for one in self.sessions() if one.row_key == row_key), None)
+
+    def sessions(self) -> list[SessionEntry]:
+        """Return all sessions."""
+        rows = self._rows(
+            "SELECT row_key, project, subject, label, prearchive, sending, problem, verified"
+            " FROM session ORDER BY row_key"
+        )
+        return [
+            SessionEntry(row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], row[7])
+            for row in rows
+        ]
+
+    def begin_sending(self, row_key: str) -> None:
+        """Note that the prearchive may soon hold something of ours."""
+        self._set_session(row_key, "sending = 1")
+
+    def set_prearchive(self, row_key: str, address: str) -> None:
+        """Note where our session lies in the prearchive; an empty address: nowhere any more."""
+        self._set_session(row_key, "prearchive = ?, sending = 0", address)
+
+    def set_problem(self, row_key: str, problem: str) -> None:
+        """Note why a session does not go on; empty: it does."""
+        self._set_session(row_key, "problem = ?", problem)
+        if problem:
+            self.add_event(row_key, "problem", problem)
+
+    def set_verified(self, row_key: str, how: str) -> None:
+        """Note that all of a session was found, and how; empty: it was not."""
+        self._set_session(row_key, "verified = ?", how)
+
+    def _set_session(self, row_key: str, what: str, *values: str) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                f"UPDATE session SET {what}, changed = ? WHERE row_key = ?",
+                (*values, time.time(), row_key),
+            )
+
+    def states(self, row_key: str) -> dict[str, State]:
+        """Return the state of each series of a session by its UID."""
+        rows = self._rows("SELECT uid, state FROM series WHERE row_key = ?", row_key)
+        return {uid: State(state) for uid, state in rows}
+
+    def set_state(self, row_key: str, uids: Iterable[str], state: State) -> None:
+        """Note the state of series."""
+        with self._writing() as connection:
+            connection.executemany(
+                "UPDATE series SET state = ?, changed = ? WHERE row_key = ? AND uid = ?",
+                [(state.value, time.time(), row_key, uid) for uid in uids],
+            )
+
+    def add_digests(self, row_key: str, rows: Iterable[tuple[str, str, str]]) -> None:
+        """Keep the MD5 of what was sent: (SOP Instance UID on disk, the one sent, MD5)."""
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?)",
+                [(row_key, *row) for row in rows],
+            )
+
+    def digests(self, row_key: str) -> dict[str, tuple[str, str]]:
+        """Return (SOP Instance UID sent, MD5) by the SOP Instance UID on disk."""
+        rows = self._rows("SELECT sop_uid, sent_uid, md5 FROM digest WHERE row_key = ?", row_key)
+        return {row[0]: (row[1], row[2]) for row in rows}
+
+    def uploaded(self, target: str) -> tuple[str, str]:
+        """Return fingerprint of the source and MD5 of a file sent; empty texts if none."""
+        rows = self._rows("SELECT fingerprint, md5 FROM upload WHERE target = ?", target)
+        return (rows[0][0], rows[0][1]) if rows else ("", "")
+
+    def uploads(self) -> list[tuple[str, str, str, int]]:
+        """Return target, source, MD5 and bytes of every file sent beside the images."""
+        rows = self._rows("SELECT target, source, md5, bytes FROM upload ORDER BY target")
+        return [(row[0], row[1], row[2], int(row[3])) for row in rows]
+
+    def set_uploaded(self, target: str, source: str, fingerprint: str, md5: str, size: int) -> None:
+        """Note a file sent and found on the server."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?)",
+                (target, source, fingerprint, md5, size, time.time()),
+            )
+
+    def add_event(self, row_key: str, kind: str, text: str) -> None:
+        """Note something for the report."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO event (at, row_key, kind, text) VALUES (?, ?, ?, ?)",
+                (time.time(), row_key, kind, text),
+            )
+
+    def events(self, kind: str = "") -> list[Event]:
+        """Return what happened, in order."""
+        query = "SELECT at, row_key, kind, text FROM event"
+        if kind:
+            rows = self._rows(f"{query} WHERE kind = ? ORDER BY id", kind)
+        else:
+            rows = self._rows(f"{query} ORDER BY id")
+        return [Event(float(row[0]), row[1], row[2], row[3]) for row in rows]
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> PlanError:
+    if "locked" in str(error):
+        return PlanError(
+            f"Another run is using the journal {path}.", path=path, hint="Wait until it has ended."
+        )
+    return PlanError(
+        f"The journal {path} cannot be used.",
+        path=path,
+        hint="See that its folder can be written. If the file is damaged, move it away: the next "
+        "run compares everything with the server.",
+    )

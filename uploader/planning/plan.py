@@ -1,0 +1,56 @@
+"""The plan: its rows, and the sessions behind them. Values only; no disk and no network."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..findings import Finding
+from ..scanning.sessions import Session
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One line of a plan: where a session comes from and what it is to be in XNAT.
+
+    Attributes
+    ----------
+    key : str
+        Recognises the session whatever is edited: study UID and modality.
+    include : bool
+        False for a row that a person has left out.
+    variables : dict
+        Variable name to value; an empty value is an absent level.
+    """
+
+    key: str
+    include: bool
+    source: str
+    project: str
+    subject: str
+    session: str
+    modality: str
+    variables: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+    scans: int = 0
+    files: int = 0
+    bytes: int = 0
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All rows, with the sessions behind them by `PlanRow.key`.
+
+    Attributes
+    ----------
+    layout : str
+        The folder layout the variables were read with.
+    findings : tuple of Finding
+        What concerns no single row (files that could not be read, empty folders).
+    """
+
+    root: Path
+    project: str
+    layout: str
+    rows: tuple[PlanRow, ...]
+    sessions: dict[str, Session] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()

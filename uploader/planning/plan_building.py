@@ -1,0 +1,382 @@
+"""Make a plan from a scan, and check what stands in a plan. Pure: no disk and no network."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from xnat_config import SiteConfig
+from xnat_config.variables import RESERVED, VARIABLE_NAME
+
+from ..errors import WrongCallError
+from ..findings import Finding, below, counted, error, few, note, warning
+from ..scanning.folder_scan import FILE_CODES, Scan
+from ..scanning.layout import SUBJECT, Layout, parse_layout
+from ..scanning.layout_detection import Folder, find_layout, levels_above
+from ..scanning.sessions import Session
+from .labels import (
+    Naming,
+    collisions,
+    label_findings,
+    session_labels,
+    subject_findings,
+    without_solved_collisions,
+)
+from .plan import Plan, PlanRow
+from .variable_table import VariableTable, apply_table
+
+AUTO = "auto"
+# Findings that `check_plan` makes anew each time, so that they go when the row is put right.
+_RECHECKED = frozenset(
+    {"no-subject", "no-project", "project-label", "subject-label", "session-label", "label-twice",
+     "subject-differs", "value-not-allowed", "subject-variable-differs"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What the folders of a session say."""
+
+    values: dict[str, str]
+    findings: tuple[Finding, ...] = ()
+    from_above: tuple[str, ...] = field(default=())
+
+
+def build_plan(
+    scan: Scan,
+    project: str,
+    config: SiteConfig,
+    *,
+    layout: str = AUTO,
+    given: Mapping[str, str] | None = None,
+    table: VariableTable | None = None,
+) -> Plan:
+    """Make one row for each session.
+
+    Parameters
+    ----------
+    layout : str
+        A pattern of `parse_layout`; ``auto`` finds it, an empty one reads no level.
+    given : mapping, optional
+        Values for variables that no folder level gives.
+    table : VariableTable, optional
+        Counts before folder levels and `given`.
+
+    Raises
+    ------
+    WrongCallError
+        If the layout or a name of `given` cannot be understood.
+    """
+    given = dict(given or {})
+    _check_names(given)
+    above = _above(scan, config)
+    pattern, findings = _layout_of(scan, config, layout, above)
+    reads = {one.key: _read_levels(one, scan.root, pattern, above, config) for one in scan.sessions}
+    names = _variable_names(config, pattern, given, table)
+    raw = {one.key: _subject(one, reads[one.key]) for one in scan.sessions}
+    rows = [
+        _row(one, scan.root, project, config.labels.clean(raw[one.key]), {
+            name: reads[one.key].values.get(name) or given.get(name, "") for name in names
+        })
+        for one in scan.sessions
+    ]  # fmt: skip
+    collided = collisions(raw, config.labels)
+    rows = [
+        replace(
+            row,
+            findings=(
+                *one.findings,
+                *reads[one.key].findings,
+                *([collided[one.key]] if one.key in collided else []),
+            ),
+        )
+        for row, one in zip(rows, scan.sessions, strict=True)
+    ]
+    rows = _named(rows, scan.sessions, reads, config)
+    if table is not None:
+        rows, unused = apply_table(table, rows, pattern.tokens)
+        findings += unused
+        if table.keys[0] != "session":
+            rows = _named(rows, scan.sessions, reads, config)
+    plan = Plan(
+        root=scan.root,
+        project=project,
+        layout=pattern.text,
+        rows=tuple(rows),
+        sessions={one.key: one for one in scan.sessions},
+        findings=(*findings, *scan.findings),
+    )
+    return check_plan(plan, config)
+
+
+def _above(scan: Scan, config: SiteConfig) -> tuple[str, ...]:
+    """Return the folders above the scanned one that count: none whose variable stands below too."""
+    announced = config.variables.announced_by
+    above = levels_above(scan.root, config.variables)
+    below_root = {
+        announced(level)
+        for one in scan.sessions
+        for levels in _levels(one, scan.root)
+        for level in levels
+    } - {""}
+    return () if below_root & {announced(level) for level in above} else above
+
+
+def _check_names(given: Mapping[str, str]) -> None:
+    for name in given:
+        if not VARIABLE_NAME.fullmatch(name) or name in RESERVED:
+            raise WrongCallError(
+                f"--set {name}: this cannot name a variable.",
+                hint="Write it like --set group=treated, in lower-case letters, digits and _.",
+            )
+
+
+def _layout_of(
+    scan: Scan, config: SiteConfig, layout: str, above: tuple[str, ...]
+) -> tuple[Layout, list[Finding]]:
+    if layout != AUTO:
+        return parse_layout(layout, config.variables), []
+    clean = config.labels.clean
+    folders = [
+        Folder((*above, *levels), one.patient_id)
+        for one in scan.sessions
+        for levels in _levels(one, scan.root)
+    ]
+    text = find_layout(folders, config.variables, lambda a, b: _same(clean(a), clean(b)))
+    found = parse_layout(text, config.variables)
+    if found.tokens:
+        message = f"The folder levels read as {text}."
+    elif text:
+        message = f"The folder levels read as {text}; none announces a variable."
+    else:
+        message = "No folder level announces a variable."
+    if not found.tokens and scan.sessions:
+        message += " Name the levels with --layout, for example {group}/{timepoint}/{subject}."
+    return found, [note("layout", message)]
+
+
+def _same(one: str, other: str) -> bool:
+    return one.casefold() == other.casefold()
+
+
+def _levels(session: Session, root: Path) -> list[tuple[str, ...]]:
+    """Return the folder levels of a session's files below the scanned folder, each path once."""
+    parents = {file.path.parent for one in session.series for file in one.files}
+    return sorted(parent.relative_to(root).parts for parent in parents)
+
+
+def _read_levels(
+    session: Session, root: Path, layout: Layout, above: tuple[str, ...], config: SiteConfig
+) -> _Read:
+    patient = config.labels.clean(session.patient_id)
+
+    def is_subject(name: str) -> bool:
+        return bool(patient) and _same(config.labels.clean(name), patient)
+
+    said: dict[str, dict[str, str]] = defaultdict(dict)
+    problems: dict[str, None] = {}
+    from_above: dict[str, None] = {}
+    for levels in _levels(session, root):
+        match = layout.match(levels, is_subject)
+        if above and layout.has_names:
+            wider = layout.match((*above, *levels), is_subject)
+            if len(wider.values) > len(match.values) or match.problem:
+                from_above |= dict.fromkeys(set(wider.values) - set(match.values) - {SUBJECT})
+                match = wider
+        if match.problem:
+            problems[match.problem] = None
+        for name, value in match.values.items():
+            said[name].setdefault(value, "/".join(levels) or ".")
+    findings = [
+        error(
+            "layout",
+            f"No variables were read: {problem}. Correct --layout, or write the values into the "
+            "row.",
+        )
+        for problem in list(problems)[:1]
+    ]
+    for name, values in said.items():
+        if len(values) > 1 and name != "study":
+            told = " and ".join(f"{value!r} in {where}" for value, where in values.items())
+            findings.append(
+                error(
+                    "study-in-two-places",
+                    f"The files of this study lie in folders that say different things: {name} is "
+                    f"{told}. Move the files to where they belong, and scan again.",
+                )
+            )
+    read = {name: next(iter(values)) for name, values in said.items()}
+    if from_above:
+        told = ", ".join(f"{name}={read[name]}" for name in sorted(from_above))
+        findings.append(note("from-above", f"The folders above the scanned one say {told}."))
+    return _Read(read, tuple(findings), tuple(from_above))
+
+
+def _subject(session: Session, read: _Read) -> str:
+    name = read.values.get(SUBJECT) or session.patient_id
+    return unicodedata.normalize("NFC", name.strip())
+
+
+def _variable_names(
+    config: SiteConfig, layout: Layout, given: Mapping[str, str], table: VariableTable | None
+) -> tuple[str, ...]:
+    """Return the variables of the plan: the site's shown ones first, then what else is used."""
+    used = [*layout.tokens, *given, *(table.names if table else ())]
+    shown = [one.name for one in config.variables if one.shown or one.name in used]
+    return tuple(dict.fromkeys([*shown, *used]))
+
+
+def _row(
+    session: Session, root: Path, project: str, subject: str, variables: dict[str, str]
+) -> PlanRow:
+    date = session.study_date
+    iso = f"{date[:4]}-{date[4:6]}-{date[6:8]}" if len(date) == 8 and date.isdigit() else date
+    return PlanRow(
+        key=session.key,
+        include=True,
+        source=below(session.source, root),
+        project=project,
+        subject=subject,
+        session="",
+        modality=session.modality,
+        variables=variables,
+        date=iso,
+        scans=len(session.series),
+        files=session.files,
+        bytes=session.bytes,
+    )
+
+
+def _named(
+    rows: Sequence[PlanRow],
+    sessions: Sequence[Session],
+    reads: Mapping[str, _Read],
+    config: SiteConfig,
+) -> list[PlanRow]:
+    """Give each row its session label."""
+    names = [
+        Naming(
+            subject=row.subject,
+            modality=row.modality,
+            date=one.study_date,
+            values={"study": reads[one.key].values.get("study", ""), **row.variables},
+            order=(one.study_date, one.study_time, one.study_uid),
+        )
+        for row, one in zip(rows, sessions, strict=True)
+    ]
+    labels = session_labels(names, config.labels)
+    return [replace(row, session=label) for row, label in zip(rows, labels, strict=True)]
+
+
+def check_plan(plan: Plan, config: SiteConfig) -> Plan:
+    """Check the rows as they stand now, after a person's changes; return the plan with findings.
+
+    Findings that came from reading the files stay; those on labels and values are made anew.
+    """
+    kept = [
+        replace(row, findings=tuple(f for f in row.findings if f.code not in _RECHECKED))
+        for row in plan.rows
+    ]
+    rows = without_solved_collisions(kept)
+    patients = {key: one.patient_id for key, one in plan.sessions.items()}
+    if not patients:  # without the files, what was found about them earlier still holds
+        patient_findings = {
+            row.key: [f for f in row.findings if f.code == "subject-differs"] for row in plan.rows
+        }
+    else:
+        patient_findings = subject_findings(rows, patients, config.labels)
+    labels = label_findings(rows, config.labels)
+    values = _value_findings(rows, config)
+    checked = tuple(
+        replace(
+            row,
+            findings=(
+                *row.findings,
+                *labels.get(row.key, ()),
+                *patient_findings.get(row.key, ()),
+                *values.get(row.key, ()),
+            ),
+        )
+        for row in rows
+    )
+    return replace(plan, rows=checked)
+
+
+def _value_findings(rows: Iterable[PlanRow], config: SiteConfig) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = defaultdict(list)
+    by_subject: dict[tuple[str, str], dict[str, list[PlanRow]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for row in (row for row in rows if row.include):
+        for name, value in row.variables.items():
+            known = config.variables.by_name.get(name)
+            why = known.problem(value) if known else ""
+            if why:
+                found[row.key].append(
+                    error("value-not-allowed", f"{name} {value!r} {why}. Correct the column {name}")
+                )
+            if value and config.variables.of_subject(name):
+                by_subject[f"{row.project}/{row.subject}".casefold(), name][value].append(row)
+    for (_, name), values in by_subject.items():
+        if len(values) < 2:
+            continue
+        for same in values.values():
+            for row in same:
+                told = few([f"{v!r} ({rs[0].session})" for v, rs in values.items()])
+                found[row.key].append(
+                    error(
+                        "subject-variable-differs",
+                        f"The subject {row.subject} has several values of {name}: {told}. An "
+                        "animal has one; correct the rows, or the names of the subjects.",
+                    )
+                )
+    return found
+
+
+def with_sessions(plan: Plan, scan: Scan, config: SiteConfig) -> Plan:
+    """Join a plan that was read from a file with what its folder holds now.
+
+    A row whose session is gone, or has other files than planned, gets an error; a session that no
+    row plans, a warning of the plan.
+    """
+    sessions = {one.key: one for one in scan.sessions}
+    rows = [_joined(row, sessions.get(row.key), plan.root) for row in plan.rows]
+    planned = {row.key for row in plan.rows}
+    unplanned = [one for key, one in sessions.items() if key not in planned]
+    findings = [f for f in plan.findings if f.code not in ("not-in-plan", *FILE_CODES)]
+    findings += scan.findings
+    if unplanned:
+        names = few([below(one.source, plan.root) for one in unplanned])
+        findings.append(
+            warning(
+                "not-in-plan",
+                f"{counted(len(unplanned), 'session is', 'sessions are')} in no row of the "
+                f"plan: {names}. Scan again to add what is missing.",
+            )
+        )
+    joined = replace(plan, sessions=sessions, rows=tuple(rows), findings=tuple(findings))
+    return check_plan(joined, config)
+
+
+def _joined(row: PlanRow, session: Session | None, root: Path) -> PlanRow:
+    kept = [f for f in row.findings if f.code not in ("no-session", "changed", *FILE_CODES)]
+    found = list(session.findings) if session else []
+    if session is None:
+        found.append(
+            error(
+                "no-session",
+                f"The files of this row are not in {root} any more. Put them back, or scan again.",
+            )
+        )
+    elif (session.files, session.bytes) != (row.files, row.bytes):
+        found.append(
+            error(
+                "changed",
+                f"The row was planned with {row.files} files of {row.bytes} bytes; now there are "
+                f"{session.files} of {session.bytes}. Scan again.",
+            )
+        )
+    return replace(row, findings=(*found, *kept))

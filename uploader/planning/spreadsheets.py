@@ -1,0 +1,217 @@
+"""Rows of text from and to .csv and .xlsx files, without loss whatever a text holds."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import PlanError
+
+Rows = list[list[str]]
+
+_DELIMITERS = ",;\t"
+# Signs that a spreadsheet program would take for a formula.
+_FORMULA = "=+-@"
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+# Characters that a cell cannot hold are written as _xHHHH_, as in the format of .xlsx itself.
+_UNWRITABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_LONGEST_CELL = 32767
+
+
+def escape(text: str) -> str:
+    """Replace what a cell cannot hold."""
+    text = _ESCAPED.sub(lambda match: f"_x005F_{match[0][1:]}", text)
+    return _UNWRITABLE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+
+
+def unescape(text: str) -> str:
+    """Undo `escape`."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+
+
+def read_csv(path: Path) -> Rows:
+    """Read a .csv file as our own writer, or a spreadsheet program of any language, left it.
+
+    Raises
+    ------
+    PlanError
+        If it cannot be read.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _unopened(path, error) from error
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = raw.decode("utf-16", "replace")
+    else:
+        try:
+            text = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = raw.decode("cp1252", "replace")
+    delimiter = _delimiter(text)
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise unreadable(path, str(error)) from error
+    return [[_from_csv(cell) for cell in row] for row in rows]
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
+    """Write a .csv file; it appears complete or not at all."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerows([[_to_csv(cell) for cell in row] for row in rows])
+    # The mark at the beginning tells spreadsheet programs that the text is UTF-8.
+    write_aside(path, out.getvalue().encode("utf-8-sig"))
+
+
+def _delimiter(text: str) -> str:
+    """Return the sign between cells: the most frequent in the first line that is no remark."""
+    lines = (line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+    head = next(lines, "")
+    return max(_DELIMITERS, key=head.count)
+
+
+def _to_csv(text: str) -> str:
+    text = escape(text)
+    bare = text.lstrip("'")
+    risky = bare[:1] and bare[0] in _FORMULA and not _NUMBER.fullmatch(bare)
+    return f"'{text}" if risky else text
+
+
+def _from_csv(cell: str) -> str:
+    bare = cell.lstrip("'")
+    if cell.startswith("'") and bare[:1] and bare[0] in _FORMULA and not _NUMBER.fullmatch(bare):
+        cell = cell[1:]
+    return unescape(cell)
+
+
+def read_xlsx(path: Path) -> dict[str, Rows]:
+    """Read all sheets of an .xlsx file, by name; numbers and dates become text.
+
+    Raises
+    ------
+    PlanError
+        If it cannot be read.
+    """
+    from openpyxl import load_workbook
+
+    try:
+        book = load_workbook(path, read_only=True, data_only=True)
+    except OSError as error:
+        raise _unopened(path, error) from error
+    except (KeyError, ValueError, TypeError, SyntaxError, zipfile.BadZipFile) as error:
+        raise unreadable(path, "it is no .xlsx file") from error
+    try:
+        return {
+            sheet.title: [[_text(value) for value in row] for row in sheet.values]
+            for sheet in book.worksheets
+        }
+    finally:
+        book.close()
+
+
+def write_xlsx(
+    path: Path, sheets: Mapping[str, Sequence[Sequence[str | int]]], widths: Sequence[int] = ()
+) -> None:
+    """Write an .xlsx file, one sheet for each name; every text stays a text.
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Widths of the first sheet's columns, in characters; its first row stays in view.
+
+    Raises
+    ------
+    PlanError
+        If a text is longer than a cell can hold.
+    """
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+    from openpyxl.utils import get_column_letter
+
+    ready = {
+        title: [[_number_or_text(value, path) for value in row] for row in rows]
+        for title, rows in sheets.items()
+    }
+    book = Workbook(write_only=True)
+    for index, (title, rows) in enumerate(ready.items()):
+        sheet = book.create_sheet(title)
+        if index == 0:
+            sheet.freeze_panes = "A2"
+            for column, width in enumerate(widths, start=1):
+                sheet.column_dimensions[get_column_letter(column)].width = width
+        for number, row in enumerate(rows):
+            cells: list[Any] = []
+            for value in row:
+                cell = WriteOnlyCell(sheet, value=value)
+                if isinstance(value, str):
+                    # A text that begins with = is no formula.
+                    cell.data_type = "s"
+                    cell.number_format = "@"
+                if index == 0 and number == 0:
+                    cell.font = Font(bold=True)
+                cells.append(cell)
+            sheet.append(cells)
+    out = io.BytesIO()
+    book.save(out)
+    write_aside(path, out.getvalue())
+
+
+def _number_or_text(value: str | int, path: Path) -> str | int:
+    if isinstance(value, int):
+        return value
+    text = escape(value)
+    if len(text) > _LONGEST_CELL:
+        raise PlanError(
+            f"A text of {len(text)} characters does not fit into a cell of {path.name}.",
+            path=path,
+            hint="Save the plan as .csv.",
+        )
+    return text
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(" ") if value.time() != datetime.time() else str(value.date())
+    return unescape(str(value))
+
+
+def write_aside(path: Path, content: bytes) -> None:
+    """Write a file so that it appears complete or not at all."""
+    aside = path.with_name(f"{path.name}.part")
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise PlanError(
+            f"{path} cannot be written: {error.strerror or 'the disk refuses'}.",
+            path=path,
+            hint="Close it in other programs, or choose another name with -o.",
+        ) from error
+
+
+def _unopened(path: Path, error: OSError) -> PlanError:
+    if isinstance(error, FileNotFoundError):
+        return PlanError(f"{path} is not there.", path=path, hint="Check its name and folder.")
+    return unreadable(path, error.strerror or "the disk refuses")
+
+
+def unreadable(path: Path, why: str) -> PlanError:
+    """Return the error of a table that cannot be read."""
+    return PlanError(f"{path} cannot be read: {why}.", path=path, hint="Use a .csv or .xlsx file.")

@@ -1,0 +1,217 @@
+"""The report of an upload: one page that needs nothing else, and the same as a table."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import unquote
+
+from ..findings import plain
+from ..planning.journal import Event, Journal, SessionEntry, State
+from ..planning.plan import Plan, PlanRow
+from ..planning.spreadsheets import write_aside
+
+_ORDER = list(State)
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --bad: #b3261e; --good: #1b6e3c; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+.bad { color: var(--bad); } .good { color: var(--good); }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7fd6a1; } }
+code, td { overflow-wrap: anywhere; }
+td.number, td.md5 { white-space: nowrap; }
+"""
+_HEADS = (
+    "subject", "session", "modality", "scans", "files", "MiB", "state", "proof", "findings",
+)  # fmt: skip
+_NUMBERS = ("scans", "files", "MiB")
+
+
+@dataclass(frozen=True)
+class ReportRow:
+    """One session in the report.
+
+    Attributes
+    ----------
+    state : str
+        The least of the states of its series.
+    proof : str
+        ``checksummed``, ``counted``, or ``not verified``.
+    """
+
+    row: PlanRow
+    state: str
+    proof: str
+    findings: tuple[str, ...]
+    is_bad: bool
+
+
+def report_rows(plan: Plan, journal: Journal) -> list[ReportRow]:
+    """Return one row for each session of the plan."""
+    entries = {one.row_key: one for one in journal.sessions()}
+    return [_row(row, entries.get(row.key), journal) for row in plan.rows]
+
+
+def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRow:
+    states = list(journal.states(row.key).values())
+    state = min(states, key=_ORDER.index) if states else State.PLANNED
+    proof = (entry.verified if entry else "") or "not verified"
+    findings = [f"{one.level.value}: {one.message}" for one in row.findings]
+    problem = entry.problem if entry else ""
+    if problem:
+        findings.insert(0, problem)
+    return ReportRow(
+        row=row,
+        state=state.value if row.include else "left out",
+        proof=proof if row.include else "",
+        findings=tuple(findings),
+        is_bad=row.include and (bool(problem) or state is State.PLANNED),
+    )
+
+
+def write_report(plan: Plan, journal: Journal, path: Path) -> list[Path]:
+    """Write the page, and the table beside it with the ending .csv; return both.
+
+    Neither holds a secret, and both are there whole or not at all.
+    """
+    rows = report_rows(plan, journal)
+    table = path.with_suffix(".csv")
+    write_aside(path, _page(plan, rows, journal).encode("utf-8"))
+    write_aside(table, _table(plan, rows).encode("utf-8-sig"))
+    return [path, table]
+
+
+def _names(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(name for row in plan.rows for name in row.variables))
+
+
+def _values(one: ReportRow, names: Iterable[str]) -> dict[str, str]:
+    row = one.row
+    return {
+        "project": row.project,
+        "subject": row.subject,
+        "session": row.session,
+        "modality": row.modality,
+        **{name: row.variables.get(name, "") for name in names},
+        "scans": str(row.scans),
+        "files": str(row.files),
+        "bytes": str(row.bytes),
+        "MiB": f"{row.bytes / 2**20:.1f}",
+        "state": one.state,
+        "proof": one.proof,
+        "findings": " | ".join(one.findings),
+        "source": row.source,
+    }
+
+
+def _table(plan: Plan, rows: list[ReportRow]) -> str:
+    names = _names(plan)
+    heads = ["project", "subject", "session", "modality", *names, "scans", "files", "bytes"]
+    heads += ["state", "proof", "findings", "source"]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, heads, extrasaction="ignore", lineterminator="\r\n")
+    writer.writeheader()
+    for one in rows:
+        values = {name: _inert(plain(value)) for name, value in _values(one, names).items()}
+        writer.writerow(values)
+    return out.getvalue()
+
+
+def _inert(cell: str) -> str:
+    """Keep a spreadsheet from taking a name for a formula."""
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
+
+
+def _page(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
+    names = _names(plan)
+    heads = [*_HEADS[:3], *names, *_HEADS[3:]]
+    body = "\n".join(_line(one, heads, names) for one in rows)
+    columns = "".join(f"<th{_kind(name)}>{_text(name)}</th>" for name in heads)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Upload report: {_text(plan.project)}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n<h1>Upload report: {_text(plan.project)}</h1>\n"
+        f"{_summary(plan, rows, journal)}\n"
+        f"<table>\n<thead><tr>{columns}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+        f"{_files(journal)}{_events(plan, journal)}</body>\n</html>\n"
+    )
+
+
+def _summary(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
+    included = [one for one in rows if one.row.include]
+    bad = sum(1 for one in included if one.is_bad)
+    proofs = {name: sum(1 for one in included if one.proof == name) for name in _PROOFS}
+    told = ", ".join(f"{count} {name}" for name, count in proofs.items() if count)
+    now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    state = (
+        f'<span class="bad">{bad} need attention</span>'
+        if bad
+        else '<span class="good">none needs attention</span>'
+    )
+    return (
+        f"<p>Server {_text(journal.about('server') or 'not asked yet')}; folder "
+        f"<code>{_text(str(plan.root))}</code>; written {_text(now)}.</p>\n"
+        f"<p>{len(included)} sessions: {_text(told)}; {state}. "
+        "<em>Checksummed</em>: every file has on the server the MD5 of the bytes sent. "
+        "<em>Counted</em>: every file is there by its UID; the server keeps no MD5 to compare.</p>"
+    )
+
+
+_PROOFS = ("checksummed", "counted", "not verified")
+
+
+def _line(one: ReportRow, heads: list[str], names: list[str]) -> str:
+    values = _values(one, names)
+    values["findings"] = "\n".join(one.findings)
+    cells = []
+    for name in heads:
+        text = _text(values[name]).replace("\n", "<br>")
+        is_marked = name in ("state", "findings") and one.is_bad
+        kind = ' class="bad"' if is_marked else _kind(name)
+        cells.append(f"<td{kind}>{text}</td>")
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _kind(name: str) -> str:
+    return ' class="number"' if name in _NUMBERS else ""
+
+
+def _files(journal: Journal) -> str:
+    rows = "".join(
+        f"<tr><td>{_text(unquote(target.removeprefix('/data')))}</td>"
+        f'<td class="md5"><code>{md5}</code></td>'
+        f'<td class="number">{size / 2**20:.1f}</td></tr>\n'
+        for target, _source, md5, size in journal.uploads()
+    )
+    if not rows:
+        return ""
+    head = '<tr><th>file</th><th>MD5</th><th class="number">MiB</th></tr>'
+    return f"<h2>Files beside the images</h2>\n<table>\n{head}\n{rows}</table>\n"
+
+
+def _events(plan: Plan, journal: Journal) -> str:
+    sessions = {row.key: row.session for row in plan.rows}
+    rows = "".join(f"<tr>{_event(one, sessions)}</tr>\n" for one in journal.events())
+    if not rows:
+        return ""
+    head = "<tr><th>when</th><th>session</th><th>what</th><th></th></tr>"
+    return f"<h2>What happened</h2>\n<table>\n{head}\n{rows}</table>\n"
+
+
+def _event(one: Event, sessions: Mapping[str, str]) -> str:
+    at = datetime.fromtimestamp(one.at_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    texts = (sessions.get(one.row_key, ""), one.kind, one.text)
+    return f"<td>{at}</td>{''.join(f'<td>{_text(text)}</td>' for text in texts)}"
+
+
+def _text(value: str) -> str:
+    return html.escape("\n".join(plain(line) for line in value.split("\n")))

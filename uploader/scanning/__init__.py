@@ -1,0 +1,1 @@
+"""Read a folder: its files, their headers, its sessions, and what its levels say."""

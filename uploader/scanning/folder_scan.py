@@ -1,0 +1,357 @@
+"""Read a folder of DICOM files: which sessions it holds, and what is wrong with its files."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from pydicom.uid import UID
+
+from xnat_config import SiteConfig
+from xnat_config.kinds import Kinds
+
+from ..errors import CancelledError
+from ..findings import Finding, below, counted, error, few, note, warning
+from .folder_tree import Tree, walk
+from .headers import Header, State, read_headers
+from .sessions import Series, Session, SourceFile
+from .side_files import assign_side_files, folders_held, nearest
+
+OnRead = Callable[[int, int], None]
+# What reading the files can show; a later scan says it anew.
+FILE_CODES = frozenset(
+    {"closed-folder", "damaged", "dicom-in-raw", "duplicate-differs", "duplicate-instance",
+     "empty-folder", "instance-in-two-studies", "no-dicom", "no-series-number", "patients-differ",
+     "same-series-number", "shared-side-file", "study-has-more", "unknown-sop-class", "unreadable"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a folder holds.
+
+    Attributes
+    ----------
+    sessions : tuple of Session
+        In the order of date, time, kind and study.
+    findings : tuple of Finding
+        What concerns no single session.
+    damaged : int
+        Files that are damaged or cannot be read.
+    """
+
+    root: Path
+    sessions: tuple[Session, ...]
+    findings: tuple[Finding, ...]
+    damaged: int = 0
+
+
+def scan_folder(
+    root: Path,
+    config: SiteConfig,
+    *,
+    jobs: int | None = None,
+    on_read: OnRead | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    leave_out: Iterable[Path] = (),
+) -> Scan:
+    """Read the headers of all DICOM files in a folder and sort them into sessions.
+
+    Parameters
+    ----------
+    jobs : int, optional
+        Worker processes; by default as many as help.
+    on_read : callable, optional
+        Called with the number of files read and of all files.
+    cancelled : callable, optional
+        Asked between groups of files; true ends the scan.
+    leave_out : iterable of Path
+        Files below the folder that are not part of the data, such as the plan itself.
+
+    Raises
+    ------
+    WrongCallError
+        If there is no such folder.
+    CancelledError
+        If `cancelled` answered true.
+    """
+    root = root.absolute()
+    tree = walk(root, config.resources, frozenset(path.absolute() for path in leave_out))
+
+    def progress(done: int, total: int) -> None:
+        if cancelled is not None and cancelled():
+            raise CancelledError("The scan was stopped.")
+        if on_read is not None:
+            on_read(done, total)
+
+    headers = read_headers(tree.files, jobs=jobs, on_read=progress)
+    headers = [_without_pixels(one, config.kinds) for one in headers]
+    usable = [one for one in headers if one.state is State.DICOM]
+    bad = [one for one in headers if one.state in (State.DAMAGED, State.UNREADABLE)]
+    sessions = _sessions(usable, config.kinds, root)
+    sessions, homeless = _add_damage(sessions, bad, root)
+    others = [one.path for one in headers if one.state is State.OTHER]
+    sessions, loose = assign_side_files(sessions, [*others, *tree.raw_files], root)
+    findings = [*_tree_findings(tree, root), *_bad_findings(homeless, root), *loose]
+    return Scan(root, tuple(sessions), tuple(findings), damaged=len(bad) + len(tree.closed))
+
+
+def _without_pixels(header: Header, kinds: Kinds) -> Header:
+    """Call an image damaged that has no pixels: the file ends before them."""
+    uid = header.sop_class_uid
+    is_image = kinds.is_primary(uid) or "Image Storage" in UID(uid).name
+    if header.state is not State.DICOM or header.has_pixels or not is_image:
+        return header
+    return replace(header, state=State.DAMAGED, problem="it ends before the pixels")
+
+
+def _sessions(headers: Sequence[Header], kinds: Kinds, root: Path) -> list[Session]:
+    studies: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        studies[header.study_uid].append(header)
+    shared = _in_two_studies(headers)
+    sessions = []
+    for members in studies.values():
+        kept, doubles = _without_doubles(members, root)
+        by_kind = _by_kind(kept, kinds)
+        for kind, series in by_kind.items():
+            session = _session(kind, series)
+            findings = [*_session_findings(series, kinds, root)]
+            mine = {one.series_uid for files in series for one in files}
+            findings += [f for series_uid, f in doubles if series_uid in mine]
+            twice = [one for files in series for one in files if one.sop_instance_uid in shared]
+            if twice:
+                findings.append(
+                    warning(
+                        "instance-in-two-studies",
+                        f"{counted(len(twice), 'image has', 'images have')} a SOP Instance UID "
+                        f"that another study has too, such as {below(twice[0].path, root)}. "
+                        "Convert the data again.",
+                    )
+                )
+            if len(by_kind) > 1:
+                others = ", ".join(code for code in by_kind if code != kind)
+                findings.append(
+                    note("study-has-more", f"The same study also holds {others}: own sessions.")
+                )
+            sessions.append(replace(session, findings=tuple(findings)))
+    return sorted(sessions, key=lambda s: (s.study_date, s.study_time, s.modality, s.study_uid))
+
+
+def _in_two_studies(headers: Iterable[Header]) -> set[str]:
+    first: dict[str, str] = {}
+    return {
+        one.sop_instance_uid
+        for one in headers
+        if first.setdefault(one.sop_instance_uid, one.study_uid) != one.study_uid
+    }
+
+
+def _without_doubles(
+    members: Sequence[Header], root: Path
+) -> tuple[list[Header], list[tuple[str, Finding]]]:
+    """Keep each instance of a study once; say what was left out, by SeriesInstanceUID."""
+    first: dict[str, Header] = {}
+    same: dict[str, list[Header]] = defaultdict(list)
+    different: dict[str, list[Header]] = defaultdict(list)
+    for header in members:
+        kept = first.setdefault(header.sop_instance_uid, header)
+        if kept is not header:
+            equal = _equal_files(kept, header)
+            (same if equal else different)[kept.series_uid].append(header)
+    findings = [
+        (
+            uid,
+            note(
+                "duplicate-instance",
+                f"{counted(len(doubles), 'file is a copy', 'files are copies')} of others, "
+                f"not sent twice: {few([below(one.path, root) for one in doubles])}.",
+            ),
+        )
+        for uid, doubles in same.items()
+    ]
+    findings += [
+        (
+            uid,
+            error(
+                "duplicate-differs",
+                f"{counted(len(doubles), 'file has', 'files have')} the SOP Instance UID "
+                "of another file and other content: "
+                f"{few([below(one.path, root) for one in doubles])}. "
+                "Move what is wrong out of the folder and scan again.",
+            ),
+        )
+        for uid, doubles in different.items()
+    ]
+    return list(first.values()), findings
+
+
+def _equal_files(one: Header, other: Header) -> bool:
+    if one.size != other.size:
+        return False
+    try:
+        return filecmp.cmp(one.path, other.path, shallow=False)
+    except OSError:
+        return False
+
+
+def _by_kind(headers: Iterable[Header], kinds: Kinds) -> dict[str, list[list[Header]]]:
+    """Sort the series of one study into kinds; what refers to images goes with them."""
+    series: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        series[header.series_uid].append(header)
+    leads = [files for files in series.values() if not kinds.joins(files[0].sop_class_uid)]
+    codes = {kinds.of(files[0].sop_class_uid, files[0].modality) for files in leads}
+    leading = kinds.leading(codes)
+    found: dict[str, list[list[Header]]] = defaultdict(list)
+    for files in series.values():
+        head = files[0]
+        own = kinds.of(head.sop_class_uid, head.modality)
+        if kinds.joins(head.sop_class_uid) and codes and own not in codes:
+            own = leading
+        found[own].append(files)
+    return dict(found)
+
+
+def _session(kind: str, series: Sequence[Sequence[Header]]) -> Session:
+    head = series[0][0]
+    parents = {one.path.parent for files in series for one in files}
+    built = sorted(
+        (_series(files) for files in series),
+        key=lambda one: (one.number is None, one.number or 0, one.uid),
+    )
+    dated = min((one for files in series for one in files), key=lambda h: (not h.study_date,))
+    return Session(
+        source=Path(os.path.commonpath(parents)),
+        study_uid=head.study_uid,
+        study_date=dated.study_date,
+        study_time=dated.study_time,
+        patient_id=head.patient_id,
+        modality=kind,
+        series=tuple(built),
+    )
+
+
+def _series(headers: Sequence[Header]) -> Series:
+    head = headers[0]
+    files = sorted(
+        headers, key=lambda h: (h.instance_number is None, h.instance_number or 0, h.path)
+    )
+    return Series(
+        uid=head.series_uid,
+        number=head.series_number,
+        modality=head.modality,
+        description=head.series_description,
+        files=tuple(
+            SourceFile(
+                h.path, h.size, h.mtime_ns, h.sop_instance_uid, h.sop_class_uid, h.instance_number
+            )
+            for h in files
+        ),
+    )
+
+
+def _session_findings(
+    series: Sequence[Sequence[Header]], kinds: Kinds, root: Path
+) -> Iterable[Finding]:
+    everything = [one for files in series for one in files]
+    patients = sorted({one.patient_id for one in everything})
+    if len(patients) > 1:
+        yield warning(
+            "patients-differ",
+            f"The files of this study name different subjects: {few(patients)}. "
+            "Check that no other animal's files are among them.",
+        )
+    unnumbered = [files[0] for files in series if files[0].series_number is None]
+    if unnumbered:
+        yield warning(
+            "no-series-number",
+            f"{counted(len(unnumbered), 'series has', 'series have')} no Series Number, such as "
+            f"{below(unnumbered[0].path.parent, root)}: XNAT names the scan by its Series "
+            "Instance UID.",
+        )
+    numbers = [files[0].series_number for files in series if files[0].series_number is not None]
+    twice = sorted({number for number in numbers if numbers.count(number) > 1})
+    if twice:
+        yield warning(
+            "same-series-number",
+            f"Several series have the number {few(twice)}: XNAT adds the modality and a count to "
+            "the names of these scans.",
+        )
+    unknown = sorted({one.sop_class_uid for one in everything if not _known(one, kinds)})
+    if unknown:
+        yield warning(
+            "unknown-sop-class",
+            f"The SOP class {few(unknown)} is not known: XNAT files such objects by their "
+            "modality, and viewers may not show them.",
+        )
+
+
+def _known(header: Header, kinds: Kinds) -> bool:
+    uid = UID(header.sop_class_uid)
+    return header.sop_class_uid in kinds.by_uid or (uid.is_valid and uid.type == "SOP Class")
+
+
+def _add_damage(
+    sessions: Sequence[Session], bad: Sequence[Header], root: Path
+) -> tuple[list[Session], list[Header]]:
+    """Tell each session of the damaged files among its own; return those of no one session."""
+    holds = folders_held(sessions, root)
+    mine: dict[str, list[Header]] = defaultdict(list)
+    homeless = []
+    for header in bad:
+        keys = nearest(header.path, holds, root)
+        if len(keys) == 1 or header.path.parent in holds:
+            for key in keys:
+                mine[key].append(header)
+        else:
+            homeless.append(header)
+    told = partial(_bad_findings, root=root)
+    return [
+        replace(session, findings=(*session.findings, *told(mine[session.key])))
+        for session in sessions
+    ], homeless
+
+
+def _bad_findings(bad: Sequence[Header], root: Path) -> Iterable[Finding]:
+    for state, code, what in (
+        (State.DAMAGED, "damaged", "damaged"),
+        (State.UNREADABLE, "unreadable", "not readable"),
+    ):
+        files = [one for one in bad if one.state is state]
+        if files:
+            named = few([f"{below(one.path, root)} ({one.problem})" for one in files])
+            yield error(
+                code,
+                f"{counted(len(files), 'file is', 'files are')} {what} and cannot be "
+                f"sent: {named}. Put good copies in place of them, or move them out of the folder, "
+                "and scan again.",
+            )
+
+
+def _tree_findings(tree: Tree, root: Path) -> Iterable[Finding]:
+    for folder, reason in tree.closed:
+        yield error(
+            "closed-folder",
+            f"The folder {below(folder, root)} cannot be listed ({reason}). Ask for the right to "
+            "read it, and scan again.",
+        )
+    if tree.empty:
+        names = [below(folder, root) for folder in tree.empty]
+        yield note(
+            "empty-folder",
+            f"{counted(len(names), 'folder is', 'folders are')} empty: {few(names)}.",
+        )
+    hidden = [path for path in tree.raw_files if path.suffix.casefold() in (".dcm", ".ima")]
+    if hidden:
+        yield warning(
+            "dicom-in-raw",
+            f"{counted(len(hidden), 'DICOM file', 'DICOM files')} in folders of scanner data: "
+            f"kept with these, not imported: {few([below(path, root) for path in hidden])}. "
+            "Move them out, or convert the scanner data with mri2dicom.",
+        )

@@ -1,0 +1,1 @@
+"""What the server has: read and, for variables, written."""

@@ -1,0 +1,397 @@
+"""What is on the server, read and never written: sessions, scans, files, the prearchive."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote, unquote
+
+import requests
+
+from ..errors import RefusedError, ServerError
+from .answers import no_answer
+from .client import Client, url_path
+
+_SCAN = re.compile(r"/scans/([^/]+)/(?:resources/)?")
+_XNAT = "{http://nrg.wustl.edu/xnat}"
+_CATALOG = "{http://nrg.wustl.edu/catalog}"
+_SESSION_COLUMNS = "ID,label,project,xsiType,UID,subject_ID,subject_label,date"
+# A file of this ending keeps its SOP Instance UID as its name: what we send does.
+_INSTANCE_NAME = re.compile(r"([0-9][0-9.]{4,62}[0-9])\.dcm")
+_HEADER_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class RemoteSession:
+    """An imaging session on the server."""
+
+    id: str
+    label: str
+    project: str
+    xsi_type: str
+    study_uid: str
+    subject: str
+
+    @property
+    def path(self) -> str:
+        """Its address."""
+        return url_path("experiments", self.id)
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of a scan.
+
+    Attributes
+    ----------
+    digest : str
+        MD5 in hexadecimal where the server keeps it, else empty.
+    """
+
+    name: str
+    size: int
+    scan: str
+    resource: str
+    digest: str
+    uri: str
+
+    @property
+    def instance_by_name(self) -> str:
+        """The SOP Instance UID that its name tells; empty if it tells none."""
+        match = _INSTANCE_NAME.fullmatch(self.name.rpartition("/")[2])
+        return match.group(1) if match else ""
+
+
+@dataclass(frozen=True)
+class RemoteScan:
+    """A scan with its DICOM files."""
+
+    id: str
+    series_uid: str
+    files: tuple[RemoteFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A session in the prearchive.
+
+    Attributes
+    ----------
+    address : str
+        ``/prearchive/projects/...`` without ``/data``.
+    status : str
+        ``READY``, ``RECEIVING``, ``CONFLICT`` and so on, without the marks of a queue.
+    """
+
+    address: str
+    status: str
+    study_uid: str
+    label: str
+    subject: str
+
+    @property
+    def path(self) -> str:
+        """Its address as it is asked for."""
+        return "/data" + quote(self.address, safe="/")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the server is at work on it."""
+        return self.status in ("BUILDING", "ARCHIVING", "MOVING", "SEPARATING", "DELETING")
+
+
+@dataclass(frozen=True)
+class RemoteSubject:
+    """A subject, with its classic custom variables."""
+
+    id: str
+    label: str
+    project: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_sessions(client: Client, project: str, label: str = "") -> list[RemoteSession]:
+    """Return the imaging sessions of a project, or the one with a label."""
+    params = {"xsiType": "xnat:imageSessionData", "columns": _SESSION_COLUMNS}
+    if label:
+        params["label"] = label
+    rows = client.rows(url_path("projects", project, "experiments"), params)
+    found = [_session(row) for row in rows]
+    return [one for one in found if not label or one.label.casefold() == label.casefold()]
+
+
+def find_studies(client: Client, study_uids: Iterable[str]) -> list[RemoteSession]:
+    """Return the sessions of these studies in every project that may be read."""
+    wanted = sorted(set(study_uids))
+    found = []
+    for start in range(0, len(wanted), 25):
+        params = {
+            "xsiType": "xnat:imageSessionData",
+            "columns": _SESSION_COLUMNS,
+            "UID": ",".join(wanted[start : start + 25]),
+        }
+        rows = client.rows("/data/experiments", params)
+        found += [_session(row) for row in rows]
+    known = set(wanted)
+    return [one for one in found if one.study_uid in known]
+
+
+def _session(row: Mapping[str, str]) -> RemoteSession:
+    values = {name.lower(): value for name, value in row.items()}
+
+    def value(*names: str) -> str:
+        return next((values[name] for name in names if values.get(name)), "")
+
+    return RemoteSession(
+        id=value("id"),
+        label=value("label"),
+        project=value("project"),
+        xsi_type=value("xsitype"),
+        study_uid=value("uid", "xnat:imagesessiondata/uid"),
+        subject=value("subject_label", "xnat:subjectdata/label") or value("subject_id"),
+    )
+
+
+def read_subjects(client: Client, project: str, names: Iterable[str]) -> list[RemoteSubject]:
+    """Return the subjects of a project with these variables."""
+    paths = {name: f"xnat:subjectData/fields/field[name={name}]/field" for name in names}
+    columns = ",".join(["ID", "label", "project", *paths.values()])
+    rows = client.rows(url_path("projects", project, "subjects"), {"columns": columns})
+    found = []
+    for row in rows:
+        lower = {name.lower(): value for name, value in row.items()}
+        variables = {name: lower.get(path.lower(), "") for name, path in paths.items()}
+        found.append(
+            RemoteSubject(
+                lower.get("id", ""), lower.get("label", ""), lower.get("project", ""), variables
+            )
+        )
+    return found
+
+
+def read_owners(client: Client, ids: Iterable[str]) -> dict[str, str]:
+    """Return the project that each subject belongs to; a project's listing names itself instead."""
+    wanted = sorted(set(ids))
+    found = {}
+    for start in range(0, len(wanted), 50):
+        params = {"columns": "ID,project", "ID": ",".join(wanted[start : start + 50])}
+        rows = client.rows("/data/subjects", params)
+        found.update({row.get("ID", ""): row.get("project", "") for row in rows})
+    return found
+
+
+def read_item(client: Client, path: str) -> dict[str, Any]:
+    """Return the current version of an item; empty if it is not there."""
+    try:
+        found = client.json(path)
+    except RefusedError as refusal:
+        if refusal.status == 404:
+            return {}
+        raise
+    for item in found.get("items", []):
+        if not item.get("meta", {}).get("isHistory"):
+            return dict(item)
+    return {}
+
+
+def children(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the items below an item's element, such as ``fields/field``."""
+    return [
+        below
+        for child in item.get("children", [])
+        if child.get("field") == name
+        for below in child.get("items", [])
+    ]
+
+
+def variables_of(item: Mapping[str, Any]) -> dict[str, str]:
+    """Return the classic custom variables of a subject or session."""
+    found = {}
+    for child in children(item, "fields/field"):
+        values = child.get("data_fields", {})
+        if values.get("name"):
+            found[str(values["name"]).lower()] = str(values.get("field", ""))
+    return found
+
+
+def read_scans(client: Client, session: str) -> list[RemoteScan]:
+    """Return the scans of a session with their files.
+
+    Parameters
+    ----------
+    session : str
+        Address of the session.
+    """
+    rows = client.rows(f"{session}/scans", {"columns": "ID,UID,type,xsiType"})
+    files: dict[str, list[RemoteFile]] = {}
+    for row in _rows_or_none(client, f"{session}/scans/ALL/files") if rows else []:
+        match = _SCAN.search(row.get("URI", ""))
+        # The catalogue of a resource and its statistics are no data.
+        if match:
+            scan = unquote(match.group(1))
+            files.setdefault(scan, []).append(_file(row, scan))
+    scans = []
+    for row in rows:
+        lower = {name.lower(): value for name, value in row.items()}
+        uid = lower.get("uid") or lower.get("xnat:imagescandata/uid", "")
+        scan = lower.get("id", "")
+        scans.append(RemoteScan(scan, uid, tuple(files.get(scan, ()))))
+    return scans
+
+
+def _rows_or_none(client: Client, path: str) -> list[dict[str, str]]:
+    try:
+        return client.rows(path)
+    except RefusedError as refusal:
+        if refusal.status == 404:
+            return []
+        raise
+
+
+def _file(row: Mapping[str, str], scan: str) -> RemoteFile:
+    size = row.get("Size", "")
+    return RemoteFile(
+        name=row.get("Name", ""),
+        size=int(size) if size.isdigit() else -1,
+        scan=scan,
+        resource=row.get("collection", ""),
+        digest=row.get("digest", "").lower(),
+        uri=row.get("URI", ""),
+    )
+
+
+def read_resource_files(client: Client, parent: str, resource: str) -> list[RemoteFile]:
+    """Return the files of a resource that belongs to no scan; none if it is not there."""
+    path = f"{parent}/resources/{quote(resource, safe='')}/files"
+    return [_file(row, "") for row in _rows_or_none(client, path)]
+
+
+def read_prearchive(client: Client, project: str) -> list[Waiting]:
+    """Return what waits in the prearchive of a project."""
+    rows = _rows_or_none(client, url_path("prearchive", "projects", project))
+    return [
+        Waiting(
+            address=_address(row.get("url", "")),
+            status=row.get("status", "").removeprefix("_").removeprefix("QUEUED_"),
+            study_uid=row.get("tag", ""),
+            label=row.get("name", "") or row.get("folderName", ""),
+            subject=row.get("subject", ""),
+        )
+        for row in rows
+        if row.get("project", project) == project
+    ]
+
+
+def _address(text: str) -> str:
+    return unquote(text.strip().removeprefix("/data").rstrip("/"))
+
+
+def read_waiting_files(client: Client, path: str) -> dict[str, list[RemoteFile]]:
+    """Return the files of a session in the prearchive by the UID of their series.
+
+    Parameters
+    ----------
+    path : str
+        `Waiting.path`.
+    """
+    found: dict[str, list[RemoteFile]] = {}
+    uids = _series_uids(client, path)
+    for row in _rows_or_none(client, f"{path}/scans"):
+        scan = row.get("ID", "")
+        below = f"{path}/scans/{quote(scan, safe='')}/resources"
+        for resource in _rows_or_none(client, below):
+            label = quote(resource.get("label", ""), safe="")
+            for file in _rows_or_none(client, f"{below}/{label}/files"):
+                found.setdefault(uids.get(scan, scan), []).append(_file(file, scan))
+    return found
+
+
+def _series_uids(client: Client, path: str) -> dict[str, str]:
+    """Return the series UID of each scan, from the session's document."""
+    try:
+        answer = client.send("GET", path, params={"format": "xml"})
+    except RefusedError as refusal:
+        if refusal.status == 404:
+            return {}
+        raise
+    root = _parse(answer.content)
+    scans = root.iter(f"{_XNAT}scan") if root is not None else ()
+    return {scan.get("ID", ""): scan.get("UID", "") for scan in scans}
+
+
+def read_catalog_instances(client: Client, file: RemoteFile) -> dict[str, str]:
+    """Return SOP Instance UIDs by file name, from the catalogue of the resource of a file.
+
+    The server fills them in from the objects themselves; names without one are left out.
+    """
+    resource, _, _ = file.uri.partition("/files/")
+    try:
+        answer = client.send("GET", resource)
+    except RefusedError:
+        return {}
+    root = _parse(answer.content)
+    entries = root.iter(f"{_CATALOG}entry") if root is not None else ()
+    return {
+        (entry.get("URI") or "").rpartition("/")[2]: entry.get("UID") or ""
+        for entry in entries
+        if entry.get("UID")
+    }
+
+
+def _parse(content: bytes) -> ElementTree.Element | None:
+    if b"<!DOCTYPE" in content[:2000] or b"<!ENTITY" in content:
+        return None
+    try:
+        return ElementTree.fromstring(content)
+    except ElementTree.ParseError:
+        return None
+
+
+def read_instance_uid(client: Client, file: RemoteFile) -> str:
+    """Return the SOP Instance UID from the object itself, of which only the start is fetched.
+
+    Raises
+    ------
+    ServerError
+        If the file is no DICOM object.
+    """
+    answer = client.send("GET", file.uri, stream=True)
+    head, uid = b"", ""
+    try:
+        for block in answer.iter_content(1 << 16):
+            head += block
+            uid = _instance_uid(head)
+            if uid or len(head) > _HEADER_BYTES:
+                break
+    except requests.RequestException as fault:
+        raise no_answer(client.connection, fault) from None
+    finally:
+        answer.close()
+    if not uid:
+        raise ServerError(f"The file {file.name} of scan {file.scan} on the server is no DICOM.")
+    return uid
+
+
+def _instance_uid(head: bytes) -> str:
+    from pydicom import dcmread
+
+    try:
+        found = dcmread(
+            BytesIO(head), stop_before_pixels=True, force=True, specific_tags=["SOPInstanceUID"]
+        )
+        return str(found.get("SOPInstanceUID", ""))
+    except Exception:  # a head that is cut off breaks pydicom in many ways; more of it is coming
+        return ""
+
+
+def find_file(files: Iterable[RemoteFile], name: str) -> RemoteFile | None:
+    """Return the file of a resource by its name, with ``/`` between folders."""
+    return next((one for one in files if name in (_name_of(one), one.name)), None)
+
+
+def _name_of(file: RemoteFile) -> str:
+    return unquote(file.uri.partition("/files/")[2])

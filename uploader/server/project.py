@@ -1,0 +1,86 @@
+"""What the server has of one project, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from xnat_config.site import SiteConfig
+
+from ..errors import RefusedError
+from .client import Client, url_path
+from .listing import (
+    RemoteSession,
+    RemoteSubject,
+    Waiting,
+    read_prearchive,
+    read_sessions,
+    read_subjects,
+)
+from .variables import Definitions, read_definitions
+
+
+@dataclass(frozen=True)
+class ProjectView:
+    """What the server has of one project.
+
+    Attributes
+    ----------
+    exists, writable : bool
+        Whether it can be seen, and whether we may write to it.
+    subjects : dict
+        By label without case.
+    sessions : dict
+        By label without case.
+    """
+
+    name: str
+    exists: bool
+    writable: bool = True
+    definitions: Definitions = field(default_factory=dict)
+    subjects: Mapping[str, RemoteSubject] = field(default_factory=dict)
+    sessions: Mapping[str, RemoteSession] = field(default_factory=dict)
+    waiting: tuple[Waiting, ...] = ()
+
+
+def read_project(client: Client, name: str, config: SiteConfig) -> ProjectView:
+    """Return what the server has of a project."""
+    if not client.exists(url_path("projects", name)):
+        return ProjectView(name, False)
+    names = [one.name for one in config.variables if one.level == "subject"]
+    try:
+        waiting = tuple(read_prearchive(client, name))
+        writable = _may_write(client, name)
+    except RefusedError:
+        waiting, writable = (), False
+    return ProjectView(
+        name=name,
+        exists=True,
+        writable=writable,
+        definitions=read_definitions(client, name),
+        subjects={one.label.casefold(): one for one in read_subjects(client, name, names)},
+        sessions={one.label.casefold(): one for one in read_sessions(client, name)},
+        waiting=waiting,
+    )
+
+
+def list_projects(client: Client) -> list[str]:
+    """Return the IDs of all projects that can be seen, sorted as people read them."""
+    rows = client.rows("/data/projects", {"format": "json"})
+    return sorted({one["ID"] for one in rows if one.get("ID")}, key=str.casefold)
+
+
+def _may_write(client: Client, project: str) -> bool:
+    """Tell whether we are owner or member; a collaborator only reads."""
+    access = client.json("/xapi/access/projects", lenient=True)
+    roles = {
+        str(one.get("ID")): str(one.get("role"))
+        for one in (access if isinstance(access, list) else [])
+        if isinstance(one, dict)
+    }
+    role = roles.get(project, "")
+    if role:
+        return not role.lower().startswith("collaborator")
+    who = client.json(f"/xapi/users/{client.user}/roles", lenient=True)
+    # A server that tells nothing about rights refuses later, with its reason.
+    return "Administrator" in who if isinstance(who, list) else not access

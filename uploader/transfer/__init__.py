@@ -1,0 +1,1 @@
+"""Send what a plan lacks on the server."""

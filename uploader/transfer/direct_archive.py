@@ -1,0 +1,97 @@
+"""Send a session past the prearchive, straight into the archive."""
+
+from __future__ import annotations
+
+import time
+
+from ..control import PartMeter
+from ..errors import RefusedError, RowError
+from ..findings import ended
+from ..planning.journal import State
+from ..server.client import Client, LostAnswerError
+from ..verification.payload import SeriesLoad
+from .archives import body_of, entries, keep_digests
+from .jobs import Job, Tools, look
+from .zip_stream import Entry, ZipStream, split
+
+OLDEST = (1, 8, 3)
+
+
+def deliver_directly(tools: Tools, job: Job) -> None:
+    """Bring what is missing of a session into the archive.
+
+    Sending an instance again before the session is archived replaces it, so that a lost answer
+    is met by sending again; a session that is archived meanwhile is found by comparing.
+
+    Raises
+    ------
+    RowError
+        If the server has a reason against it.
+    UploaderError
+        If the server cannot be reached, the login ended, or a file cannot be read.
+    """
+    tools.journal.begin_sending(job.key)
+    for series in job.pending:
+        wanted = job.todo[series.uid]
+        for part in split(entries(wanted, tools.options.disguise), tools.options.part_bytes):
+            tools.control.wait_if_paused()
+            _send_part(tools, job, series, part)
+        tools.journal.set_state(job.key, [series.uid], State.SENT)
+    address = f"/xapi/direct-archive/{job.row.project}/{job.load.study_uid}/{job.row.session}"
+    _trigger(tools.client, address)
+    end = time.monotonic() + tools.options.settle_s
+    attempt = 0
+    while any(match.missing for match in look(tools, job)):
+        state = tools.client.json(address, lenient=True)
+        status = str(state.get("status", "")) if isinstance(state, dict) else ""
+        if status in ("ERROR", "CONFLICT") or time.monotonic() > end:
+            raise RowError(
+                "not-archived",
+                f"The server did not archive {job.row.session} ({status.lower() or 'no answer'}).",
+                hint="Run the same command again, without --direct-archive if it happens again.",
+            )
+        attempt += 1
+        if status.startswith("RECEIVING"):
+            _trigger(tools.client, address)  # the first call may have been lost
+        tools.control.sleep(min(tools.client.patience.wait_s(attempt), 5.0))
+    tools.journal.set_prearchive(job.key, "")
+
+
+def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) -> None:
+    counter = PartMeter(tools.meter, tools.control)
+    stream = ZipStream(part, counter.sent)
+    params = {
+        "import-handler": "DICOM-zip",
+        "Direct-Archive": "true",
+        "project": job.row.project,
+        "subject": job.row.subject,
+        "session": job.row.session,
+        "overwrite": "append",
+        "overwrite_files": "true",
+    }
+    try:
+        tools.client.send(
+            "POST",
+            "/data/services/import",
+            params=params,
+            body=body_of(stream, counter),
+            content_type="application/zip",
+        )
+    except RefusedError as refusal:
+        raise RowError(
+            "refused",
+            f"The server refuses {job.row.session}: {ended(refusal.message)}",
+            hint="Correct what it names, then run the same command again.",
+        ) from refusal
+    keep_digests(tools, job, series, stream)
+
+
+def _trigger(client: Client, address: str) -> None:
+    """Ask for archiving now; what is archived already is no longer known there."""
+    try:
+        client.send("POST", address, repeat=False)
+    except LostAnswerError:
+        return  # the comparison that follows tells
+    except RefusedError as refusal:
+        if refusal.status != 404:
+            raise

@@ -1,0 +1,129 @@
+"""The work on one session, and what all of it shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from xnat_config.site import SiteConfig
+
+from ..control import Control, Meter
+from ..errors import RowError
+from ..planning.journal import Journal
+from ..planning.plan import PlanRow
+from ..server.client import Client
+from ..server.listing import RemoteSession, read_scans, read_sessions
+from ..verification.matching import SeriesMatch, match_series
+from ..verification.payload import Disguise, Instance, SeriesLoad, SessionLoad
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to upload.
+
+    Attributes
+    ----------
+    jobs : int
+        Sessions sent at the same time.
+    direct_archive : bool
+        Send past the prearchive, into the archive.
+    create_project : bool
+        Make the project, and define the variables that it lacks.
+    raw : Path, optional
+        Folder of scanner data that becomes a resource of the project.
+    part_bytes : int
+        A series larger than this goes in several archives.
+    settle_s : float
+        How long to wait for the server to finish building or archiving one session.
+    disguise : Disguise, optional
+        Changes objects on their way.
+    """
+
+    jobs: int = 4
+    direct_archive: bool = False
+    create_project: bool = False
+    raw: Path | None = None
+    part_bytes: int = 512 << 20
+    settle_s: float = 900.0
+    disguise: Disguise | None = None
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What every job works with."""
+
+    client: Client
+    journal: Journal
+    config: SiteConfig
+    control: Control
+    meter: Meter
+    options: Options
+
+
+@dataclass
+class Job:
+    """One session on its way.
+
+    Attributes
+    ----------
+    todo : dict of str to list of Instance
+        What is missing on the server, by Series Instance UID on disk.
+    existing : RemoteSession, optional
+        The session where it is on the server already.
+    """
+
+    row: PlanRow
+    load: SessionLoad
+    todo: dict[str, list[Instance]] = field(default_factory=dict)
+    existing: RemoteSession | None = None
+    is_repair: bool = False
+
+    @property
+    def key(self) -> str:
+        """Key of its row."""
+        return self.row.key
+
+    @property
+    def pending(self) -> list[SeriesLoad]:
+        """The series that are not wholly on the server."""
+        return [one for one in self.load.series if self.todo.get(one.uid)]
+
+
+def look(tools: Tools, job: Job) -> list[SeriesMatch]:
+    """Compare a session with the server, and note in the job what is missing.
+
+    Raises
+    ------
+    RowError
+        If the label belongs to another study or another subject.
+    """
+    row = job.row
+    found = read_sessions(tools.client, row.project, row.session)
+    job.existing = found[0] if found else None
+    scans = []
+    if job.existing is not None:
+        _check_same(job, job.existing)
+        scans = read_scans(tools.client, job.existing.path)
+    matches = [match_series(tools.client, one, scans, trust_names=True) for one in job.load.series]
+    job.todo = {}
+    for one, match in zip(job.load.series, matches, strict=True):
+        if match.missing:
+            job.todo[one.uid] = [one.instances[uid] for uid in match.missing]
+            job.is_repair = job.is_repair or bool(match.scans)
+    return matches
+
+
+def _check_same(job: Job, session: RemoteSession) -> None:
+    row = job.row
+    if session.study_uid and session.study_uid != job.load.study_uid:
+        raise RowError(
+            "label-clash",
+            f"The session {row.session} on the server is another study.",
+            hint="Give this row another session label.",
+        )
+    if session.subject.casefold() != row.subject.casefold():
+        raise RowError(
+            "subject-elsewhere",
+            f"The session {row.session} on the server belongs to subject {session.subject}.",
+            hint="Correct the subject, or give this row another session label.",
+        )

@@ -1,0 +1,391 @@
+"""Execute a plan: subjects one by one, then sessions side by side, each compared before and after.
+
+A run asks the server what is there and sends the rest; the journal says what in the prearchive is
+ours. So any run may be killed at any moment and started again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from enum import Enum
+
+from xnat_config.site import SiteConfig
+
+from ..control import Control, Meter, Progress
+from ..errors import (
+    CancelledError,
+    LoginError,
+    RefusedError,
+    RowError,
+    UnreachableError,
+    UploaderError,
+    WrongCallError,
+)
+from ..findings import Level, counted
+from ..planning.journal import Journal, State
+from ..planning.plan import Plan, PlanRow
+from ..server.client import Client, url_path
+from ..server.listing import read_item, variables_of
+from ..server.variables import find_forms, form_item, write_form, write_values
+from ..verification.matching import SeriesMatch
+from ..verification.payload import load_session
+from ..verification.plan_check import RowCheck, Verdict, check
+from .direct_archive import OLDEST, deliver_directly
+from .jobs import Job, Options, Tools, look
+from .prearchive import deliver, find_ours
+from .raw_data import RawItem, find_raw, send_raw
+from .resource_files import send_side_files
+from .subjects import ensure_project, ensure_subjects
+
+
+class Outcome(Enum):
+    """How a row ended."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing to do"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True)
+class RowResult:
+    """How one row ended, and why.
+
+    Attributes
+    ----------
+    error : UploaderError, optional
+        What kept it from being done.
+    """
+
+    row: PlanRow
+    outcome: Outcome
+    reason: str = ""
+    error: UploaderError | None = None
+
+
+@dataclass
+class UploadResult:
+    """How an upload ended.
+
+    Attributes
+    ----------
+    problems : list of UploaderError
+        What concerns no single row, such as scanner data that could not be sent.
+    """
+
+    rows: list[RowResult] = field(default_factory=list)
+    problems: list[UploaderError] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 5 login, 6 server, 8 done in part."""
+        errors = [*self.problems, *(row.error for row in self.rows if row.error)]
+        bad = [row for row in self.rows if row.outcome in (Outcome.FAILED, Outcome.STOPPED)]
+        if not bad and not errors:
+            return 0
+        if any(isinstance(error, LoginError) for error in errors):
+            return 5
+        done = any(row.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO) for row in self.rows)
+        if not done and errors and all(isinstance(one, UnreachableError) for one in errors):
+            return 6
+        return 8
+
+
+def upload(
+    plan: Plan,
+    client: Client,
+    journal: Journal,
+    config: SiteConfig,
+    options: Options | None = None,
+    *,
+    control: Control | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_start: Callable[[PlanRow], None] | None = None,
+    on_row: Callable[[RowResult], None] | None = None,
+) -> UploadResult:
+    """Upload every row that can be; the others come back with their reason.
+
+    Parameters
+    ----------
+    client : Client
+        Logged in.
+    on_progress, on_start, on_row : callable, optional
+        Called from worker threads; `on_start` and `on_row` when a row's turn comes and ends.
+
+    Raises
+    ------
+    UploaderError
+        If the server cannot be asked at all, or a setting makes no sense.
+    """
+    options = options or Options()
+    control = control or Control()
+    _same_server(client, journal)
+    raw = find_raw(options.raw, config.resources) if options.raw else []
+    checks = check(
+        plan,
+        client,
+        config,
+        journal=journal,
+        disguise=options.disguise,
+        create_project=options.create_project,
+    )
+    total = sum(_bytes_missing(plan, one, options) for one in checks)
+    meter = Meter(total + sum(item.bytes for item in raw), on_progress)
+    tools = Tools(client, journal, config, control, meter, options)
+    if options.direct_archive and client.version and client.version < OLDEST:
+        raise WrongCallError(
+            "This server is too old for --direct-archive, which XNAT has from 1.8.3 on.",
+            hint="Leave the option out.",
+        )
+    run = _Run(tools, plan, on_start, on_row)
+    good = [one.row for one in run.refuse_bad(checks)]
+    good = run.prepare(good)
+    run.send(good)
+    run.send_raw(raw)
+    return run.result
+
+
+def _same_server(client: Client, journal: Journal) -> None:
+    before = journal.about("server")
+    if before and before != client.connection.server:
+        raise WrongCallError(
+            f"This plan was uploaded to {before}, and its journal belongs to that server.",
+            hint="Copy the plan under another name to upload it to another server.",
+        )
+    journal.set_about("server", client.connection.server)
+
+
+def _bytes_missing(plan: Plan, one: RowCheck, options: Options) -> int:
+    if one.is_bad or not one.row.include or one.row.key not in plan.sessions:
+        return 0
+    load = load_session(plan.sessions[one.row.key], options.disguise)
+    share = one.missing / load.instances if load.instances else 0
+    return round(load.bytes * share)
+
+
+class _Run:
+    """The work on all rows."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        plan: Plan,
+        on_start: Callable[[PlanRow], None] | None,
+        on_row: Callable[[RowResult], None] | None,
+    ) -> None:
+        self._tools = tools
+        self._plan = plan
+        self._on_start = on_start
+        self._on_row = on_row
+        self._forms: dict[str, dict[str, str]] = {}
+        self.result = UploadResult()
+
+    def refuse_bad(self, checks: list[RowCheck]) -> list[RowCheck]:
+        """Note the rows that cannot be uploaded; return the others."""
+        good = []
+        for one in checks:
+            if one.verdict is Verdict.LEFT_OUT:
+                self._end(RowResult(one.row, Outcome.LEFT_OUT))
+                continue
+            self._note_planned(one.row)
+            errors = [finding for finding in one.findings if finding.level is Level.ERROR]
+            if errors or one.row.key not in self._plan.sessions:
+                reason = " ".join(finding.message for finding in errors)
+                self._end(RowResult(one.row, Outcome.FAILED, reason or "Its files are gone."))
+            else:
+                good.append(one)
+        return good
+
+    def _note_planned(self, row: PlanRow) -> None:
+        session = self._plan.sessions.get(row.key)
+        series = [(one.uid, len(one.files), one.bytes) for one in session.series] if session else []
+        self._tools.journal.plan_session(row.key, row.project, row.subject, row.session, series)
+
+    def prepare(self, rows: list[PlanRow]) -> list[PlanRow]:
+        """Make projects and subjects; return the rows that can be sent."""
+        by_project: dict[str, list[PlanRow]] = defaultdict(list)
+        for row in rows:
+            by_project[row.project].append(row)
+        ready = []
+        for project, mine in by_project.items():
+            self._tools.meter.say(f"Project {project}")
+            try:
+                if self._tools.options.create_project:
+                    ensure_project(self._tools, project, mine)
+                failed = ensure_subjects(self._tools, project, mine)
+                title = self._tools.config.variables.form_title
+                self._forms[project] = find_forms(self._tools.client, project, title)
+            except UploaderError as error:
+                for row in mine:
+                    self._fail(row, error)
+                continue
+            for row in mine:
+                if row.key in failed:
+                    self._end(RowResult(row, Outcome.FAILED, failed[row.key]))
+                else:
+                    ready.append(row)
+        return ready
+
+    def send(self, rows: list[PlanRow]) -> None:
+        """Send sessions side by side; those of one study one after the other."""
+        by_study: dict[str, list[PlanRow]] = defaultdict(list)
+        for row in rows:
+            by_study[self._plan.sessions[row.key].study_uid].append(row)
+        with ThreadPoolExecutor(max(self._tools.options.jobs, 1)) as pool:
+            waiting: set[Future[None]] = {
+                pool.submit(self._send_all, mine) for mine in by_study.values()
+            }
+            try:
+                while waiting:
+                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                    for one in done:
+                        one.result()
+            except BaseException:
+                self._tools.control.cancel()
+                raise
+
+    def _send_all(self, rows: list[PlanRow]) -> None:
+        for row in rows:
+            try:
+                self._tools.control.wait_if_paused()
+                if self._on_start is not None:
+                    self._on_start(row)
+                outcome = self._send_one(row)
+            except UploaderError as error:
+                self._fail(row, error)
+            else:
+                self._tools.journal.set_problem(row.key, "")
+                self._end(RowResult(row, outcome))
+
+    def _send_one(self, row: PlanRow) -> Outcome:
+        tools = self._tools
+        session = self._plan.sessions[row.key]
+        job = Job(row, load_session(session, tools.options.disguise))
+        look(tools, job)
+        outcome = Outcome.NOTHING_TO_DO
+        if job.pending:
+            outcome = Outcome.DONE
+            tools.meter.say(f"Session {row.session}")
+            way = deliver_directly if tools.options.direct_archive else deliver
+            way(tools, job)
+            _check_archived(tools, job, look(tools, job))
+        else:
+            _clear_leftover(tools, job)
+        _set_states(tools, job)
+        if job.existing is None:
+            raise RowError("lost", f"{row.session} is not on the server.", hint="Run it again.")
+        self._write_variables(job)
+        send_side_files(tools, session, job.existing.path, row.key)
+        return outcome
+
+    def _write_variables(self, job: Job) -> None:
+        """Fill in the session's variables; what the server has stays."""
+        assert job.existing is not None
+        client, row = self._tools.client, job.row
+        there = variables_of(read_item(client, job.existing.path))
+        filled = {
+            name: value for name, value in row.variables.items() if value and not there.get(name)
+        }
+        parts = ("projects", row.project, "subjects", job.existing.subject)
+        path = url_path(*parts, "experiments", job.existing.label)
+        write_values(client, path, job.existing.xsi_type, filled)
+        form = self._forms[row.project].get(job.existing.xsi_type, "")
+        if form:
+            item = form_item(*parts, "experiments", job.existing.label)
+            write_form(client, item, form, {k: v for k, v in row.variables.items() if v})
+
+    def send_raw(self, items: list[RawItem]) -> None:
+        """Send scanner data into the project."""
+        projects = list(dict.fromkeys(row.project for row in self._plan.rows if row.include))
+        if not items:
+            return
+        try:
+            if len(projects) != 1:
+                raise WrongCallError(
+                    "Scanner data goes into one project, and this plan names several.",
+                    hint="Upload each project's data with a plan of its own.",
+                )
+            send_raw(self._tools, projects[0], items)
+        except UploaderError as error:
+            self._tools.journal.add_event("", "problem", error.sentence())
+            self.result.problems.append(error)
+
+    def _fail(self, row: PlanRow, error: UploaderError) -> None:
+        sentence = error.sentence()
+        outcome = Outcome.FAILED
+        if isinstance(error, CancelledError):
+            outcome = Outcome.STOPPED
+        else:
+            self._tools.journal.set_problem(row.key, sentence)
+        if isinstance(error, LoginError):
+            # Nobody can go on without a login: the other sessions stop, too.
+            self._tools.control.cancel()
+        self._end(RowResult(row, outcome, sentence, error))
+
+    def _end(self, result: RowResult) -> None:
+        if result.outcome is Outcome.FAILED and result.error is None:
+            self._tools.journal.set_problem(result.row.key, result.reason)
+        self.result.rows.append(result)
+        if self._on_row is not None:
+            self._on_row(result)
+
+
+def _clear_leftover(tools: Tools, job: Job) -> None:
+    """Remove a session of ours that waits in the prearchive though the archive has all of it."""
+    entry = tools.journal.session(job.key)
+    if entry is None or not (entry.prearchive or entry.sending):
+        return
+    found = find_ours(tools, job)
+    if found is not None:
+        try:
+            tools.client.send("DELETE", found.path)
+        except RefusedError as refusal:
+            if refusal.status != 404:
+                raise
+    tools.journal.set_prearchive(job.key, "")
+
+
+def _set_states(tools: Tools, job: Job) -> None:
+    states = tools.journal.states(job.key)
+    uids = [one.uid for one in job.load.series if states.get(one.uid) is not State.VERIFIED]
+    tools.journal.set_state(job.key, uids, State.ARCHIVED)
+
+
+def _check_archived(tools: Tools, job: Job, matches: list[SeriesMatch]) -> None:
+    """Compare the archive with what was sent.
+
+    Raises
+    ------
+    RowError
+        If an instance is missing or doubled, or some were changed on the way.
+    """
+    missing = sum(len(match.missing) for match in matches)
+    doubled = sum(len(match.doubled) for match in matches)
+    if missing or doubled:
+        what = f"{counted(doubled, 'instance is', 'instances are')} there twice"
+        if missing:
+            what = f"{counted(missing, 'file is', 'files are')} missing"
+        raise RowError(
+            "incomplete",
+            f"{job.row.session} is archived, but {what}.",
+            hint="Run the same command again: it sends what is missing." if missing else "",
+        )
+    sent = {uid: md5 for uid, md5 in tools.journal.digests(job.key).values()}
+    known = [
+        (file.digest, sent[uid])
+        for match in matches
+        for uid, file in match.files.items()
+        if file.digest and uid in sent
+    ]
+    wrong = sum(1 for there, ours in known if there != ours)
+    # A server that anonymises changes all of them; damage on the way changes some.
+    if 0 < wrong < len(known):
+        raise RowError(
+            "damaged",
+            f"{wrong} of {len(known)} files of {job.row.session} are not on the server as sent.",
+            hint="Delete the session in XNAT and run the same command again.",
+        )

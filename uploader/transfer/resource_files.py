@@ -1,0 +1,144 @@
+"""Send a file that is no DICOM into a resource, and see that it arrived."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from ..errors import RowError, ServerError
+from ..findings import few
+from ..scanning.sessions import Session
+from ..scanning.side_files import side_resources
+from ..server.client import Client, files_path
+from ..server.listing import RemoteFile, find_file, read_resource_files
+from ..verification.payload import blocks_of
+from .jobs import Tools
+
+
+class FileBody:
+    """A file as a body of known length."""
+
+    def __init__(self, path: Path, on_read: Callable[[int], None]) -> None:
+        self._path = path
+        self._on_read = on_read
+        self._size = path.stat().st_size
+        self.md5 = ""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[bytes]:
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in blocks_of(self._path, self._on_read):
+            digest.update(block)
+            yield block
+        self.md5 = digest.hexdigest()
+
+
+def put_file(
+    client: Client, target: str, content_type: str, body: Callable[[], Iterable[bytes]]
+) -> None:
+    """Put a file into a resource, in place of an older one.
+
+    Parameters
+    ----------
+    target : str
+        Address from `files_path`.
+    body : callable
+        Makes the body anew for each attempt.
+
+    Raises
+    ------
+    ServerError
+        If the server kept the older file, or refuses.
+    """
+    answer = client.send(
+        "PUT",
+        target,
+        params={"overwrite": "true", "inbody": "true"},
+        body=body,
+        content_type=content_type,
+    )
+    # XNAT answers 200 also where it kept an older file.
+    if "duplicates" in answer.text[:200]:
+        raise ServerError("The server kept an older file of the same name.")
+
+
+def check_arrived(name: str, found: RemoteFile | None, md5: str, size: int) -> None:
+    """Compare a file on the server with what was sent.
+
+    Raises
+    ------
+    RowError
+        If it is not there, or has another size or MD5.
+    """
+    if found is not None and found.size in (-1, size) and found.digest in ("", md5):
+        return
+    raise RowError(
+        "not-arrived",
+        f"The file {name} is not on the server as it was sent.",
+        hint="Run the same command again: it is sent anew.",
+    )
+
+
+def send_side_files(tools: Tools, session: Session, parent: str, row_key: str) -> None:
+    """Send the files beside the images as resources of a session; what is there stays.
+
+    Parameters
+    ----------
+    parent : str
+        Address of the session.
+
+    Raises
+    ------
+    RowError
+        If what arrived is not what was sent.
+    """
+    found = side_resources(session, tools.config.resources)
+    empty = [one.name for one in found if one.path.stat().st_size == 0]
+    if empty:
+        tools.journal.add_event(row_key, "note", f"Empty files are not sent: {few(empty)}.")
+    there: dict[str, list[RemoteFile]] = {}
+    for one in found:
+        size = one.path.stat().st_size
+        if not size:
+            continue
+        if one.resource not in there:
+            there[one.resource] = read_resource_files(tools.client, parent, one.resource)
+        target = files_path(parent, one.resource, one.name)
+        older = find_file(there[one.resource], one.name)
+        if _is_same(tools, target, one.path, older):
+            continue
+        if older is not None and not tools.journal.uploaded(target)[0]:
+            text = f"{one.name} is on the server with other contents, which were kept."
+            tools.journal.add_event(row_key, "note", text)
+            continue
+        tools.control.wait_if_paused()
+        bodies: list[FileBody] = []
+
+        def body(path: Path = one.path, made: list[FileBody] = bodies) -> FileBody:
+            made.append(FileBody(path, lambda _count: tools.control.check()))
+            return made[-1]
+
+        put_file(tools.client, target, "application/octet-stream", body)
+        listing = read_resource_files(tools.client, parent, one.resource)
+        check_arrived(one.name, find_file(listing, one.name), bodies[-1].md5, size)
+        tools.journal.set_uploaded(target, str(one.path), _stamp(one.path), bodies[-1].md5, size)
+
+
+def _stamp(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _is_same(tools: Tools, target: str, path: Path, there: RemoteFile | None) -> bool:
+    """Tell whether the server has a file as it is on disk."""
+    if there is None:
+        return False
+    if there.digest:
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in blocks_of(path, lambda _count: None):
+            digest.update(block)
+        return there.digest == digest.hexdigest()
+    return tools.journal.uploaded(target)[0] == _stamp(path)

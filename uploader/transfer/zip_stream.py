@@ -1,0 +1,204 @@
+"""Zip archives that are streamed: their length is known before a byte is read.
+
+Entries are stored, not compressed. XNAT's importer cannot read a stored entry whose length and
+checksum follow its data, so both stand before it; a file is therefore read twice when it is large.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import DataError
+
+BLOCK = 1 << 20
+# A file up to this size is read once and kept while it is sent.
+IN_MEMORY = 8 << 20
+_LARGEST_ZIP = 0xFFFF_FFFF
+_MOST_ENTRIES = 0xFFFF
+_UTF8 = 1 << 11
+_LOCAL = struct.Struct("<4s5H3I2H")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_END = struct.Struct("<4s4H2IH")
+# 1980-01-01: the archive of the same files is the same, whenever it is made.
+_DOS_DATE = (1 << 5) | 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file to put into an archive.
+
+    Attributes
+    ----------
+    size : int
+        Bytes it had when it was planned; sending fails if it has others by now.
+    content : callable, optional
+        Returns what to send instead of the file's own bytes, of any length.
+    """
+
+    name: str
+    path: Path
+    size: int
+    content: Callable[[], bytes] | None = None
+
+
+class ZipStream:
+    """A zip archive as blocks of bytes, read from its files on the way.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        At most 65535, with at most 4 GiB in all; `split` makes such.
+    on_sent : callable, optional
+        Called with the number of bytes of each block as it is handed over. It may raise, which
+        ends the stream.
+
+    Attributes
+    ----------
+    digests : dict of str to str
+        MD5 in hexadecimal of each entry handed over so far that was made on the way, by name.
+        Files that are sent as they are can be read again.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], on_sent: Callable[[int], None] | None = None
+    ) -> None:
+        self.entries = tuple(entries)
+        self.digests: dict[str, str] = {}
+        self._on_sent = on_sent
+        names = {entry.name for entry in self.entries}
+        if len(names) != len(self.entries) or len(self.entries) > _MOST_ENTRIES:
+            raise ValueError("Entries of an archive have names of their own, at most 65535.")
+        if len(self) > _LARGEST_ZIP:
+            raise ValueError("An archive holds at most 4 GiB.")
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether the length is known beforehand: no entry is made on the way."""
+        return all(entry.content is None for entry in self.entries)
+
+    def __len__(self) -> int:
+        """Bytes of the archive; an estimate where it is not sized."""
+        return _END.size + sum(_cost(entry) for entry in self.entries)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the archive from its start.
+
+        Raises
+        ------
+        DataError
+            If a file cannot be read, or is not as it was planned.
+        """
+        central: list[bytes] = []
+        offset = 0
+        for entry in self.entries:
+            name = entry.name.encode("utf-8")
+            crc, size, blocks = self._read(entry)
+            head = _head(name, crc, size)
+            central.append(_central(name, crc, size, offset))
+            offset += len(head) + size
+            yield self._sent(head)
+            for block in blocks:
+                yield self._sent(block)
+        index = b"".join(central)
+        count = len(central)
+        end = _END.pack(b"PK\5\6", 0, 0, count, count, len(index), offset, 0)
+        yield self._sent(index + end)
+
+    def _sent(self, block: bytes) -> bytes:
+        if self._on_sent is not None:
+            self._on_sent(len(block))
+        return block
+
+    def _read(self, entry: Entry) -> tuple[int, int, Iterator[bytes]]:
+        """Return checksum, size and blocks of an entry."""
+        if entry.content is not None or entry.size <= IN_MEMORY:
+            data = entry.content() if entry.content else _whole(entry)
+            if entry.content is not None:
+                digest = hashlib.md5(data, usedforsecurity=False)
+                self.digests[entry.name] = digest.hexdigest()
+            elif len(data) != entry.size:
+                raise _changed(entry)
+            return zlib.crc32(data), len(data), iter((data,))
+        crc, size = 0, 0
+        for block in _blocks(entry):
+            crc = zlib.crc32(block, crc)
+            size += len(block)
+        if size != entry.size:
+            raise _changed(entry)
+        return crc, size, _same_blocks(entry, crc)
+
+
+def split(entries: Sequence[Entry], largest: int) -> list[list[Entry]]:
+    """Divide entries into archives of about a largest size in bytes, one file at least each."""
+    parts: list[list[Entry]] = []
+    room = 0
+    for entry in entries:
+        cost = _cost(entry)
+        if not parts or cost > room or len(parts[-1]) >= _MOST_ENTRIES:
+            parts.append([])
+            room = largest
+        parts[-1].append(entry)
+        room -= cost
+    return parts
+
+
+def _cost(entry: Entry) -> int:
+    return _LOCAL.size + _CENTRAL.size + 2 * len(entry.name.encode("utf-8")) + entry.size
+
+
+def _head(name: bytes, crc: int, size: int) -> bytes:
+    return _LOCAL.pack(b"PK\3\4", 20, _UTF8, 0, 0, _DOS_DATE, crc, size, size, len(name), 0) + name
+
+
+def _central(name: bytes, crc: int, size: int, offset: int) -> bytes:
+    fixed = (b"PK\1\2", 20, 20, _UTF8, 0, 0, _DOS_DATE, crc, size, size, len(name))
+    return _CENTRAL.pack(*fixed, 0, 0, 0, 0, 0, offset) + name
+
+
+def _whole(entry: Entry) -> bytes:
+    try:
+        # One byte more than planned, so that growth shows and never fills the memory.
+        with entry.path.open("rb") as file:
+            return file.read(entry.size + 1)
+    except OSError as error:
+        raise _unreadable(entry, error) from error
+
+
+def _blocks(entry: Entry) -> Iterator[bytes]:
+    try:
+        with entry.path.open("rb") as file:
+            while block := file.read(BLOCK):
+                yield block
+    except OSError as error:
+        raise _unreadable(entry, error) from error
+
+
+def _same_blocks(entry: Entry, crc: int) -> Iterator[bytes]:
+    """Yield the blocks a second time; fail if they are not those of the first time."""
+    left, again = entry.size, 0
+    for block in _blocks(entry):
+        left -= len(block)
+        again = zlib.crc32(block, again)
+        if left < 0 or (left == 0 and again != crc):
+            raise _changed(entry)
+        yield block
+    if left:
+        raise _changed(entry)
+
+
+def _unreadable(entry: Entry, error: OSError) -> DataError:
+    why = error.strerror or "it is not readable"
+    return DataError(
+        f"{entry.path} cannot be read: {why}.", path=entry.path, hint="Check it, then scan again."
+    )
+
+
+def _changed(entry: Entry) -> DataError:
+    return DataError(
+        f"{entry.path} changed since it was planned.", path=entry.path, hint="Scan again."
+    )

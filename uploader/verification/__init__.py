@@ -1,0 +1,1 @@
+"""Compare a plan with the server, before and after it is sent."""

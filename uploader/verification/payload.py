@@ -1,0 +1,123 @@
+"""What is to be on the server: the instances of a session, as they are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import DataError
+from ..scanning.sessions import Session, SourceFile
+
+
+class Disguise(Protocol):
+    """Changes objects on their way: the UIDs they get, and their bytes."""
+
+    def uid(self, uid: str) -> str:
+        """Return the UID that stands for one."""
+
+    def content(self, path: Path) -> bytes:
+        """Return the object in a file as it is sent."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One object to send.
+
+    Attributes
+    ----------
+    sop_uid, sent_uid : str
+        SOP Instance UID on disk, and on the server.
+    """
+
+    sop_uid: str
+    sent_uid: str
+    file: SourceFile
+
+    @property
+    def name(self) -> str:
+        """Its file name on the server."""
+        return f"{self.sent_uid}.dcm"
+
+
+@dataclass(frozen=True)
+class SeriesLoad:
+    """A series to send; `instances` by the UID sent.
+
+    Attributes
+    ----------
+    uid, sent_uid : str
+        Series Instance UID on disk, and on the server.
+    """
+
+    uid: str
+    sent_uid: str
+    number: int | None
+    description: str
+    instances: dict[str, Instance]
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(one.file.size for one in self.instances.values())
+
+
+@dataclass(frozen=True)
+class SessionLoad:
+    """A session to send."""
+
+    study_uid: str
+    modality: str
+    series: tuple[SeriesLoad, ...]
+    side_files: tuple[Path, ...]
+
+    @property
+    def instances(self) -> int:
+        """Number of objects."""
+        return sum(len(one.instances) for one in self.series)
+
+    @property
+    def bytes(self) -> int:
+        """Size of all files."""
+        return sum(one.bytes for one in self.series)
+
+
+def load_session(session: Session, disguise: Disguise | None = None) -> SessionLoad:
+    """Return what is to be on the server for a session; an instance found twice counts once."""
+
+    def sent(uid: str) -> str:
+        return disguise.uid(uid) if disguise else uid
+
+    series = []
+    for one in session.series:
+        instances: dict[str, Instance] = {}
+        for file in one.files:
+            uid = sent(file.sop_instance_uid)
+            instances.setdefault(uid, Instance(file.sop_instance_uid, uid, file))
+        series.append(SeriesLoad(one.uid, sent(one.uid), one.number, one.description, instances))
+    return SessionLoad(sent(session.study_uid), session.modality, tuple(series), session.side_files)
+
+
+_BLOCK = 1 << 20
+
+
+def blocks_of(path: Path, on_read: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield a file's blocks, telling the length of each.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                on_read(len(block))
+                yield block
+    except OSError as error:
+        why = error.strerror or "it is not readable"
+        raise DataError(f"{path} cannot be read: {why}.", path=path, hint="Check it.") from error
+
+
+LARGEST_FILE = 0xFFFF_FFFF

@@ -1,0 +1,394 @@
+"""Compare a plan with the server before anything is sent. Reads only."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+
+from xnat_config.site import SiteConfig
+
+from ..findings import Finding, Level, error, note, warning
+from ..planning.journal import Journal
+from ..planning.plan import Plan, PlanRow
+from ..scanning.sessions import Session
+from ..server.client import Client
+from ..server.listing import (
+    RemoteSession,
+    find_studies,
+    read_item,
+    read_owners,
+    read_scans,
+    variables_of,
+)
+from ..server.project import ProjectView, read_project
+from ..server.variables import wanted_types
+from .matching import match_series
+from .payload import LARGEST_FILE, Disguise, load_session
+
+_AT_ONCE = 4
+
+
+class Verdict(Enum):
+    """What a row is, compared with the server."""
+
+    NEW = "new"
+    SAME = "same"
+    ADDS_SCANS = "adds scans"
+    BAD = "bad"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """One row of a plan, compared with the server.
+
+    Attributes
+    ----------
+    missing : int
+        Files that are not on the server yet.
+    findings : tuple of Finding
+        The row's own, and those of the comparison.
+    """
+
+    row: PlanRow
+    verdict: Verdict
+    missing: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the row cannot be uploaded as it stands."""
+        return self.verdict is Verdict.BAD
+
+
+def check(
+    plan: Plan,
+    client: Client,
+    config: SiteConfig,
+    *,
+    journal: Journal | None = None,
+    disguise: Disguise | None = None,
+    create_project: bool = False,
+) -> list[RowCheck]:
+    """Compare every row with the server.
+
+    Parameters
+    ----------
+    journal : Journal, optional
+        Tells which sessions in the prearchive are our own.
+    create_project : bool
+        A project that is missing is no fault, because it will be made.
+
+    Raises
+    ------
+    UploaderError
+        If the server cannot be asked.
+    """
+    rows = [row for row in plan.rows if row.include]
+    views = {
+        name: read_project(client, name, config)
+        for name in dict.fromkeys(row.project for row in rows)
+        if name
+    }
+    studies = {
+        row.key: load_session(plan.sessions[row.key], disguise).study_uid
+        for row in rows
+        if row.key in plan.sessions
+    }
+    elsewhere: dict[str, list[RemoteSession]] = defaultdict(list)
+    for one in find_studies(client, studies.values()):
+        elsewhere[one.study_uid].append(one)
+    twice = _twice(rows)
+    ours = _ours(journal)
+    owners = read_owners(client, _known_subjects(rows, views))
+
+    def judge(row: PlanRow) -> RowCheck:
+        if not row.include:
+            return RowCheck(row, Verdict.LEFT_OUT, 0, row.findings)
+        view = views.get(row.project) or ProjectView("", False)
+        study = studies.get(row.key, "")
+        found = [*row.findings, *_project_findings(row, view, create_project)]
+        found += twice.get(row.key, [])
+        found += _name_findings(row, view, study)
+        found += _owner_findings(row, view, owners)
+        found += _elsewhere_findings(row, elsewhere.get(study, []))
+        found += _waiting_findings(row, view, study, ours)
+        found += _definition_findings(row, view, config)
+        session = plan.sessions.get(row.key)
+        return _compare(client, row, view, session, found, disguise, config)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(judge, plan.rows))
+
+
+def _twice(rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
+    """Find rows that would become one session."""
+    by_label: dict[tuple[str, str], list[PlanRow]] = defaultdict(list)
+    for row in rows:
+        by_label[row.project, row.session.casefold()].append(row)
+    return {
+        row.key: [
+            error(
+                "would-merge",
+                f"{len(same)} rows have the session label {row.session}: they would be merged. "
+                "Give each its own label.",
+            )
+        ]
+        for same in by_label.values()
+        if len(same) > 1
+        for row in same
+    }
+
+
+def _ours(journal: Journal | None) -> dict[str, tuple[str, bool]]:
+    """Return what of ours may wait in the prearchive: address, and whether it is unknown."""
+    entries = journal.sessions() if journal else []
+    return {one.row_key: (one.prearchive, one.sending) for one in entries}
+
+
+def _project_findings(row: PlanRow, view: ProjectView, create: bool) -> list[Finding]:
+    if not row.project:
+        return [error("no-project", "The row names no project. Fill in the column project.")]
+    if not view.exists:
+        if create:
+            return [note("project-new", f"The project {row.project} will be made.")]
+        return [
+            error(
+                "project-missing",
+                f"There is no project {row.project}, or you may not see it. Correct the name, ask "
+                "its owner for access, or use upload --create-project.",
+            )
+        ]
+    if not view.writable:
+        return [
+            error(
+                "no-permission",
+                f"You may read {row.project} but not write to it. Ask an owner of the project to "
+                "make you a member.",
+            )
+        ]
+    return []
+
+
+def _name_findings(row: PlanRow, view: ProjectView, study: str) -> list[Finding]:
+    found = []
+    session = view.sessions.get(row.session.casefold())
+    if session is not None:
+        if session.subject.casefold() != row.subject.casefold():
+            found.append(
+                error(
+                    "subject-elsewhere",
+                    f"The session {session.label} on the server belongs to subject "
+                    f"{session.subject}, not {row.subject}. Correct the subject, or the label.",
+                )
+            )
+        elif study and session.study_uid and session.study_uid != study:
+            found.append(
+                error(
+                    "label-clash",
+                    f"{session.label} on the server is another study: the two would be merged. "
+                    "Give this row another session label.",
+                )
+            )
+        elif session.label != row.session:
+            found.append(
+                error(
+                    "label-clash",
+                    f"The server has {session.label}, which differs from {row.session} in capitals "
+                    "only. Write the label as it is on the server.",
+                )
+            )
+    subject = view.subjects.get(row.subject.casefold())
+    if subject is not None and subject.label != row.subject:
+        found.append(
+            warning(
+                "subject-capitals",
+                f"The server writes the subject {subject.label}: {row.subject} is taken for it.",
+            )
+        )
+    return found
+
+
+def _known_subjects(rows: Iterable[PlanRow], views: Mapping[str, ProjectView]) -> set[str]:
+    """Return the identifiers of the subjects of a plan that are on the server."""
+    found = set()
+    for row in rows:
+        view = views.get(row.project)
+        subject = view.subjects.get(row.subject.casefold()) if view else None
+        if subject is not None:
+            found.add(subject.id)
+    return found
+
+
+def _owner_findings(row: PlanRow, view: ProjectView, owners: Mapping[str, str]) -> list[Finding]:
+    subject = view.subjects.get(row.subject.casefold())
+    owner = owners.get(subject.id, "") if subject else ""
+    if subject is None or owner in ("", view.name):
+        return []
+    return [
+        error(
+            "subject-elsewhere",
+            f"The subject {subject.label} belongs to the project {owner} and is only shared with "
+            f"{view.name}. Upload into {owner}, or give this animal another name.",
+        )
+    ]
+
+
+def _elsewhere_findings(row: PlanRow, studies: list[RemoteSession]) -> list[Finding]:
+    found = []
+    for one in studies:
+        same_place = one.project == row.project and one.label.casefold() == row.session.casefold()
+        if same_place:
+            continue
+        if one.project == row.project and one.subject.casefold() != row.subject.casefold():
+            found.append(
+                error(
+                    "subject-elsewhere",
+                    f"This study is already on the server as {one.label} of subject {one.subject}. "
+                    "Correct the subject, or leave this row out.",
+                )
+            )
+        elif one.project != row.project:
+            found.append(
+                warning(
+                    "study-elsewhere",
+                    f"This study is also in the project {one.project}, as {one.label}.",
+                )
+            )
+    return found
+
+
+def _waiting_findings(
+    row: PlanRow, view: ProjectView, study: str, ours: Mapping[str, tuple[str, bool]]
+) -> list[Finding]:
+    address, unknown = ours.get(row.key, ("", False))
+    for one in view.waiting:
+        same = one.study_uid == study and one.label.casefold() == row.session.casefold()
+        if same and one.address != address and not unknown:
+            return [
+                error(
+                    "in-prearchive",
+                    f"The prearchive of {view.name} already holds {one.label} "
+                    f"({one.status.lower()}), which this plan did not send. Archive or delete it "
+                    "in XNAT's prearchive.",
+                )
+            ]
+    return []
+
+
+def _definition_findings(row: PlanRow, view: ProjectView, config: SiteConfig) -> list[Finding]:
+    if not view.exists or row.modality not in config.kinds.by_code:
+        return []
+    session_type = config.kinds.by_code[row.modality].session_type
+    found = []
+    undefined: dict[str, None] = {}
+    for data_type, variables in wanted_types(config.variables, [session_type]).items():
+        known = view.definitions.get(data_type, {})
+        for one in variables:
+            value = row.variables.get(one.name, "")
+            if not value:
+                continue
+            if one.name not in known:
+                undefined[one.name] = None
+            elif known[one.name] and value not in known[one.name]:
+                found.append(
+                    error(
+                        "value-not-in-list",
+                        f"{one.name} {value!r} is not in the project's list for {data_type} "
+                        f"({', '.join(known[one.name])}). Correct the value, or ask an owner to "
+                        "add it to the list.",
+                    )
+                )
+    if undefined:
+        found.append(
+            warning(
+                "variable-undefined",
+                f"The project does not define {', '.join(undefined)}: the values are kept, but "
+                "XNAT's pages do not show them. upload --create-project defines them.",
+            )
+        )
+    return found
+
+
+def _compare(
+    client: Client,
+    row: PlanRow,
+    view: ProjectView,
+    session: Session | None,
+    found: list[Finding],
+    disguise: Disguise | None,
+    config: SiteConfig,
+) -> RowCheck:
+    """Compare files and values, where names allow it."""
+    load = load_session(session, disguise) if session else None
+    large = [
+        file.path
+        for series in (session.series if session else ())
+        for file in series.files
+        if file.size > LARGEST_FILE - (1 << 20)
+    ]
+    if large:
+        found.append(
+            error(
+                "not-importable",
+                f"{large[0].name} is larger than 4 GiB, which an archive for XNAT cannot hold. "
+                "Convert the study to single-frame objects.",
+            )
+        )
+    existing = view.sessions.get(row.session.casefold())
+    missing = load.instances if load else 0
+    verdict = Verdict.NEW
+    if existing is not None and not _is_bad(found):
+        scans = read_scans(client, existing.path)
+        matches = [
+            match_series(client, one, scans, trust_names=True)
+            for one in (load.series if load else ())
+        ]
+        missing = sum(len(match.missing) for match in matches)
+        verdict = Verdict.ADDS_SCANS if missing else Verdict.SAME
+        found += _value_findings(client, row, existing, config)
+    found += _subject_value_findings(row, view, config)
+    if _is_bad(found):
+        verdict = Verdict.BAD
+    return RowCheck(row, verdict, missing, tuple(found))
+
+
+def _is_bad(findings: Iterable[Finding]) -> bool:
+    return any(one.level is Level.ERROR for one in findings)
+
+
+def _value_findings(
+    client: Client, row: PlanRow, session: RemoteSession, config: SiteConfig
+) -> list[Finding]:
+    there = variables_of(read_item(client, session.path))
+    names = list(dict.fromkeys([*config.variables.names, *row.variables]))
+    return [
+        _contradiction("the session", name, there[name], row.variables[name])
+        for name in names
+        if there.get(name) and row.variables.get(name) and there[name] != row.variables[name]
+    ]
+
+
+def _subject_value_findings(row: PlanRow, view: ProjectView, config: SiteConfig) -> list[Finding]:
+    subject = view.subjects.get(row.subject.casefold())
+    if subject is None:
+        return []
+    return [
+        _contradiction(f"subject {subject.label}", name, old, row.variables[name])
+        for name, old in subject.variables.items()
+        if config.variables.of_subject(name)
+        and old
+        and row.variables.get(name)
+        and row.variables[name] != old
+    ]
+
+
+def _contradiction(what: str, name: str, old: str, new: str) -> Finding:
+    return error(
+        "variable-contradicts",
+        f"{name} of {what} is {old!r} on the server and {new!r} in the plan. Correct the plan, or "
+        "correct the server with set-variables.",
+    )

@@ -1,0 +1,367 @@
+"""Prove that everything planned is on the server: instance by instance, and by checksum."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from enum import Enum
+from urllib.parse import unquote
+
+from xnat_config.site import SiteConfig
+
+from ..control import Control, Meter, Progress
+from ..errors import DataError, RefusedError, RowError
+from ..findings import counted, few
+from ..planning.journal import Journal, State
+from ..planning.plan import Plan, PlanRow
+from ..scanning.sessions import Session
+from ..scanning.side_files import side_resources
+from ..server.client import Client, url_path
+from ..server.listing import (
+    RemoteFile,
+    RemoteScan,
+    RemoteSession,
+    find_file,
+    find_studies,
+    read_item,
+    read_prearchive,
+    read_resource_files,
+    read_scans,
+    read_sessions,
+    variables_of,
+)
+from .matching import SeriesMatch, match_series
+from .payload import Disguise, Instance, SessionLoad, blocks_of, load_session
+
+
+class Proof(Enum):
+    """How surely a session is known to be there.
+
+    ``CHECKSUMMED``: every instance is there, each with the MD5 of the bytes that were sent.
+    ``COUNTED``: every instance is there by its SOP Instance UID; the server keeps no MD5 of the
+    same bytes. ``NONE``: something is missing, doubled or different.
+    """
+
+    CHECKSUMMED = "checksummed"
+    COUNTED = "counted"
+    NONE = "not verified"
+
+
+@dataclass
+class RowProof:
+    """What was found of one session.
+
+    Attributes
+    ----------
+    planned, found : int
+        Instances planned, and those found on the server.
+    problems : list of str
+        Sentences; empty where all is well.
+    notes : list of str
+        What should be known, though all is there.
+    """
+
+    row: PlanRow
+    planned: int = 0
+    found: int = 0
+    checksummed: int = 0
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def proof(self) -> Proof:
+        """How surely it is there."""
+        if self.problems or self.found < self.planned:
+            return Proof.NONE
+        return Proof.CHECKSUMMED if self.checksummed == self.planned else Proof.COUNTED
+
+
+def verify(
+    plan: Plan,
+    client: Client,
+    config: SiteConfig,
+    journal: Journal | None = None,
+    *,
+    disguise: Disguise | None = None,
+    jobs: int = 4,
+    control: Control | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> list[RowProof]:
+    """Compare the files on disk, read anew, with what the server has.
+
+    Parameters
+    ----------
+    journal : Journal, optional
+        Tells what was sent where objects were changed on their way, and takes the result.
+    disguise : Disguise, optional
+        The change of the upload.
+    """
+    rows = [row for row in plan.rows if row.include]
+    loads = {
+        row.key: load_session(plan.sessions[row.key], disguise)
+        for row in rows
+        if row.key in plan.sessions
+    }
+    studies: dict[str, list[RemoteSession]] = defaultdict(list)
+    for one in find_studies(client, [load.study_uid for load in loads.values()]):
+        studies[one.study_uid].append(one)
+    meter = Meter(sum(load.bytes for load in loads.values()), on_progress)
+    control = control or Control()
+    planned = {(row.project, row.session.casefold()) for row in rows}
+
+    def prove(row: PlanRow) -> RowProof:
+        control.wait_if_paused()
+        meter.say(f"Session {row.session}")
+        found = RowProof(row)
+        load = loads.get(row.key)
+        if load is None:
+            found.problems.append("Its files are not on the disk any more. Put them back.")
+            return found
+        check = _RowCheck(client, config, journal, disguise is not None, meter, control)
+        try:
+            check.run(found, load, plan.sessions[row.key], studies[load.study_uid], planned)
+        except (DataError, RefusedError, RowError) as error:
+            found.problems.append(error.sentence())
+        _keep(journal, found, load)
+        return found
+
+    with ThreadPoolExecutor(max(jobs, 1)) as pool:
+        return list(pool.map(prove, rows))
+
+
+def _keep(journal: Journal | None, found: RowProof, load: SessionLoad) -> None:
+    if journal is None:
+        return
+    series = [(one.uid, len(one.instances), one.bytes) for one in load.series]
+    row = found.row
+    journal.plan_session(row.key, row.project, row.subject, row.session, series)
+    is_proved = found.proof is not Proof.NONE
+    journal.set_verified(row.key, found.proof.value if is_proved else "")
+    if is_proved:
+        journal.set_state(row.key, [one.uid for one in load.series], State.VERIFIED)
+        journal.set_problem(row.key, "")
+    else:
+        journal.set_problem(row.key, " ".join(found.problems) or "Files are missing.")
+
+
+@dataclass(frozen=True)
+class _RowCheck:
+    """The checks of one session."""
+
+    client: Client
+    config: SiteConfig
+    journal: Journal | None
+    is_disguised: bool
+    meter: Meter
+    control: Control
+
+    def run(
+        self,
+        found: RowProof,
+        load: SessionLoad,
+        session: Session,
+        studies: list[RemoteSession],
+        planned: set[tuple[str, str]],
+    ) -> None:
+        """Fill in what is found."""
+        row = found.row
+        found.planned = load.instances
+        try:
+            there = read_sessions(self.client, row.project, row.session)
+        except RefusedError as refusal:
+            if refusal.status not in (403, 404):
+                raise
+            found.problems.append(f"There is no project {row.project}, or you may not see it.")
+            return
+        if not there:
+            found.problems.append(f"There is no session {row.session} in {row.project}. Upload it.")
+            self._waiting(found, load)
+            return
+        remote = there[0]
+        self._identity(found, load, remote)
+        scans = read_scans(self.client, remote.path)
+        # Names are what we gave the files; a checksum or the server itself has to confirm them.
+        matches = [
+            match_series(self.client, one, scans, trust_names=self._has_digests(scans))
+            for one in load.series
+        ]
+        self._instances(found, load, matches)
+        matches = self._checksums(found, load, scans, matches)
+        self._doubled(found, scans, matches, remote, studies, planned)
+        self._variables(found, remote)
+        self._side_files(found, session, remote)
+        self._waiting(found, load)
+
+    def _identity(self, found: RowProof, load: SessionLoad, remote: RemoteSession) -> None:
+        row = found.row
+        if remote.study_uid and remote.study_uid != load.study_uid:
+            found.problems.append(f"{row.session} on the server is another study.")
+        if remote.subject.casefold() != row.subject.casefold():
+            found.problems.append(
+                f"{row.session} on the server belongs to {remote.subject}, not {row.subject}."
+            )
+
+    @staticmethod
+    def _has_digests(scans: list[RemoteScan]) -> bool:
+        files = [file for scan in scans for file in scan.files]
+        return bool(files) and all(file.digest for file in files)
+
+    def _instances(self, found: RowProof, load: SessionLoad, matches: list[SeriesMatch]) -> None:
+        found.found = sum(len(match.present) for match in matches)
+        for one, match in zip(load.series, matches, strict=True):
+            if match.missing:
+                found.problems.append(
+                    f"Series {one.number or one.uid} ({one.description or 'no description'}): "
+                    f"{len(match.missing)} of {len(one.instances)} files are missing. Upload again."
+                )
+
+    def _checksums(
+        self,
+        found: RowProof,
+        load: SessionLoad,
+        scans: list[RemoteScan],
+        matches: list[SeriesMatch],
+    ) -> list[SeriesMatch]:
+        """Compare MD5: of the bytes on disk, or of those sent where they were changed."""
+        sent = self.journal.digests(found.row.key) if self.journal else {}
+        different, without = [], 0
+        for one, match in zip(load.series, matches, strict=True):
+            for uid, file in match.files.items():
+                self.control.check()
+                instance = one.instances[uid]
+                known = sent.get(instance.sop_uid, ("", ""))[1]
+                ours = known if self.is_disguised else self._md5(instance)
+                self.meter.add(instance.file.size)
+                if not file.digest or not ours:
+                    without += 1
+                elif file.digest == ours:
+                    found.checksummed += 1
+                else:
+                    different.append(file)
+        if without:
+            found.notes.append(
+                f"There is no checksum of {counted(without, 'file', 'files')} to compare: counted."
+            )
+        if different and found.checksummed:
+            names = few([file.name for file in different])
+            found.problems.append(
+                f"{len(different)} of {found.checksummed + len(different)} files differ from those "
+                f"on disk: {names}."
+            )
+        elif different:
+            return self._ask_objects(found, load, scans, len(different))
+        return matches
+
+    def _ask_objects(
+        self, found: RowProof, load: SessionLoad, scans: list[RemoteScan], count: int
+    ) -> list[SeriesMatch]:
+        """Find the instances by what the objects say, where no checksum proves their names."""
+        matches = [match_series(self.client, one, scans, trust_names=False) for one in load.series]
+        found.found = sum(len(match.present) for match in matches)
+        found.notes.append(
+            f"All {count} files differ from those on disk, as where the server anonymises: they "
+            "are counted by their UIDs, and their contents are not proved."
+        )
+        if found.found < found.planned and not found.problems:
+            found.problems.append("The objects on the server are not those on disk.")
+        return matches
+
+    def _md5(self, instance: Instance) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in blocks_of(instance.file.path, lambda _count: None):
+            digest.update(block)
+        return digest.hexdigest()
+
+    def _doubled(
+        self,
+        found: RowProof,
+        scans: list[RemoteScan],
+        matches: list[SeriesMatch],
+        remote: RemoteSession,
+        studies: list[RemoteSession],
+        planned: set[tuple[str, str]],
+    ) -> None:
+        doubled = [uid for match in matches for uid in match.doubled]
+        if doubled:
+            found.problems.append(
+                f"{counted(len(doubled), 'instance is', 'instances are')} on the server twice. "
+                "Delete the second copy in XNAT."
+            )
+        for match in matches:
+            if len(match.scans) > 1:
+                found.problems.append(f"One series is in the scans {few(match.scans)}.")
+        extra = sum(match.extra for match in matches)
+        mine = {scan for match in matches for scan in match.scans}
+        others = [scan.id for scan in scans if scan.id not in mine]
+        if extra or others:
+            found.notes.append(
+                f"The server has {counted(extra, 'file', 'files')} and "
+                f"{counted(len(others), 'scan', 'scans')} more than this plan."
+            )
+        for one in studies:
+            if one.id == remote.id or (one.project, one.label.casefold()) in planned:
+                continue
+            text = f"The same study is also in {one.project} as {one.label}"
+            if one.project == remote.project:
+                found.problems.append(f"{text}. Delete one of the two in XNAT.")
+            else:
+                found.notes.append(f"{text}.")
+
+    def _variables(self, found: RowProof, remote: RemoteSession) -> None:
+        there = variables_of(read_item(self.client, remote.path))
+        subject = variables_of(
+            read_item(self.client, url_path("projects", remote.project, "subjects", remote.subject))
+        )
+        for name, value in found.row.variables.items():
+            places = [("session", there)]
+            if self.config.variables.of_subject(name):
+                places.append(("subject", subject))
+            for what, values in places:
+                if value and values.get(name, "") != value:
+                    old = values.get(name) or "empty"
+                    found.problems.append(
+                        f"{name} of the {what} is {old} on the server and {value} in the plan. "
+                        "Use set-variables."
+                    )
+
+    def _side_files(self, found: RowProof, session: Session, remote: RemoteSession) -> None:
+        listed: dict[str, list[RemoteFile]] = {}
+        missing = []
+        for one in side_resources(session, self.config.resources):
+            if not one.path.stat().st_size:
+                continue
+            if one.resource not in listed:
+                listed[one.resource] = read_resource_files(self.client, remote.path, one.resource)
+            if find_file(listed[one.resource], one.name) is None:
+                missing.append(one.name)
+        if missing:
+            found.problems.append(f"Files beside the images are missing: {few(missing)}.")
+
+    def _waiting(self, found: RowProof, load: SessionLoad) -> None:
+        label = found.row.session.casefold()
+        for one in read_prearchive(self.client, found.row.project):
+            if one.study_uid == load.study_uid and one.label.casefold() == label:
+                found.problems.append(
+                    f"{one.label} also waits in the prearchive ({one.status.lower()}). Upload "
+                    "again, or delete it there."
+                )
+
+
+def verify_uploads(client: Client, journal: Journal) -> list[str]:
+    """Compare the files that were sent beside the images with the server; return what is wrong."""
+    problems = []
+    listed: dict[str, list[RemoteFile]] = {}
+    for target, _source, md5, size in journal.uploads():
+        folder, _, name = target.partition("/files/")
+        parent, _, resource = folder.rpartition("/resources/")
+        if folder not in listed:
+            listed[folder] = read_resource_files(client, parent, unquote(resource))
+        found = find_file(listed[folder], unquote(name))
+        if found is None:
+            problems.append(f"The file {unquote(name)} in {unquote(resource)} is missing.")
+        elif found.digest not in ("", md5) or found.size not in (-1, size):
+            problems.append(f"The file {unquote(name)} in {unquote(resource)} is not as sent.")
+    return problems
