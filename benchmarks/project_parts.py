@@ -26,7 +26,7 @@ from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 PASSWORD = "admin"
 T2_SCAN = "3"

@@ -146,7 +146,7 @@ def run_command(
 
 def _person(server: str, user: str) -> Access:
     """Return access by the login of a person: environment, else asked for."""
-    from xnat_config.connection import PASSWORD_VARIABLE, ConnectionSettingsError, resolve
+    from xnat_config.server.connection import PASSWORD_VARIABLE, ConnectionSettingsError, resolve
 
     from .xnat.access import Access
 
@@ -164,7 +164,7 @@ def _person(server: str, user: str) -> Access:
 
 
 def _access(host: str, alias: str, secret: str) -> Access:
-    from xnat_config.connection import CA_VARIABLE, ConnectionSettingsError, normal_address
+    from xnat_config.server.connection import CA_VARIABLE, ConnectionSettingsError, normal_address
 
     from .xnat.access import Access
 

@@ -267,9 +267,9 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
     The password is that of XNAT_PIC_PASSWORD, or is asked for. The user must be allowed to make
     projects.
     """
-    from xnat_config.admin.errors import AdminError
-    from xnat_config.admin.login import find_login
-    from xnat_config.connection import ConnectionSettingsError
+    from xnat_config.server.options import ask_password, ask_user, resolve_connection
+    from xnat_pic.cli import fail
+    from xnat_pic.errors import XnatPicError
 
     from .selftest import SelfTest, Step, table
 
@@ -279,12 +279,12 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # then, too, all is removed
     job = None
     try:
-        connection, password = find_login(server, user, ca_bundle)
+        connection = ask_user(resolve_connection(server, user, ca_bundle))
+        password = ask_password(connection)
         job = SelfTest(connection, connection.user, password, wait_s, show)
         steps = job.run()
-    except (AdminError, ConnectionSettingsError) as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(getattr(error, "exit_code", WRONG_CALL)) from error
+    except XnatPicError as error:
+        fail("xnat-pic-sandbox", error)
     except KeyboardInterrupt:
         if job is None or job.is_clean:
             click.echo("Stopped; what was made is removed.", err=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from xnat_config.admin.server import Server, path_of
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import path_of
 
 from .errors import SandboxError
 
@@ -14,7 +15,7 @@ _ENDS = ("complete", "failed", "killed")
 
 
 def launch(
-    server: Server, project: str, pipeline: str, session: str, parameters: Mapping[str, str]
+    server: XnatClient, project: str, pipeline: str, session: str, parameters: Mapping[str, str]
 ) -> None:
     """Launch a pipeline of a project on a session, as its page Run Pipeline does.
 
@@ -29,14 +30,14 @@ def launch(
     server.send("POST", address, params={"legacy": "false", **parameters})
 
 
-def runs(server: Server, project: str, pipeline: str, session: str) -> list[dict[str, str]]:
+def runs(server: XnatClient, project: str, pipeline: str, session: str) -> list[dict[str, str]]:
     """Return the runs of a pipeline on a session, the latest first."""
     asked = {"project": project, "experiment": session}
-    return server.rows(path_of("data", "services", "workflows", pipeline), asked)
+    return server.find_rows(path_of("data", "services", "workflows", pipeline), asked)
 
 
 def finish(
-    server: Server,
+    server: XnatClient,
     project: str,
     pipeline: str,
     session: str,

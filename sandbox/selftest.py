@@ -22,12 +22,14 @@ from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from uploader.verification.session_verification import Proof, verify
-from xnat_config.admin.errors import AdminError
 from xnat_config.admin.model import State
-from xnat_config.admin.server import Server, path_of
 from xnat_config.admin.wish import wish_from
 from xnat_config.admin.work import Installation
-from xnat_config.connection import Connection
+from xnat_config.server.client import XnatClient
+from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
+from xnat_config.server.paths import path_of
+from xnat_pic.errors import XnatPicError
 
 from .errors import SandboxError
 from .mouse import MouseOptions, write_mice
@@ -97,11 +99,11 @@ class SelfTest:
 
         Raises
         ------
-        AdminError
+        XnatPicError
             If the server cannot be reached or refuses the login, before anything is made.
         """
         with (
-            Server(self._connection, self._user, self._password) as server,
+            XnatClient(self._connection, password_login(self._user, self._password)) as server,
             tempfile.TemporaryDirectory(prefix="xnat-pic-selftest-") as scratch,
         ):
             try:
@@ -110,7 +112,7 @@ class SelfTest:
                 self._clean(server)
         return self.steps
 
-    def _try(self, server: Server, folder: Path) -> None:
+    def _try(self, server: XnatClient, folder: Path) -> None:
         self._step("server", lambda: self._look(server))
         if not self._step("scratch project", lambda: self._make(server)):
             return
@@ -154,22 +156,24 @@ class SelfTest:
             text = text.replace(secret, word) if len(secret) > 3 else text
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:400]
 
-    def _look(self, server: Server) -> str:
-        plugins = server.ask("/xapi/plugins")
+    def _look(self, server: XnatClient) -> str:
+        plugins = server.find_json("/xapi/plugins")
         names = sorted(plugins) if isinstance(plugins, dict) else []
         return (
             f"XNAT {server.version_text or 'unknown'}; plugins: {', '.join(names) or 'none told'}"
         )
 
-    def _make(self, server: Server) -> str:
+    def _make(self, server: XnatClient) -> str:
         server.send("PUT", path_of("data", "projects", self.project))
-        _demand(server.ask(self._address()) is not None, "The project was made and is not there.")
+        _demand(
+            server.find_json(self._address()) is not None, "The project was made and is not there."
+        )
         return self.project
 
     def _address(self, *parts: str) -> str:
         return path_of("data", "projects", self.project, *parts)
 
-    def _install(self, server: Server) -> str:
+    def _install(self, server: XnatClient) -> str:
         items = Installation(server, self._wish).apply()
         bad = [one for one in items if one.state is State.FAILED]
         hard = [one for one in bad if one.key.kind != "form"]
@@ -178,7 +182,7 @@ class SelfTest:
         no = [one for one in items if one.state in (State.FAILED, State.IMPOSSIBLE)]
         return f"{done} made" + (f"; {len(no)} not: {no[0].said}" if no else "")
 
-    def _install_again(self, server: Server) -> str:
+    def _install_again(self, server: XnatClient) -> str:
         states = [one.state for one in Installation(server, self._wish).plan()]
         changes = states.count(State.UPDATE) + states.count(State.OTHER)
         _demand(not changes, f"{changes} things would be changed again.")
@@ -203,48 +207,50 @@ class SelfTest:
         ways = ", ".join(sorted({one.proof.value for one in proofs}))
         return f"{sum(one.found for one in proofs)} images {ways}"
 
-    def _variables(self, server: Server) -> str:
+    def _variables(self, server: XnatClient) -> str:
         subject = self._address("subjects", "SELFTEST_VALUES")
         pairs = {f"{_SUBJECT}/fields/field[name={k}]/field": v for k, v in _ANIMAL.items()}
         server.send("PUT", subject, params={"xsiType": _SUBJECT, **pairs})
-        found = _fields(server.ask(subject))
+        found = _fields(server.find_json(subject))
         wrong = [name for name, value in _ANIMAL.items() if found.get(name) != value]
         _demand(not wrong, f"Not read as they were set: {', '.join(wrong)}.")
         return f"{len(_ANIMAL)} values, one of them with a letter beyond ASCII"
 
-    def _pipeline(self, server: Server, folder: Path) -> str:
-        rows = server.rows(self._address("experiments"), {"xsiType": "xnat:mrSessionData"})
+    def _pipeline(self, server: XnatClient, folder: Path) -> str:
+        rows = server.find_rows(self._address("experiments"), {"xsiType": "xnat:mrSessionData"})
         _demand(bool(rows), "The project has no MR session.")
         return run_pipeline(server, self._wish, rows[0].get("ID", ""), folder, self._wait_s)
 
-    def _clean(self, server: Server) -> None:
+    def _clean(self, server: XnatClient) -> None:
         """Remove all that was made; forms after the subjects whose values they hold."""
         try:
-            if server.ask(self._address()) is None:
+            if server.find_json(self._address()) is None:
                 self.is_clean = True
                 return
-        except AdminError:
+        except XnatPicError:
             pass  # whoever removes cannot either, and says so in the table
         self._step("subjects removed", lambda: self._empty(server))
         forms = self._step("variables and forms removed", lambda: self._uninstall(server))
         self.is_clean = self._step("project removed", lambda: self._drop(server)) and forms
 
-    def _empty(self, server: Server) -> str:
-        rows = server.rows(self._address("subjects"))
+    def _empty(self, server: XnatClient) -> str:
+        rows = server.find_rows(self._address("subjects"))
         for row in rows:
             address = self._address("subjects", row.get("ID", ""))
             server.send("DELETE", address, params={"removeFiles": "true"})
         return f"{len(rows)}"
 
-    def _uninstall(self, server: Server) -> str:
+    def _uninstall(self, server: XnatClient) -> str:
         items = Installation(server, self._wish).remove()
         left = [one for one in items if one.state is not State.GONE]
         _demand(not left, "; ".join(f"{one.key.name} stays: {one.said}" for one in left))
         return f"{len(items)}"
 
-    def _drop(self, server: Server) -> str:
+    def _drop(self, server: XnatClient) -> str:
         server.send("DELETE", self._address(), params={"removeFiles": "true"})
-        _demand(server.ask(self._address()) is None, "The server keeps the project: delete it.")
+        _demand(
+            server.find_json(self._address()) is None, "The server keeps the project: delete it."
+        )
         return self.project
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from pipelines.catalog.files import write_files
 from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.engine_part import EnginePart
-from xnat_config.admin.server import Server, path_of
 from xnat_config.admin.wish import Wish
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import path_of
 
 from .errors import SandboxError
 from .launches import finish, is_complete, launch
@@ -21,7 +22,7 @@ class Skipped(Exception):
     """A step that this server gives no occasion for; the text says why."""
 
 
-def run_pipeline(server: Server, wish: Wish, session: str, folder: Path, wait_s: float) -> str:
+def run_pipeline(server: XnatClient, wish: Wish, session: str, folder: Path, wait_s: float) -> str:
     """Launch T2 maps on a session, wait for the end, and look at what came out.
 
     Parameters
@@ -68,8 +69,8 @@ def run_pipeline(server: Server, wish: Wish, session: str, folder: Path, wait_s:
     return f"{NAME} by the {way}: {len(files)} files of results"
 
 
-def _by_container(server: Server, project: str) -> tuple[str, Callable[[str], None]] | None:
-    listed = server.ask("/xapi/commands")
+def _by_container(server: XnatClient, project: str) -> tuple[str, Callable[[str], None]] | None:
+    listed = server.find_json("/xapi/commands")
     for command in listed if isinstance(listed, list) else []:
         wrappers = [one.get("name") for one in command.get("xnat") or []]
         if command.get("name") != NAME or NAME not in wrappers:
@@ -77,7 +78,7 @@ def _by_container(server: Server, project: str) -> tuple[str, Callable[[str], No
         above = ("xapi", "projects", project, "commands", str(command["id"]), "wrappers", NAME)
         server.send("PUT", path_of(*above, "enabled"))
         asked = {"project": project, "xsiType": "xnat:mrSessionData"}
-        rows = server.ask("/xapi/commands/available", asked)
+        rows = server.find_json("/xapi/commands/available", asked)
         for row in rows if isinstance(rows, list) else []:
             if row.get("wrapper-name") == NAME:
                 root = str(row.get("root-element-name"))
@@ -91,12 +92,12 @@ def _by_container(server: Server, project: str) -> tuple[str, Callable[[str], No
     return None
 
 
-def _post(server: Server, address: str, values: dict[str, str]) -> None:
+def _post(server: XnatClient, address: str, values: dict[str, str]) -> None:
     server.send("POST", address, json=values)
 
 
 def _by_engine(
-    server: Server, wish: Wish, folder: Path
+    server: XnatClient, wish: Wish, folder: Path
 ) -> tuple[str, Callable[[str], None]] | None:
     project = wish.projects[0]
     write_files(folder)
@@ -110,9 +111,9 @@ def _by_engine(
     return "classic engine", lambda session: launch(server, project, NAME, session, {})
 
 
-def _results(server: Server, session: str) -> list[str]:
+def _results(server: XnatClient, session: str) -> list[str]:
     found = []
-    for scan in server.rows(path_of("data", "experiments", session, "scans")):
+    for scan in server.find_rows(path_of("data", "experiments", session, "scans")):
         above = ("data", "experiments", session, "scans", scan.get("ID", ""), "resources", RESULT)
-        found += [row.get("Name", "") for row in server.rows(path_of(*above, "files"))]
+        found += [row.get("Name", "") for row in server.find_rows(path_of(*above, "files"))]
     return found

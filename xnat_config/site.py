@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from .connection import settings_folder
+from xnat_pic.errors import WrongCallError
+from xnat_pic.tables import load_table, read_toml
+
 from .kinds import Kinds, kinds_from
 from .labels import LabelRules, label_rules_from
 from .resources import Resources, resources_from
+from .server.connection import settings_folder
 from .variables import Variables, variables_from
 
 SITE_VARIABLE = "XNAT_PIC_SITE"
@@ -36,8 +37,8 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-class SiteConfigError(ValueError):
-    """A site's own settings cannot be used; the text says what to change."""
+# The name that the packages above still know.
+SiteConfigError = WrongCallError
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ def load_config(site: Path | None = None, environ: Mapping[str, str] = os.enviro
 
     Raises
     ------
-    SiteConfigError
+    WrongCallError
         If the file cannot be read or holds what means nothing.
     """
     tables = {name: dict(table) for name, table in _packaged().items()}
     named = site or (Path(environ[SITE_VARIABLE]) if environ.get(SITE_VARIABLE) else None)
     path = named or settings_folder(environ) / SITE_FILE
     if named or path.is_file():
-        tables = _merge(tables, _read(path), path)
+        tables = _merge(tables, read_toml(path, "The site's settings"), path)
     return _build(tables, path)
 
 
@@ -79,7 +80,7 @@ def config_from(table: Mapping[str, Any], path: Path) -> SiteConfig:
 
     Raises
     ------
-    SiteConfigError
+    WrongCallError
         If the table holds what means nothing.
     """
     tables = {name: dict(entries) for name, entries in _packaged().items()}
@@ -90,8 +91,7 @@ def config_from(table: Mapping[str, Any], path: Path) -> SiteConfig:
 def _packaged() -> dict[str, Table]:
     merged: dict[str, Table] = {}
     for name in ("variables", "labels", "modalities", "sop_classes", "resources"):
-        text = (resources.files(__package__) / f"{name}.toml").read_text(encoding="utf-8")
-        for key, value in tomllib.loads(text).items():
+        for key, value in load_table(__package__, f"{name}.toml").items():
             if key in _LISTS:
                 merged[key] = {entry[_LISTS[key]]: entry for entry in value}
             else:
@@ -99,34 +99,21 @@ def _packaged() -> dict[str, Table]:
     return merged
 
 
-def _read(path: Path) -> Table:
-    try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except OSError as error:
-        raise SiteConfigError(
-            f"The site's settings {path} cannot be read: {error.strerror}. Correct the path, or "
-            f"{SITE_VARIABLE}."
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SiteConfigError(f"The site's settings {path} are no valid TOML: {error}.") from error
-
-
 def _merge(tables: dict[str, Table], site: Table, path: Path) -> dict[str, Table]:
     for key, value in site.items():
         if key in _LISTS:
             if not (isinstance(value, list) and all(isinstance(one, dict) for one in value)):
-                raise SiteConfigError(f"{path}: write [[{key}]] with two brackets.")
+                raise WrongCallError(f"{path}: write [[{key}]] with two brackets.")
             for entry in value:
                 tables[key] = _merge_entry(tables[key], entry, key, path)
         elif key in _TABLES and isinstance(value, dict):
             _check(value, tables[key], f"[{key}]", path)
             tables[key] = {**tables[key], **value}
         elif key in _TABLES:
-            raise SiteConfigError(f"{path}: write [{key}] on a line of its own.")
+            raise WrongCallError(f"{path}: write [{key}] on a line of its own.")
         else:
             known = ", ".join(sorted([*_LISTS, *_TABLES]))
-            raise SiteConfigError(f"{path} has {key!r}, which means nothing. Known: {known}.")
+            raise WrongCallError(f"{path} has {key!r}, which means nothing. Known: {known}.")
     return tables
 
 
@@ -134,13 +121,13 @@ def _merge_entry(entries: Table, entry: Table, key: str, path: Path) -> Table:
     by = _LISTS[key]
     name = entry.get(by)
     if not isinstance(name, str):
-        raise SiteConfigError(f"{path}: every [[{key}]] needs a {by} in quotes.")
+        raise WrongCallError(f"{path}: every [[{key}]] needs a {by} in quotes.")
     known = {field for one in entries.values() for field in one} | {"replaces", "remove", "values"}
     _check(entry, known | {"pattern", "aliases"} if key == "variable" else known, name, path)
     fields = {k: v for k, v in entry.items() if k not in ("replaces", "remove")}
     old = entry.get("replaces", name)
     if old not in entries and (old != name or entry.get("remove")):
-        raise SiteConfigError(
+        raise WrongCallError(
             f"{path}: there is no {key} {old!r}. Known: {', '.join(map(repr, entries))}."
         )
     if entry.get("remove"):
@@ -156,14 +143,14 @@ def _merge_entry(entries: Table, entry: Table, key: str, path: Path) -> Table:
 def _check(entry: Table, known: Any, where: str, path: Path) -> None:
     for field, value in entry.items():
         if field not in known:
-            raise SiteConfigError(
+            raise WrongCallError(
                 f"{path}: {where} has {field!r}, which means nothing. "
                 f"Known: {', '.join(sorted(known))}."
             )
         kind = _KEYS[field]
         wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind in (int,))
         if wrong or (kind is list and not all(isinstance(one, str) for one in value)):
-            raise SiteConfigError(f"{path}: {where}: {field} has a value of the wrong kind.")
+            raise WrongCallError(f"{path}: {where}: {field} has a value of the wrong kind.")
 
 
 def _build(tables: dict[str, Table], path: Path) -> SiteConfig:
@@ -178,6 +165,6 @@ def _build(tables: dict[str, Table], path: Path) -> SiteConfig:
             ),
         )
     except KeyError as error:
-        raise SiteConfigError(f"{path}: a new entry lacks the field {error.args[0]!r}.") from error
+        raise WrongCallError(f"{path}: a new entry lacks the field {error.args[0]!r}.") from error
     except (ValueError, re.error) as error:
-        raise SiteConfigError(f"{path}: {error}") from error
+        raise WrongCallError(f"{path}: {error}") from error

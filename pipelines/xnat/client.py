@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import requests
 
-from xnat_config.asking import NoLogin
+from xnat_config.server.client import NoLogin
 
 from .access import Access
 from .errors import LoginError, MissingError, ServerError

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xnat_config.admin.server import Server, path_of
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import path_of
 
 from ..errors import SandboxError
 from .place import PROJECT, Place, Study
@@ -86,7 +87,7 @@ class Comparison:
         return f"{len(self.out)} of {len(self.checks)} numbers are OUT"
 
 
-def compare(server: Server, place: Place, studies: Sequence[Study]) -> Comparison:
+def compare(server: XnatClient, place: Place, studies: Sequence[Study]) -> Comparison:
     """Fetch the summary of the study and compare each of its numbers with the truth.
 
     The page and the tables are kept in the folder.
@@ -233,12 +234,12 @@ def _rows(place: Place, name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _fetch(server: Server, place: Place) -> None:
+def _fetch(server: XnatClient, place: Place) -> None:
     """Fetch page and tables of the run over the regions."""
     above = path_of("data", "projects", PROJECT, "resources", _RESOURCE, "files")
     addresses = {
         row["Name"]: row["URI"]
-        for row in server.rows(above)
+        for row in server.find_rows(above)
         if f"/files/{_RUN}/" in row.get("URI", "")
     }
     if missing := [name for name in _FILES if name not in addresses]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from xnat_config.connection import (
+from xnat_config.server.connection import (
     FOLDER_VARIABLE,
     PASSWORD_VARIABLE,
     SERVER_VARIABLE,

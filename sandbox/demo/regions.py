@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pydicom
 
-from xnat_config.admin.server import Server, path_of
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import path_of
 
 from ..errors import SandboxError
 
@@ -58,7 +59,7 @@ def draw(series: Path, truth: Path) -> bytes:
     return _segmentation(images, drawn)
 
 
-def store(server: Server, project: str, session: str, label: str, body: bytes) -> None:
+def store(server: XnatClient, project: str, session: str, label: str, body: bytes) -> None:
     """Store a collection of regions at the address of the viewer's plugin.
 
     Parameters
@@ -74,7 +75,7 @@ def store(server: Server, project: str, session: str, label: str, body: bytes) -
             *("xapi", "roi", "projects", project, "sessions", session, "collections", label),
         ),
         params={"type": "SEG", "overwrite": "true"},
-        data=body,
+        body=lambda: body,
         content_type="application/octet-stream",
     )
 

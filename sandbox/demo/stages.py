@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
 
-from xnat_config.admin.server import Server, path_of
 from xnat_config.admin.wish import example_text
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import path_of
 
 from ..errors import SandboxError
 from ..launches import finish, is_complete, launch
@@ -31,7 +32,7 @@ class Work:
 
     Attributes
     ----------
-    server : Server or None
+    server : XnatClient or None
         Logged in; None for a stage that needs none.
     found : Comparison or None
         What the last stage found.
@@ -42,12 +43,12 @@ class Work:
     place: Place
     options: Options
     programs: Programs
-    server: Server | None = None
+    server: XnatClient | None = None
     found: Comparison | None = None
     tell: Callable[[str], None] = lambda _: None
 
     @property
-    def archive(self) -> Server:
+    def archive(self) -> XnatClient:
         """The server of a stage that needs one."""
         if self.server is None:
             raise SandboxError("This stage needs the archive.", "Run the stage install first.")
@@ -57,7 +58,7 @@ class Work:
     def sessions(self) -> dict[str, str]:
         """IDs of the sessions by their labels."""
         address = path_of("data", "projects", PROJECT, "experiments")
-        rows = self.archive.rows(address, {"columns": "ID,label"})
+        rows = self.archive.find_rows(address, {"columns": "ID,label"})
         return {row["label"]: row["ID"] for row in rows}
 
     def session_of(self, study: Study) -> str:
@@ -238,7 +239,7 @@ def _maps_of(work: Work, resource: str, what: str) -> str:
     found = set()
     for subject in subjects:
         address = ("data", "projects", PROJECT, "subjects", subject, "resources", resource, "files")
-        for row in work.archive.rows(path_of(*address)):
+        for row in work.archive.find_rows(path_of(*address)):
             below = row.get("URI", "").partition("/files/")[2]
             if below.endswith("/maps.json"):
                 found.add(below.partition("/")[0])

@@ -15,9 +15,10 @@ from typing import Any
 
 from rich.console import Console
 
-from xnat_config.admin.errors import AdminError
-from xnat_config.admin.server import Server
-from xnat_config.connection import Connection
+from xnat_config.server.client import XnatClient
+from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
+from xnat_pic.errors import XnatPicError
 
 from ..errors import SandboxError
 from .closing import show_closing, show_self
@@ -60,7 +61,7 @@ def tell(
     story = _Story(Place(folder.absolute()), options or Options(), console or Console())
     try:
         return story.run([one for one in STAGES if stage in ("", one.name)], not stage, stay)
-    except (SandboxError, AdminError, OSError) as error:
+    except (SandboxError, XnatPicError, OSError) as error:
         story.console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         return IN_PART
 
@@ -70,7 +71,7 @@ class _Story:
         self.place, self.options, self.console = place, options, console
         self.notes: dict[str, Any] = {}
         self._stack = ExitStack()
-        self._server: Server | None = None
+        self._server: XnatClient | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, stages: Sequence[Stage], whole: bool, stay: bool) -> int:
@@ -113,7 +114,7 @@ class _Story:
                     work.server = self._serve(programs.log)
                     programs.server = work.server.connection.server
                 said, failed = stage.work(work), False
-            except (SandboxError, AdminError, OSError) as error:
+            except (SandboxError, XnatPicError, OSError) as error:
                 said, failed = f"FAILED: {error}", True
         seconds = time.monotonic() - start
         line = f"{head} {seconds:6.1f} s  {said}"
@@ -143,7 +144,7 @@ class _Story:
         with self.console.status(f"{head} working ...") as sign:
             yield lambda said: sign.update(f"{head} {said or 'working'} ...")
 
-    def _serve(self, log: Path) -> Server:
+    def _serve(self, log: Path) -> XnatClient:
         """Return the archive, logged in; served from the first time it is asked for."""
         if self._server is None:
             prepare(self.place, log)
@@ -151,7 +152,9 @@ class _Story:
                 serving(self.place, self.options.port)
             )
             connection = Connection(address, USER)
-            self._server = self._stack.enter_context(Server(connection, USER, password()))
+            self._server = self._stack.enter_context(
+                XnatClient(connection, password_login(USER, password()))
+            )
         return self._server
 
     def _close(self, work: Work | None, whole: bool, seconds: float) -> bool:

@@ -14,11 +14,12 @@ from sandbox.archive import catalogue
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from sandbox.selftest import SelfTest, table
 from xnat_config.admin.catalog import load_catalog
-from xnat_config.admin.errors import LoginRefusedError
-from xnat_config.admin.server import Server
 from xnat_config.admin.wish import wish_from
 from xnat_config.admin.work import Installation
-from xnat_config.connection import Connection
+from xnat_config.server.client import XnatClient
+from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
+from xnat_pic.errors import LoginError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "archive"))
 
@@ -73,7 +74,7 @@ def test_every_step_with_a_pipeline(start, tmp_path, way):
         others = ["P1"]
         served.put("/data/projects/P1")
         wish = wish_from({"projects": others}, Path("wish"))
-        with Server(Connection(served.url), "admin", PASSWORD) as server:
+        with XnatClient(Connection(served.url), password_login("admin", PASSWORD)) as server:
             pipelines = load_catalog(tmp_path / "catalog", ("process_T2",))
             Installation(server, wish, pipelines).apply()
     steps = _trial(served).run()
@@ -160,7 +161,7 @@ def test_a_command_that_is_ended_leaves_nothing(start):
 
 def test_a_wrong_password_changes_nothing(start):
     served = start()
-    with pytest.raises(LoginRefusedError) as refused:
+    with pytest.raises(LoginError) as refused:
         SelfTest(Connection(served.url), "admin", "wrong-password").run()
     assert "wrong-password" not in str(refused.value)
     _nothing_is_left(served)

@@ -17,7 +17,7 @@ from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from uploader.verification.session_verification import verify
 from xnat_config import load_config
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sandbox" / "archive"))
 

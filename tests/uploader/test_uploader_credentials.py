@@ -14,7 +14,7 @@ from uploader.errors import LoginError, WrongCallError
 from uploader.login import login_store as credentials
 from uploader.login.login_store import forget_login, load_login, save_login, stored_in
 from uploader.server.login import Login, Store, from_password
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 SERVER = Connection("https://xnat.example.org", "ann")
 

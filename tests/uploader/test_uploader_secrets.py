@@ -156,7 +156,7 @@ def test_withdrawn_token_is_not_named_where_the_line_breaks(watched, tmp_path, l
     from uploader.errors import UploaderError
     from uploader.login.tokens import issue_token, withdraw_token
     from uploader.server.client import Client
-    from xnat_config.connection import Connection
+    from xnat_config.server.connection import Connection
 
     with watched.client("ann", PASSWORD) as client:
         token = issue_token(client)

@@ -14,7 +14,7 @@ from uploader.server.client import Client, Patience
 from uploader.transfer.archives import entries
 from uploader.transfer.zip_stream import ZipStream
 from uploader.verification.payload import load_session
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 FAULTS = {
     "500": (1, {"status": 500}),

@@ -80,7 +80,7 @@ def fail(error: Exception) -> NoReturn:
 def guarded(work: Callable[[], int]) -> None:
     """Do the work of a command and end with its exit code."""
     from xnat_config import SiteConfigError
-    from xnat_config.connection import ConnectionSettingsError
+    from xnat_config.server.connection import ConnectionSettingsError
 
     from ..errors import UploaderError
 

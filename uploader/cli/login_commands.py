@@ -26,7 +26,7 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
     """Log in once; a token that expires is kept, never the password."""
 
     def work() -> int:
-        from xnat_config.connection import save
+        from xnat_config.server.connection import save
 
         from ..login.login_store import save_login
         from ..login.tokens import issue_token
@@ -49,7 +49,7 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
 
 
 def _ask_server() -> str:
-    from xnat_config.connection import load_saved
+    from xnat_config.server.connection import load_saved
 
     saved = load_saved()
     if saved is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from xnat_config.connection import (
+from xnat_config.server.connection import (
     PASSWORD_VARIABLE,
     Connection,
     ConnectionSettingsError,

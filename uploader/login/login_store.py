@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from xnat_config.connection import Connection, settings_folder
+from xnat_config.server.connection import Connection, settings_folder
 
 from ..errors import LoginError, WrongCallError
 from ..private_file import write_private

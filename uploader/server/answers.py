@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import requests
 
-from xnat_config.answers import reason_in
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
+from xnat_config.server.reasons import reason_in
 
 from ..errors import LoginError, UnreachableError, UntrustedError
 

@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 import requests
 
-from xnat_config.answers import version_numbers
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
+from xnat_config.server.reasons import version_numbers
 
 from ..errors import LoginError, RefusedError, ServerError, UnreachableError, UntrustedError
 from .answers import (

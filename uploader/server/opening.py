@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 from ..errors import LoginError, ServerError, UnreachableError
 from .answers import LOG_IN_AGAIN, no_answer, server_fault

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import WishError
+from xnat_pic.errors import WrongCallError
 
 ENGINE, CONTAINERS = "engine", "containers"
 _LARGEST = 4_000_000
@@ -48,19 +48,19 @@ def load_catalog(folder: Path, names: tuple[str, ...] = ()) -> Catalog:
 
     Raises
     ------
-    WishError
+    WrongCallError
         If the folder holds none, a file is damaged, or a name is not there.
     """
     descriptors = _descriptors(folder / ENGINE)
     commands = _commands(folder / CONTAINERS)
     if not descriptors and not commands:
-        raise WishError(
+        raise WrongCallError(
             f"{folder} holds no pipelines. Write them with: xnat-pic-pipelines export {folder}"
         )
     if names:
         known = {one.name for one in descriptors} | set(commands)
         if missing := [name for name in names if name not in known]:
-            raise WishError(
+            raise WrongCallError(
                 f"{folder} has no pipeline {', '.join(missing)}. It has: "
                 f"{', '.join(sorted(known))}."
             )
@@ -75,10 +75,10 @@ def load_catalog(folder: Path, names: tuple[str, ...] = ()) -> Catalog:
 def _read(path: Path) -> str:
     try:
         if path.stat().st_size > _LARGEST:
-            raise WishError(f"{path} is too large for a pipeline. Export the folder anew.")
+            raise WrongCallError(f"{path} is too large for a pipeline. Export the folder anew.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise WishError(f"{path} cannot be read. Export the folder anew.") from error
+        raise WrongCallError(f"{path} cannot be read. Export the folder anew.") from error
 
 
 def _descriptors(folder: Path) -> list[Descriptor]:
@@ -90,7 +90,7 @@ def _descriptors(folder: Path) -> list[Descriptor]:
                 raise ElementTree.ParseError
             root = ElementTree.fromstring(text)
         except ElementTree.ParseError as error:
-            raise WishError(f"{path} is no valid XML. Export the folder anew.") from error
+            raise WrongCallError(f"{path} is no valid XML. Export the folder anew.") from error
         if root.tag.rpartition("}")[2] != "Pipeline":
             continue  # the description of a step program
         about = root.find("{*}documentation")
@@ -113,7 +113,7 @@ def _commands(folder: Path) -> dict[str, dict[str, Any]]:
             name = str(command["name"])
             wrappers = [str(one["name"]) for one in command["xnat"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise WishError(f"{path} is no command. Export the folder anew.") from error
+            raise WrongCallError(f"{path} is no command. Export the folder anew.") from error
         if wrappers:
             found[name] = command
     return found

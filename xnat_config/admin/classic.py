@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
+
+from xnat_pic.errors import ServerError
 
 from .. import definitions
 from ..definitions import SUBJECT
+from ..server.client import XnatClient
+from ..server.paths import path_of
 from ..variables import Variable
-from .errors import ServerFaultError
 from .model import Key
-from .server import Server, path_of
 from .wish import Wish
 
 
@@ -26,7 +29,7 @@ class ClassicPart:
 
     kind = "variable"
 
-    def __init__(self, server: Server, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, wish: Wish) -> None:
         self._server = server
         self._wish = wish
         self._variables = {
@@ -66,7 +69,7 @@ class ClassicPart:
         try:
             return definitions.parse_project(answer.content)
         except ValueError:
-            raise ServerFaultError(
+            raise ServerError(
                 f"The server's document of the project {project} is not what XNAT sends."
             ) from None
 
@@ -96,7 +99,7 @@ class ClassicPart:
             self._server.send(
                 "PUT",
                 path_of("data", "projects", project),
-                data=definitions.to_bytes(root),
+                body=partial(definitions.to_bytes, root),
                 content_type="text/xml",
             )
 
@@ -111,7 +114,7 @@ class ClassicPart:
             "PUT",
             path_of("data", "projects", key.project, "protocols", protocol.get("ID", "")),
             params={"allowDataDeletion": "true"},
-            data=definitions.to_bytes(protocol),
+            body=partial(definitions.to_bytes, protocol),
             content_type="text/xml",
         )
         still = self.found([key])

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from xnat_pic.cli import PATH, command_group, echo_json, exit_code_help, json_option, run_command
+
+from ..server.options import server_options
+
 if TYPE_CHECKING:
     from .model import Item
     from .work import Installation
 
-EXIT_CODES = """\b
-Exit codes:
-  0  all done
-  2  wrong call, or the file cannot be used
-  5  login refused
-  6  the server refuses or does not answer
-  8  done in part: something was changed by hand, or stays, and is named
-"""
-_PATH = click.Path(path_type=Path)
+PROGRAM = "xnat-pic-admin"
+EXIT_CODES = {
+    0: "all done",
+    2: "wrong call, or the file cannot be used",
+    5: "login refused",
+    6: "the server refuses or does not answer",
+    8: "done in part: something was changed by hand, or stays, and is named",
+}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-admin")
+@command_group(PROGRAM, EXIT_CODES)
 def main() -> None:
     """Install variables, forms, rules and pipelines in an XNAT, and take them away again."""
 
 
 def _options(command: _Command) -> _Command:
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
-        click.option("--ca-bundle", type=_PATH, help="Certificates to trust, a .pem file."),
-        click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]"),
-        click.option(
-            "--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]"
-        ),
+        json_option,
+        server_options,
         click.option(
             "--project",
             "projects",
             multiple=True,
             help="Project in place of those the file names; may be repeated.",
         ),
-        click.argument("file", type=_PATH),
+        click.argument("file", type=PATH),
     ):
         command = option(command)
     return command
@@ -54,7 +50,7 @@ def _options(command: _Command) -> _Command:
 
 _CATALOG = click.option(
     "--catalog",
-    type=_PATH,
+    type=PATH,
     help="Folder of pipelines, as xnat-pic-pipelines export writes it.  [default: no pipelines]",
 )
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -68,7 +64,7 @@ def example_command() -> None:
     click.echo(example_text(), nl=False)
 
 
-@main.command("plan", epilog=EXIT_CODES)
+@main.command("plan", epilog=exit_code_help(EXIT_CODES))
 @_options
 @_CATALOG
 def plan_command(**options: Any) -> None:
@@ -84,7 +80,7 @@ def plan_command(**options: Any) -> None:
     _run(work, **options)
 
 
-@main.command("apply", epilog=EXIT_CODES)
+@main.command("apply", epilog=exit_code_help(EXIT_CODES))
 @_options
 @_CATALOG
 @_YES
@@ -109,7 +105,7 @@ def apply_command(yes: bool, **options: Any) -> None:
     _run(work, **options)
 
 
-@main.command("status", epilog=EXIT_CODES)
+@main.command("status", epilog=exit_code_help(EXIT_CODES))
 @_options
 @_CATALOG
 def status_command(**options: Any) -> None:
@@ -122,7 +118,7 @@ def status_command(**options: Any) -> None:
         facts, found = job.facts(), job.plan()
         if options["as_json"]:
             rows = [show.item_as_json(one) for one in found]
-            click.echo(json.dumps({**show.facts_as_json(facts), "things": rows}, indent=1))
+            echo_json({**show.facts_as_json(facts), "things": rows})
         show.facts(facts)
         show.items(found)
         return exit_code(found)
@@ -130,7 +126,7 @@ def status_command(**options: Any) -> None:
     _run(work, **options)
 
 
-@main.command("remove", epilog=EXIT_CODES)
+@main.command("remove", epilog=exit_code_help(EXIT_CODES))
 @_options
 @_YES
 def remove_command(yes: bool, **options: Any) -> None:
@@ -158,7 +154,7 @@ def _tell(found: list[Item], as_json: bool) -> None:
     from . import show
 
     if as_json:
-        click.echo(json.dumps([show.item_as_json(one) for one in found], indent=1))
+        echo_json([show.item_as_json(one) for one in found])
     show.items(found)
 
 
@@ -174,36 +170,26 @@ def _run(
     catalog: Path | None = None,
 ) -> None:
     """Do the work of a command on a server and end with its exit code."""
-    from ..connection import ConnectionSettingsError
-    from .errors import AdminError
-
     del as_json
-    try:
+
+    def connected() -> int:
+        from ..server.client import XnatClient
+        from ..server.login import password_login
+        from ..server.options import ask_password, ask_user, resolve_connection
         from .catalog import load_catalog
-        from .login import find_login
-        from .server import Server
         from .wish import load_wish
         from .work import Installation
 
         wish = load_wish(file, projects)
         pipelines = load_catalog(catalog, wish.pipelines) if catalog else None
-        found, password = find_login(server, user, ca_bundle)
-        with Server(found, found.user, password) as opened:
-            code = work(Installation(opened, wish, pipelines))
-    except (AdminError, ConnectionSettingsError) as error:
-        click.echo(_plain(str(error)), err=True)
-        code = error.exit_code if isinstance(error, AdminError) else 2
-    except click.Abort:
-        click.echo("\nNothing was typed: stopped.", err=True)
-        code = 2
-    except KeyboardInterrupt:
-        click.echo("Stopped. Run plan to see what is in place; apply goes on.", err=True)
-        code = 8
-    sys.exit(code)
+        connection = ask_user(resolve_connection(server, user, ca_bundle))
+        login = password_login(connection.user, ask_password(connection))
+        with XnatClient(connection, login, agent=PROGRAM) as client:
+            return work(Installation(client, wish, pipelines))
 
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text)
+    run_command(
+        PROGRAM, connected, stopped="stopped. Run plan to see what is in place; apply goes on."
+    )
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
+from ..server.client import XnatClient
+from ..server.paths import path_of
 from .catalog import Catalog
 from .model import SITE, Key
-from .server import Server, path_of
 from .wish import Wish
 
 _NONE = "This server has no Container Service, or does not open it to this user."
@@ -18,13 +19,13 @@ _ON = {"enabled": True}
 class Service:
     """What the Container Service has."""
 
-    def __init__(self, server: Server, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, wish: Wish) -> None:
         self.server = server
         self.wish = wish
 
     def commands(self) -> dict[str, dict[str, Any]] | None:
         """Return the commands by name, None where there is no service."""
-        found = self.server.ask("/xapi/commands")
+        found = self.server.find_json("/xapi/commands")
         if not isinstance(found, list):
             return None
         return {str(one.get("name", "")): one for one in found if isinstance(one, dict)}
@@ -39,13 +40,13 @@ class Service:
         """Another project for each wrapper that one uses, by command and wrapper."""
         used: dict[str, str] = {}
         types = ("xnat:projectData", "xnat:mrScanData", *self.wish.session_types)
-        for row in self.server.rows("/data/projects"):
+        for row in self.server.find_rows("/data/projects"):
             project = row.get("ID", "")
             if project in self.wish.projects:
                 continue
             for xsi_type in types:
                 asked = {"project": project, "xsiType": xsi_type}
-                listed = self.server.ask("/xapi/commands/available", asked)
+                listed = self.server.find_json("/xapi/commands/available", asked)
                 for one in listed if isinstance(listed, list) else []:
                     name = f"{one.get('command-name')}/{one.get('wrapper-name')}"
                     used.setdefault(name, project)
@@ -126,7 +127,7 @@ class LaunchPart:
         command = known.get(name, {})
         if not any(one.get("name") == wrapper for one in command.get("xnat") or []):
             return False
-        answer = self._service.server.ask(_address(command, wrapper, key.project, "enabled"))
+        answer = self._service.server.find_json(_address(command, wrapper, key.project, "enabled"))
         if isinstance(answer, dict):
             return answer.get(f"enabled-for-{'project' if key.project else 'site'}") is True
         return answer is True

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+from xnat_pic.errors import ServerError
+
+from ..server.client import XnatClient
+from ..server.paths import path_of
 from .catalog import Catalog, Descriptor
-from .errors import ServerFaultError
 from .model import Key
-from .server import Server, path_of
 from .wish import Wish
 
 _ARC = "http://nrg.wustl.edu/arc"
@@ -25,7 +27,7 @@ class EnginePart:
 
     kind = "pipeline"
 
-    def __init__(self, server: Server, wish: Wish, catalog: Catalog) -> None:
+    def __init__(self, server: XnatClient, wish: Wish, catalog: Catalog) -> None:
         self._server = server
         self._wish = wish
         self._descriptors = {one.name: one for one in catalog.descriptors}
@@ -53,13 +55,13 @@ class EnginePart:
 
     def _rows(self, project: str, additional: bool = False) -> list[dict[str, str]]:
         more = {"additional": "true"} if additional else {}
-        return self._server.rows(path_of("data", "projects", project, "pipelines"), more)
+        return self._server.find_rows(path_of("data", "projects", project, "pipelines"), more)
 
     @cached_property
     def is_there(self) -> bool:
         """Whether the engine's list of pipelines answers."""
         project = self._wish.projects[0]
-        return self._server.ask(path_of("data", "projects", project, "pipelines")) is not None
+        return self._server.find_json(path_of("data", "projects", project, "pipelines")) is not None
 
     @cached_property
     def _on_site(self) -> set[str]:
@@ -91,14 +93,14 @@ class EnginePart:
             try:
                 root = ElementTree.fromstring(answer.content)
             except ElementTree.ParseError:
-                raise ServerFaultError(
+                raise ServerError(
                     f"The archive specification of {project} is not what XNAT sends."
                 ) from None
             for key, _ in items:
                 if key.project == project:
                     _add(root, self._descriptors[key.name])
             body = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-            self._server.send("PUT", address, data=body, content_type="text/xml")
+            self._server.send("PUT", address, body=partial(bytes, body), content_type="text/xml")
 
     def take(self, key: Key) -> str:
         """Take a pipeline from a project."""

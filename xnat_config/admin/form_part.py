@@ -9,9 +9,10 @@ from typing import Any
 from .. import forms
 from ..definitions import SUBJECT
 from ..forms import Form
+from ..server.client import XnatClient
+from ..server.paths import path_of
 from ..variables import Variable
 from .model import Key
-from .server import Server, path_of
 from .wish import Wish
 
 
@@ -20,7 +21,7 @@ class FormPart:
 
     kind = "form"
 
-    def __init__(self, server: Server, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, wish: Wish) -> None:
         self._server = server
         self._wish = wish
         version = server.version
@@ -44,7 +45,7 @@ class FormPart:
     @cached_property
     def is_there(self) -> bool:
         """Whether the server's list of forms answers."""
-        return self._server.ask("/xapi/customforms") is not None
+        return self._server.find_json("/xapi/customforms") is not None
 
     def wanted(self) -> dict[Key, Any]:
         """Return the fields of every form."""
@@ -65,7 +66,7 @@ class FormPart:
         asked = list(keys)
         known: dict[Key, Form] = {}
         for project in {key.project for key in asked}:
-            listing = self._server.ask("/xapi/customforms", {"projectId": project})
+            listing = self._server.find_json("/xapi/customforms", {"projectId": project})
             for title in {key.name.rpartition(" (")[0] for key in asked}:
                 for form in forms.forms_in(listing, title):
                     known[Key(self.kind, project, f"{title} ({form.data_type})")] = form
@@ -100,7 +101,7 @@ class FormPart:
             return ""
         if others := [place for place in form.places if place != key.project]:
             return f"It is used by {', '.join(others)} too."
-        if self._server.ask(path_of("xapi", "customforms", "hasdata", form.row)) is not False:
+        if self._server.find_json(path_of("xapi", "customforms", "hasdata", form.row)) is not False:
             return "It holds values, or the server does not tell: delete it in XNAT if you want to."
         self._server.send("DELETE", path_of("xapi", "customforms", form.row))
         return "The server keeps it: delete it in XNAT." if self._find([key]) else ""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
+from xnat_pic.text import printable
+
 SITE = ""
 
 
@@ -151,5 +153,5 @@ def _short(value: Any) -> str:
     if value is None or value in ([], {}, ""):
         return "nothing"
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    text = "".join(c if c.isprintable() else " " for c in text)
+    text = printable(text)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -9,9 +9,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .errors import RefusedError, ServerFaultError
+from xnat_pic.errors import ServerError
+
+from ..server.client import XnatClient
+from ..server.errors import RefusedError
+from ..server.paths import path_of
 from .model import SITE, Key
-from .server import Server, path_of
 from .wish import Wish
 
 RESOURCE = "XNAT_PIC_ADMIN"
@@ -22,7 +25,7 @@ def _resource(project: str) -> str:
     return path_of("data", "projects", project, "resources", RESOURCE)
 
 
-def _read(server: Server, project: str, name: str) -> Any:
+def _read(server: XnatClient, project: str, name: str) -> Any:
     try:
         answer = server.send("GET", f"{_resource(project)}/files/{name}")
     except RefusedError as refusal:
@@ -35,20 +38,20 @@ def _read(server: Server, project: str, name: str) -> Any:
         raise _damaged(project, name) from None
 
 
-def _damaged(project: str, name: str) -> ServerFaultError:
-    return ServerFaultError(
+def _damaged(project: str, name: str) -> ServerError:
+    return ServerError(
         f"The file {name} of the resource {RESOURCE} in {project} is damaged. Look at it and "
         "delete it; then remove what is there by hand."
     )
 
 
-def _write(server: Server, project: str, name: str, document: Any) -> None:
+def _write(server: XnatClient, project: str, name: str, document: Any) -> None:
     body = json.dumps(document, indent=1, ensure_ascii=False).encode("utf-8")
     server.send(
         "PUT",
         f"{_resource(project)}/files/{name}",
         params={"inbody": "true", "overwrite": "true", "format": "JSON"},
-        data=body,
+        body=lambda: body,
         content_type="application/octet-stream",
     )
 
@@ -56,7 +59,7 @@ def _write(server: Server, project: str, name: str, document: Any) -> None:
 class Record:
     """What apply made: the document of each thing, by project."""
 
-    def __init__(self, server: Server, projects: Sequence[str]) -> None:
+    def __init__(self, server: XnatClient, projects: Sequence[str]) -> None:
         self._server = server
         self._projects = tuple(projects)
         self.things: dict[Key, Any] = {}
@@ -109,7 +112,7 @@ class ConventionsPart:
 
     kind = "conventions"
 
-    def __init__(self, server: Server, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, wish: Wish) -> None:
         self._server = server
         self._wish = wish
 

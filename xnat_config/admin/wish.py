@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ..site import SiteConfig, SiteConfigError, config_from
+from xnat_pic.errors import WrongCallError
+from xnat_pic.tables import load_table, read_text, read_toml
+
+from ..site import SiteConfig, config_from
 from ..variables import DATATYPES, VARIABLE_NAME, Variable
-from .errors import WishError
 
 EXAMPLE = "example.toml"
 _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -55,7 +55,7 @@ class Wish:
 
 def example_text() -> str:
     """Return an installation file to start from."""
-    return (resources.files(__package__) / EXAMPLE).read_text(encoding="utf-8")
+    return read_text(__package__, EXAMPLE)
 
 
 def load_wish(path: Path, projects: tuple[str, ...] = ()) -> Wish:
@@ -63,15 +63,10 @@ def load_wish(path: Path, projects: tuple[str, ...] = ()) -> Wish:
 
     Raises
     ------
-    WishError
+    WrongCallError
         If it cannot be read or holds what means nothing.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WishError(f"{path} cannot be read: {error.strerror}. Correct the path.") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WishError(f"{path} is no valid TOML: {error}.") from error
+    table = read_toml(path)
     return wish_from({**table, "projects": list(projects)} if projects else table, path)
 
 
@@ -80,21 +75,18 @@ def wish_from(table: Mapping[str, Any], path: Path) -> Wish:
 
     Raises
     ------
-    WishError
+    WrongCallError
         If a key or a value means nothing.
     """
     own = {name: value for name, value in table.items() if name not in _SITE_TABLES}
     _check(own, _KEYS, str(path))
     site = {name: value for name, value in table.items() if name in _SITE_TABLES}
-    try:
-        config = config_from(site, path)
-    except SiteConfigError as error:
-        raise WishError(str(error)) from error
+    config = config_from(site, path)
     packaged = _packaged_animals()
     animals = _animals(packaged["animal"], own.get("animal", []), path)
     clash = sorted({one.name for one in animals} & set(config.variables.names))
     if clash:
-        raise WishError(
+        raise WrongCallError(
             f"{path}: {', '.join(clash)} is both a [[variable]] and an [[animal]]. Remove one."
         )
     return Wish(
@@ -113,13 +105,12 @@ def wish_from(table: Mapping[str, Any], path: Path) -> Wish:
 
 
 def _default_types() -> list[str]:
-    found: list[str] = tomllib.loads(example_text())["session_types"]
+    found: list[str] = load_table(__package__, EXAMPLE)["session_types"]
     return found
 
 
 def _packaged_animals() -> dict[str, Any]:
-    text = (resources.files("xnat_config") / "animals.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_table("xnat_config", "animals.toml")
 
 
 def _names(
@@ -129,15 +120,15 @@ def _names(
     wrong = [value for value in values if not pattern.fullmatch(value)]
     if wrong or not values:
         what = f"{wrong[0]!r} makes no sense" if wrong else "nothing is named"
-        example = json.dumps(tomllib.loads(example_text())[key])
-        raise WishError(f"{path}: {key}: {what}. Write, for example, {key} = {example}")
+        example = json.dumps(load_table(__package__, EXAMPLE)[key])
+        raise WrongCallError(f"{path}: {key}: {what}. Write, for example, {key} = {example}")
     return tuple(dict.fromkeys(values))
 
 
 def _check(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> None:
     for name, value in table.items():
         if name not in known:
-            raise WishError(
+            raise WrongCallError(
                 f"{where} has {name!r}, which means nothing. Known: "
                 f"{', '.join(sorted([*known, *(_SITE_TABLES if known is _KEYS else ())]))}."
             )
@@ -146,7 +137,7 @@ def _check(table: Mapping[str, Any], known: Mapping[str, type], where: str) -> N
         if not isinstance(value, kind) or (
             isinstance(value, list) and not all(isinstance(one, inner) for one in value)
         ):
-            raise WishError(f"{where}: {name} has a value of the wrong kind.")
+            raise WrongCallError(f"{where}: {name} has a value of the wrong kind.")
 
 
 def _animals(
@@ -157,7 +148,7 @@ def _animals(
         _check(change, _ANIMAL, f"{path}: [[animal]]")
         name = change.get("name", "")
         if not VARIABLE_NAME.fullmatch(name):
-            raise WishError(
+            raise WrongCallError(
                 f"{path}: {name!r} cannot name an [[animal]] field. Use lower-case letters, "
                 "digits and _."
             )
@@ -165,7 +156,7 @@ def _animals(
     kept = [one for one in tables.values() if not one.get("remove")]
     for one in kept:
         if one.get("datatype", "string") not in DATATYPES:
-            raise WishError(
+            raise WrongCallError(
                 f"{path}: {one['name']}: the datatype {one['datatype']!r} is unknown. Use one of "
                 f"{', '.join(DATATYPES)}."
             )

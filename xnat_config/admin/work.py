@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from xnat_pic.errors import ServerError, WrongCallError, describe
+
+from ..server.client import NOT_THERE, XnatClient
+from ..server.errors import RefusedError
+from ..server.paths import data_path
 from .catalog import Catalog
 from .classic import ClassicPart
 from .container_part import CommandPart, LaunchPart, Service
 from .engine_part import EnginePart
-from .errors import RefusedError, ServerFaultError, WishError
 from .form_part import FormPart
 from .model import Item, Key, Part, State, covers, decide, difference
 from .record import ConventionsPart, Record
-from .server import NOT_THERE, Server, path_of
 from .wish import Wish
 
 _OHIF = "ohif"
@@ -45,11 +48,11 @@ class Installation:
 
     Raises
     ------
-    WishError
+    WrongCallError
         If a project is not on the server.
     """
 
-    def __init__(self, server: Server, wish: Wish, catalog: Catalog | None = None) -> None:
+    def __init__(self, server: XnatClient, wish: Wish, catalog: Catalog | None = None) -> None:
         self.server = server
         self.wish = wish
         catalog = catalog or Catalog()
@@ -70,11 +73,11 @@ class Installation:
 
     def facts(self) -> Facts:
         """Ask what the server has."""
-        plugins = self.server.ask("/xapi/plugins")
+        plugins = self.server.find_json("/xapi/plugins")
         names = [str(name).lower() for name in plugins] if isinstance(plugins, dict) else []
         return Facts(
             version=self.server.version_text,
-            forms=self.server.ask("/xapi/customforms") is not None,
+            forms=self.server.find_json("/xapi/customforms") is not None,
             engine=self._engine.is_there,
             containers=self._service.is_there,
             viewer=any(_OHIF in name for name in names),
@@ -82,8 +85,10 @@ class Installation:
         )
 
     def _odd_labels(self, project: str) -> tuple[int, int]:
-        address = path_of("data", "projects", project, "experiments")
-        labels = [row.get("label", "") for row in self.server.rows(address, {"columns": "label"})]
+        address = data_path("projects", project, "experiments")
+        labels = [
+            row.get("label", "") for row in self.server.find_rows(address, {"columns": "label"})
+        ]
         rules = self.wish.config.labels
         return sum(not rules.is_clean(label) for label in labels), len(labels)
 
@@ -171,7 +176,7 @@ class Installation:
         try:
             reason = part.take(item.key)
         except RefusedError as refusal:
-            return replace(item, state=State.FAILED, said=str(refusal))
+            return replace(item, state=State.FAILED, said=describe(refusal))
         return replace(item, state=State.KEPT if reason else State.GONE, said=reason)
 
 
@@ -181,17 +186,17 @@ def _put(part: Part, items: Sequence[tuple[Key, Any]]) -> str:
         part.put(items)
     except RefusedError as refusal:
         if refusal.status in NOT_THERE - {400, 403}:
-            return f"This server has no such call ({refusal}). Do it on its pages."
-        return str(refusal)
-    except ServerFaultError as fault:
-        return str(fault)
+            return f"This server has no such call ({describe(refusal)}). Do it on its pages."
+        return describe(refusal)
+    except ServerError as fault:
+        return describe(fault)
     return ""
 
 
-def _check_projects(server: Server, wish: Wish) -> None:
-    missing = [one for one in wish.projects if server.ask(path_of("data", "projects", one)) is None]
+def _check_projects(server: XnatClient, wish: Wish) -> None:
+    missing = [one for one in wish.projects if server.find_json(data_path("projects", one)) is None]
     if missing:
-        raise WishError(
+        raise WrongCallError(
             f"{server.connection.host} has no project {', '.join(missing)} that {server.user} may "
             "see. Make it first, or correct projects."
         )

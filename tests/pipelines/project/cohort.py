@@ -24,7 +24,7 @@ from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 PATIENCE = Patience(attempts=4, first_wait_s=0.05, longest_wait_s=0.5, read_s=60)
 PROJECT = "P1"

@@ -21,7 +21,7 @@ from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
-from xnat_config.connection import Connection
+from xnat_config.server.connection import Connection
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "archive"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "regions"))

@@ -12,8 +12,9 @@ import pytest
 from pipelines.catalog.files import write_files
 from sandbox.archive import catalogue
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
-from xnat_config.admin.server import Server
-from xnat_config.connection import Connection
+from xnat_config.server.client import XnatClient
+from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "archive"))
 
@@ -52,7 +53,9 @@ def login():
     with ExitStack() as stack:
 
         def make(served, user="admin", password="admin"):
-            made = Server(Connection(served.url, user), user, password, sleep=lambda _s: None)
+            made = XnatClient(
+                Connection(served.url, user), password_login(user, password), sleep=lambda _s: None
+            )
             return stack.enter_context(made)
 
         yield make

@@ -1,103 +1,16 @@
-"""Servers that are slow, broken, or something else; and the rules of comparison."""
+"""Records that are damaged, and the rules of comparison."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from xnat_config import definitions
-from xnat_config.admin.errors import LoginRefusedError, RefusedError, ServerFaultError
 from xnat_config.admin.model import Key, State, covers, decide, difference
-from xnat_config.admin.server import Server
 from xnat_config.admin.wish import wish_from
 from xnat_config.admin.work import Installation
-from xnat_config.connection import Connection
+from xnat_pic.errors import ServerError
 
 KEY = Key("variable", "P1", "x")
-
-
-@pytest.fixture
-def other():
-    """Serve fixed answers on this machine; remember what was asked and with what login."""
-    servers = []
-
-    def make(status, body=b"", **headers):
-        asked = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                asked.append((self.path, self.headers.get("Authorization")))
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_DELETE = do_GET
-
-            def log_message(self, *_arguments):
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        servers.append((server, thread))
-        return f"http://127.0.0.1:{server.server_port}", asked
-
-    yield make
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def _open(address):
-    return Server(Connection(address), "me", "my-secret", sleep=lambda _s: None)
-
-
-def test_a_page_is_no_xnat(other):
-    address, _ = other(200, b"<!DOCTYPE html><html>Welcome</html>")
-    with pytest.raises(ServerFaultError, match="does not answer like an XNAT"), _open(address):
-        pass
-
-
-def test_a_login_is_not_carried_to_another_address(other):
-    elsewhere, asked = other(200, b"x")
-    address, _ = other(301, Location=elsewhere + "/data/JSESSION")
-    with pytest.raises(ServerFaultError, match="on to another address"), _open(address):
-        pass
-    assert asked == []
-
-
-def test_the_password_is_sent_once(other):
-    address, asked = other(200, b"0123456789ABCDEF")
-    with _open(address) as server:
-        server.send("GET", "/data/projects")
-    assert [login is not None for _, login in asked] == [True, False, False]
-    assert "my-secret" not in repr(server.__dict__)
-
-
-def test_a_redirect_to_the_login_page_is_a_refused_login(other):
-    address, _ = other(302, Location="/app/template/Login.vm")
-    with pytest.raises(LoginRefusedError), _open(address):
-        pass
-
-
-def test_a_fault_that_passes_is_waited_for(start, login):
-    served = start()
-    server = login(served)
-    rule = {"path": "/data/projects/P1", "status": 503, "count": 2}
-    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
-    assert server.ask("/data/projects/P1") is not None
-
-
-def test_a_refusal_says_the_servers_reason(start, login):
-    with pytest.raises(RefusedError) as refused:
-        login(start()).send("PUT", "/data/projects/a%20b")
-    assert refused.value.status == 417
-    assert "Invalid character in project ID" in str(refused.value)
 
 
 OTHERS = {"kind": "variable", "project": "P2", "name": "xnat:subjectData/group", "document": {}}
@@ -118,7 +31,7 @@ def test_a_damaged_record_is_told(start, login, tmp_path, body):
     if body == b"null ":
         assert Installation(login(served), wish).removal() == []
         return
-    with pytest.raises(ServerFaultError, match="is damaged"):
+    with pytest.raises(ServerError, match="is damaged"):
         Installation(login(served), wish)
 
 

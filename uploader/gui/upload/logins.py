@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from xnat_config.connection import Connection, ConnectionSettingsError, load_saved, resolve, save
+from xnat_config.server.connection import (
+    Connection,
+    ConnectionSettingsError,
+    load_saved,
+    resolve,
+    save,
+)
 
 from ...errors import WrongCallError
 from ...login.login_store import has_keyring, load_login, save_login, stored_in

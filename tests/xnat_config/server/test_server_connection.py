@@ -2,9 +2,9 @@
 
 import pytest
 
-from xnat_config.connection import (
+from xnat_config.server.connection import (
     Connection,
-    ConnectionSettingsError,
+    WrongCallError,
     load_saved,
     normal_address,
     resolve,
@@ -28,12 +28,12 @@ def test_addresses_get_one_spelling(written, meant):
 
 @pytest.mark.parametrize("text", ["ftp://xnat.example.org", "https://", "", "mailto:a@b"])
 def test_what_is_no_web_server_is_refused(text):
-    with pytest.raises(ConnectionSettingsError):
+    with pytest.raises(WrongCallError):
         normal_address(text)
 
 
 def test_login_in_the_address_is_refused_without_repeating_it():
-    with pytest.raises(ConnectionSettingsError) as caught:
+    with pytest.raises(WrongCallError) as caught:
         normal_address("https://ann:hush@xnat.example.org")
     assert "hush" not in str(caught.value)
 
@@ -53,7 +53,7 @@ def test_unprotected_connections_are_known(server, plain):
 
 def test_option_counts_before_environment_before_what_was_saved(tmp_path):
     home = {"XNAT_PIC_HOME": str(tmp_path)}
-    with pytest.raises(ConnectionSettingsError, match="XNAT_PIC_SERVER"):
+    with pytest.raises(WrongCallError, match="XNAT_PIC_SERVER"):
         resolve(environ=home)
     save(Connection("https://saved.example.org", "sam"), home)
     assert resolve(environ=home) == Connection("https://saved.example.org", "sam")
@@ -79,11 +79,11 @@ def test_saved_connection_comes_back_with_any_signs_in_it(tmp_path):
 
 def test_damaged_settings_name_the_file(tmp_path):
     (tmp_path / "connection.toml").write_text("server = [", encoding="utf-8")
-    with pytest.raises(ConnectionSettingsError, match=r"connection\.toml"):
+    with pytest.raises(WrongCallError, match=r"connection\.toml"):
         load_saved({"XNAT_PIC_HOME": str(tmp_path)})
 
 
 def test_certificates_that_are_not_there_are_refused(tmp_path):
     environ = {"XNAT_PIC_HOME": str(tmp_path), "XNAT_PIC_CA_BUNDLE": str(tmp_path / "no.pem")}
-    with pytest.raises(ConnectionSettingsError, match=r"no\.pem"):
+    with pytest.raises(WrongCallError, match=r"no\.pem"):
         resolve("xnat.example.org", environ=environ)

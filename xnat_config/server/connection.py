@@ -2,22 +2,23 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+from xnat_pic.errors import WrongCallError
+from xnat_pic.files import write_file
+from xnat_pic.tables import read_toml
 
 SERVER_VARIABLE = "XNAT_PIC_SERVER"
 USER_VARIABLE = "XNAT_PIC_USER"
 PASSWORD_VARIABLE = "XNAT_PIC_PASSWORD"
 CA_VARIABLE = "XNAT_PIC_CA_BUNDLE"
 FOLDER_VARIABLE = "XNAT_PIC_HOME"
+# The name that the packages above still know.
+ConnectionSettingsError = WrongCallError
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-class ConnectionSettingsError(ValueError):
-    """The settings of the connection do not make sense; the text says what to change."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def normal_address(text: str) -> str:
 
     Raises
     ------
-    ConnectionSettingsError
+    WrongCallError
         If it is no address of a web server, or holds a user or password.
     """
     text = text.strip()
@@ -79,11 +80,11 @@ def normal_address(text: str) -> str:
         text = f"{'http' if host in _LOOPBACK else 'https'}://{text}"
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConnectionSettingsError(
+        raise WrongCallError(
             "The server's address is not understood. Write it like https://xnat.example.org."
         )
     if "@" in parts.netloc:
-        raise ConnectionSettingsError(
+        raise WrongCallError(
             "The server's address holds a login. Give the address alone; the user goes into "
             f"--user or {USER_VARIABLE}, and the password is asked for."
         )
@@ -101,13 +102,13 @@ def resolve(
 
     Raises
     ------
-    ConnectionSettingsError
+    WrongCallError
         If no server is known, or a setting makes no sense.
     """
     saved = load_saved(environ)
     address = server or environ.get(SERVER_VARIABLE, "") or (saved.server if saved else "")
     if not address:
-        raise ConnectionSettingsError(
+        raise WrongCallError(
             f"No server is named. Use --server or {SERVER_VARIABLE}, or log in once."
         )
     address = normal_address(address)
@@ -117,7 +118,7 @@ def resolve(
     if bundle is None and saved and same:
         bundle = saved.ca_bundle
     if bundle is not None and not bundle.exists():
-        raise ConnectionSettingsError(
+        raise WrongCallError(
             f"The file of certificates {bundle} is not there. Correct --ca-bundle or {CA_VARIABLE}."
         )
     return Connection(address, who, bundle)
@@ -128,17 +129,19 @@ def load_saved(environ: Mapping[str, str] = os.environ) -> Connection | None:
 
     Raises
     ------
-    ConnectionSettingsError
+    WrongCallError
         If the file cannot be understood.
     """
     path = settings_folder(environ) / "connection.toml"
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConnectionSettingsError(
-            f"The saved connection {path} cannot be read. Remove the file and log in again."
+    try:
+        table = read_toml(path)
+    except WrongCallError as error:
+        raise WrongCallError(
+            f"The saved connection {path} cannot be read.",
+            path=path,
+            hint="Remove the file and log in again.",
         ) from error
     address, bundle = table.get("server", ""), table.get("ca_bundle", "")
     if not isinstance(address, str) or not address:
@@ -149,9 +152,6 @@ def load_saved(environ: Mapping[str, str] = os.environ) -> Connection | None:
 
 def save(connection: Connection, environ: Mapping[str, str] = os.environ) -> Path:
     """Remember server, user and certificates for the next run; return the file."""
-    folder = settings_folder(environ)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "connection.toml"
     values = {"server": connection.server, "user": connection.user}
     if connection.ca_bundle is not None:
         values["ca_bundle"] = str(connection.ca_bundle.absolute())
@@ -159,7 +159,5 @@ def save(connection: Connection, environ: Mapping[str, str] = os.environ) -> Pat
     text = "".join(
         f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items()
     )
-    aside = path.with_name(path.name + ".part")
-    aside.write_text("# The server of the last login.\n" + text, encoding="utf-8", newline="\n")
-    aside.replace(path)
-    return path
+    path = settings_folder(environ) / "connection.toml"
+    return write_file(path, "# The server of the last login.\n" + text)

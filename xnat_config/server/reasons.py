@@ -6,6 +6,8 @@ import html
 import json
 import re
 
+from xnat_pic.text import one_line
+
 _MESSAGE = re.compile(r"<h3>(.*?)</h3>", re.DOTALL | re.IGNORECASE)
 _TAG = re.compile(r"<[^>]*>")
 _LONGEST = 100_000
@@ -30,8 +32,7 @@ def reason_in(content: bytes, otherwise: str = "") -> str:
     else:
         text = _json_message(content) or text
     text = html.unescape(_TAG.sub(" ", text))
-    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text[:500] or otherwise
+    return one_line(text, 500) or otherwise
 
 
 def _json_message(content: bytes) -> str:

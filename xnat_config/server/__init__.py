@@ -1,0 +1,1 @@
+"""The client of XNAT: connection, login, requests, listings, files. The only place that sends."""

@@ -1,0 +1,617 @@
+"""Talk to XNAT: one login, requests repeated where that does no harm, answers read with suspicion.
+
+The only class of the product that sends. Redirects are never followed: a login and what is sent go
+to the server that was named, and to no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from .connection import Connection
+from .errors import (
+    BrokenAnswerError,
+    LoginError,
+    LostAnswerError,
+    MissingError,
+    RefusedError,
+    ServerError,
+    UnreachableError,
+    UntrustedError,
+)
+from .login import Login
+from .reasons import reason_in, version_numbers
+from .retry import IDEMPOTENT_METHODS, RetryPolicy
+
+Params = Mapping[str, str] | list[tuple[str, str]]
+Body = Callable[[], Any]
+Result = TypeVar("Result")
+_Outcome = tuple[requests.Response | None, requests.RequestException | None]
+
+# What a server answers about an address that it does not have or does not open to the user.
+NOT_THERE = frozenset({400, 403, 404, 405, 415, 501})
+_BLOCK = 1 << 20
+_CONNECTIONS = 16
+_LOGIN_ATTEMPTS = 4  # of the first login: a wrong address shows there
+_SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_LOGIN_PAGE = "/app/template/Login"
+_TRY_LATER = "Try again later: what is done stays."
+
+
+class _Basic(requests.auth.HTTPBasicAuth):
+    """A login in the header, as UTF-8: requests would take text for Latin-1."""
+
+    def __init__(self, login: Login) -> None:
+        super().__init__(login.name.encode("utf-8"), login.secret.encode("utf-8"))
+
+
+class NoLogin(requests.auth.AuthBase):
+    """Send no login with a request; being set, it keeps requests from reading a ``.netrc``."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Return the request as it is."""
+        return request
+
+
+class XnatClient:
+    """A client that is logged in while its block runs; safe to use from several threads.
+
+    Parameters
+    ----------
+    connection : Connection
+        Which server.
+    login : Login
+        As whom.
+    agent : str
+        Name of the program, which the server's log shows.
+    retry : RetryPolicy, optional
+        When requests are repeated.
+    sleep : callable, optional
+        Waits a number of seconds; a caller that can be stopped gives its own.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        login: Login,
+        *,
+        agent: str = "xnat-pic",
+        retry: RetryPolicy | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.connection = connection
+        self.retry = retry or RetryPolicy()
+        self.server = connection.server
+        self._login = login
+        self._agent = agent
+        self._sleep = sleep
+        self._lock = threading.RLock()
+        self._session: requests.Session | None = None
+        self._logins = 0
+
+    def __repr__(self) -> str:
+        """Show server and user."""
+        return f"<XnatClient {self.user} at {self.connection.host}>"
+
+    def __enter__(self) -> Self:
+        """Log in."""
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Log out."""
+        self.close()
+
+    @property
+    def user(self) -> str:
+        """The person the server knows us as."""
+        return self._login.user
+
+    @property
+    def version_text(self) -> str:
+        """The server's version as it tells it; empty where it does not."""
+        found = self.find_json("/xapi/siteConfig/buildInfo")
+        text = str(found.get("version", "")) if isinstance(found, dict) else ""
+        return reason_in(text.encode())[:40]
+
+    @property
+    def version(self) -> tuple[int, ...]:
+        """The server's version, such as (1, 8, 10); empty where it does not say."""
+        return version_numbers(self.version_text)
+
+    # --- login ----------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Log in, where that was not done yet.
+
+        Raises
+        ------
+        LoginError
+            If the server refuses the login.
+        ServerError
+            If it cannot be reached, or is no XNAT.
+        """
+        with self._lock:
+            if self._session is None:
+                self._log_in()
+
+    def close(self) -> None:
+        """End the session on the server; nothing is raised where that fails."""
+        with self._lock:
+            session, self._session = self._session, None
+        if session is None:
+            return
+        try:
+            session.delete(
+                f"{self.server}/data/JSESSION",
+                timeout=10,
+                verify=self._verify(),
+                allow_redirects=False,
+            )
+        except requests.RequestException:
+            logging.getLogger(__name__).debug("the server's session was left to expire")
+        session.close()
+
+    def use_login(self, login: Login) -> None:
+        """Log in as `login` from the next login on; the session that is open goes on."""
+        with self._lock:
+            self._login = login
+
+    def check_login(self) -> None:
+        """Ask whether the session still lives, and log in again where it does not."""
+        self.send("GET", "/data/JSESSION", read_timeout_s=30)
+
+    def _verify(self) -> str | bool:
+        return str(self.connection.ca_bundle) if self.connection.ca_bundle else True
+
+    def _log_in(self) -> None:
+        """Log in, repeated as other requests are; the lock is held."""
+        if self._login.is_expired():
+            raise LoginError("The stored login has expired.", hint=_renew_hint(self._login))
+        session = requests.Session()
+        session.auth = NoLogin()
+        session.headers["User-Agent"] = self._agent
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
+        attempts = self.retry.attempts
+        if not self._logins:
+            attempts = min(attempts, _LOGIN_ATTEMPTS)
+        try:
+            answer = self._repeat(lambda: self._try_login(session), attempts)
+            if answer.status_code in (401, 403) or _is_login_page(answer):
+                raise self._refused_login()
+            token = self._accepted(answer, ()).text.partition(";")[0].strip()
+            if not _SESSION_ID.fullmatch(token):
+                raise ServerError(
+                    f"{self.connection.server} does not answer like an XNAT.",
+                    hint="Check the address; a proxy or a login page may stand in between.",
+                )
+            if "JSESSIONID" not in session.cookies:
+                session.cookies.set("JSESSIONID", token)
+        except BaseException:
+            session.close()
+            raise
+        self._session = session
+        self._logins += 1
+
+    def _try_login(self, session: requests.Session) -> _Outcome:
+        """Send the login once; again where the server's own root stands elsewhere on it."""
+        outcome = _request(session, **self._login_request())
+        answer = outcome[0]
+        if (
+            answer is not None
+            and 300 <= answer.status_code < 400
+            and not _is_login_page(answer)
+            and self._is_other_root(answer.headers.get("location", ""))
+        ):
+            return _request(session, **self._login_request())
+        return outcome
+
+    def _login_request(self) -> dict[str, Any]:
+        login = self._login
+        options: dict[str, Any] = {
+            "timeout": (self.connection.connect_timeout_s, self.connection.read_timeout_s),
+            "verify": self._verify(),
+        }
+        if login.is_token:
+            address = f"{self.server}/data/JSESSION"
+            return {"method": "POST", "url": address, "auth": _Basic(login), **options}
+        form = {
+            "username": login.name,
+            "password": login.secret,
+            "provider": login.method,
+            "authenticatorId": login.provider,
+        }
+        return {
+            "method": "PUT",
+            "url": f"{self.server}/data/services/auth",
+            "data": {name: value for name, value in form.items() if value},
+            **options,
+        }
+
+    def _is_other_root(self, target: str) -> bool:
+        """Follow the server's own root to another path of the same scheme, host and port."""
+        here, there = urlsplit(self.server), urlsplit(target)
+        if (there.scheme, there.netloc.lower()) != (here.scheme, here.netloc):
+            return False
+        root, found, _ = there.path.partition("/data/")
+        if not found or root == here.path:
+            return False
+        self.server = urlunsplit((here.scheme, here.netloc, root, "", ""))
+        return True
+
+    def _refused_login(self) -> LoginError:
+        if self._login.is_token:
+            text = "The stored login is no longer valid."
+        else:
+            text = f"{self.connection.host} refuses the login of {self.user}."
+        return LoginError(text, hint=_renew_hint(self._login))
+
+    def _log_in_again(self, logins: int) -> None:
+        """Log in again, unless another thread just did."""
+        with self._lock:
+            if self._logins != logins:
+                return
+            old, self._session = self._session, None
+            if old is not None:
+                old.close()
+            self._log_in()
+
+    # --- requests -------------------------------------------------------------------------------
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Params | None = None,
+        body: Body | None = None,
+        json: Any = None,
+        content_type: str = "",
+        repeat: bool | None = None,
+        accept: Collection[int] = (),
+        read_timeout_s: float | None = None,
+        stream: bool = False,
+    ) -> requests.Response:
+        """Send a request and return its answer.
+
+        Parameters
+        ----------
+        method, path : str
+            Such as ``GET`` and ``/data/projects``.
+        body : callable, optional
+            Makes the body anew for each attempt: bytes, an open file (closed afterwards), or blocks
+            of bytes. One with ``len()`` is sent with its length, another one in chunks.
+        repeat : bool, optional
+            Whether a second time does no harm. By default that is so for every method but POST.
+            Otherwise a lost answer and a fault of the server raise `LostAnswerError` at once, and
+            the caller looks what was done before it tries again.
+        accept : collection of int
+            Statuses that are as good as success, a redirect or a refusal among them.
+        stream : bool
+            Leave the body on the line; `stream` and `read` are the safer calls.
+
+        Raises
+        ------
+        RefusedError
+            With the server's reason, on a status of 4xx; `MissingError` for 404.
+        LoginError
+            If the login ended and cannot be renewed.
+        LostAnswerError
+            See `repeat`.
+        UnreachableError
+            After the last attempt.
+        """
+        if repeat is None:
+            repeat = method.upper() in IDEMPOTENT_METHODS
+        options: dict[str, Any] = {
+            "params": params,
+            "json": json,
+            "headers": {"Content-Type": content_type} if content_type else {},
+            "timeout": (
+                self.connection.connect_timeout_s,
+                read_timeout_s or self.connection.read_timeout_s,
+            ),
+            "stream": stream,
+        }
+        for renewed in (False, True):
+            self.open()
+            logins = self._logins
+            answer = self._repeat(
+                lambda: self._try(method, path, body, **options),
+                self.retry.attempts if repeat else 1,
+                accept,
+                # An expired login shows as a cut connection in mid-body.
+                self.check_login if body is not None else None,
+                kind=UnreachableError if repeat else LostAnswerError,
+            )
+            if answer.status_code != 401 and not _is_login_page(answer):
+                return self._accepted(answer, accept)
+            answer.close()
+            if not renewed:
+                self._log_in_again(logins)
+        raise LoginError("The server no longer accepts the login.", hint=_renew_hint(self._login))
+
+    def _repeat(
+        self,
+        once: Callable[[], _Outcome],
+        attempts: int,
+        accept: Collection[int] = (),
+        after_cut: Callable[[], None] | None = None,
+        kind: type[UnreachableError] = UnreachableError,
+    ) -> requests.Response:
+        """Send until there is an answer that repeating would not change.
+
+        Raises
+        ------
+        UnreachableError
+            After the last attempt, of the `kind` wanted; `UntrustedError` at once.
+        """
+        statuses = self.retry.statuses.difference(accept)
+        for attempt in range(1, attempts + 1):
+            answer, fault = once()
+            if answer is not None and answer.status_code not in statuses:
+                return answer
+            error = _no_answer(self.connection, fault) if answer is None else _server_fault(answer)
+            if answer is not None:
+                answer.close()
+            if isinstance(error, UntrustedError):
+                raise error
+            if attempt == attempts:
+                raise kind(error.message, hint=error.hint, status=error.status)
+            self._sleep(self.retry.wait_s(attempt, None if answer is None else answer.headers))
+            if answer is None and after_cut is not None:
+                after_cut()
+        raise AssertionError("the last attempt returns or raises")
+
+    def _try(self, method: str, path: str, body: Body | None, **options: Any) -> _Outcome:
+        session = self._session
+        if session is None:
+            raise LoginError("The session was closed.", hint=_renew_hint(self._login))
+        content = body() if body else None
+        try:
+            return _request(
+                session,
+                method=method,
+                url=self.server + path,
+                data=content,
+                verify=self._verify(),
+                **options,
+            )
+        finally:
+            close = getattr(content, "close", None)
+            if close is not None:
+                close()
+
+    def _accepted(self, answer: requests.Response, accept: Collection[int]) -> requests.Response:
+        status = answer.status_code
+        if status in accept or status < 300 or status == 304:
+            return answer
+        if status >= 500:
+            raise _server_fault(answer)
+        if status >= 400:
+            kind = MissingError if status == 404 else RefusedError
+            raise kind(_reason(answer), status=status)
+        target = urlsplit(answer.headers.get("location", ""))
+        where = f" ({target.scheme}://{target.netloc})" if target.netloc else ""
+        answer.close()
+        raise ServerError(
+            f"The server sends requests on to another address{where}.",
+            hint="Use the address that your browser shows when you are logged in.",
+            status=status,
+        )
+
+    # --- answers --------------------------------------------------------------------------------
+
+    def json(self, path: str, params: Params | None = None) -> Any:
+        """Return an answer's JSON.
+
+        Raises
+        ------
+        ServerError
+            If it is none; else as of `send`.
+        """
+        pairs = list(params.items()) if isinstance(params, Mapping) else list(params or ())
+        if path.startswith("/data") and not any(name == "format" for name, _ in pairs):
+            pairs.append(("format", "json"))
+        answer = self.send("GET", path, params=pairs)
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise ServerError(
+                "The server's answer is not what XNAT sends.",
+                hint="Check the address; a proxy or a login page may stand in between.",
+                status=answer.status_code,
+            ) from error
+
+    def find_json(self, path: str, params: Params | None = None) -> Any:
+        """Return an answer's JSON; None where the server does not have or open the address."""
+        try:
+            return self.json(path, params)
+        except RefusedError as refusal:
+            if refusal.status in NOT_THERE:
+                return None
+            raise
+
+    def rows(self, path: str, params: Params | None = None) -> list[dict[str, str]]:
+        """Return the rows of a listing; every value is text."""
+        return _rows(self.json(path, params))
+
+    def find_rows(self, path: str, params: Params | None = None) -> list[dict[str, str]]:
+        """Return the rows of a listing; none where the server does not have or open it."""
+        found = self.find_json(path, params)
+        return [] if found is None else _rows(found)
+
+    def item(self, path: str) -> dict[str, Any]:
+        """Return the current version of an item, with ``data_fields`` and ``children``.
+
+        Raises
+        ------
+        MissingError
+            If it is not there.
+        """
+        found = self.json(path)
+        try:
+            current = [one for one in found["items"] if not one.get("meta", {}).get("isHistory")]
+            return dict(current[0])
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
+            raise ServerError("The server's item is not what XNAT sends.") from error
+
+    def exists(self, path: str) -> bool:
+        """Tell whether an item is there and may be read."""
+        try:
+            self.send("GET", path, params={"format": "json"})
+        except RefusedError as refusal:
+            if refusal.status in (403, 404):
+                return False
+            raise
+        return True
+
+    @contextmanager
+    def stream(self, path: str, params: Params | None = None) -> Iterator[Iterator[bytes]]:
+        """Yield the bytes of an answer in blocks.
+
+        A connection that breaks in the middle raises `BrokenAnswerError`: see `repeat_broken`.
+        """
+        with self.send("GET", path, params=params, stream=True) as answer:
+            yield self._blocks(answer)
+
+    def _blocks(self, answer: requests.Response) -> Iterator[bytes]:
+        try:
+            yield from answer.iter_content(_BLOCK)
+        except requests.RequestException as fault:
+            error = _no_answer(self.connection, fault)
+            raise BrokenAnswerError(error.message, hint=error.hint) from None
+
+    def read(
+        self,
+        path: str,
+        params: Params | None = None,
+        enough: Callable[[bytearray], bool] = lambda _: False,
+    ) -> bytes:
+        """Return the bytes of an answer; one that breaks off is asked for again.
+
+        Parameters
+        ----------
+        enough : callable
+            Gets what has come so far; True ends the reading.
+        """
+        return self.repeat_broken(lambda: self._read_once(path, params, enough))
+
+    def _read_once(
+        self, path: str, params: Params | None, enough: Callable[[bytearray], bool]
+    ) -> bytes:
+        data = bytearray()
+        with self.stream(path, params) as blocks:
+            for block in blocks:
+                data += block
+                if enough(data):
+                    break
+        return bytes(data)
+
+    def repeat_broken(self, work: Callable[[], Result]) -> Result:
+        """Return what `work` returns; where a connection breaks in an answer, do it again.
+
+        Raises
+        ------
+        BrokenAnswerError
+            After the last attempt.
+        """
+        for attempt in range(1, self.retry.attempts):
+            try:
+                return work()
+            except BrokenAnswerError:
+                self._sleep(self.retry.wait_s(attempt))
+        return work()
+
+
+def _request(session: requests.Session, **options: Any) -> _Outcome:
+    """Send once, to the server that is named and to no other."""
+    try:
+        return session.request(allow_redirects=False, **options), None
+    except requests.RequestException as fault:
+        return None, fault
+
+
+def _is_login_page(answer: requests.Response) -> bool:
+    return answer.status_code in (302, 303) and _LOGIN_PAGE in answer.headers.get("location", "")
+
+
+def _renew_hint(login: Login) -> str:
+    if login.is_token:
+        return "Log in again, or start the run again: what is done stays."
+    return "Check user and password; after many failures XNAT locks an account for a while."
+
+
+def _rows(found: Any) -> list[dict[str, str]]:
+    try:
+        rows = found["ResultSet"]["Result"]
+        return [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in rows]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ServerError("The server's listing is not what XNAT sends.") from error
+
+
+def _reason(answer: requests.Response) -> str:
+    """Return the server's reason in its own words, short and printable."""
+    otherwise = f"The server answered {answer.status_code} ({answer.reason})."
+    try:
+        return reason_in(answer.content, otherwise)
+    except requests.RequestException:
+        return otherwise
+
+
+def _server_fault(answer: requests.Response) -> UnreachableError:
+    return UnreachableError(
+        f"The server met a fault (status {answer.status_code}): {_reason(answer)}",
+        hint=_TRY_LATER,
+        status=answer.status_code,
+    )
+
+
+def _no_answer(connection: Connection, fault: Exception | None) -> UnreachableError:
+    """Put a fault of the connection into words; never the fault's own text, which has the URL."""
+    if isinstance(fault, requests.exceptions.SSLError):
+        return _untrusted(connection, str(fault))
+    if isinstance(fault, requests.exceptions.ProxyError):
+        text = f"The proxy on the way to {connection.host} does not let the request through."
+        hint = "Check HTTPS_PROXY and NO_PROXY in the environment."
+    elif isinstance(fault, requests.Timeout):
+        text, hint = f"{connection.host} did not answer in time.", _TRY_LATER
+    else:
+        text = f"The connection to {connection.host} failed or was cut."
+        hint = "Check address and network, then try again: what is done stays."
+    return UnreachableError(text, hint=hint)
+
+
+def _untrusted(connection: Connection, fault: str) -> UnreachableError:
+    if any(sign in fault for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")):
+        text = f"{connection.host} does not speak https."
+        hint = "Check the address and its port; one that begins with http:// sends unprotected."
+        return UntrustedError(text, hint=hint)
+    if "CERTIFICATE" in fault:
+        text = f"The certificate of {connection.host} is not trusted."
+        hint = "Give your centre's certificates with --ca-bundle FILE or XNAT_PIC_CA_BUNDLE."
+        return UntrustedError(text, hint=hint)
+    text = f"The connection to {connection.host} failed or was cut."
+    return UnreachableError(text, hint="Check address and network, then try again.")
+
+
+def drop_empty(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return parameters without those whose value is empty."""
+    return [(name, value) for name, value in pairs if value]

@@ -1,0 +1,85 @@
+"""Options and questions of the commands that speak with a server. Asks only where a person is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from xnat_pic.cli import PATH, is_interactive
+from xnat_pic.errors import LoginError, WrongCallError
+
+from .connection import PASSWORD_VARIABLE, USER_VARIABLE, Connection, resolve
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def server_options(command: _Command) -> _Command:
+    """Add the options ``--server``, ``--user`` and ``--ca-bundle``."""
+    for option in (
+        click.option("--ca-bundle", type=PATH, help="Certificates to trust, a .pem file."),
+        click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]"),
+        click.option(
+            "--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]"
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def resolve_connection(server: str, user: str, ca_bundle: Path | None) -> Connection:
+    """Return the connection of options and environment; warn where it is not protected.
+
+    Raises
+    ------
+    WrongCallError
+        If no server is known, or a setting makes no sense.
+    """
+    found = resolve(server, user, ca_bundle)
+    if found.is_plain:
+        click.echo(
+            f"Warning: what is sent to {found.host} travels unprotected, the login too. "
+            "Use an https address.",
+            err=True,
+        )
+    return found
+
+
+def ask_user(connection: Connection) -> Connection:
+    """Return the connection with a user, asked for where none is named.
+
+    Raises
+    ------
+    WrongCallError
+        If none is named and nobody can be asked.
+    """
+    if connection.user:
+        return connection
+    if not is_interactive():
+        raise WrongCallError("No user is named.", hint=f"Use --user or {USER_VARIABLE}.")
+    user = str(click.prompt(f"User at {connection.host}", err=True)).strip()
+    return replace(connection, user=user)
+
+
+def ask_password(connection: Connection) -> str:
+    """Return the password: from the environment, else from the person; it is kept nowhere.
+
+    Raises
+    ------
+    LoginError
+        If there is none and nobody can be asked.
+    """
+    given = os.environ.get(PASSWORD_VARIABLE, "")
+    if given:
+        return given
+    if not is_interactive():
+        raise LoginError(
+            f"There is no password for {connection.user} at {connection.host}.",
+            hint=f"Set {PASSWORD_VARIABLE}, or run the command in a terminal, which asks for it.",
+        )
+    title = f"Password of {connection.user} at {connection.host}"
+    return str(click.prompt(title, hide_input=True, err=True))
