@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from ..version import version
 from .about import About, Creator
 from .derived import Derived
+from .raw import Raw
 from .tables import SOURCE_CODE
-
-if TYPE_CHECKING:
-    from .export import Exported
 
 CONTEXT = "https://w3id.org/ro/crate/1.1/context"
 FILE = "ro-crate-metadata.json"
@@ -31,7 +30,13 @@ _FORMATS = {
 Entity = dict[str, Any]
 
 
-def crate_of(folder: Path, project: str, about: About, done: Exported) -> Entity:
+def crate_of(
+    folder: Path,
+    project: str,
+    about: About,
+    raws: Mapping[str, Raw],
+    results: Sequence[Derived],
+) -> Entity:
     """Return the metadata of a crate whose files are all written.
 
     Parameters
@@ -42,8 +47,10 @@ def crate_of(folder: Path, project: str, about: About, done: Exported) -> Entity
         ID of the project.
     about : About
         With a licence.
-    done : Exported
-        What was written.
+    raws : mapping of str to Raw
+        Images that were written, by their series.
+    results : sequence of Derived
+        Maps that were written.
 
     Returns
     -------
@@ -51,11 +58,11 @@ def crate_of(folder: Path, project: str, about: About, done: Exported) -> Entity
         JSON-LD of RO-Crate 1.1 and of the profile Process Run Crate 0.5: a CreateAction for each
         run of a fit.
     """
-    uids = {image: raw.uid for raw in done.raws.values() for image in raw.images}
+    uids = {image: raw.uid for raw in raws.values() for image in raw.images}
     names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     entities = _Entities()
     files = [entities.add(_file(folder, name, uids.get(name, ""))) for name in names]
-    actions = [_action(entities, number, one) for number, one in enumerate(done.results, 1)]
+    actions = [_action(entities, number, one) for number, one in enumerate(results, 1)]
     root: Entity = {
         "@id": "./",
         "@type": "Dataset",

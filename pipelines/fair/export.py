@@ -15,6 +15,9 @@ from ..outputs.nifti import write_sidecar
 from ..outputs.write import folder_aside
 from ..version import version
 from .about import About
+from .crate import FILE as CRATE_FILE
+from .crate import crate_of
+from .datacite import metadata
 from .derived import Derived, write_result
 from .names import Labels
 from .raw import Raw, Runs, copy_series, write_series
@@ -117,17 +120,12 @@ def export(
         if bids or crate:
             _write_bids(study, folder, about, variables, done, say)
         if datacite:
-            from .datacite import metadata
-
             write_sidecar(folder / "datacite.json", metadata(study.project, about))
         write_sidecar(folder / MANIFEST, {"project": study.project, **done.as_json()})
         if crate:
-            from .crate import crate_of
-
             say("RO-Crate")
-            write_sidecar(
-                folder / "ro-crate-metadata.json", crate_of(folder, study.project, about, done)
-            )
+            crate_metadata = crate_of(folder, study.project, about, done.raws, done.results)
+            write_sidecar(folder / CRATE_FILE, crate_metadata)
         write_checksums(folder)
     return done
 

@@ -1,4 +1,4 @@
-"""One image plane of the input, and all of them on one grid."""
+"""What a map needs of its images, one plane of them, and all of them on one grid."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,6 +8,31 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SeriesRequirement:
+    """What a map needs of its images.
+
+    Attributes
+    ----------
+    variable : str
+        What is varied, such as ``echo_time_ms``.
+    least : int
+        Fewest different values.
+    sort : bool
+        Samples by value; otherwise in the order of acquisition.
+    components : str
+        Kinds that serve, the better first: M magnitude, R real.
+    per_slice : bool
+        Slices may have values of their own.
+    """
+
+    variable: str
+    least: int
+    sort: bool = True
+    components: str = "M"
+    per_slice: bool = False
 
 
 @dataclass(frozen=True)

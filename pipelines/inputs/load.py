@@ -2,51 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import CorruptInputError, NothingUsableError
 from . import dicom, grid
-from .frames import Floats, Frame, Images
+from .frames import Floats, Frame, Images, SeriesRequirement
+from .nifti import find_nifti, load_nifti
 
 _PLATEAU = 0.002  # share of pixels at the top of the scale above which they are cut off
 
 
-@dataclass(frozen=True)
-class Need:
-    """What a map asks of its images.
-
-    Attributes
-    ----------
-    variable : str
-        What is varied, such as ``echo_time_ms``.
-    least : int
-        Fewest different values.
-    sort : bool
-        Samples by value; otherwise in the order of acquisition.
-    components : str
-        Kinds that serve, the better first: M magnitude, R real.
-    per_slice : bool
-        Slices may have values of their own.
-    """
-
-    variable: str
-    least: int
-    sort: bool = True
-    components: str = "M"
-    per_slice: bool = False
-
-
-def load_images(path: Path, need: Need) -> Images:
+def load_images(path: Path, requirement: SeriesRequirement) -> Images:
     """Read the images of one map.
 
     Parameters
     ----------
     path : Path
         A folder with DICOM at any depth, one DICOM file, or NIfTI with its sidecar.
-    need : Need
+    requirement : SeriesRequirement
         What the map asks for.
 
     Returns
@@ -62,12 +37,12 @@ def load_images(path: Path, need: Need) -> Images:
     """
     if not path.exists():
         raise NothingUsableError(f"There is no {path}.", path=path, hint="Check the path.")
-    from .nifti import find_nifti, load_nifti
-
     nifti = find_nifti(path)
     if nifti:
-        return load_nifti(nifti, need)
-    files, damaged = dicom.read_files(dicom.find_files(path), cest=need.variable == "offset_ppm")
+        return load_nifti(nifti, requirement)
+    files, damaged = dicom.read_files(
+        dicom.find_files(path), cest=requirement.variable == "offset_ppm"
+    )
     if damaged:
         several = len(damaged) > 1
         which = f"{len(damaged)} files are damaged, such as" if several else "One file is damaged:"
@@ -84,48 +59,54 @@ def load_images(path: Path, need: Need) -> Images:
             path=path,
             hint="Give a folder of DICOM files, or a NIfTI file with its sidecar.",
         )
-    chosen, notes = choose(frames, need)
-    return _assemble(chosen, need, files, notes)
+    chosen, notes = choose(frames, requirement)
+    return _assemble(chosen, requirement, files, notes)
 
 
-def choose(frames: Sequence[Frame], need: Need) -> tuple[list[Frame], list[str]]:
+def choose(
+    frames: Sequence[Frame], requirement: SeriesRequirement
+) -> tuple[list[Frame], list[str]]:
     """Return the frames that make the map, and what was rebuilt."""
-    usable = [f for f in frames if f.component in need.components and not f.derived]
+    usable = [f for f in frames if f.component in requirement.components and not f.derived]
     series: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
     for frame in usable:
         series[(frame.series_uid, *grid.geometry_key(frame))].append(frame)
     notes: list[str] = []
-    if need.variable == "echo_time_ms":
+    if requirement.variable == "echo_time_ms":
         for key, members in series.items():
             series[key], note = grid.rebuild_echo_times(members)
             notes += [note] if note else []
-    serving = [m for m in series.values() if grid.distinct(m, need.variable) >= need.least]
+    serving = [
+        m for m in series.values() if grid.distinct(m, requirement.variable) >= requirement.least
+    ]
     if not serving:
-        serving = _joined(usable, need)
-    for component in need.components:
+        serving = _joined(usable, requirement)
+    for component in requirement.components:
         best = [m for m in serving if m[0].component == component]
         if len(best) == 1:
             return best[0], notes
         if len(best) > 1:
             titles = ", ".join(sorted(m[0].title for m in best))
             raise NothingUsableError(
-                f"Several series vary their {grid.in_words(need.variable)}: {titles}.",
+                f"Several series vary their {grid.in_words(requirement.variable)}: {titles}.",
                 hint="Give the folder of one of them.",
             )
-    raise _none(frames, usable, need)
+    raise _none(frames, usable, requirement)
 
 
-def _joined(frames: Sequence[Frame], need: Need) -> list[list[Frame]]:
+def _joined(frames: Sequence[Frame], requirement: SeriesRequirement) -> list[list[Frame]]:
     """Return series that only together vary the variable, such as one for each inversion time."""
     found = []
     for members in grid.group(frames).values():
-        if grid.distinct(members, need.variable) >= need.least:
+        if grid.distinct(members, requirement.variable) >= requirement.least:
             found.append(members)
     return found
 
 
-def _none(frames: Sequence[Frame], usable: Sequence[Frame], need: Need) -> NothingUsableError:
-    words = grid.in_words(need.variable)
+def _none(
+    frames: Sequence[Frame], usable: Sequence[Frame], requirement: SeriesRequirement
+) -> NothingUsableError:
+    words = grid.in_words(requirement.variable)
     if not usable:
         kinds = {"P": "phase", "R": "real", "I": "imaginary", "M": "magnitude"}
         have = " and ".join(sorted({kinds[f.component] for f in frames}))
@@ -133,7 +114,9 @@ def _none(frames: Sequence[Frame], usable: Sequence[Frame], need: Need) -> Nothi
             f"There are only {have} images that cannot be used, or maps.",
             hint="Give the magnitude images.",
         )
-    most = max(grid.distinct(members, need.variable) for members in grid.group(usable).values())
+    most = max(
+        grid.distinct(members, requirement.variable) for members in grid.group(usable).values()
+    )
     if not most:
         return NothingUsableError(
             f"No image says its {words}.",
@@ -141,22 +124,22 @@ def _none(frames: Sequence[Frame], usable: Sequence[Frame], need: Need) -> Nothi
         )
     count = "one value" if most == 1 else f"{most} different values"
     return NothingUsableError(
-        f"The {words} of these images have {count}; at least {need.least} are needed.",
+        f"The {words} of these images have {count}; at least {requirement.least} are needed.",
         hint="Give the series that was measured for this map.",
     )
 
 
 def _assemble(
-    chosen: list[Frame], need: Need, files: list[dicom.Loaded], notes: list[str]
+    chosen: list[Frame], requirement: SeriesRequirement, files: list[dicom.Loaded], notes: list[str]
 ) -> Images:
-    slices = grid.match_samples(grid.by_slice(chosen), need.variable, need.sort)
+    slices = grid.match_samples(grid.by_slice(chosen), requirement.variable, requirement.sort)
     affine, uneven = grid.affine_of(slices)
     values = grid.value_table(slices)
     reference = np.array([f.reference for f in slices[0]])
-    if need.variable == "offset_ppm":
+    if requirement.variable == "offset_ppm":
         rows = [[f.values.get("offset_ppm", np.nan) for f in one] for one in slices]
         values["offset_ppm"] = np.array(rows)
-    _check_slices_agree(values[need.variable], need)
+    _check_slices_agree(values[requirement.variable], requirement)
     used = {f.path for one in slices for f in one}
     members = [one for one in files if one.path in used]
     _check_bits(members)
@@ -186,14 +169,14 @@ def _assemble(
 
 
 def _check_slices_agree(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], need: Need
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]], requirement: SeriesRequirement
 ) -> None:
-    if need.per_slice:
+    if requirement.per_slice:
         return
     scale = np.nanmax(np.abs(values)) or 1.0
     if np.nanmax(np.abs(values - values[0])) > 1e-3 * scale:
         raise NothingUsableError(
-            f"The slices do not have the same {grid.in_words(need.variable)}.",
+            f"The slices do not have the same {grid.in_words(requirement.variable)}.",
             hint="Images are missing, or two series are mixed; give the folder of one series.",
         )
 

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CallError, CorruptInputError, NothingUsableError
-from .frames import Doubles, Floats, Images
+from .frames import Doubles, Floats, Images, SeriesRequirement
 from .grid import in_words
-from .load import Need
 from .sidecar import (
     KEYWORDS,
     component_of,
@@ -75,7 +74,7 @@ def read_array(path: Path) -> tuple[Floats, Doubles]:
         ) from error
 
 
-def load_nifti(paths: list[Path], need: Need) -> Images:
+def load_nifti(paths: list[Path], requirement: SeriesRequirement) -> Images:
     """Read one 4-D image, axes (column, row, slice, sample), or a 3-D image for each sample.
 
     Parameters
@@ -83,7 +82,7 @@ def load_nifti(paths: list[Path], need: Need) -> Images:
     paths : list of Path
         ``.nii`` or ``.nii.gz``; beside each ``.json``, and for diffusion ``.bval`` and ``.bvec``.
         Phase images and other components among them are left out.
-    need : Need
+    requirement : SeriesRequirement
         What the map asks for.
 
     Returns
@@ -100,19 +99,23 @@ def load_nifti(paths: list[Path], need: Need) -> Images:
     CorruptInputError
         For a file that breaks off.
     """
-    one = _together(_chosen([_read(path) for path in paths], need), need)
+    one = _together(_chosen([_read(path) for path in paths], requirement), requirement)
     count = one.data.shape[3]
-    if need.variable not in one.values:
-        keyword = KEYWORDS[need.variable][0]
+    if requirement.variable not in one.values:
+        keyword = KEYWORDS[requirement.variable][0]
         raise NothingUsableError(
-            f"Nothing beside {one.path.name} says its {in_words(need.variable)}.",
+            f"Nothing beside {one.path.name} says its {in_words(requirement.variable)}.",
             path=one.path,
             hint=f"Put a list {keyword} with {count} values into {stem_of(one.path)}.json.",
         )
     slices = one.data.shape[2]
     table = {name: np.broadcast_to(row, (slices, count)) for name, row in one.values.items()}
-    _check_values(table[need.variable], one.path, need)
-    order = np.argsort(table[need.variable][0], kind="stable") if need.sort else np.arange(count)
+    _check_values(table[requirement.variable], one.path, requirement)
+    order = (
+        np.argsort(table[requirement.variable][0], kind="stable")
+        if requirement.sort
+        else np.arange(count)
+    )
     directions = _directions(one)
     known = values_of(one.content, count)
     return Images(
@@ -122,7 +125,9 @@ def load_nifti(paths: list[Path], need: Need) -> Images:
         directions=None if directions is None else directions[order],
         b_matrices=None,
         reference=np.zeros(count, np.bool_),
-        component="R" if "R" in need.components and np.nanmin(one.data) < 0 else one.component,
+        component="R"
+        if "R" in requirement.components and np.nanmin(one.data) < 0
+        else one.component,
         frames=[],
         files=one.files,
         origin={**one.origin, **scan_origin(one.content, sidecar_of(one.path))},
@@ -159,9 +164,9 @@ def _read(path: Path) -> Volumes:
     return Volumes(path, data, affine, table, origin, files, content)
 
 
-def _chosen(found: list[Volumes], need: Need) -> list[Volumes]:
+def _chosen(found: list[Volumes], requirement: SeriesRequirement) -> list[Volumes]:
     """Return the files of the best component that serves."""
-    for component in need.components:
+    for component in requirement.components:
         serving = [one for one in found if one.component == component]
         if serving:
             return serving
@@ -172,7 +177,7 @@ def _chosen(found: list[Volumes], need: Need) -> list[Volumes]:
     )
 
 
-def _together(found: list[Volumes], need: Need) -> Volumes:
+def _together(found: list[Volumes], requirement: SeriesRequirement) -> Volumes:
     """Return the one 4-D image, or 3-D images put together."""
     first = found[0]
     if len(found) > 1 and any(one.data.shape[3] > 1 for one in found):
@@ -182,9 +187,9 @@ def _together(found: list[Volumes], need: Need) -> Volumes:
             hint="Name one of them; only 3-D images, one for each sample, are put together.",
         )
     count = sum(one.data.shape[3] for one in found)
-    if count < need.least:
+    if count < requirement.least:
         raise NothingUsableError(
-            f"{first.path.name} has {count} volumes; at least {need.least} are needed.",
+            f"{first.path.name} has {count} volumes; at least {requirement.least} are needed.",
             path=first.path,
             hint="Give the series that was measured for this map.",
         )
@@ -211,17 +216,19 @@ def _together(found: list[Volumes], need: Need) -> Volumes:
     )
 
 
-def _check_values(rows: npt.NDArray[np.float64], path: Path, need: Need) -> None:
-    if not need.per_slice and not np.allclose(rows, rows[0], equal_nan=True):
+def _check_values(
+    rows: npt.NDArray[np.float64], path: Path, requirement: SeriesRequirement
+) -> None:
+    if not requirement.per_slice and not np.allclose(rows, rows[0], equal_nan=True):
         raise CallError(
-            f"The slices of {path.name} do not have the same {in_words(need.variable)}.",
+            f"The slices of {path.name} do not have the same {in_words(requirement.variable)}.",
             path=path,
             hint="List one value for each volume.",
         )
-    if len(set(rows[0].round(6).tolist())) < need.least:
+    if len(set(rows[0].round(6).tolist())) < requirement.least:
         raise NothingUsableError(
-            f"The {in_words(need.variable)} beside {path.name} have fewer than {need.least} "
-            "different values.",
+            f"The {in_words(requirement.variable)} beside {path.name} have fewer than "
+            f"{requirement.least} different values.",
             path=path,
             hint="Correct the sidecar.",
         )

@@ -12,7 +12,7 @@ from ..models.result import count_flags
 from ..version import version
 
 if TYPE_CHECKING:
-    from ..fitted import Fitted
+    from ..fitting.data import FittedMap
 
 # Names of BIDS, and the factor from the product's unit (ms) to theirs (s).
 _BIDS = {
@@ -26,7 +26,7 @@ _BIDS = {
 _LIBRARIES = ("numpy", "scipy", "numba", "pydicom", "highdicom", "nibabel")
 
 
-def values_used(fitted: Fitted) -> dict[str, Any]:
+def values_used(fitted: FittedMap) -> dict[str, Any]:
     """Return the protocol values in BIDS units: a number where all are equal, else a list."""
     found: dict[str, Any] = {}
     for name, (keyword, factor) in _BIDS.items():
@@ -42,7 +42,7 @@ def values_used(fitted: Fitted) -> dict[str, Any]:
     return found
 
 
-def sidecar(fitted: Fitted, name: str, unit: str, key: str) -> dict[str, Any]:
+def sidecar(fitted: FittedMap, name: str, unit: str, key: str) -> dict[str, Any]:
     """Return the sidecar of one map."""
     result = fitted.result
     settings = result.settings
@@ -70,7 +70,7 @@ def sidecar(fitted: Fitted, name: str, unit: str, key: str) -> dict[str, Any]:
     }
 
 
-def inputs_key(fitted: Fitted) -> list[str]:
+def inputs_key(fitted: FittedMap) -> list[str]:
     """Return what tells the inputs from others: instances, or names and sizes of files."""
     frames = fitted.images.frames
     if frames:
@@ -78,7 +78,7 @@ def inputs_key(fitted: Fitted) -> list[str]:
     return [f"{path.name} {path.stat().st_size}" for path in fitted.images.files]
 
 
-def provenance(fitted: Fitted, key: str, hashes: list[str]) -> dict[str, Any]:
+def provenance(fitted: FittedMap, key: str, hashes: list[str]) -> dict[str, Any]:
     """Return where the maps come from and what made them."""
     frames = [f for one in fitted.images.frames for f in one]
     instances: dict[str, set[str]] = {}

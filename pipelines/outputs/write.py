@@ -28,7 +28,7 @@ from .uids import file_hash, parameter_hash
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from ..fitted import Fitted
+    from ..fitting.data import FittedMap
 
 FORMATS = ("nifti", "dicom", "report")
 _SCALAR = 3
@@ -104,7 +104,7 @@ def _umask() -> int:
 
 def write_maps(
     folder: Path,
-    fitted: Fitted,
+    fitted: FittedMap,
     formats: tuple[str, ...],
     stem: str,
     started: datetime | None = None,
@@ -115,7 +115,7 @@ def write_maps(
     ----------
     folder : Path
         There, and empty.
-    fitted : Fitted
+    fitted : FittedMap
         What to write.
     formats : tuple of str
         Some of ``nifti``, ``dicom``, ``report``.
@@ -153,7 +153,7 @@ def write_maps(
     return written
 
 
-def write_contents(folder: Path, fitted: Fitted, written: Written) -> None:
+def write_contents(folder: Path, fitted: FittedMap, written: Written) -> None:
     """Write ``maps.json``, the machine's table of contents, when everything else is there."""
     content = {
         "command": fitted.command,
@@ -170,7 +170,7 @@ def _call() -> list[str]:
     return [Path(word).name if os.sep in word else word for word in sys.argv]
 
 
-def _rows(fitted: Fitted, stem: str, key: str) -> dict[str, dict[str, Any]]:
+def _rows(fitted: FittedMap, stem: str, key: str) -> dict[str, dict[str, Any]]:
     """Return what ``maps.json`` says of each map."""
     rows: dict[str, dict[str, Any]] = {}
     frames = fitted.images.frames
@@ -203,7 +203,7 @@ def _rows(fitted: Fitted, stem: str, key: str) -> dict[str, dict[str, Any]]:
 
 
 def _nifti_jobs(
-    folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]], stem: str, key: str
+    folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]], stem: str, key: str
 ) -> list[Callable[[], None]]:
     affine = fitted.images.affine
     jobs: list[Callable[[], None]] = []
@@ -226,7 +226,9 @@ def _nifti_jobs(
     return jobs
 
 
-def _write_dicom(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]], key: str) -> None:
+def _write_dicom(
+    folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]], key: str
+) -> None:
     from .parametric_map import ENHANCED, read_header, refer_to, write_parametric_map
     from .secondary import write_secondary
 
@@ -257,7 +259,7 @@ def _series_number(number: int) -> int:
     return number % 2_147_483_647
 
 
-def _write_mat(path: Path, fitted: Fitted) -> None:
+def _write_mat(path: Path, fitted: FittedMap) -> None:
     """Write the arrays for MATLAB: maps with axes (column, row, slice[, k])."""
     from scipy.io import savemat
 

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..commands_cest import spectra_of
+from ..fitting.cest import spectra_of
 from ..models.cest import mtr_asymmetry
 from ..models.cest_spectra import Spectra, resample
 from .charts import BLUE, GREY, RED, Chart
 
 if TYPE_CHECKING:
-    from ..fitted import Fitted
+    from ..fitting.data import FittedMap
 
 _MOST_VOXELS = 5000
 _SHOWN_PPM = 10.0
 
 
-def _spectra(fitted: Fitted) -> tuple[Spectra, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
+def _spectra(
+    fitted: FittedMap,
+) -> tuple[Spectra, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]:
     """Return the spectra of voxels with a value, at most 5000 of them, and their shifts in ppm."""
     valid = np.flatnonzero(fitted.valid)
     chosen = valid[:: max(1, -(-len(valid) // _MOST_VOXELS))]
@@ -26,12 +28,12 @@ def _spectra(fitted: Fitted) -> tuple[Spectra, np.ndarray[tuple[int, ...], np.dt
     return spectra, fitted.result.maps["B0map"].values[chosen].astype(np.float64)
 
 
-def charts(fitted: Fitted) -> list[Chart]:
+def charts(fitted: FittedMap) -> list[Chart]:
     """Return the Z-spectrum and its asymmetry over the mask, corrected for B0, and B0 itself.
 
     Parameters
     ----------
-    fitted : Fitted
+    fitted : FittedMap
         Of the command ``cest`` with MTR asymmetry.
     """
     spectra, shift = _spectra(fitted)

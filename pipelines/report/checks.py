@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fitted import Fitted
+from ..fitting.data import FittedMap
 from ..models.cest import CERTAIN_PERCENT
 from ..models.outcome import MOST_ERROR
 from ..models.result import Flag
@@ -45,7 +45,7 @@ class Check:
     limit: str
 
 
-def run_checks(fitted: Fitted, found: Survey) -> list[Check]:
+def run_checks(fitted: FittedMap, found: Survey) -> list[Check]:
     """Return the checks of a fit and of what a sample of its voxels showed."""
     result = fitted.result
     inside = max(int(fitted.mask.sum()), 1)
@@ -87,7 +87,7 @@ def run_checks(fitted: Fitted, found: Survey) -> list[Check]:
     return checks
 
 
-def _uncertain(fitted: Fitted) -> Check:
+def _uncertain(fitted: FittedMap) -> Check:
     """Check how many voxels are uncertain, or say that nobody knows."""
     name, main = next(iter(fitted.result.maps.items()))
     if main.error is None or not np.isfinite(main.error).any():
@@ -100,7 +100,7 @@ def _uncertain(fitted: Fitted) -> Check:
     return _flagged(fitted, Flag.UNCERTAIN, words, _MOST_UNCERTAIN)
 
 
-def _noise(fitted: Fitted) -> list[Check]:
+def _noise(fitted: FittedMap) -> list[Check]:
     """Check the signal-to-noise ratio."""
     snr = snr_of(fitted)
     snr = snr[np.isfinite(snr)]
@@ -112,7 +112,7 @@ def _noise(fitted: Fitted) -> list[Check]:
     return [Check("median signal-to-noise ratio", status, f"{middle:.0f}", limit)]
 
 
-def _expectation(fitted: Fitted, found: Survey) -> list[Check]:
+def _expectation(fitted: FittedMap, found: Survey) -> list[Check]:
     """Check standard errors against the Cramer-Rao bound, and residuals for what is left over."""
     checks = []
     if np.isfinite(found.ratio):
@@ -137,7 +137,7 @@ def _expectation(fitted: Fitted, found: Survey) -> list[Check]:
     return checks
 
 
-def _spectra(fitted: Fitted) -> list[Check]:
+def _spectra(fitted: FittedMap) -> list[Check]:
     """Check what is particular to Z-spectra."""
     unpaired = fitted.result.settings.get("unpaired_ppm")
     checks = []
@@ -161,13 +161,13 @@ def _share(name: str, found: float, warn: float, fail: float, *, more: bool) -> 
     return Check(name, status, f"{100 * found:.1f} %", f"{word} {100 * warn:.0f} %")
 
 
-def _flagged(fitted: Fitted, flag: Flag, name: str, limit: float) -> Check:
+def _flagged(fitted: FittedMap, flag: Flag, name: str, limit: float) -> Check:
     flags = fitted.result.flags[fitted.valid]
     share = np.count_nonzero(flags & np.uint8(flag)) / max(len(flags), 1)
     return _share(name, float(share), limit, 0.5, more=False)
 
 
-def _residual(fitted: Fitted, found: Survey) -> list[Check]:
+def _residual(fitted: FittedMap, found: Survey) -> list[Check]:
     """Look for a sample that lies beside the model in the mean of all voxels."""
     residual = np.abs(fitted.result.residual_mean if found.residual is None else found.residual)
     if not np.isfinite(residual).any():
@@ -178,7 +178,7 @@ def _residual(fitted: Fitted, found: Survey) -> list[Check]:
     return [_share(name, worst, _MOST_RESIDUAL, 0.25, more=False)]
 
 
-def mean_signal(fitted: Fitted) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def mean_signal(fitted: FittedMap) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Return the mean of each sample over the voxels with a value, shape (n_samples,)."""
     flat = fitted.images.data.reshape(len(fitted.images.data), -1)
     return np.asarray(np.nanmean(flat[:, fitted.valid].astype(np.float64), axis=1))

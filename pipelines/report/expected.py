@@ -13,7 +13,7 @@ from ..models.cramer_rao import jacobian
 from .forward import Forward, forward_of, samples_of
 
 if TYPE_CHECKING:
-    from ..fitted import Fitted
+    from ..fitting.data import FittedMap
 
 Doubles = npt.NDArray[np.float64]
 
@@ -65,7 +65,7 @@ class Survey:
         return float(np.sqrt(np.mean(np.square(usual))))
 
 
-def survey(fitted: Fitted) -> Survey:
+def survey(fitted: FittedMap) -> Survey:
     """Compare the standard errors of a fit with the Cramer-Rao bound, and look at residuals."""
     forward = forward_of(fitted)
     valid = np.flatnonzero(fitted.valid)
@@ -92,7 +92,7 @@ def survey(fitted: Fitted) -> Survey:
     return Survey(voxels, found, bound, alike, residuals.mean(axis=0), len(residuals))
 
 
-def _residual(fitted: Fitted, forward: Forward, index: int) -> Doubles | None:
+def _residual(fitted: FittedMap, forward: Forward, index: int) -> Doubles | None:
     """Return what the samples of a voxel have over their expectation; None where not known."""
     x, y = samples_of(fitted, index)
     p = forward.parameters(fitted, index)
@@ -105,12 +105,12 @@ def _residual(fitted: Fitted, forward: Forward, index: int) -> Doubles | None:
     return np.asarray((y - expected)[forward.first :])
 
 
-def _rician(fitted: Fitted) -> bool:
+def _rician(fitted: FittedMap) -> bool:
     magnitude = fitted.images.component == "M"
     return magnitude and fitted.result.settings.get("noise_model") == "Rician"
 
 
-def noise_of(fitted: Fitted, index: int) -> float:
+def noise_of(fitted: FittedMap, index: int) -> float:
     """Return the noise of a voxel: sigma, else the width of its residuals; NaN where neither is."""
     if fitted.result.sigma is not None:
         return float(fitted.result.sigma)
@@ -118,7 +118,7 @@ def noise_of(fitted: Fitted, index: int) -> float:
     return float("nan") if width is None else float(width[index])
 
 
-def _bound(fitted: Fitted, forward: Forward, index: int) -> float:
+def _bound(fitted: FittedMap, forward: Forward, index: int) -> float:
     """Return the smallest standard error of the main map that the noise of a voxel allows."""
     sigma = noise_of(fitted, index)
     x, _ = samples_of(fitted, index)
@@ -149,7 +149,7 @@ def _bound(fitted: Fitted, forward: Forward, index: int) -> float:
     return float(np.sqrt(variance)) if good else float("nan")
 
 
-def snr_of(fitted: Fitted) -> Doubles:
+def snr_of(fitted: FittedMap) -> Doubles:
     """Return the largest sample over the noise of each voxel with a value, shape (n,)."""
     flat = fitted.images.data.reshape(len(fitted.images.data), -1)
     top = np.nanmax(np.abs(flat[:, fitted.valid]), axis=0).astype(np.float64)

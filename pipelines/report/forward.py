@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from ..fitted import Fitted
+    from ..fitting.data import FittedMap
 
 Doubles = npt.NDArray[np.float64]
 # Of parameters (p,) and the variable (n,): the signal (n,).
@@ -43,7 +43,7 @@ class Forward:
     smooth: bool = True
     weights: Doubles | None = None
 
-    def parameters(self, fitted: Fitted, index: int) -> Doubles:
+    def parameters(self, fitted: FittedMap, index: int) -> Doubles:
         """Return the parameters of a voxel, shape (p,); NaN where they are not known."""
         maps = fitted.result.maps
         if self.names == ("tensor", "S0map"):
@@ -58,7 +58,7 @@ class Forward:
         return np.asarray(np.eye(len(self.names))[0], dtype=np.float64)
 
 
-def forward_of(fitted: Fitted) -> Forward | None:
+def forward_of(fitted: FittedMap) -> Forward | None:
     """Return the equation of a fit; None where there is none of the samples (MTR asymmetry)."""
     result = fitted.result
     made = {
@@ -81,7 +81,7 @@ def forward_of(fitted: Fitted) -> Forward | None:
     return made[stem](fitted) if stem else None
 
 
-def samples_of(fitted: Fitted, index: int) -> tuple[Doubles, Doubles]:
+def samples_of(fitted: FittedMap, index: int) -> tuple[Doubles, Doubles]:
     """Return the variable and the samples of a voxel, both (n_samples,)."""
     size = fitted.images.grid[1] * fitted.images.grid[2]
     slice_index, inside = divmod(index, size)
@@ -90,16 +90,16 @@ def samples_of(fitted: Fitted, index: int) -> tuple[Doubles, Doubles]:
     return x, plane[:, inside].astype(np.float64)
 
 
-def _row(fitted: Fitted, index: int, name: str) -> Doubles:
+def _row(fitted: FittedMap, index: int, name: str) -> Doubles:
     size = fitted.images.grid[1] * fitted.images.grid[2]
     return np.asarray(fitted.images.values[name][index // size], dtype=np.float64)
 
 
-def _present(fitted: Fitted, *names: str) -> tuple[str, ...]:
+def _present(fitted: FittedMap, *names: str) -> tuple[str, ...]:
     return tuple(name for name in names if name in fitted.result.maps)
 
 
-def _decay(fitted: Fitted) -> Forward:
+def _decay(fitted: FittedMap) -> Forward:
     main = next(iter(fitted.result.maps))
     names = _present(fitted, main, "S0map", "Cmap")
 
@@ -110,7 +110,7 @@ def _decay(fitted: Fitted) -> Forward:
     return Forward(names, lambda _: signal, skipped if isinstance(skipped, int) else 0)
 
 
-def _recovery(fitted: Fitted) -> Forward:
+def _recovery(fitted: FittedMap) -> Forward:
     names = _present(fitted, "T1map", "M0map", "kmap")
     echo = fitted.result.settings.get("echo_time_ms", 0.0)
     delay = echo / 2 if isinstance(echo, float) else 0.0
@@ -122,7 +122,7 @@ def _recovery(fitted: Fitted) -> Forward:
     return Forward(names, lambda _: signal)
 
 
-def _inversion(fitted: Fitted) -> Forward:
+def _inversion(fitted: FittedMap) -> Forward:
     names = _present(fitted, "T1map", "M0map", "kmap")
     known = fitted.result.settings.get("repetition_times_ms") is not None
     magnitude = fitted.images.component == "M"
@@ -145,13 +145,13 @@ def _inversion(fitted: Fitted) -> Forward:
     return Forward(names, voxel, smooth=own is None or float(np.ptp(own)) == 0.0)
 
 
-def _spoiled(fitted: Fitted) -> Forward:
+def _spoiled(fitted: FittedMap) -> Forward:
     from ..models.vfa import spoiled_echo
 
     repetition = float(fitted.images.values["repetition_time_ms"].flat[0])
 
     def voxel(index: int) -> Signal:
-        scale = 1.0 if fitted.b1 is None else float(fitted.b1[index])
+        scale = 1.0 if fitted.inputs.b1 is None else float(fitted.inputs.b1[index])
 
         def signal(p: Doubles, angle: Doubles) -> Doubles:
             actual = np.radians(angle)[None, :] * scale
@@ -162,7 +162,7 @@ def _spoiled(fitted: Fitted) -> Forward:
     return Forward(("T1map", "M0map"), voxel)
 
 
-def _phase_graph(fitted: Fitted) -> Forward:
+def _phase_graph(fitted: FittedMap) -> Forward:
     from ..models.epg import DEFAULT_T1_MS, echo_train
 
     t1 = fitted.result.settings.get("t1_ms", DEFAULT_T1_MS)
@@ -180,8 +180,8 @@ def _phase_graph(fitted: Fitted) -> Forward:
     return Forward(("T2map", "S0map", "refocusingmap"), lambda _: signal, smooth=False)
 
 
-def _tensor(fitted: Fitted) -> Forward:
-    from ..commands_diffusion import weighting
+def _tensor(fitted: FittedMap) -> Forward:
+    from ..fitting.diffusion import weighting
 
     b = fitted.images.one("b_value")
     matrices, directions = weighting(fitted.images, b)
@@ -199,7 +199,7 @@ def _tensor(fitted: Fitted) -> Forward:
     return Forward(("tensor", "S0map"), lambda _: signal, smooth=False, weights=third)
 
 
-def _perfusion(_: Fitted) -> Forward:
+def _perfusion(_: FittedMap) -> Forward:
     def signal(p: Doubles, b: Doubles) -> Doubles:
         x = _PER_B * b
         return np.asarray(p[3] * (p[1] * np.exp(-x * p[2]) + (1 - p[1]) * np.exp(-x * p[0])))
@@ -207,9 +207,9 @@ def _perfusion(_: Fitted) -> Forward:
     return Forward(("D", "f", "Dstar", "S0map"), lambda _: signal)
 
 
-def _wasabi(fitted: Fitted) -> Forward:
+def _wasabi(fitted: FittedMap) -> Forward:
     """Signals are those of the saturated images; the far reference has M0."""
-    from ..commands_cest import offsets_of
+    from ..fitting.cest import offsets_of
     from ..models.wasabi import wasabi_signal
 
     scan, mhz = fitted.images.scan, fitted.images.frequency_mhz or 1.0

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..commands import COMMANDS
-from ..fitted import Fitted
+from ..fitting.data import FittedMap
+from ..fitting.methods import MAP_METHODS
 from ..inputs.grid import in_words
 from ..models.result import Flag, count_flags
 from ..outputs.pictures import as_png, map_figure
@@ -33,14 +33,14 @@ _KEYWORDS = {
 _SECONDS = ("EchoTime", "RepetitionTime", "InversionTime")
 
 
-def write_report(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]]) -> None:
+def write_report(folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]]) -> None:
     """Write ``png/<map>.png`` for every map, and ``report.html``, which needs no other file.
 
     Parameters
     ----------
     folder : Path
         The folder of results.
-    fitted : Fitted
+    fitted : FittedMap
         The fit.
     rows : dict
         Rows of ``maps.json``; each gets the name of its picture.
@@ -51,7 +51,7 @@ def write_report(folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]]) 
     source = (resources.files(__package__) / "page.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     text = page.render(
-        title=f"{COMMANDS[fitted.command].title} map",
+        title=f"{MAP_METHODS[fitted.command].title} map",
         subtitle=_subtitle(fitted),
         notes=fitted.notes,
         checks=checks.run_checks(fitted, found),
@@ -74,7 +74,7 @@ def _drawn(charts: list[Chart]) -> list[str]:
     return [chart.svg() for chart in charts]
 
 
-def _fit_charts(fitted: Fitted, found: Survey) -> list[Chart]:
+def _fit_charts(fitted: FittedMap, found: Survey) -> list[Chart]:
     """Return the charts of signal, residuals and uncertainty."""
     if fitted.command == "cest" and fitted.result.model != "WASABI":
         from .cest_panels import charts
@@ -89,7 +89,7 @@ def _fit_charts(fitted: Fitted, found: Survey) -> list[Chart]:
     return [chart for chart in drawn if chart is not None]
 
 
-def _quality_rows(fitted: Fitted, found: Survey) -> list[tuple[str, str]]:
+def _quality_rows(fitted: FittedMap, found: Survey) -> list[tuple[str, str]]:
     """Return noise, signal-to-noise ratio, and standard errors beside what noise allows."""
     name, main = next(iter(fitted.result.maps.items()))
     sigma = fitted.result.sigma
@@ -121,7 +121,7 @@ def _quality_rows(fitted: Fitted, found: Survey) -> list[tuple[str, str]]:
     return rows
 
 
-def _scan_rows(fitted: Fitted) -> list[dict[str, str]]:
+def _scan_rows(fitted: FittedMap) -> list[dict[str, str]]:
     """Return what the scan says of itself, each with its source."""
     scan, origin = fitted.images.scan, fitted.images.origin
     frequency = fitted.images.frequency_mhz
@@ -153,7 +153,7 @@ def _base64(data: bytes) -> str:
 
 
 def _map_pictures(
-    folder: Path, fitted: Fitted, rows: dict[str, dict[str, Any]]
+    folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]]
 ) -> list[dict[str, str]]:
     (folder / "png").mkdir()
     affine = fitted.images.affine
@@ -174,7 +174,7 @@ def _map_pictures(
     return pictures
 
 
-def _subtitle(fitted: Fitted) -> str:
+def _subtitle(fitted: FittedMap) -> str:
     slices, rows, columns = fitted.images.grid
     return (
         f"Model {fitted.result.model}; {len(fitted.images.data)} images of {columns} x {rows} x "
@@ -197,7 +197,7 @@ def _statistics(values: npt.NDArray[np.float32]) -> dict[str, str]:
     }
 
 
-def _map_rows(fitted: Fitted) -> list[dict[str, str]]:
+def _map_rows(fitted: FittedMap) -> list[dict[str, str]]:
     rows = []
     for name, one in fitted.result.maps.items():
         if one.values.ndim > 1:
@@ -216,7 +216,7 @@ def _map_rows(fitted: Fitted) -> list[dict[str, str]]:
     return rows
 
 
-def _slice_rows(fitted: Fitted) -> list[dict[str, str]]:
+def _slice_rows(fitted: FittedMap) -> list[dict[str, str]]:
     volume = fitted.volume(next(iter(fitted.result.maps.values())).values)
     return [{"slice": str(k + 1), **_statistics(plane)} for k, plane in enumerate(volume)]
 
@@ -233,7 +233,7 @@ _FLAG_WORDS = {
 }
 
 
-def _flag_rows(fitted: Fitted) -> list[dict[str, str]]:
+def _flag_rows(fitted: FittedMap) -> list[dict[str, str]]:
     """Return how many voxels of the mask have each flag."""
     inside = fitted.result.flags[fitted.mask.ravel()]
     counts = count_flags(inside)
@@ -249,7 +249,7 @@ def _flag_rows(fitted: Fitted) -> list[dict[str, str]]:
     ]
 
 
-def _protocol_rows(fitted: Fitted) -> list[dict[str, str]]:
+def _protocol_rows(fitted: FittedMap) -> list[dict[str, str]]:
     rows = []
     for keyword, value in values_used(fitted).items():
         name = _KEYWORDS[keyword]
@@ -266,7 +266,7 @@ def _protocol_rows(fitted: Fitted) -> list[dict[str, str]]:
     return rows
 
 
-def _made(fitted: Fitted) -> list[tuple[str, str]]:
+def _made(fitted: FittedMap) -> list[tuple[str, str]]:
     result = fitted.result
     sigma = "not known" if result.sigma is None else f"{result.sigma:.5g}"
     rows = [
@@ -280,7 +280,7 @@ def _made(fitted: Fitted) -> list[tuple[str, str]]:
     return [(name, value if len(value) < 2000 else value[:2000] + " ...") for name, value in rows]
 
 
-def _options(fitted: Fitted) -> list[tuple[str, str]]:
+def _options(fitted: FittedMap) -> list[tuple[str, str]]:
     """Return the options that were given, files by name and checksum."""
     rows = []
     for name, value in fitted.options.items():

@@ -14,7 +14,7 @@ from .expected import Survey
 from .forward import Forward, forward_of, samples_of
 
 if TYPE_CHECKING:
-    from ..fitted import Fitted
+    from ..fitting.data import FittedMap
 
 Doubles = npt.NDArray[np.float64]
 
@@ -30,7 +30,7 @@ _FAR_PPM = 20.0
 _FINE = 120
 
 
-def histograms(fitted: Fitted) -> list[Chart]:
+def histograms(fitted: FittedMap) -> list[Chart]:
     """Return a histogram of every map of one number, with its median."""
     charts = []
     for name, one in fitted.result.maps.items():
@@ -55,7 +55,7 @@ def unit_words(unit: str) -> str:
     )
 
 
-def uncertainty(fitted: Fitted, found: Survey) -> Chart | None:
+def uncertainty(fitted: FittedMap, found: Survey) -> Chart | None:
     """Return the histogram of the standard errors of the main map, with what noise allows."""
     name, main = next(iter(fitted.result.maps.items()))
     if main.error is None or not np.isfinite(main.error).any():
@@ -82,7 +82,7 @@ def uncertainty(fitted: Fitted, found: Survey) -> Chart | None:
     return chart
 
 
-def mean_curve(fitted: Fitted) -> Chart:
+def mean_curve(fitted: FittedMap) -> Chart:
     """Return median and quartiles of the signal of the voxels with a value, by sample."""
     flat = fitted.images.data.reshape(len(fitted.images.data), -1)
     chosen = np.flatnonzero(fitted.valid)
@@ -100,7 +100,7 @@ def mean_curve(fitted: Fitted) -> Chart:
     return chart
 
 
-def residuals(fitted: Fitted, found: Survey) -> Chart | None:
+def residuals(fitted: FittedMap, found: Survey) -> Chart | None:
     """Return the mean residual of each sample, in sigma or in percent of the largest signal.
 
     The band is three standard errors of a mean: a stimulated echo, a drift or a wrong order of
@@ -128,14 +128,14 @@ def residuals(fitted: Fitted, found: Survey) -> Chart | None:
     return chart
 
 
-def mean_level(fitted: Fitted) -> float:
+def mean_level(fitted: FittedMap) -> float:
     """Return the largest mean signal of a sample over the voxels with a value."""
     from .checks import mean_signal
 
     return float(np.nanmax(np.abs(mean_signal(fitted))))
 
 
-def chosen_voxels(fitted: Fitted) -> list[tuple[str, int]]:
+def chosen_voxels(fitted: FittedMap) -> list[tuple[str, int]]:
     """Return the best, the median and the three worst fitted voxels by R2fit, with their name."""
     score = np.where(fitted.valid, fitted.result.r2fit, np.nan)
     known = np.flatnonzero(np.isfinite(score))
@@ -151,7 +151,7 @@ def chosen_voxels(fitted: Fitted) -> list[tuple[str, int]]:
     return [(name, int(index)) for name, index in rows]
 
 
-def examples(fitted: Fitted) -> list[Chart]:
+def examples(fitted: FittedMap) -> list[Chart]:
     """Return the samples of some voxels with the fit: a curve, or its values at the samples."""
     forward = forward_of(fitted)
     _, height, width = fitted.images.grid
@@ -179,7 +179,7 @@ def examples(fitted: Fitted) -> list[Chart]:
 
 def _add_fit(
     chart: Chart,
-    fitted: Fitted,
+    fitted: FittedMap,
     forward: Forward,
     index: int,
     x: Doubles,

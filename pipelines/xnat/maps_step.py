@@ -14,7 +14,7 @@ from .store import Place
 from .work import Work, plain
 
 if TYPE_CHECKING:
-    from ..map_run import MapSummary
+    from ..maps.run import MapSummary
 
 CONTENTS = "maps.json"
 
@@ -95,10 +95,10 @@ def _b0_files(work: Work) -> list[Any]:
 def _run(work: Work, source: Path, out: Path) -> MapSummary:
     asked = work.asked
     if asked.command == "suv":
-        from ..suv_run import make_suv
+        from ..maps.suv import make_suv
 
         return make_suv(source, out, suv_options(asked), progress=work.go_on)
-    from ..map_run import make_maps
+    from ..maps.run import make_maps
 
     b0 = None
     if asked.listed("b0_scan"):

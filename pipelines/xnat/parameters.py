@@ -13,9 +13,9 @@ from ..errors import CallError
 from ..outputs.uids import parameter_hash
 
 if TYPE_CHECKING:
-    from ..fitting import Options
+    from ..fitting.data import MapOptions
+    from ..maps.suv import SuvOptions
     from ..regions.run import Wishes
-    from ..suv_run import SuvOptions
 
 MASK_AVERAGE = "mask-average"
 _MOST_PPM = 100.0
@@ -161,14 +161,15 @@ def _number(asked: Asked, name: str, kind: type, auto: Any) -> Any:
     return value
 
 
-def options(asked: Asked, b0: Path | None = None) -> Options:
+def options(asked: Asked, b0: Path | None = None) -> MapOptions:
     """Return the options of a fit; `b0` is a folder with the images of the B0 scan.
 
     Raises
     ------
     CallError
     """
-    from ..fitting import Options, check_options
+    from ..fitting.data import MapOptions
+    from ..fitting.fit import check_options
 
     numbers: list[float] = []
     ranges: list[str] = []
@@ -182,7 +183,7 @@ def options(asked: Asked, b0: Path | None = None) -> Options:
             f"{asked.values['offsets']!r} is no list of offsets above 0.",
             hint="Write it like 3.5,2.0 (ppm).",
         )
-    made = Options(
+    made = MapOptions(
         sigma=_number(asked, "sigma", float, "auto") or None,
         model=asked.model,
         skip_echoes=_number(asked, "skip_echoes", int, "auto"),
@@ -201,7 +202,7 @@ def suv_options(asked: Asked) -> SuvOptions:
     ------
     CallError
     """
-    from ..suv_run import SuvOptions
+    from ..maps.suv import SuvOptions
 
     text = asked.values.get("injection_time", "")
     try:

@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from programs import need_program
 from scipy.io import loadmat
 
-from pipelines.cli import MAPS, main
-from pipelines.commands import COMMANDS
+from pipelines.cli import main
+from pipelines.cli.maps import MAPS
+from pipelines.fitting.methods import MAP_METHODS
 
 
 def run(*words):
@@ -39,7 +40,7 @@ def relative_error(mouse, file, truth):
 
 
 def test_every_command_is_offered():
-    assert set(MAPS) == set(COMMANDS)
+    assert set(MAPS) == set(MAP_METHODS)
 
 
 @pytest.mark.parametrize("form", ["classic", "enhanced"])

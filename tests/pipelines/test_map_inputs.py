@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines.cli import main
-from pipelines.commands import COMMANDS
+from pipelines.fitting.methods import MAP_METHODS
 from pipelines.inputs.load import load_images
 
 SLICES, ROWS, COLUMNS = 3, 12, 9
@@ -88,7 +88,7 @@ def test_enhanced_frames_in_any_order_with_a_slope_for_each(tmp_path, everywhere
 def test_many_slices_of_a_volume(tmp_path):
     data = np.repeat(decay(), 9, axis=1)[:, ::-1]
     folder = series.write_classic(tmp_path / "in", data, list(map(echo, range(8))))
-    images = load_images(folder, COMMANDS["t2"].need)
+    images = load_images(folder, MAP_METHODS["t2"].requirement)
     assert images.grid == (27, ROWS, COLUMNS)
     np.testing.assert_allclose(images.affine, series.affine(), atol=1e-5)
     np.testing.assert_allclose(images.data, data, atol=0.26)

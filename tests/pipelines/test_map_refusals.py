@@ -87,10 +87,10 @@ def test_reversed_signal_is_a_wrong_order(copy, tmp_path):
 
 
 def mask_file(path, mouse, shape=None, value=1, shift=0.0):
-    from pipelines.commands import COMMANDS
+    from pipelines.fitting.methods import MAP_METHODS
     from pipelines.inputs.load import load_images
 
-    images = load_images(mouse.series("t2"), COMMANDS["t2"].need)
+    images = load_images(mouse.series("t2"), MAP_METHODS["t2"].requirement)
     affine = images.affine.copy()
     affine[0, 3] += shift
     values = np.full(shape or images.grid[::-1], value, np.uint8)

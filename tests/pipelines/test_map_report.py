@@ -8,8 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from pipelines.commands import COMMANDS
-from pipelines.fitting import Options, fit_images
+from pipelines.fitting.data import MapOptions
+from pipelines.fitting.fit import fit_images
+from pipelines.fitting.methods import MAP_METHODS
 from pipelines.inputs.load import load_images
 from pipelines.models.epg import echo_train
 from pipelines.models.result import Flag
@@ -103,8 +104,8 @@ def fitted(tmp_path, case, sigma=None, noise=0.0):
         np.savetxt(tmp_path / "x.bvec", (vectors * np.array([1.0, -1.0, 1.0])).T)
     nib.save(nib.Nifti1Image(np.ones(SHAPE, np.uint8), np.diag([-1.0, 1, 1, 1])),
              tmp_path / "mask.nii.gz")  # fmt: skip
-    wishes = Options(mask=tmp_path / "mask.nii.gz", sigma=sigma, **options)
-    return fit_images(command, load_images(path, COMMANDS[command].need), wishes)
+    wishes = MapOptions(mask=tmp_path / "mask.nii.gz", sigma=sigma, **options)
+    return fit_images(command, load_images(path, MAP_METHODS[command].requirement), wishes)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from pipelines.inputs.load import Need, load_images
+from pipelines.inputs.frames import SeriesRequirement
+from pipelines.inputs.load import load_images
 from pipelines.outputs.catalogue import colours
 from pipelines.outputs.parametric_map import read_header, refer_to, write_parametric_map
 from pipelines.outputs.pictures import as_png, map_figure
@@ -42,7 +43,7 @@ def images(tmp_path: Path, request):
         ds.HighBit, ds.PixelRepresentation = 15, 0
         ds.PixelData = np.full((ROWS, COLUMNS), 100 * (k + 1), "<u2").tobytes()
         ds.save_as(tmp_path / f"{index:03d}.dcm", enforce_file_format=True)
-    return load_images(tmp_path, Need("echo_time_ms", 3))
+    return load_images(tmp_path, SeriesRequirement("echo_time_ms", 3))
 
 
 def test_every_frame_names_the_images_of_its_own_slice(images, tmp_path):

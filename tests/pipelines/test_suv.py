@@ -26,9 +26,9 @@ from pet_series import (
 
 from pipelines.cli import main
 from pipelines.errors import CorruptInputError, ModelInputError, NothingUsableError
+from pipelines.inputs.pet import load_pet, uptake_of
+from pipelines.maps.suv import SuvOptions, make_suv
 from pipelines.models.suv import Uptake, check, decayed, reference_dose, suv_body_weight
-from pipelines.suv_images import load_pet, uptake_of
-from pipelines.suv_run import SuvOptions, make_suv
 
 WAIT_S = (START - INJECTED).total_seconds()
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mri2dicom
-from pipelines.suv_run import make_suv
+from pipelines.maps.suv import make_suv
 from sandbox.mouse import MouseOptions, write_mice
 
 

@@ -15,7 +15,7 @@ from lxml import etree
 from pipelines.catalog import load_catalog
 from pipelines.catalog.files import generated
 from pipelines.catalog.table import read_catalog
-from pipelines.commands_export import export
+from pipelines.cli.export import export
 
 CATALOG = Path(str(resources.files("pipelines.catalog")))
 NAMES = [

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 import mri2dicom
-from pipelines.commands_fair import fair
-from pipelines.fitting import Options
-from pipelines.map_run import make_maps
+from pipelines.cli.fair import fair
+from pipelines.fitting.data import MapOptions
+from pipelines.maps.run import make_maps
 from sandbox.mouse import MouseOptions, write_mice
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "archive"))
@@ -43,7 +43,7 @@ def study(tmp_path_factory):
     write_mice(folder / "raw", options)
     mri2dicom.convert(folder / "raw", folder / "study" / "dicom", jobs=1)
     [scan] = (folder / "study").rglob("30001_*")
-    make_maps("t2", scan, folder / "study" / "results" / "t2", Options(), formats=("nifti",))
+    make_maps("t2", scan, folder / "study" / "results" / "t2", MapOptions(), formats=("nifti",))
     return folder / "study"
 
 

@@ -11,7 +11,7 @@ import pydicom
 import pytest
 
 from pipelines.catalog import Input, Pipeline
-from pipelines.map_run import make_maps
+from pipelines.maps.run import make_maps
 from pipelines.xnat.parameters import ask, options
 from pipelines.xnat.session_run import run_session
 from pipelines.xnat.sessions import find_sessions, session_id

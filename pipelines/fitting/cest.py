@@ -1,30 +1,28 @@
-"""CEST on the command line: contrasts of Z-spectra, B0 and B1 by WASABI, B0 of another scan."""
+"""CEST from images: contrasts of Z-spectra, B0 and B1 by WASABI, B0 of another scan."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import CallError, NothingUsableError
+from ..errors import CallError, NothingUsableError
+from ..inputs.frames import Doubles, Floats, Images
+from ..models.cest import WINDOWS, Window, fit_cest
+from ..models.cest_b0 import b0_by_symmetry
+from ..models.cest_spectra import Spectra, z_spectra
+from ..models.ph import PhCalibration
+from ..models.result import FATAL, FitResult, Map
+from ..models.wasabi import fit_wasabi
+from .data import FitInputs
 
-if TYPE_CHECKING:
-    from .commands import Setup
-    from .inputs.frames import Images
-    from .models.cest import Window
-    from .models.cest_spectra import Spectra
-    from .models.ph import PhCalibration
-    from .models.result import FitResult
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 DEFAULT_PPM = (3.5, 2.0)
 _NO_OFFSET_PPM = 1000.0  # stands for a reference that was played without power
 _NEAR_PPM = 1.0
+_FAR_PPM = 20.0  # farther images serve as reference
 _LEAST_NEAR = 4  # offsets near water that a Lorentzian line needs
 _SHORT_PULSE_MS = 30.0  # WASABI plays one of about 5 ms, WASSR saturates for longer
 _SAME_FIELD, _SAME_B1 = 0.05, 0.10  # relative, within which a pH calibration holds
@@ -40,8 +38,6 @@ def spectra_of(
     images: Images, signal: Floats, mask: Bools | None = None, sigma: float | None = None
 ) -> Spectra:
     """Return the Z-spectra of images; arguments as `cest_spectra.z_spectra`."""
-    from .models.cest_spectra import z_spectra
-
     return z_spectra(
         signal,
         offsets_of(images),
@@ -58,16 +54,15 @@ def _references(images: Images) -> list[bool] | None:
     return marks if any(marks) else None
 
 
-def fit(images: Images, signal: Floats, setup: Setup) -> FitResult:
+def fit_cest_map(signal: Floats, inputs: FitInputs) -> FitResult:
     """Make the maps of a Z-spectrum, or with the model ``wasabi`` B0 and B1."""
-    if setup.model == "wasabi":
-        return _wasabi(images, signal, setup)
-    from .models.cest import fit_cest
-
-    windows = _windows(setup.windows)
-    calibration = setup.ph
+    if inputs.options.model == "wasabi":
+        return _fit_wasabi_map(signal, inputs)
+    images = inputs.images
+    windows = _windows(inputs.options.windows)
+    calibration = inputs.ph
     notes = [] if calibration is None else _check_calibration(calibration, images)
-    at_ppm = setup.offsets_ppm or _default_ppm(calibration, windows)
+    at_ppm = inputs.options.offsets_ppm or _default_ppm(calibration, windows)
     offsets = offsets_of(images)
     near = np.unique(np.round(offsets[np.abs(offsets) <= _NEAR_PPM + 1e-9], 6))
     lorentzian = len(near) >= _LEAST_NEAR
@@ -76,7 +71,7 @@ def fit(images: Images, signal: Floats, setup: Setup) -> FitResult:
             f"Fewer than {_LEAST_NEAR} offsets lie within {_NEAR_PPM:g} ppm of water, so there is "
             "no Lorentzian difference"
         )
-        if setup.t1 is not None:
+        if inputs.t1 is not None:
             raise NothingUsableError(
                 f"{reason}, and no AREX.", hint="Leave --t1 out, or measure more offsets there."
             )
@@ -84,15 +79,15 @@ def fit(images: Images, signal: Floats, setup: Setup) -> FitResult:
     result = fit_cest(
         signal,
         offsets,
-        mask=setup.mask,
-        sigma=setup.sigma,
+        mask=inputs.mask,
+        sigma=inputs.sigma,
         is_reference=_references(images),
         working_frequency_mhz=images.frequency_mhz,
-        b0_ppm=setup.b0,
+        b0_ppm=inputs.b0,
         at_ppm=at_ppm,
         windows=windows,
         lorentzian=lorentzian,
-        t1_ms=setup.t1,
+        t1_ms=inputs.t1,
         ph_calibration=calibration,
     )
     return replace(result, notes=(*result.notes, *notes))
@@ -108,8 +103,6 @@ def _default_ppm(
 
 def _windows(wanted: tuple[str, ...]) -> tuple[Window, ...]:
     """Return ranges by name, ``amide``, or by their ends, ``3.2-3.8``."""
-    from .models.cest import WINDOWS, Window
-
     found = []
     for text in wanted:
         if text in WINDOWS:
@@ -151,11 +144,9 @@ def _check_calibration(calibration: PhCalibration, images: Images) -> list[str]:
     return notes
 
 
-def _wasabi(images: Images, signal: Floats, setup: Setup) -> FitResult:
+def _fit_wasabi_map(signal: Floats, inputs: FitInputs) -> FitResult:
     """Fit B0 and B1 to a scan of one short pulse."""
-    from .models.result import FATAL, Map
-    from .models.wasabi import fit_wasabi
-
+    images = inputs.images
     scan, frequency = images.scan, images.frequency_mhz
     if not (scan.pulse_ms and scan.b1_ut and frequency):
         raise NothingUsableError(
@@ -164,7 +155,7 @@ def _wasabi(images: Images, signal: Floats, setup: Setup) -> FitResult:
             hint="Give DICOM with the CEST attributes, or SaturationPulseLength (seconds), "
             "SaturationB1 (uT) and ImagingFrequency (MHz) in the sidecar.",
         )
-    spectra = spectra_of(images, signal, setup.mask, setup.sigma)
+    spectra = spectra_of(images, signal, inputs.mask, inputs.sigma)
     result = fit_wasabi(
         spectra.z,
         spectra.offsets_ppm,
@@ -177,7 +168,7 @@ def _wasabi(images: Images, signal: Floats, setup: Setup) -> FitResult:
     m0[(result.flags & np.uint8(FATAL)) != 0] = np.nan
     result.maps["M0map"] = Map(m0, "[arb'U]")
     result.settings["m0_images"] = list(spectra.m0_images)
-    return replace(result, notes=(*result.notes, *spectra.notes), sigma=setup.sigma)
+    return replace(result, notes=(*result.notes, *spectra.notes), sigma=inputs.sigma)
 
 
 def is_wasabi(images: Images) -> bool:
@@ -188,22 +179,19 @@ def is_wasabi(images: Images) -> bool:
     )
 
 
-def field_of(images: Images, setup: Setup) -> tuple[Floats, str]:
+def field_of(inputs: FitInputs) -> tuple[Floats, str]:
     """Return the shift of water in ppm, shape (n_voxels,), from a scan made for it, and how.
 
     Parameters
     ----------
-    images : Images
-        WASSR or WASABI, on the grid of the images to correct.
-    setup : Setup
-        Its mask; other fields are not read.
+    inputs : FitInputs
+        Images of WASSR or WASABI, on the grid of the images to correct, and the mask.
     """
+    images = inputs.images
     signal = images.signal()
     if is_wasabi(images):
-        found = _wasabi(images, signal, setup)
+        found = _fit_wasabi_map(signal, inputs)
         return found.maps["B0map"].values, "WASABI"
-    from .models.cest_b0 import b0_by_symmetry
-
     offsets = images.one("offset_ppm")
     near = np.isfinite(offsets) & ~images.reference & (np.abs(offsets) < _FAR_PPM)
     ordered, place = np.unique(np.round(offsets[near], 6), return_inverse=True)
@@ -214,8 +202,5 @@ def field_of(images: Images, setup: Setup) -> tuple[Floats, str]:
     top = spectra.max(axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         spectra = np.where(top > 0, spectra / top, np.nan)
-    spectra[~setup.mask] = np.nan
+    spectra[~inputs.mask] = np.nan
     return b0_by_symmetry(spectra, ordered).astype(np.float32), "WASSR"
-
-
-_FAR_PPM = 20.0  # farther images serve as reference

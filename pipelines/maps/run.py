@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .commands import COMMANDS
-from .errors import CallError, NothingUsableError
-from .fitted import Fitted
-from .fitting import Options, check_options, fit_images
-from .inputs.load import load_images
-from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
+import pydicom
+
+from ..errors import CallError, NothingUsableError
+from ..fitting.data import FittedMap, MapOptions
+from ..fitting.fit import check_options, fit_images
+from ..fitting.methods import MAP_METHODS
+from ..inputs.load import load_images
+from ..inputs.sidecar import stem_of
+from ..outputs.write import FORMATS, folder_aside, write_contents, write_maps
+from ..report.page import write_report
 
 _PATHS: tuple[str, ...] = ("nifti", "dicom", "secondary", "error")
 _LIFTED = ("t2", "t2star")
@@ -64,7 +68,7 @@ def make_maps(
     command: str,
     source: Path,
     out: Path,
-    options: Options | None = None,
+    options: MapOptions | None = None,
     *,
     formats: tuple[str, ...] = FORMATS,
     overwrite: bool = False,
@@ -75,12 +79,12 @@ def make_maps(
     Parameters
     ----------
     command : str
-        A key of `commands.COMMANDS`, such as ``t2``.
+        A key of `methods.MAP_METHODS`, such as ``t2``.
     source : Path
         A folder with DICOM, a DICOM file, or NIfTI with its sidecar.
     out : Path
         Folder of the results; it appears complete or not at all.
-    options : Options, optional
+    options : MapOptions, optional
         Mask, noise, model.
     formats : tuple of str
         Some of ``nifti``, ``dicom``, ``report``.
@@ -98,15 +102,17 @@ def make_maps(
     PipelineError
         In words, with what to do; nothing is left behind.
     """
-    if command not in COMMANDS:
-        raise CallError(f"There is no map {command}.", hint=f"There are {', '.join(COMMANDS)}.")
-    options = options or Options()
+    if command not in MAP_METHODS:
+        raise CallError(f"There is no map {command}.", hint=f"There are {', '.join(MAP_METHODS)}.")
+    options = options or MapOptions()
     check_options(command, options)
     times: dict[str, float] = {}
     started = datetime.now(UTC)
     with folder_aside(out, overwrite) as folder:
         progress("reading")
-        images = _timed(times, "read", lambda: load_images(source, COMMANDS[command].need))
+        images = _timed(
+            times, "read", lambda: load_images(source, MAP_METHODS[command].requirement)
+        )
         progress("fitting")
         fitted = _timed(times, "fit", lambda: fit_images(command, images, options))
         if not fitted.valid.any():
@@ -120,8 +126,6 @@ def make_maps(
         warnings = _warnings(fitted, formats)
         if "report" in formats:
             progress("reporting")
-            from .report.page import write_report
-
             _timed(times, "report", lambda: write_report(folder, fitted, written.maps))
             written.report = "report.html"
         write_contents(folder, fitted, written)
@@ -136,24 +140,20 @@ def _timed(times: dict[str, float], part: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def subject_stem(fitted: Fitted, source: Path) -> str:
+def subject_stem(fitted: FittedMap, source: Path) -> str:
     """Return the begin of file names, ``sub-<subject>``, letters and digits alone."""
     frames = fitted.images.frames
     if frames:
-        import pydicom
-
         header = pydicom.dcmread(frames[0][0].path, specific_tags=["PatientID"])
         text = str(header.get("PatientID") or "")
     else:
-        from .inputs.sidecar import stem_of
-
         name = stem_of(fitted.images.files[0])
         text = name.removeprefix("sub-").split("_")[0] if name.startswith("sub-") else name
     plain = "".join(sign for sign in text if sign.isascii() and sign.isalnum())
     return f"sub-{plain or 'unknown'}"
 
 
-def _warnings(fitted: Fitted, formats: tuple[str, ...]) -> list[str]:
+def _warnings(fitted: FittedMap, formats: tuple[str, ...]) -> list[str]:
     notes = list(fitted.notes)
     if fitted.result.sigma is None and fitted.images.component == "M":
         notes.append(f"The noise is not known ({fitted.sigma_source}).")
@@ -167,10 +167,10 @@ def _warnings(fitted: Fitted, formats: tuple[str, ...]) -> list[str]:
     return notes
 
 
-def _write_log(path: Path, fitted: Fitted, warnings: list[str], times: dict[str, float]) -> None:
+def _write_log(path: Path, fitted: FittedMap, warnings: list[str], times: dict[str, float]) -> None:
     slices, rows, columns = fitted.images.grid
     lines = [
-        f"{COMMANDS[fitted.command].title}: model {fitted.result.model}",
+        f"{MAP_METHODS[fitted.command].title}: model {fitted.result.model}",
         f"{len(fitted.images.files)} files, {len(fitted.images.data)} images of "
         f"{columns} x {rows} x {slices} voxels",
         f"mask: {fitted.mask_source}, {int(fitted.mask.sum())} voxels",

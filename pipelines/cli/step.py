@@ -10,17 +10,17 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .catalog import Input, load_catalog
-from .command_parts import STOPPED, plain
+from ..catalog import Input, load_catalog
+from .login import person_access, token_access
+from .parts import STOPPED, echo_line, ending_in_words, exit_with
 
 if TYPE_CHECKING:
-    from .xnat.access import Access
+    from ..xnat.access import Access
 
 EXIT_CODES = """\b
 Exit codes:
@@ -93,10 +93,10 @@ def step(
     alias, secret = alias or os.environ.get(_USER, ""), secret or os.environ.get(_PASS, "")
     host = host or os.environ.get(_HOST, "")
     if not host or not alias or not secret:
-        _fail(f"Address and token are missing: give them, or set {_HOST}, {_USER}, {_PASS}.", 2)
-    access = _access(host, alias, secret)
+        exit_with(f"Address and token are missing: give them, or set {_HOST}, {_USER}, {_PASS}.", 2)
+    access = token_access(host, alias, secret)
     if label:
-        _say(f"{pipeline}: session {label} of project {project}")
+        echo_line(f"{pipeline}: session {label} of project {project}")
     _go(access, pipeline, project, session, inputs, workdir, as_json)
 
 
@@ -125,55 +125,23 @@ def run_command(
 
     The password is that of XNAT_PIC_PASSWORD, or is asked for.
     """
-    from .errors import PipelineError
-    from .xnat.errors import exit_code, sentence
+    from ..errors import PipelineError
+    from ..xnat.errors import exit_code, sentence
 
-    access = _person(server, user)
+    access = person_access(server, user)
     try:
         access = access.renewed()  # a token, so that the password goes no further
         if session:
-            from .xnat.sessions import session_id
+            from ..xnat.sessions import session_id
 
             session = session_id(access, _checked(project), session)
     except PipelineError as error:
-        _fail(sentence(error), exit_code(error))
+        exit_with(sentence(error), exit_code(error))
     own = workdir is None
     workdir = workdir or Path(tempfile.mkdtemp(prefix="xnat-pic-"))
     _go(access, pipeline, project, session, inputs, workdir, as_json)
     if own:
         shutil.rmtree(workdir, ignore_errors=True)
-
-
-def _person(server: str, user: str) -> Access:
-    """Return access by the login of a person: environment, else asked for."""
-    from xnat_config.server.connection import PASSWORD_VARIABLE, ConnectionSettingsError, resolve
-
-    from .xnat.access import Access
-
-    try:
-        connection = resolve(server, user)
-    except ConnectionSettingsError as error:
-        _fail(str(error), 2)
-    if connection.is_plain:
-        click.echo(f"note: {connection.host} is reached without encryption.", err=True)
-    who = connection.user or click.prompt("User", err=True)
-    password = os.environ.get(PASSWORD_VARIABLE, "")
-    if not password:
-        password = click.prompt(f"Password of {who}", hide_input=True, err=True)
-    return Access(connection.server, who, password, connection.ca_bundle)
-
-
-def _access(host: str, alias: str, secret: str) -> Access:
-    from xnat_config.server.connection import CA_VARIABLE, ConnectionSettingsError, normal_address
-
-    from .xnat.access import Access
-
-    bundle = os.environ.get(CA_VARIABLE, "")
-    try:
-        address = normal_address(host)
-    except ConnectionSettingsError as error:
-        _fail(str(error), 2)
-    return Access(address, alias, secret, Path(bundle) if bundle else None)
 
 
 def _without_secret(words: list[str], secret: str) -> list[str]:
@@ -183,7 +151,7 @@ def _without_secret(words: list[str], secret: str) -> list[str]:
 
 def _checked(project: str) -> str:
     if not _PROJECT.fullmatch(project):
-        _fail(f"{project!r} is no ID of a project: letters, digits, - and _ only.", 2)
+        exit_with(f"{project!r} is no ID of a project: letters, digits, - and _ only.", 2)
     return project
 
 
@@ -197,10 +165,9 @@ def _go(
     as_json: bool,
 ) -> None:
     """Run, say how it went, and end with the documented status."""
-    from .command_parts import ending_in_words
-    from .errors import CallError
-    from .xnat.errors import exit_code, sentence
-    from .xnat.parameters import find_pipeline
+    from ..errors import CallError
+    from ..xnat.errors import exit_code, sentence
+    from ..xnat.parameters import find_pipeline
 
     project = _checked(project)
     parameters = {name: value for name, value in inputs.items() if value.strip()}
@@ -213,40 +180,32 @@ def _go(
                     hint=f"Name it with --session, or run {pipeline}_project.",
                 )
         except CallError as error:
-            _fail(sentence(error), exit_code(error))
+            exit_with(sentence(error), exit_code(error))
         try:
             if named.level == "project":
                 outcome: Any = _run_project()(
-                    access, pipeline, project, parameters, workdir, say=_say
+                    access, pipeline, project, parameters, workdir, say=echo_line
                 )
             else:
-                from .xnat.session_run import run_session
+                from ..xnat.session_run import run_session
 
-                outcome = run_session(access, named, session, parameters, workdir, say=_say)
+                outcome = run_session(access, named, session, parameters, workdir, say=echo_line)
         except KeyboardInterrupt:
-            _fail(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
+            exit_with(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
     if as_json:
-        from .outputs.nifti import jsonable
+        from ..outputs.nifti import jsonable
 
         click.echo(json.dumps(jsonable(asdict(outcome)), indent=1, ensure_ascii=False))
     if outcome.exit_code:
         if workdir.is_dir():
-            _say(f"The work folder is kept: {workdir}")
-        _fail(outcome.failure, outcome.exit_code)
+            echo_line(f"The work folder is kept: {workdir}")
+        exit_with(outcome.failure, outcome.exit_code)
 
 
 def _run_project() -> Any:
     """Return what runs a pipeline on a whole project; it comes with the scheduler of jobs."""
     try:
-        return import_module(".project", __package__).run_project
+        from ..project import run_project
     except ModuleNotFoundError as error:
-        _fail(f"Runs on whole projects are not installed here ({error.name} is missing).", 2)
-
-
-def _say(line: str) -> None:
-    click.echo(plain(line), err=True)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    click.echo(f"xnat-pic-pipelines: {plain(text)}", err=True)
-    sys.exit(code)
+        exit_with(f"Runs on whole projects are not installed here ({error.name} is missing).", 2)
+    return run_project

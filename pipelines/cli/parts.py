@@ -20,7 +20,7 @@ def ending_in_words() -> Iterator[None]:
 
     What is being written is cleaned up first, whether a person stops it or a container ends.
     """
-    from .errors import PipelineError
+    from ..errors import PipelineError
 
     def end(_number: int, _frame: Any) -> NoReturn:
         raise KeyboardInterrupt
@@ -44,7 +44,7 @@ def tell(what: str) -> None:
 
 def fail(error: Exception) -> NoReturn:
     """Say what is wrong and end with the status of the error."""
-    from .errors import CorruptInputError, ModelInputError, NothingUsableError, PipelineError
+    from ..errors import CorruptInputError, ModelInputError, NothingUsableError, PipelineError
 
     if isinstance(error, PipelineError):
         text = error.sentence()
@@ -52,15 +52,25 @@ def fail(error: Exception) -> NoReturn:
         text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     else:
         text = str(error)
-    click.echo(f"xnat-pic-pipelines: {plain(text)}", err=True)
     codes: list[tuple[type[Exception], int]] = [
         (NothingUsableError, 3),
         (ModelInputError, 3),
         (CorruptInputError, 4),
     ]
-    sys.exit(next((code for kind, code in codes if isinstance(error, kind)), 2))
+    exit_with(text, next((code for kind, code in codes if isinstance(error, kind)), 2))
 
 
 def plain(text: str) -> str:
     """Return text from a file without signs that would steer a terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def echo_line(line: str) -> None:
+    """Write a line for the person who watches."""
+    click.echo(plain(line), err=True)
+
+
+def exit_with(message: str, code: int) -> NoReturn:
+    """Write what is wrong and end with a status."""
+    echo_line(f"xnat-pic-pipelines: {message}")
+    sys.exit(code)

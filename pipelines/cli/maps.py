@@ -1,19 +1,15 @@
-"""The command ``xnat-pic-pipelines``."""
+"""The commands ``xnat-pic-pipelines map``: one for each kind of map."""
 
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .command_parts import ending_in_words, plain, tell
-from .commands_export import export
-from .commands_fair import fair
-from .commands_regions import mask_average
-from .commands_step import run_command, step
-from .commands_suv import suv_command
+from .parts import ending_in_words, plain, tell
 
 EXIT_CODES = """\b
 Exit codes:
@@ -35,23 +31,11 @@ MAPS = {
     "cest": "MTR asymmetry of Z-spectra, corrected for B0; AREX; pH; B0 and B1 by WASABI.",
 }
 _FORMATS = ("nifti", "dicom", "report")
+_TIMES = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
 _MOST_PPM = 100.0
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-pipelines")
-def main() -> None:
-    """Make maps from images, with their uncertainty."""
-
-
-main.add_command(mask_average)
-main.add_command(fair)
-main.add_command(step)
-main.add_command(run_command)
-main.add_command(export)
-
-
-@main.group("map", epilog=EXIT_CODES)
+@click.group("map", epilog=EXIT_CODES)
 def map_group() -> None:
     """Fit a map to INPUT and write everything to the folder OUT."""
 
@@ -161,7 +145,6 @@ def _register(name: str, text: str) -> None:
 
 for _name, _text in MAPS.items():
     _register(_name, _text)
-map_group.add_command(suv_command)
 
 
 def _run(
@@ -175,13 +158,13 @@ def _run(
     offsets: tuple[tuple[float, ...], tuple[str, ...]],
     **options: Any,
 ) -> None:
-    from .fitting import Options
-    from .map_run import make_maps
+    from ..fitting.data import MapOptions
+    from ..maps.run import make_maps
 
-    wishes = Options(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
+    chosen = MapOptions(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
     with ending_in_words():
         summary = make_maps(
-            name, source, out, wishes, formats=formats, overwrite=overwrite, progress=tell
+            name, source, out, chosen, formats=formats, overwrite=overwrite, progress=tell
         )
     for warning in summary.warnings:
         click.echo(f"note: {plain(warning)}", err=True)
@@ -191,6 +174,58 @@ def _run(
                 f"{key}: median {row['median']:.4g} {row['unit']} in {row['valid']} voxels",
                 err=True,
             )
+    click.echo(f"Results: {plain(str(out))}", err=True)
+    if as_json:
+        click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+
+
+@map_group.command("suv", help="SUV by body weight from PET images (Bq/mL).")
+@click.argument("source", metavar="INPUT", type=_PATH)
+@click.argument("out", metavar="OUT", type=_PATH)
+@click.option("--weight-g", type=click.FloatRange(min=0, min_open=True), help="Body weight, grams.")
+@click.option(
+    "--dose-mbq",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Injected dose in MBq at the time of injection.",
+)
+@click.option(
+    "--injection-time",
+    "injected",
+    type=click.DateTime(_TIMES),
+    help="By the scanner's clock, such as '2024-01-08 10:30:00'.",
+)
+@click.option(
+    "--frame", type=click.IntRange(min=1), help="Frame of a dynamic series.  [default: the last]"
+)
+@click.option(
+    "--format",
+    "formats",
+    default=",".join(_FORMATS),
+    show_default=True,
+    callback=_format,
+    help="What to write.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def suv_command(
+    source: Path,
+    out: Path,
+    weight_g: float | None,
+    dose_mbq: float | None,
+    injected: datetime | None,
+    frame: int | None,
+    formats: tuple[str, ...],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Make the map and say what is odd about the study."""
+    from ..maps.suv import SuvOptions, make_suv
+
+    options = SuvOptions(weight_g, dose_mbq, injected, frame)
+    with ending_in_words():
+        summary = make_suv(source, out, options, formats=formats, overwrite=overwrite)
+    for warning in summary.warnings:
+        click.echo(f"note: {plain(warning)}", err=True)
     click.echo(f"Results: {plain(str(out))}", err=True)
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))

@@ -9,19 +9,20 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import jinja2
 import numpy as np
 
-from .errors import NothingUsableError
-from .fitted import Fitted
-from .models import suv
-from .models.result import FitResult, Flag, Map
-from .outputs.write import FORMATS, folder_aside, write_contents, write_maps
-from .suv_images import PetFrame, load_pet
-
-if TYPE_CHECKING:
-    from .map_run import MapSummary
+from ..errors import NothingUsableError
+from ..fitting.data import FitInputs, FittedMap
+from ..inputs.pet import PetFrame, load_pet
+from ..models import suv
+from ..models.result import FitResult, Flag, Map
+from ..outputs.pictures import as_png, map_figure
+from ..outputs.write import FORMATS, folder_aside, write_contents, write_maps
+from ..version import version
+from .run import MapSummary, subject_stem
 
 NAME, UNIT = "SUVbw", "{SUVbw}g/ml"
 _REFERENCE = "doi:10.1053/j.sult.2010.10.001"
@@ -91,8 +92,6 @@ def make_suv(
     PipelineError
         In words, with what to do; nothing is left behind.
     """
-    from .map_run import MapSummary, subject_stem
-
     chosen = options or SuvOptions()
     begin, started = time.perf_counter(), datetime.now(UTC)
     with folder_aside(out, overwrite) as folder:
@@ -116,7 +115,7 @@ def make_suv(
     return MapSummary(out, written.maps, written.report, list(fitted.notes), seconds)
 
 
-def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> Fitted:
+def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> FittedMap:
     """Return the SUV of every voxel, with what is odd about the study.
 
     Raises
@@ -155,13 +154,12 @@ def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> Fitted:
         settings=settings,
     )
     given = {k: str(v) if isinstance(v, datetime) else v for k, v in asdict(options).items()}
-    mask = np.ones(pet.images.grid, dtype=np.bool_)
-    return Fitted(
+    inputs = FitInputs(pet.images, np.ones(values.size, dtype=np.bool_))
+    return FittedMap(
         command="suv",
         variable="frame_start_s",
-        images=pet.images,
+        inputs=inputs,
         result=result,
-        mask=mask,
         mask_source="none: every voxel has a value",
         sigma_source="not needed",
         options=given,
@@ -177,7 +175,7 @@ def _drop_fit_quality(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _facts(fitted: Fitted, study: suv.Uptake) -> list[str]:
+def _facts(fitted: FittedMap, study: suv.Uptake) -> list[str]:
     settings = fitted.result.settings
     values = fitted.result.maps[NAME].values
     period = settings["half_life_s"]
@@ -191,16 +189,11 @@ def _facts(fitted: Fitted, study: suv.Uptake) -> list[str]:
 
 def _write_report(
     folder: Path,
-    fitted: Fitted,
+    fitted: FittedMap,
     study: suv.Uptake,
     rows: dict[str, dict[str, Any]],
     subject: str,
 ) -> None:
-    import jinja2
-
-    from .outputs.pictures import as_png, map_figure
-    from .version import version
-
     values = fitted.result.maps[NAME].values
     affine = fitted.images.affine
     aspect = float(np.linalg.norm(affine[:3, 1]) / np.linalg.norm(affine[:3, 0]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from .command_parts import ending_in_words, plain
+from .parts import ending_in_words, plain
 
 EXIT_CODES = """\b
 Exit codes:
@@ -33,7 +33,7 @@ def export(folder: Path, location: Path | None, as_json: bool) -> None:
     """
     import json
 
-    from .catalog.files import write_files
+    from ..catalog.files import write_files
 
     if location is not None and not location.is_absolute():
         raise click.BadParameter(

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import CorruptInputError, NothingUsableError
-from .inputs.dicom import find_files
-from .inputs.frames import Frame, Images
-from .inputs.grid import affine_of, by_slice
-from .models.suv import Uptake
+from ..errors import CorruptInputError, NothingUsableError
+from ..models.suv import Uptake
+from .dicom import find_files
+from .frames import Frame, Images
+from .grid import affine_of, by_slice
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command_parts import ending_in_words, plain, tell
+from .login import person_access
+from .parts import ending_in_words, exit_with, plain, tell
 
 if TYPE_CHECKING:
-    from .fair.study import Study
+    from ..fair.study import Study
 
 _PATH = click.Path(path_type=Path)
 _PROJECT = re.compile(r"[A-Za-z0-9_-]+")
@@ -61,9 +62,8 @@ def fair(
 
     Without --bids, --ro-crate and --datacite all three are written.
     """
-    from .commands_step import _fail
-    from .errors import PipelineError
-    from .xnat.errors import exit_code, sentence
+    from ..errors import PipelineError
+    from ..xnat.errors import exit_code, sentence
 
     if not _PROJECT.fullmatch(project):
         raise click.BadParameter("letters, digits, - and _ only.", param_hint="PROJECT")
@@ -73,8 +73,8 @@ def fair(
         bids = crate = datacite = True
     with ending_in_words():
         try:
-            from .fair.about import read_about
-            from .fair.export import check, export
+            from ..fair.about import read_about
+            from ..fair.export import check, export
 
             said = read_about(about)
             check(said, crate=crate, datacite=datacite)
@@ -84,7 +84,7 @@ def fair(
                     bids=bids, crate=crate, datacite=datacite, overwrite=overwrite, say=tell,
                 )  # fmt: skip
         except PipelineError as error:
-            _fail(sentence(error), exit_code(error))
+            exit_with(sentence(error), exit_code(error))
     counts = done.as_json()
     for word, lines in (("note", done.notes), ("left out", done.left_out)):
         for line in lines:
@@ -109,14 +109,13 @@ def _study(
 
     variables = load_config().variables
     if source is not None:
-        from .fair.study import read_folder
+        from ..fair.study import read_folder
 
         yield read_folder(source, project, variables), variables
         return
-    from .commands_step import _person
-    from .fair.remote import read_project
+    from ..fair.remote import read_project
 
-    access = _person(server, user).renewed()  # a token: the password goes no further
+    access = person_access(server, user).renewed()  # a token: the password goes no further
     out.parent.mkdir(parents=True, exist_ok=True)
     with (
         tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as work,

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
-from .errors import NothingUsableError
-
-if TYPE_CHECKING:
-    from .commands import Setup
-    from .inputs.frames import Images
-    from .models.result import FitResult
+from ..errors import NothingUsableError
+from ..inputs.frames import Floats, Images
+from ..models.adc import fit_adc, fit_trace_adc
+from ..models.dti import fit_dti
+from ..models.ivim import fit_ivim
+from ..models.result import FitResult
+from .data import FitInputs
 
 Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float32]
 
 _LOW_B = 50.0  # s/mm2: below it, or below a tenth of the largest b, the direction does not matter
 _SAME_AXIS = 0.985
 _RIGHT_ANGLE = 0.3  # cosine of two axes that count as nominally at right angles
 
 
-def fit(images: Images, signal: Floats, setup: Setup) -> FitResult:
+def fit_diffusion_map(signal: Floats, inputs: FitInputs) -> FitResult:
     """Fit a tensor where the directions allow it, the mean of three, or one ADC; or what is asked.
 
     Raises
@@ -30,31 +28,28 @@ def fit(images: Images, signal: Floats, setup: Setup) -> FitResult:
     NothingUsableError
         Where a tensor is asked for and there are too few directions.
     """
-    from .models.adc import fit_adc, fit_trace_adc
-    from .models.dti import fit_dti
-
-    b = images.values["b_value"][setup.slice_index]
-    axes, directions = weighting(images, b)
-    if setup.model == "adc":
-        return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
+    b = inputs.protocol_values("b_value")
+    axes, directions = weighting(inputs.images, b)
+    if inputs.options.model == "adc":
+        return fit_adc(signal, b, mask=inputs.mask, sigma=inputs.sigma)
     if axes is not None:
-        return fit_dti(signal, b, b_matrix=axes, mask=setup.mask, sigma=setup.sigma)
-    if directions is None and setup.model != "dti":
-        return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
+        return fit_dti(signal, b, b_matrix=axes, mask=inputs.mask, sigma=inputs.sigma)
+    if directions is None and inputs.options.model != "dti":
+        return fit_adc(signal, b, mask=inputs.mask, sigma=inputs.sigma)
     given = np.zeros((len(b), 3)) if directions is None else np.nan_to_num(directions)
     weighted = b > max(_LOW_B, 0.1 * b.max())
     count = _spread(given, weighted)
     if count >= 6:
-        return fit_dti(signal, b, given, mask=setup.mask, sigma=setup.sigma)
-    if setup.model == "dti":
+        return fit_dti(signal, b, given, mask=inputs.mask, sigma=inputs.sigma)
+    if inputs.options.model == "dti":
         raise NothingUsableError(
             f"A tensor needs six directions, and these images have {count}.",
             hint="Choose another model, or give the series that was measured for a tensor.",
         )
     upright = _upright(given, weighted) if count == 3 else None
     if upright is not None:
-        return fit_trace_adc(signal, b, upright, mask=setup.mask, sigma=setup.sigma)
-    return fit_adc(signal, b, mask=setup.mask, sigma=setup.sigma)
+        return fit_trace_adc(signal, b, upright, mask=inputs.mask, sigma=inputs.sigma)
+    return fit_adc(signal, b, mask=inputs.mask, sigma=inputs.sigma)
 
 
 def weighting(
@@ -128,9 +123,7 @@ def _spread(directions: npt.NDArray[np.float64], weighted: Bools) -> int:
     return len(axes)
 
 
-def fit_perfusion(images: Images, signal: Floats, setup: Setup) -> FitResult:
+def fit_ivim_map(signal: Floats, inputs: FitInputs) -> FitResult:
     """Fit IVIM."""
-    from .models.ivim import fit_ivim
-
-    b = images.values["b_value"][setup.slice_index]
-    return fit_ivim(signal, b, mask=setup.mask, sigma=setup.sigma)
+    b = inputs.protocol_values("b_value")
+    return fit_ivim(signal, b, mask=inputs.mask, sigma=inputs.sigma)

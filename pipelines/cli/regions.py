@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command_parts import ending_in_words, plain, tell
+from .parts import ending_in_words, plain, tell
 
 if TYPE_CHECKING:
-    from .regions.run import Summary
+    from ..regions.run import Summary
 
 EXIT_CODES = """\b
 Exit codes:
@@ -80,7 +80,7 @@ def mask_average(
     **choices: Any,
 ) -> None:
     """Measure ROIs in maps and write everything to the folder OUT."""
-    from .regions.run import Wishes, average_masks
+    from ..regions.run import Wishes, average_masks
 
     with ending_in_words():
         wishes = Wishes(**choices)

@@ -1,0 +1,5 @@
+"""The command ``xnat-pic-pipelines``: its options, and how it ends."""
+
+from .root import main
+
+__all__ = ["main"]

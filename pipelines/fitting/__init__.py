@@ -1,0 +1,1 @@
+"""From images to a fitted map, every kind by its method."""

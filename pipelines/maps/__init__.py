@@ -1,0 +1,1 @@
+"""One map from a folder of images to a folder of results."""
