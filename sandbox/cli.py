@@ -7,14 +7,24 @@ import os
 import signal
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from .errors import SandboxError
+from xnat_config.server.options import server_options
+from xnat_pic.cli import (
+    STOPPED,
+    ProgressBar,
+    command_group,
+    echo_json,
+    exit_code_help,
+    exit_on_error,
+    fail,
+)
+from xnat_pic.errors import XnatPicError
+
 from .mouse import VERSIONS, MouseOptions, WrittenStudy, write_mice
 
-WRONG_CALL = 2
+PROGRAM = "xnat-pic-sandbox"
 
 
 def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -22,13 +32,7 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
-def _fail(error: SandboxError) -> NoReturn:
-    click.echo(str(error), err=True)
-    raise SystemExit(WRONG_CALL)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-sandbox")
+@command_group(PROGRAM, {0: "all done", 2: "wrong call, or a file cannot be written"})
 def main() -> None:
     """Try the suite without a scanner or a server."""
 
@@ -126,36 +130,21 @@ def mouse(
     known is written beside the data, as NIfTI and JSON. The same seed and options give the
     same bytes.
     """
-    try:
+    with exit_on_error(PROGRAM, stopped="stopped; nothing was written.", stopped_code=STOPPED):
         options = MouseOptions(
             *(paravision, animals, groups, timepoints, doses, noise, matrix, size, truth, seed),
             *(traps, pet_ct, hotel),
         )
         studies = _write_with_progress(out, options)
-    except SandboxError as error:
-        _fail(error)
-    except OSError as error:
-        click.echo(f"Writing failed: {error}. Check space and rights, then run again.", err=True)
-        raise SystemExit(WRONG_CALL) from error
     if as_json:
-        rows = [{k: str(v) for k, v in asdict(study).items()} for study in studies]
-        click.echo(json.dumps(rows, indent=2))
+        echo_json([{k: str(v) for k, v in asdict(study).items()} for study in studies])
     else:
         click.echo(f"{len(studies)} studies written to {out}", err=True)
 
 
 def _write_with_progress(out: Path, options: MouseOptions) -> list[WrittenStudy]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("Digital mice", total=None)
-
-        def show(done: int, total: int, subject: str) -> None:
-            bar.update(task, completed=done, total=total, description=f"Mouse {subject}")
-
-        return write_mice(out, options, show)
+    with ProgressBar("Digital mice") as bar:
+        return write_mice(out, options, lambda done, total, _subject: bar.update(done, total))
 
 
 @main.command()
@@ -223,8 +212,8 @@ def serve(
 
     try:
         run(place, ready)
-    except SandboxError as error:
-        _fail(error)
+    except XnatPicError as error:
+        fail(PROGRAM, error)
     except KeyboardInterrupt:
         click.echo("The sandbox has ended; its data are kept.", err=True)
 
@@ -237,20 +226,17 @@ def _password_hint() -> str:
     return f"password {DEFAULT_PASSWORD}"
 
 
-SELFTEST_CODES = """\b
-Exit codes:
-  0  every step is done, or skipped for a reason that the table gives
-  2  wrong call
-  5  login refused
-  6  the server does not answer
-  8  a step failed: the table names it
-"""
+SELFTEST_CODES = {
+    0: "every step is done, or skipped for a reason that the table gives",
+    2: "wrong call",
+    5: "login refused",
+    6: "the server does not answer",
+    8: "a step failed: the table names it",
+}
 
 
-@main.command(epilog=SELFTEST_CODES)
-@click.option("--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]")
-@click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]")
-@click.option("--ca-bundle", type=click.Path(path_type=Path), help="Certificates to trust, a .pem.")
+@main.command(epilog=exit_code_help(SELFTEST_CODES))
+@server_options
 @click.option(
     "--wait",
     "wait_s",
@@ -268,8 +254,6 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
     projects.
     """
     from xnat_config.server.options import ask_password, ask_user, resolve_connection
-    from xnat_pic.cli import fail
-    from xnat_pic.errors import XnatPicError
 
     from .selftest import SelfTest, Step, table
 
@@ -284,7 +268,7 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
         job = SelfTest(connection, connection.user, password, wait_s, show)
         steps = job.run()
     except XnatPicError as error:
-        fail("xnat-pic-sandbox", error)
+        fail(PROGRAM, error)
     except KeyboardInterrupt:
         if job is None or job.is_clean:
             click.echo("Stopped; what was made is removed.", err=True)

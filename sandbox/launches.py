@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
-
-from .errors import SandboxError
+from xnat_pic.errors import XnatPicError
 
 _POLL_S = 2.0
 _ENDS = ("complete", "failed", "killed")
@@ -60,7 +59,7 @@ def finish(
 
     Raises
     ------
-    SandboxError
+    XnatPicError
         If it does not end in time.
     """
     before = {row.get("wrk_workflowData_id") for row in runs(server, project, pipeline, session)}
@@ -76,9 +75,9 @@ def finish(
                 return row
             watch(row)
         time.sleep(poll_s)
-    raise SandboxError(
+    raise XnatPicError(
         f"{pipeline} did not end within {wait_s:.0f} s; its state was: {status}.",
-        "Give it more time with --wait, or look at the server's queue.",
+        hint="Give it more time with --wait, or look at the server's queue.",
     )
 
 

@@ -29,9 +29,9 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login
 from xnat_config.server.paths import path_of
-from xnat_pic.errors import XnatPicError
+from xnat_pic.errors import XnatPicError, describe
+from xnat_pic.text import one_line
 
-from .errors import SandboxError
 from .mouse import MouseOptions, write_mice
 from .selftest_run import Skipped, run_pipeline
 
@@ -140,7 +140,7 @@ class SelfTest:
         except Skipped as reason:
             outcome, said = "skipped", str(reason)
         except Exception as error:  # whatever it is, it goes into the table and the rest is cleaned
-            outcome, said = "failed", f"{type(error).__name__}: {error}"
+            outcome, said = "failed", describe(error)
         step = Step(name, outcome, time.monotonic() - start, self._clear(said))
         self.steps.append(step)
         self._on_step(step)
@@ -154,7 +154,7 @@ class SelfTest:
             (self._connection.host, "(server)"),
         ):
             text = text.replace(secret, word) if len(secret) > 3 else text
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:400]
+        return one_line(text, 400)
 
     def _look(self, server: XnatClient) -> str:
         plugins = server.find_json("/xapi/plugins")
@@ -277,7 +277,7 @@ def _fields(item: Any) -> dict[str, str]:
 
 def _demand(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise SandboxError(otherwise, "")
+        raise XnatPicError(otherwise)
 
 
 def table(steps: Sequence[Step]) -> str:

@@ -11,8 +11,8 @@ from xnat_config.admin.engine_part import EnginePart
 from xnat_config.admin.wish import Wish
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
+from xnat_pic.errors import XnatPicError
 
-from .errors import SandboxError
 from .launches import finish, is_complete, launch
 
 NAME, RESULT = "process_T2", "PROCESSED_T2"
@@ -43,7 +43,7 @@ def run_pipeline(server: XnatClient, wish: Wish, session: str, folder: Path, wai
     ------
     Skipped
         If the server does not offer it.
-    SandboxError
+    XnatPicError
         If it fails, or does not end in time.
     """
     project = wish.projects[0]
@@ -56,15 +56,15 @@ def run_pipeline(server: XnatClient, wish: Wish, session: str, folder: Path, wai
     row = finish(server, project, NAME, session, lambda: start(session), wait_s=wait_s)
     if not is_complete(row):
         told = " ".join(row.get(name, "") for name in ("step_description", "details")).strip()
-        raise SandboxError(
+        raise XnatPicError(
             f"{NAME} by the {way} ended with: {row.get('status', '')}. {told}".strip(),
-            "Look at the log of the run on the server.",
+            hint="Look at the log of the run on the server.",
         )
     files = _results(server, session)
     if not any(name.endswith("maps.json") for name in files):
-        raise SandboxError(
+        raise XnatPicError(
             f"{NAME} by the {way} is complete, and no scan has maps in {RESULT}.",
-            "Look at the log of the run on the server.",
+            hint="Look at the log of the run on the server.",
         )
     return f"{NAME} by the {way}: {len(files)} files of results"
 

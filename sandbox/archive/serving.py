@@ -15,7 +15,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..errors import OptionError
+from xnat_pic.errors import WrongCallError
+
 from . import catalogue
 from .archive import DEFAULT_PASSWORD, PASSWORD_VARIABLE, Archive, Settings
 from .refusals import Refused
@@ -54,7 +55,7 @@ def serve(place: Place, ready: Callable[[str], None]) -> None:
 
     Raises
     ------
-    OptionError
+    WrongCallError
         Where the wish cannot be granted: address in use, folder in use, password too well known.
     """
     check_password(place.host)
@@ -110,13 +111,13 @@ def check_password(host: str) -> None:
 
     Raises
     ------
-    OptionError
+    WrongCallError
     """
     if _is_default_password() and not is_loopback(host):
-        raise OptionError(
+        raise WrongCallError(
             f"The address {host} can be reached from other machines, and the password of"
             f" {USER} is the one that everybody knows.",
-            f"Set another one in the environment variable {PASSWORD_VARIABLE}, or leave out"
+            hint=f"Set another one in the environment variable {PASSWORD_VARIABLE}, or leave out"
             " --host.",
         )
 
@@ -139,9 +140,9 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise OptionError(
+        raise WrongCallError(
             f"The address {host}, port {port}, cannot be used: {error.strerror}.",
-            "Choose another --port, or end the program that uses it.",
+            hint="Choose another --port, or end the program that uses it.",
         ) from error
     return listener
 
@@ -151,7 +152,7 @@ def hold(folder: Path) -> sqlite3.Connection:
 
     Raises
     ------
-    OptionError
+    WrongCallError
         If another server has it, or it cannot be written.
     """
     try:
@@ -159,13 +160,13 @@ def hold(folder: Path) -> sqlite3.Connection:
         lock = sqlite3.connect(folder / "in-use.sqlite", timeout=0, isolation_level=None)
         lock.execute("BEGIN EXCLUSIVE")
     except OSError as error:
-        raise OptionError(
-            f"The folder {folder} cannot be used: {error.strerror}.", "Choose another --data."
+        raise WrongCallError(
+            f"The folder {folder} cannot be used: {error.strerror}.", hint="Choose another --data."
         ) from error
     except sqlite3.OperationalError as error:
-        raise OptionError(
+        raise WrongCallError(
             f"The folder {folder} is served already, or cannot be written.",
-            "End the other server, or choose another --data.",
+            hint="End the other server, or choose another --data.",
         ) from error
     return lock
 
@@ -175,7 +176,7 @@ def _offer(archive: Archive, folder: Path) -> None:
         with archive.database.write() as connection:
             catalogue.register_folder(connection, folder)
     except Refused as refusal:
-        raise OptionError(refusal.message, "Choose another --pipelines.") from refusal
+        raise WrongCallError(refusal.message, hint="Choose another --pipelines.") from refusal
 
 
 class LocalNames:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..archive.launching import Run
-from ..engine.problems import RunProblemError
+from ..engine.errors import RunError
 
 # What the service refuses in a value that becomes part of the command line, and what divides words.
 _RISKY = re.compile(r"""[;&|`$()<>'"\\\n\r*?\[\]{}~!#]""")
@@ -19,7 +19,7 @@ def resolve(run: Run) -> dict[str, str]:
 
     Raises
     ------
-    RunProblemError
+    RunError
         For a required input without a value, or a choice that does not exist.
     """
     derived = _derived(run)
@@ -32,9 +32,9 @@ def resolve(run: Run) -> dict[str, str]:
             value = ",".join(given) if given else _text(one.get("default-value"))
         choices = _choices(one)
         if value and choices and value not in choices:
-            raise RunProblemError(f"{name} is {value!r}: choose among {', '.join(choices)}.")
+            raise RunError(f"{name} is {value!r}: choose among {', '.join(choices)}.")
         if not value and one.get("required"):
-            raise RunProblemError(f"The input {name} is required and has no value.")
+            raise RunError(f"The input {name} is required and has no value.")
         if one.get("type") == "boolean":
             told = one.get("true-value" if value.lower() == "true" else "false-value")
             value = value if told is None else str(told)
@@ -67,9 +67,7 @@ def _derived(run: Run) -> dict[str, str]:
         )
         if told and one.get("derived-from-wrapper-input") in roots:
             if wanted not in _PROPERTIES:
-                raise RunProblemError(
-                    f"The property {wanted} of a wrapper's input is unknown here."
-                )
+                raise RunError(f"The property {wanted} of a wrapper's input is unknown here.")
             found[str(told)] = own[str(wanted)]
     return found
 
@@ -90,7 +88,7 @@ def command_line(command: Mapping[str, Any], values: Mapping[str, str]) -> str:
 
     Raises
     ------
-    RunProblemError
+    RunError
         For a value that the shell would take for more than a value.
     """
     line = str(command.get("command-line") or "")
@@ -101,9 +99,7 @@ def command_line(command: Mapping[str, Any], values: Mapping[str, str]) -> str:
             continue
         value = values[name]
         if _RISKY.search(value):
-            raise RunProblemError(
-                f"{name} holds signs that a command line must not hold: {value!r}."
-            )
+            raise RunError(f"{name} holds signs that a command line must not hold: {value!r}.")
         flag = str(one.get("command-line-flag") or "")
         separator = one.get("command-line-separator")
         between = " " if separator is None else str(separator)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, unquote
 
-import requests
+from xnat_config.server.client import XnatClient
+from xnat_config.server.connection import Connection
+from xnat_config.server.errors import LoginError, ServerError
+from xnat_config.server.files import fetch_file, list_files
+from xnat_config.server.login import token_login
+from xnat_config.server.paths import data_path, files_path, path_of
 
 from ..archive.launching import Run
-from ..engine.problems import RunProblemError
+from ..engine.errors import RunError
 
-_TIMEOUT_S = 300.0
+AGENT = "XNAT-PIC sandbox container runner"
 _LABEL = re.compile(r"@\.label\s*==\s*['\"]([^'\"]+)['\"]")
 
 
@@ -22,64 +28,65 @@ class Archive:
     """The archive's files, asked with the token of the run."""
 
     def __init__(self, run: Run) -> None:
-        self._host = run.host
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.auth = (run.alias, run.secret)
-        self.base = f"/data/experiments/{quote(run.item, safe='')}"
+        login = token_login(run.login, run.alias, run.secret)
+        self._client = XnatClient(Connection(run.host), login, agent=AGENT)
+        self.base = data_path("experiments", run.item)
         if run.scan:
-            self.base += f"/scans/{quote(run.scan, safe='')}"
+            self.base += path_of("scans", run.scan)
 
     def __enter__(self) -> Archive:
-        """Return itself."""
+        """Log in at the first request."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the connection."""
-        self._session.close()
+        """Log out."""
+        self._client.close()
 
     def fetch(self, path: str, folder: Path) -> int:
         """Copy the files of a resource into a folder; return how many.
 
+        Parameters
+        ----------
+        path : str
+            Address of the resource.
+
         Raises
         ------
-        RunProblemError
+        RunError
             Where the archive refuses.
         """
-        rows = self._ask("GET", f"{path}/files", params={"format": "json"}).json()
-        listed = rows["ResultSet"]["Result"]
-        for row in listed:
-            uri = str(row["URI"])
-            target = inside(folder, unquote(uri.partition("/files/")[2]) or str(row["Name"]))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._ask("GET", uri, stream=True) as answer, target.open("wb") as file:
-                for block in answer.iter_content(2**20):
-                    file.write(block)
-        return len(listed)
+        with _as_run_error():
+            parent, _, resource = path.rpartition("/resources/")
+            files = list_files(self._client, parent, unquote(resource))
+            for file in files:
+                target = inside(folder, file.path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                fetch_file(self._client, file, target)
+        return len(files)
 
     def send(self, label: str, name: str, file: Path) -> None:
         """Put a file into a resource of the item, in place of one of its name.
 
         Raises
         ------
-        RunProblemError
+        RunError
             Where the archive refuses.
         """
-        path = f"{self.base}/resources/{quote(label, safe='')}/files/{quote(name)}"
-        with file.open("rb") as content:
-            self._ask("PUT", path, params={"inbody": "true", "overwrite": "true"}, data=content)
-
-    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        try:
-            answer = self._session.request(
-                method, self._host + path, timeout=_TIMEOUT_S, allow_redirects=False, **options
+        with _as_run_error():
+            self._client.send(
+                "PUT",
+                files_path(self.base, label, name),
+                params={"inbody": "true", "overwrite": "true"},
+                body=lambda: file.open("rb"),
             )
-        except requests.RequestException as error:
-            raise RunProblemError(f"The archive did not answer {method} {path}.") from error
-        if not answer.ok:
-            answer.close()
-            raise RunProblemError(f"The archive refused {method} {path}: {answer.status_code}.")
-        return answer
+
+
+@contextmanager
+def _as_run_error() -> Iterator[None]:
+    try:
+        yield
+    except (ServerError, LoginError) as error:
+        raise RunError(f"The archive refused: {error.message}") from error
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -87,12 +94,12 @@ def inside(folder: Path, name: str) -> Path:
 
     Raises
     ------
-    RunProblemError
+    RunError
         For a name that leads out of it.
     """
     parts = PurePosixPath(name).parts
     if not parts or ".." in parts or PurePosixPath(name).is_absolute() or "\0" in name:
-        raise RunProblemError(f"{name!r} is no name of a file in a mount.")
+        raise RunError(f"{name!r} is no name of a file in a mount.")
     return folder.joinpath(*parts)
 
 
@@ -110,7 +117,7 @@ def fill(run: Run, mounts: Mapping[str, Path], archive: Archive) -> None:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where there are none, or the archive refuses.
     """
     wrapper = run.command["wrapper"]
@@ -120,11 +127,11 @@ def fill(run: Run, mounts: Mapping[str, Path], archive: Archive) -> None:
         if not mount:
             continue
         if str(mount) not in mounts:
-            raise RunProblemError(f"The wrapper fills the mount {mount}, which the command lacks.")
+            raise RunError(f"The wrapper fills the mount {mount}, which the command lacks.")
         label = _LABEL.search(str(one.get("matcher") or ""))
         path = archive.base + (f"/resources/{quote(label[1], safe='')}" if label else "")
         if not archive.fetch(path, mounts[str(mount)]):
-            raise RunProblemError(f"{one.get('name')} has no files: there is nothing to mount.")
+            raise RunError(f"{one.get('name')} has no files: there is nothing to mount.")
 
 
 def with_folders(command: Mapping[str, Any], mounts: Mapping[str, Path]) -> dict[str, Any]:
@@ -152,7 +159,7 @@ def collect(run: Run, mounts: Mapping[str, Path], archive: Archive) -> int:
 
     Raises
     ------
-    RunProblemError
+    RunError
         For a required output without files, a handler of another kind, or where the archive
         refuses.
     """
@@ -161,12 +168,12 @@ def collect(run: Run, mounts: Mapping[str, Path], archive: Archive) -> int:
     for handler in run.command["wrapper"].get("output-handlers") or []:
         output = outputs.get(str(handler.get("accepts-command-output")))
         if output is None or handler.get("type", "Resource") != "Resource":
-            raise RunProblemError(f"The output handler {handler.get('name')} is not run here.")
+            raise RunError(f"The output handler {handler.get('name')} is not run here.")
         root = mounts[str(output["mount"])]
         start = inside(root, str(output["path"])) if output.get("path") else root
         files = _files(root, start, str(output.get("glob") or ""))
         if not files and output.get("required"):
-            raise RunProblemError(f"The run made no file of its output {output['name']}.")
+            raise RunError(f"The run made no file of its output {output['name']}.")
         for name, file in files.items():
             archive.send(str(handler.get("label") or output["name"]), name, file)
         sent += len(files)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..archive.launching import Run
 from ..engine import process
-from ..engine.problems import RunProblemError
+from ..engine.errors import RunError
 from ..engine.report import COMPLETE, FAILED, RUNNING, Reporter
 from . import inputs, mounts
 
@@ -28,7 +28,7 @@ def run(run: Run) -> None:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where the archive does not take the report.
     """
     reporter = Reporter(run)
@@ -37,9 +37,9 @@ def run(run: Run) -> None:
         reporter.state("Created", about="The command is read")
         try:
             _go(run, reporter)
-        except RunProblemError as problem:
-            reporter.state(FAILED, about="See stderr.log for errors", details=problem.sentence)
-            reporter.mail(f"{run.name} failed on {run.label}", problem.sentence)
+        except RunError as problem:
+            reporter.state(FAILED, about="See stderr.log for errors", details=problem.message)
+            reporter.mail(f"{run.name} failed on {run.label}", problem.message)
         else:
             reporter.state(COMPLETE, about="Done", percent=100)
             reporter.mail(f"{run.name} is done on {run.label}", "The container is complete.")
@@ -50,7 +50,7 @@ def run(run: Run) -> None:
 def _go(run: Run, reporter: Reporter) -> None:
     image = str(run.command.get("image"))
     if image.partition(":")[0] != IMAGE:
-        raise RunProblemError(
+        raise RunError(
             f"The image {image} is not run: this sandbox has no container engine and stands in for"
             f" {IMAGE} only."
         )
@@ -62,10 +62,10 @@ def _go(run: Run, reporter: Reporter) -> None:
         reporter.state(RUNNING, about=str(run.command.get("description") or ""), percent=10)
         status = execute(run, values, made)
         if run.stop.is_set():
-            raise RunProblemError("The server was stopped while this ran.")
+            raise RunError("The server was stopped while this ran.")
         reporter.state("Finalizing", about="Outputs are collected", percent=90)
         if status:
-            raise RunProblemError(_sentence(status, run.folder / "stderr.log"))
+            raise RunError(_sentence(status, run.folder / "stderr.log"))
         mounts.collect(run, made, archive)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
 
 import click
+
+from xnat_pic.cli import exit_code_help, run_command
 
 from .place import Options
 
@@ -14,15 +14,16 @@ NAMES = (
     *("mouse", "convert", "install", "upload", "verify"),
     *("t2", "dwi", "regions", "measure", "compare"),
 )
-EXIT_CODES = """\b
-Exit codes:
-  0  all done, and every number agrees with what was planted
-  2  wrong call
-  8  a stage failed, or a number is out: the output names it
-"""
+EXIT_CODES = {
+    0: "all done, and every number agrees with what was planted",
+    2: "wrong call",
+    8: "a stage failed, or a number is out: the output names it",
+}
 
 
-@click.command(epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    epilog=exit_code_help(EXIT_CODES), context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path("demo"))
 @click.option("--stage", type=click.Choice(NAMES), help="Run this stage alone.  [default: all]")
 @click.option("--serve", "stay", is_flag=True, help="Serve the archive afterwards, until Ctrl+C.")
@@ -64,14 +65,12 @@ def main(
     """
     from .story import tell  # numpy and the rest are loaded only for the story itself
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so the archive ends with it
     options = Options(animals=animals, doses=doses, workers=workers, port=port)
-    try:
-        code = tell(folder, options, stage=stage or "", stay=stay)
-    except KeyboardInterrupt:
-        click.echo("\nStopped. Start again from the beginning, or go on with --stage.", err=True)
-        code = 8
-    sys.exit(code)
+    run_command(
+        "demo",
+        lambda: tell(folder, options, stage=stage or "", stay=stay),
+        stopped="stopped. Start again from the beginning, or go on with --stage.",
+    )
 
 
 if __name__ == "__main__":

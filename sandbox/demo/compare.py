@@ -11,8 +11,8 @@ from typing import Any
 
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
+from xnat_pic.errors import XnatPicError
 
-from ..errors import SandboxError
 from .place import PROJECT, Place, Study
 from .regions import TISSUES
 
@@ -94,7 +94,7 @@ def compare(server: XnatClient, place: Place, studies: Sequence[Study]) -> Compa
 
     Raises
     ------
-    SandboxError
+    XnatPicError
         If there is no summary, or it breaks off.
     """
     _fetch(server, place)
@@ -105,8 +105,9 @@ def compare(server: XnatClient, place: Place, studies: Sequence[Study]) -> Compa
         steps = content["effect_per_dose_and_timepoint"]
         checks = [*compare_means(rows, studies, truths), *compare_effects(effects, studies, steps)]
     except (KeyError, ValueError) as error:
-        raise SandboxError(
-            f"The summary or the truth is not as it should be ({error}).", "Run the demo again."
+        raise XnatPicError(
+            f"The summary or the truth is not as it should be ({error}).",
+            hint="Run the demo again.",
         ) from error
     return Comparison(tuple(checks))
 
@@ -243,8 +244,8 @@ def _fetch(server: XnatClient, place: Place) -> None:
         if f"/files/{_RUN}/" in row.get("URI", "")
     }
     if missing := [name for name in _FILES if name not in addresses]:
-        raise SandboxError(
-            f"The project has no {missing[0]} of {_RUN}.", "Run the stage measure first."
+        raise XnatPicError(
+            f"The project has no {missing[0]} of {_RUN}.", hint="Run the stage measure first."
         )
     place.summary.mkdir(exist_ok=True)
     for name in _FILES:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import OptionError, SandboxError
+from xnat_pic.errors import WrongCallError, XnatPicError
 
 PROJECT = "DEMO"
 _OWN = "demo.json"
@@ -104,15 +104,15 @@ class Place:
 
         Raises
         ------
-        SandboxError
+        XnatPicError
             If it holds what no demonstration left there, or its archive is still served; nothing
             is touched then.
         """
         if self.folder.exists():
             if any(self.folder.iterdir()) and not (self.folder / _OWN).is_file():
-                raise SandboxError(
+                raise XnatPicError(
                     f"The folder {self.folder} holds files that are not of this demonstration.",
-                    "Remove them yourself, or name another folder.",
+                    hint="Remove them yourself, or name another folder.",
                 )
             self._check_ended()
             for one in sorted(self.folder.iterdir()):
@@ -129,10 +129,10 @@ class Place:
             return
         try:
             hold(self.archive).close()
-        except OptionError as error:
-            raise SandboxError(
+        except WrongCallError as error:
+            raise XnatPicError(
                 f"The archive of the last demonstration in {self.folder} is still served.",
-                "End it with Ctrl+C in its window, then start again.",
+                hint="End it with Ctrl+C in its window, then start again.",
             ) from error
 
     def renew(self, *paths: Path) -> None:
@@ -147,15 +147,15 @@ class Place:
 
         Raises
         ------
-        SandboxError
+        XnatPicError
             If no demonstration was begun here.
         """
         try:
             notes: dict[str, Any] = json.loads((self.folder / _OWN).read_text(encoding="utf-8"))
             Options(**notes["options"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SandboxError(
-                f"{self.folder} holds no demonstration yet.", "Start with --stage mouse."
+            raise XnatPicError(
+                f"{self.folder} holds no demonstration yet.", hint="Start with --stage mouse."
             ) from error
         return notes
 
@@ -170,13 +170,15 @@ class Place:
 
         Raises
         ------
-        SandboxError
+        XnatPicError
             If there are none.
         """
         try:
             content = json.loads((self.truth / "mice.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise SandboxError("There are no mice yet.", "Run the stage mouse first.") from error
+            raise XnatPicError(
+                "There are no mice yet.", hint="Run the stage mouse first."
+            ) from error
         known = ("subject", "group", "dose", "timepoint", "path")
         return [Study(**{name: row[name] for name in known}) for row in content["studies"]]
 

@@ -20,10 +20,10 @@ from xnat_config.server.connection import (
     SERVER_VARIABLE,
     USER_VARIABLE,
 )
+from xnat_pic.errors import XnatPicError
 
 from ..archive.archive import DEFAULT_PASSWORD
 from ..archive.archive import PASSWORD_VARIABLE as SANDBOX_PASSWORD
-from ..errors import SandboxError
 from .place import Place, short
 
 USER = "admin"
@@ -55,7 +55,7 @@ class Programs:
 
         Raises
         ------
-        SandboxError
+        XnatPicError
             If it ends with another status than 0, with the last that it said.
         """
         told = [short(one) if isinstance(one, Path) else one for one in arguments]
@@ -77,9 +77,9 @@ class Programs:
         if ended.returncode:
             said = self.log.read_bytes()[start:].decode("utf-8", "replace").strip().splitlines()
             last = " ".join(line.strip() for line in said[-_TAIL_LINES:])
-            raise SandboxError(
+            raise XnatPicError(
                 f"{program} {told[0]} ended with status {ended.returncode}: {last}",
-                f"All it said is in {short(self.log)}.",
+                hint=f"All it said is in {short(self.log)}.",
             )
         text = ended.stdout.decode("utf-8")
         return json.loads(text) if as_json else text
@@ -110,13 +110,13 @@ def executable(program: str) -> str:
 
     Raises
     ------
-    SandboxError
+    XnatPicError
         If it is not there.
     """
     folder = str(Path(sys.executable).parent)
     found = shutil.which(program, path=folder) or shutil.which(program)
     if found is None:
-        raise SandboxError(f"{program} is not installed.", "Run make install first.")
+        raise XnatPicError(f"{program} is not installed.", hint="Run make install first.")
     return found
 
 
@@ -146,7 +146,7 @@ def serving(place: Place, port: int) -> Iterator[tuple[str, subprocess.Popen[byt
 
     Raises
     ------
-    SandboxError
+    XnatPicError
         If it does not start.
     """
     place.logs.mkdir(parents=True, exist_ok=True)
@@ -171,9 +171,9 @@ def serving(place: Place, port: int) -> Iterator[tuple[str, subprocess.Popen[byt
             line = process.stdout.readline()  # empty where the process has ended
             if not line:
                 told = log.read_bytes()[start:].decode("utf-8", "replace").strip().splitlines()
-                raise SandboxError(
+                raise XnatPicError(
                     f"The archive did not start: {' '.join(told[-_TAIL_LINES:])}",
-                    f"All it said is in {short(log)}.",
+                    hint=f"All it said is in {short(log)}.",
                 )
             yield str(json.loads(line)["url"]), process
         finally:

@@ -16,8 +16,7 @@ import pydicom
 
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
-
-from ..errors import SandboxError
+from xnat_pic.errors import XnatPicError
 
 Labels = npt.NDArray[np.uint8]
 _OFF_GRID = 0.05  # of a voxel: positions of DICOM are rounded to a few digits
@@ -44,7 +43,7 @@ def draw(series: Path, truth: Path) -> bytes:
 
     Raises
     ------
-    SandboxError
+    XnatPicError
         If the series does not lie where the truth says.
     """
     images = _one_of_each_place(series)
@@ -52,9 +51,9 @@ def draw(series: Path, truth: Path) -> bytes:
     found = _sample(images, truth / TRUTH)
     drawn = [(name, _inside(found == tissues[name]["label"])) for name in TISSUES]
     if not all(mask.any() for _, mask in drawn):
-        raise SandboxError(
+        raise XnatPicError(
             f"The voxels of {series.name} are too large to outline a tissue inside its edge.",
-            "Ask for a larger --matrix.",
+            hint="Ask for a larger --matrix.",
         )
     return _segmentation(images, drawn)
 
@@ -87,7 +86,7 @@ def _one_of_each_place(series: Path) -> list[pydicom.Dataset]:
         image = pydicom.dcmread(path)
         at.setdefault(tuple(map(float, image.ImagePositionPatient)), image)
     if not at:
-        raise SandboxError(f"{series} holds no images.", "Run the stage convert again.")
+        raise XnatPicError(f"{series} holds no images.", hint="Run the stage convert again.")
     first = next(iter(at.values()))
     row, column = np.split(np.array(first.ImageOrientationPatient, float), 2)
     normal = np.cross(row, column)
@@ -113,9 +112,9 @@ def _sample(images: Sequence[pydicom.Dataset], truth: Path) -> Labels:
         index = ras @ to_index[:3, :3].T + to_index[:3, 3]
         whole = np.rint(index).astype(int)
         if np.abs(index - whole).max() > _OFF_GRID or (whole < 0).any():
-            raise SandboxError(
+            raise XnatPicError(
                 f"The images of {truth.name} do not lie where the truth has them.",
-                "The conversion is wrong: please report it.",
+                hint="The conversion is wrong: please report it.",
             )
         planes.append(labels[whole[..., 0], whole[..., 1], whole[..., 2]])
     return np.stack(planes).astype(np.uint8)

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from xnat_config.admin.wish import example_text
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
+from xnat_pic.errors import XnatPicError
 
-from ..errors import SandboxError
 from ..launches import finish, is_complete, launch
 from . import regions
 from .compare import Comparison, compare
@@ -51,7 +51,7 @@ class Work:
     def archive(self) -> XnatClient:
         """The server of a stage that needs one."""
         if self.server is None:
-            raise SandboxError("This stage needs the archive.", "Run the stage install first.")
+            raise XnatPicError("This stage needs the archive.", hint="Run the stage install first.")
         return self.server
 
     @cached_property
@@ -66,12 +66,13 @@ class Work:
 
         Raises
         ------
-        SandboxError
+        XnatPicError
             If it is not in the archive.
         """
         if study.session not in self.sessions:
-            raise SandboxError(
-                f"The session {study.session} is not in the archive.", "Run the stage upload first."
+            raise XnatPicError(
+                f"The session {study.session} is not in the archive.",
+                hint="Run the stage upload first.",
             )
         return self.sessions[study.session]
 
@@ -171,8 +172,9 @@ def _verify(work: Work) -> str:
         sum(one[name] for one in proofs) for name in ("planned", "found", "checksummed")
     )
     if not planned == found == summed:
-        raise SandboxError(
-            f"Of {planned} files {found} are there, {summed} proved by checksum.", "Upload again."
+        raise XnatPicError(
+            f"Of {planned} files {found} are there, {summed} proved by checksum.",
+            hint="Upload again.",
         )
     return f"{summed} of {planned} images there, each with its checksum"
 
@@ -197,9 +199,9 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
     )
     if not is_complete(row):
         number = row.get("wrk_workflowData_id", "")
-        raise SandboxError(
+        raise XnatPicError(
             f"{pipeline} ended as {row.get('status', '')}.",
-            f"What it said is in the folder of the archive, runs{os.sep}{number}.",
+            hint=f"What it said is in the folder of the archive, runs{os.sep}{number}.",
         )
 
 
@@ -245,9 +247,9 @@ def _maps_of(work: Work, resource: str, what: str) -> str:
                 found.add(below.partition("/")[0])
     wanted = {one.session for one in studies}
     if missing := sorted(wanted - found):
-        raise SandboxError(
+        raise XnatPicError(
             f"{len(missing)} sessions have no maps, such as {missing[0]}.",
-            "Look at the summary of the run in the archive.",
+            hint="Look at the summary of the run in the archive.",
         )
     return f"{what} of {len(wanted)} sessions, started by Run Pipeline on one"
 
@@ -268,7 +270,9 @@ def _regions(work: Work) -> str:
 def _series(study: Path) -> Path:
     found = sorted(study.glob(f"{regions.SERIES}_*"))
     if len(found) != 1:
-        raise SandboxError(f"{study} has no series {regions.SERIES}.", "Run the stage convert.")
+        raise XnatPicError(
+            f"{study} has no series {regions.SERIES}.", hint="Run the stage convert."
+        )
     return found[0]
 
 

@@ -18,9 +18,8 @@ from rich.console import Console
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login
-from xnat_pic.errors import XnatPicError
+from xnat_pic.errors import XnatPicError, describe
 
-from ..errors import SandboxError
 from .closing import show_closing, show_self
 from .place import Options, Place, short, typed
 from .programs import USER, Programs, password, serving
@@ -61,8 +60,10 @@ def tell(
     story = _Story(Place(folder.absolute()), options or Options(), console or Console())
     try:
         return story.run([one for one in STAGES if stage in ("", one.name)], not stage, stay)
-    except (SandboxError, XnatPicError, OSError) as error:
-        story.console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+    except (XnatPicError, OSError) as error:
+        story.console.print(
+            describe(error), style="red", markup=False, highlight=False, soft_wrap=True
+        )
         return IN_PART
 
 
@@ -114,8 +115,8 @@ class _Story:
                     work.server = self._serve(programs.log)
                     programs.server = work.server.connection.server
                 said, failed = stage.work(work), False
-            except (SandboxError, XnatPicError, OSError) as error:
-                said, failed = f"FAILED: {error}", True
+            except (XnatPicError, OSError) as error:
+                said, failed = f"FAILED: {describe(error)}", True
         seconds = time.monotonic() - start
         line = f"{head} {seconds:6.1f} s  {said}"
         style = "red" if failed else None

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from .errors import RunError
 from .expressions import Values
-from .problems import RunProblemError
 
 _EXISTS = re.compile(r"(!?)EXISTS\((.*)\)")
 _TRUTH = {"true": True, "false": False, "true()": True, "false()": False}
@@ -22,7 +22,7 @@ def holds(condition: str, values: Values, turn: Mapping[str, str]) -> bool:
 
     Raises
     ------
-    RunProblemError
+    RunError
         For a condition that cannot be read.
     """
     condition = condition.strip()
@@ -46,12 +46,12 @@ def _word(word: str, values: Values, turn: Mapping[str, str]) -> bool:
         return _truth(values.one(word, turn), word)
     path = values.one(match[2], turn)
     if not path:
-        raise RunProblemError(f"The precondition {word} names no path.")
+        raise RunError(f"The precondition {word} names no path.")
     return Path(path).exists() != bool(match[1])
 
 
 def _truth(value: str, condition: str) -> bool:
     found = _TRUTH.get(value.strip().lower())
     if found is None:
-        raise RunProblemError(f"The precondition {condition} is {value!r}: neither true nor false.")
+        raise RunError(f"The precondition {condition} is {value!r}: neither true nor false.")
     return found

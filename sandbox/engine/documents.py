@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from .problems import RunProblemError
+from .errors import RunError
 
 NAMESPACE = "http://nrg.wustl.edu/pipeline"
 P = f"{{{NAMESPACE}}}"
@@ -27,7 +27,7 @@ def read_pipeline(catalog: Path, name: str) -> Element:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where there is none, or it is no descriptor.
     """
     return _read(catalog, name, "Pipeline")
@@ -45,7 +45,7 @@ def read_resource(catalog: Path, location: str, name: str) -> Element:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where there is none, or it is not a description of a program.
     """
     file = f"{location.strip('/')}/{name.removesuffix('.xml')}.xml"
@@ -56,15 +56,15 @@ def _read(catalog: Path, name: str, wanted: str) -> Element:
     root = catalog.resolve()
     path = (root / name).resolve()
     if not path.is_relative_to(root) or not path.is_file():
-        raise RunProblemError(f"The catalog has no file {name}: install the pipelines again.")
+        raise RunError(f"The catalog has no file {name}: install the pipelines again.")
     if path.stat().st_size > _MOST_BYTES:
-        raise RunProblemError(f"{name} is too large for a {wanted} document.")
+        raise RunError(f"{name} is too large for a {wanted} document.")
     try:
         found: Element = ElementTree.fromstring(path.read_bytes())
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise RunProblemError(f"{name} is no XML document that can be read.") from error
+        raise RunError(f"{name} is no XML document that can be read.") from error
     if found.tag != P + wanted:
-        raise RunProblemError(f"{name} is no {wanted} document of the pipeline engine.")
+        raise RunError(f"{name} is no {wanted} document of the pipeline engine.")
     return found
 
 

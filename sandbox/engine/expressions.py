@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement
 import elementpath
 
 from .documents import NAMESPACE, P, children, text
-from .problems import RunProblemError
+from .errors import RunError
 
 _MARK = "^"
 _LOOP = re.compile(r"PIPELINE_LOOP(ON|VALUE)\(\s*([^()]*?)\s*\)")
@@ -32,7 +32,7 @@ class Values:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where an expression of a parameter or a loop cannot be evaluated.
     """
 
@@ -70,7 +70,7 @@ class Values:
     def _settle(self, name: str, asked: tuple[str, ...]) -> None:
         """Evaluate the values of a parameter after those it is made from."""
         if name in asked:
-            raise RunProblemError(f"The parameter {name} of the descriptor is made from itself.")
+            raise RunError(f"The parameter {name} of the descriptor is made from itself.")
         for value in self._open.get(name, ()):
             expression = value.text or ""
             for other in _NAMED.findall(expression):
@@ -99,19 +99,19 @@ class Values:
 
         Raises
         ------
-        RunProblemError
+        RunError
             For an expression that cannot be evaluated.
         """
         expression = expression.strip()
         if not expression.startswith(_MARK):
             return [expression]
         if not _is_marked(expression):
-            raise RunProblemError(f"The expression {expression} does not end with {_MARK}.")
+            raise RunError(f"The expression {expression} does not end with {_MARK}.")
         found: list[str] = []
         for one in self._unrolled(expression[1:-1], turn or {}):
             found += self._xpath(one)
             if len(found) > _MOST_VALUES:
-                raise RunProblemError(f"The expression {expression} has too many values.")
+                raise RunError(f"The expression {expression} has too many values.")
         return found
 
     def one(self, expression: str, turn: Mapping[str, str] | None = None) -> str:
@@ -119,12 +119,12 @@ class Values:
 
         Raises
         ------
-        RunProblemError
+        RunError
             For several values, or an expression that cannot be evaluated.
         """
         found = self.evaluate(expression, turn)
         if len(found) > 1:
-            raise RunProblemError(f"The expression {expression} has {len(found)} values, not one.")
+            raise RunError(f"The expression {expression} has {len(found)} values, not one.")
         return found[0] if found else ""
 
     def turns(self, expressions: Sequence[str]) -> list[dict[str, str]]:
@@ -132,7 +132,7 @@ class Values:
 
         Raises
         ------
-        RunProblemError
+        RunError
             For a loop that the descriptor does not have, or too many instances.
         """
         names: list[str] = []
@@ -142,12 +142,12 @@ class Values:
         for name in dict.fromkeys(names):
             found = [turn | {name: value} for turn in found for value in self._looped(name)]
             if len(found) > _MOST_VALUES:
-                raise RunProblemError(f"The loops of a step make {len(found)} instances: too many.")
+                raise RunError(f"The loops of a step make {len(found)} instances: too many.")
         return found
 
     def _looped(self, name: str) -> list[str]:
         if name not in self._loops:
-            raise RunProblemError(f"The descriptor has no loop {name}.")
+            raise RunError(f"The descriptor has no loop {name}.")
         return self._loops[name]
 
     def _unrolled(self, xpath: str, turn: Mapping[str, str]) -> list[str]:
@@ -173,7 +173,7 @@ class Values:
                 parser=elementpath.XPath2Parser,
             )
         except (elementpath.ElementPathError, RecursionError) as error:
-            raise RunProblemError(f"XPath that cannot be evaluated: {xpath} ({error}).") from error
+            raise RunError(f"XPath that cannot be evaluated: {xpath} ({error}).") from error
         return [_string(one) for one in (found if isinstance(found, list) else [found])]
 
 

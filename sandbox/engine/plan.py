@@ -8,8 +8,8 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from .documents import children, read_resource, text
+from .errors import RunError
 from .expressions import Values
-from .problems import RunProblemError
 from .shell import Command, command
 
 _REFUSED = ("gotoStepId", "awaitApprovalToProceed")
@@ -58,21 +58,21 @@ def instances(root: Element, values: Values) -> list[Instance]:
 
     Raises
     ------
-    RunProblemError
+    RunError
         For a step that uses what is not run here, or for two steps of one name.
     """
     steps = children(root, "steps/step")
     names = [one.get("id", "") for one in steps]
     if len(set(names)) != len(names) or not all(names):
-        raise RunProblemError("The steps of the descriptor need names of their own.")
+        raise RunError("The steps of the descriptor need names of their own.")
     found = []
     for step in steps:
         name = step.get("id", "")
         for attribute in _REFUSED:
             if step.get(attribute) not in (None, "", "false", "0"):
-                raise RunProblemError(f"Step {name} uses {attribute}, which is not run here.")
+                raise RunError(f"Step {name} uses {attribute}, which is not run here.")
         if children(step, "pipelet"):
-            raise RunProblemError(f"Step {name} uses a pipelet, which is not run here.")
+            raise RunError(f"Step {name} uses a pipelet, which is not run here.")
         for turn in values.turns(_expressions(step)):
             suffix = "".join(f":{value}" for value in turn.values())
             about = step.get("description", "")
@@ -95,7 +95,7 @@ def commands(instance: Instance, values: Values, catalog: Path) -> list[Command]
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where a program is not described, or an expression cannot be evaluated.
     """
     made = []
@@ -115,13 +115,13 @@ def folder(instance: Instance, values: Values, default: Path) -> Path:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where it does not exist.
     """
     wanted = instance.step.get("workdirectory", "")
     path = Path(values.one(wanted, instance.turn)) if wanted else default
     if not path.is_dir():
-        raise RunProblemError(f"The work directory {path} of step {instance.name} does not exist.")
+        raise RunError(f"The work directory {path} of step {instance.name} does not exist.")
     return path
 
 
@@ -130,12 +130,12 @@ def log_prefix(root: Element, values: Values, default: Path) -> Path:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where the expression cannot be evaluated.
     """
     wanted = text(root, "outputFileNamePrefix")
     prefix = Path(values.one(wanted)) if wanted else default
     if not prefix.is_absolute():
-        raise RunProblemError(f"The prefix of the log files, {prefix}, is no whole path.")
+        raise RunError(f"The prefix of the log files, {prefix}, is no whole path.")
     prefix.parent.mkdir(parents=True, exist_ok=True)
     return prefix

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-import requests
+from xnat_config.server.client import XnatClient
+from xnat_config.server.connection import Connection
+from xnat_config.server.errors import LoginError, ServerError
+from xnat_config.server.login import token_login
+from xnat_config.server.paths import data_path
+from xnat_config.server.retry import RetryPolicy
+from xnat_pic.text import printable
 
 from ..archive.launching import Run
-from .problems import RunProblemError
+from .errors import RunError
 
 _WRK = "http://nrg.wustl.edu/workflow"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
-_TIMEOUT_S = 60.0
-_TRIES = 3
+_RETRY = RetryPolicy(attempts=3, first_wait_s=0.1)
 _MOST_TEXT = 4000
-_LOGIN_OVER, _ITS_FAULT = 401, 500
 RUNNING, COMPLETE, FAILED = "Running", "Complete", "Failed"
 
 
@@ -31,27 +37,26 @@ class Reporter:
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.headers["User-Agent"] = "XNAT-PIC sandbox engine"
+        self._client = XnatClient(
+            Connection(run.host),
+            token_login(run.login, run.alias, run.secret),
+            agent="XNAT-PIC sandbox engine",
+            retry=_RETRY,
+        )
 
     def open(self) -> None:
         """Log in and look at the run.
 
         Raises
         ------
-        RunProblemError
+        RunError
             Where the archive refuses or does not answer.
         """
-        self._log_in()
-        self._send("GET", f"/data/services/workflows/workflowid/{self._run.workflow}")
+        self._send("GET", data_path("services", "workflows", "workflowid", str(self._run.workflow)))
 
     def close(self) -> None:
         """Log out."""
-        try:
-            self._send("DELETE", "/data/JSESSION")
-        finally:
-            self._session.close()
+        self._client.close()
 
     def state(
         self,
@@ -80,7 +85,7 @@ class Reporter:
 
         Raises
         ------
-        RunProblemError
+        RunError
             Where the archive refuses or does not answer.
         """
         run = self._run
@@ -107,9 +112,10 @@ class Reporter:
         ElementTree.register_namespace("wrk", _WRK)
         self._send(
             "PUT",
-            "/data/workflows?req_format=xml",
-            data=ElementTree.tostring(root, encoding="ISO-8859-1", xml_declaration=True),
-            headers={"Content-Type": "application/xml; charset=ISO-8859-1"},
+            "/data/workflows",
+            params={"req_format": "xml"},
+            body=lambda: ElementTree.tostring(root, encoding="ISO-8859-1", xml_declaration=True),
+            content_type="application/xml; charset=ISO-8859-1",
         )
 
     def mail(self, subject: str, text: str) -> None:
@@ -117,43 +123,24 @@ class Reporter:
 
         Raises
         ------
-        RunProblemError
+        RunError
             Where the archive refuses or does not answer.
         """
+        form = {"to": self._run.login, "subject": subject, "text": text[:_MOST_TEXT]}
         self._send(
             "POST",
             "/data/services/mail/send",
-            data={"to": self._run.login, "subject": subject, "text": text[:_MOST_TEXT]},
+            body=lambda: urlencode(form).encode(),
+            content_type="application/x-www-form-urlencoded",
         )
 
-    def _log_in(self) -> None:
-        self._session.cookies.clear()
-        self._send("POST", "/data/JSESSION", auth=(self._run.alias, self._run.secret))
-
-    def _send(self, method: str, path: str, **options: object) -> requests.Response:
-        problem = ""
-        for turn in range(_TRIES):
-            try:
-                answer = self._session.request(
-                    method,
-                    self._run.host + path,
-                    timeout=_TIMEOUT_S,
-                    allow_redirects=False,
-                    **options,  # type: ignore[arg-type]
-                )
-            except requests.RequestException as error:
-                problem = f"no answer ({type(error).__name__})"
-                continue
-            if answer.ok:
-                return answer
-            problem = f"status {answer.status_code}"
-            if answer.status_code == _LOGIN_OVER and path != "/data/JSESSION" and not turn:
-                self._log_in()  # an idle session ends while a long step runs
-            elif answer.status_code < _ITS_FAULT:
-                break
-        raise RunProblemError(f"The archive did not take {method} {path.split('?')[0]}: {problem}.")
+    def _send(self, method: str, path: str, **options: Any) -> None:
+        try:
+            self._client.send(method, path, **options)
+        except (ServerError, LoginError) as error:
+            raise RunError(f"The archive did not take {method} {path}: {error.message}") from error
 
 
 def _xml(text: str) -> str:
     """Return text that XML can hold."""
-    return "".join(one if one in "\t\n" or one.isprintable() else "?" for one in text)
+    return printable(text, "?", keep="\t\n")

@@ -9,16 +9,16 @@ from xml.etree.ElementTree import Element, SubElement
 from ..archive.launching import Run
 from . import conditions, plan, process
 from .documents import NAMESPACE, read_pipeline, text
+from .errors import RunError
 from .expressions import Values
 from .plan import Instance
-from .problems import RunProblemError
 from .report import COMPLETE, FAILED, RUNNING, Reporter
 
 _TAIL_LINES = 20
 _CLOSING_LINES = 3
 
 
-class _StepError(RunProblemError):
+class _StepError(RunError):
     """A step ended with a status other than 0."""
 
 
@@ -32,7 +32,7 @@ def run(run: Run) -> None:
 
     Raises
     ------
-    RunProblemError
+    RunError
         Where the archive does not take the report.
     """
     reporter = Reporter(run)
@@ -41,11 +41,11 @@ def run(run: Run) -> None:
         execution = _Execution(run, reporter)
         try:
             execution.go()
-        except RunProblemError as problem:
+        except RunError as problem:
             where = f"See {execution.prefix.name}.err for errors"
-            about = where if isinstance(problem, _StepError) else problem.sentence
-            reporter.state(FAILED, about=about, details=problem.sentence)
-            reporter.mail(f"{execution.title} failed on {run.label}", problem.sentence)
+            about = where if isinstance(problem, _StepError) else problem.message
+            reporter.state(FAILED, about=about, details=problem.message)
+            reporter.mail(f"{execution.title} failed on {run.label}", problem.message)
         else:
             closing = execution.closing()
             reporter.state(COMPLETE, about="Done", percent=100, details=closing)
@@ -69,7 +69,7 @@ class _Execution:
 
         Raises
         ------
-        RunProblemError
+        RunError
             With the reason why the run failed.
         """
         self._build.mkdir(parents=True, exist_ok=True)
@@ -128,12 +128,12 @@ class _Execution:
         if not conditions.holds(instance.precondition, values, instance.turn):
             instance.status = "Skipped"
             if instance.strict:
-                raise RunProblemError(f"The condition of step {instance.name} does not hold.")
+                raise RunError(f"The condition of step {instance.name} does not hold.")
             return
         instance.status = "Running"
         try:
             self._commands(instance, values)
-        except RunProblemError:
+        except RunError:
             instance.status = "Failed"
             if not instance.goes_on or self._run.stop.is_set():
                 raise
@@ -157,7 +157,7 @@ class _Execution:
                 stop=self._run.stop,
             )
             if self._run.stop.is_set():
-                raise RunProblemError("The server was stopped while this ran.")
+                raise RunError("The server was stopped while this ran.")
             instance.versions += (process.version_of(one.program, self._run.stop),)
             if status:
                 raise _StepError(_sentence(instance, status, err))

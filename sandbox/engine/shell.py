@@ -14,7 +14,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from .documents import children, text
-from .problems import RunProblemError
+from .errors import RunError
 
 MASK = "########"
 _SPECIAL = re.compile(r"""[\\"{}'`?\[\]~$!&;()<>|#@^]""")
@@ -61,18 +61,16 @@ def command(resource: Element, given: dict[str, list[str]], catalog: Path) -> Co
 
     Raises
     ------
-    RunProblemError
+    RunError
         For an argument that the program does not have, or a program that is no executable.
     """
     name, kind = text(resource, "name"), text(resource, "type")
     if kind != "Executable" or not name:
-        raise RunProblemError(
-            f"{name or 'A program'} is of type {kind}: only Executable is run here."
-        )
+        raise RunError(f"{name or 'A program'} is of type {kind}: only Executable is run here.")
     known = {one.get("id", ""): one for one in children(resource, "input/argument")}
     for wanted in given:
         if wanted not in known:
-            raise RunProblemError(f"The program {name} has no argument {wanted}.")
+            raise RunError(f"The program {name} has no argument {wanted}.")
     location = text(resource, "location")
     program = f"{(catalog / location).as_posix()}/{name}" if location else name
     prefix = text(resource, "commandPrefix")

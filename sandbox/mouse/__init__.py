@@ -33,9 +33,9 @@ def write_mice(
 
     Raises
     ------
-    OutputExistsError
+    OutputError
         If the output or the truth folder already holds something.
-    OptionError
+    WrongCallError
         If the options contradict each other.
     """
     from .cohort import write_cohort  # numpy is loaded only when something is written

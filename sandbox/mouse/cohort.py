@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from ..errors import OptionError, OutputExistsError
+from xnat_pic.errors import OutputError, WrongCallError
+
 from .anatomy import load_table, make_animal
 from .dialects import load_dialect
 from .identity import identify
@@ -27,8 +28,8 @@ def write_cohort(
     out = out.absolute()
     truth = (options.truth or out.with_name(f"{out.name}_truth")).absolute()
     if truth == out or out in truth.parents or truth in out.parents:
-        raise OptionError(
-            "The truth would lie inside the data.", "Choose a truth folder beside the output."
+        raise WrongCallError(
+            "The truth would lie inside the data.", hint="Choose a truth folder beside the output."
         )
     for folder in (out, truth):
         _check_free(folder)
@@ -100,11 +101,12 @@ def _write_summary(
 
 
 def _check_free(folder: Path) -> None:
-    if folder.is_dir():
-        if any(folder.iterdir()):
-            raise OutputExistsError(folder)
-    elif folder.exists():
-        raise OutputExistsError(folder)
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise OutputError(
+            f"The folder {folder} already holds files.",
+            path=folder,
+            hint="Name a folder that does not exist yet, or empty this one first.",
+        )
 
 
 def _aside(target: Path) -> Path:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import OptionError
+from xnat_pic.errors import WrongCallError
 
 VERSIONS = ("5.1", "6.0.1", "7.0", "360.3.6")
 UNTREATED = "untreated"
@@ -63,34 +63,41 @@ class MouseOptions:
 
     def __post_init__(self) -> None:
         if self.paravision not in VERSIONS:
-            raise OptionError(
+            raise WrongCallError(
                 f"ParaVision {self.paravision} is not known.",
-                f"Choose one of {', '.join(VERSIONS)}.",
+                hint=f"Choose one of {', '.join(VERSIONS)}.",
             )
         if not 1 <= self.animals <= 999:
-            raise OptionError(f"{self.animals} animals cannot be made.", "Ask for 1 to 999.")
+            raise WrongCallError(
+                f"{self.animals} animals cannot be made.", hint="Ask for 1 to 999."
+            )
         if not (math.isfinite(self.noise) and 0 <= self.noise <= 1):
-            raise OptionError(f"A noise of {self.noise} has no meaning.", "Give 0 to 1, e.g. 0.01.")
+            raise WrongCallError(
+                f"A noise of {self.noise} has no meaning.", hint="Give 0 to 1, e.g. 0.01."
+            )
         if self.seed < 0:
-            raise OptionError(f"A seed of {self.seed} is negative.", "Give 0 or a positive number.")
+            raise WrongCallError(
+                f"A seed of {self.seed} is negative.", hint="Give 0 or a positive number."
+            )
         if self.matrix is not None and (self.matrix % 16 or not 16 <= self.matrix <= 512):
-            raise OptionError(
+            raise WrongCallError(
                 f"A matrix of {self.matrix} does not divide evenly into the scans.",
-                "Give a multiple of 16 from 16 to 512.",
+                hint="Give a multiple of 16 from 16 to 512.",
             )
         for level, names in (("group", self.groups), ("timepoint", self.timepoints)):
             _check_names(level, names)
             if not names:
-                raise OptionError(f"There is no {level}.", f"Name at least one {level}.")
+                raise WrongCallError(f"There is no {level}.", hint=f"Name at least one {level}.")
         _check_names("dose", self.doses)
         if (self.pet_ct or self.hotel) and self.size_mib() is not None:
-            raise OptionError(
-                "A study of a given size in MiB has no PET and CT.", "Give the size SMALL or FULL."
+            raise WrongCallError(
+                "A study of a given size in MiB has no PET and CT.",
+                hint="Give the size SMALL or FULL.",
             )
         if self.hotel and self.animals * len(_branches(self)) < _HOTEL_ANIMALS:
-            raise OptionError(
+            raise WrongCallError(
                 f"The hotel takes {_HOTEL_ANIMALS} animals, and there are fewer.",
-                "Ask for more animals.",
+                hint="Ask for more animals.",
             )
         self.size_mib()
 
@@ -100,9 +107,9 @@ class MouseOptions:
             return None
         if self.size.isascii() and self.size.isdigit() and 1 <= int(self.size) <= 65536:
             return int(self.size)
-        raise OptionError(
+        raise WrongCallError(
             f"The size {self.size!r} is not understood.",
-            "Give SMALL, FULL or a whole number of MiB from 1 to 65536.",
+            hint="Give SMALL, FULL or a whole number of MiB from 1 to 65536.",
         )
 
     def with_traps(self) -> bool:
@@ -206,9 +213,9 @@ def _branches(options: MouseOptions) -> list[tuple[str, str, int]]:
 def _check_names(level: str, names: tuple[str, ...]) -> None:
     for name in names:
         if not _NAME.fullmatch(name):
-            raise OptionError(
+            raise WrongCallError(
                 f"The {level} {name!r} cannot be a folder name.",
-                "Use letters, digits, - and _, and separate names with commas.",
+                hint="Use letters, digits, - and _, and separate names with commas.",
             )
     if len({name.lower() for name in names}) != len(names):
-        raise OptionError(f"A {level} is named twice.", "Name each one once.")
+        raise WrongCallError(f"A {level} is named twice.", hint="Name each one once.")

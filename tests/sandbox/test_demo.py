@@ -15,7 +15,7 @@ from sandbox.demo.compare import compare_effects, compare_means
 from sandbox.demo.place import Options, Place, Study
 from sandbox.demo.programs import Programs, curl, login
 from sandbox.demo.stages import STAGES, how_far
-from sandbox.errors import SandboxError
+from xnat_pic.errors import XnatPicError
 
 STUDIES = [
     Study(f"m{n}", group, dose, timepoint, "")
@@ -205,7 +205,7 @@ def test_effects(changes, is_out):
 def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
     (tmp_path / "scanner").mkdir()
     (tmp_path / "scanner" / "2dseq").write_bytes(b"irreplaceable")
-    with pytest.raises(SandboxError, match="not of this demonstration"):
+    with pytest.raises(XnatPicError, match="not of this demonstration"):
         Place(tmp_path).begin()
     assert (tmp_path / "scanner" / "2dseq").read_bytes() == b"irreplaceable"
     ended = _demo(tmp_path)
@@ -227,7 +227,7 @@ def test_an_archive_that_is_served_stays(tmp_path):
     place = Place(tmp_path / "demo")
     place.begin()
     held = hold(place.archive)
-    with closing(held), pytest.raises(SandboxError, match="still served"):
+    with closing(held), pytest.raises(XnatPicError, match="still served"):
         place.begin()
     assert place.archive.is_dir()
     place.begin()
@@ -237,7 +237,7 @@ def test_an_archive_that_is_served_stays(tmp_path):
 def test_a_program_that_fails_is_told_in_its_words(tmp_path):
     place = Place(tmp_path / "demo")
     place.begin()
-    with pytest.raises(SandboxError) as told:
+    with pytest.raises(XnatPicError) as told:
         Programs(place, place.logs / "one.log").run("mri2dicom", "convert", place.scanner)
     assert "mri2dicom convert ended with status" in str(told.value)
     assert "scanner" in str(told.value)

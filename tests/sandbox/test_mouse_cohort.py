@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox.cli import main
-from sandbox.errors import OptionError, OutputExistsError
 from sandbox.mouse import MouseOptions, write_mice
 from sandbox.mouse.options import plan_studies, timepoint_days
+from xnat_pic.errors import OutputError, WrongCallError
 
 SMALL = {"size": "SMALL", "animals": 1}
 
@@ -162,7 +162,7 @@ def test_a_size_in_mib_is_one_study_of_that_size(tmp_path, mib):
 def test_a_full_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("keep")
-    with pytest.raises(OutputExistsError, match="already holds files"):
+    with pytest.raises(OutputError, match="already holds files"):
         write_mice(tmp_path / "out", MouseOptions(**SMALL))
     assert [p.name for p in tmp_path.rglob("*")] == ["out", "mine.txt"]
 
@@ -170,12 +170,12 @@ def test_a_full_folder_is_refused_and_left_alone(tmp_path):
 def test_an_empty_folder_is_used_and_an_old_truth_is_not(tmp_path):
     (tmp_path / "out").mkdir()
     write_mice(tmp_path / "out", MouseOptions(**SMALL, groups=("untreated",), timepoints=("pre",)))
-    with pytest.raises(OutputExistsError, match="out_truth"):
+    with pytest.raises(OutputError, match="out_truth"):
         write_mice(tmp_path / "other", MouseOptions(**SMALL, truth=tmp_path / "out_truth"))
 
 
 def test_truth_inside_the_data_is_refused(tmp_path):
-    with pytest.raises(OptionError, match="inside the data"):
+    with pytest.raises(WrongCallError, match="inside the data"):
         write_mice(tmp_path / "out", MouseOptions(**SMALL, truth=tmp_path / "out" / "truth"))
 
 
@@ -208,7 +208,7 @@ def test_nothing_is_left_when_writing_breaks_off(tmp_path):
     ],
 )
 def test_wishes_that_cannot_be_granted(wish):
-    with pytest.raises(OptionError) as caught:
+    with pytest.raises(WrongCallError) as caught:
         MouseOptions(**wish)
     assert caught.value.hint.endswith(".")
 

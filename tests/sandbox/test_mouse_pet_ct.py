@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from sandbox.cli import main
-from sandbox.errors import OptionError
 from sandbox.mouse import MouseOptions, write_mice
+from xnat_pic.errors import WrongCallError
 
 WISH = {"size": "SMALL", "groups": ("untreated",), "timepoints": ("pre",), "animals": 3}
 TYPES = {"4": "<f4", "2": "<i2"}
@@ -119,9 +119,9 @@ def test_without_the_options_nothing_is_added(tmp_path):
 
 
 def test_options_that_contradict(tmp_path):
-    with pytest.raises(OptionError, match="3 animals"):
+    with pytest.raises(WrongCallError, match="3 animals"):
         MouseOptions(**{**WISH, "animals": 2}, hotel=True)
-    with pytest.raises(OptionError, match="MiB"):
+    with pytest.raises(WrongCallError, match="MiB"):
         MouseOptions(size="64", pet_ct=True)
     done = CliRunner().invoke(
         main, ["mouse", str(tmp_path / "x"), "--animals", "1", "--groups", "untreated", "--hotel"]

@@ -16,7 +16,7 @@ from sandbox.archive import accounts
 from sandbox.archive.launching import CONTAINER, Run
 from sandbox.containers import inputs, mounts
 from sandbox.containers.runner import execute
-from sandbox.engine.problems import RunProblemError
+from sandbox.engine.errors import RunError
 
 SHELL = {
     "name": "shell",
@@ -194,7 +194,7 @@ def test_a_required_output_that_was_not_made_fails_the_run(containers):
 
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a/../../b", "", "nul\0"])
 def test_names_that_lead_out_of_a_mount_are_refused(tmp_path, name):
-    with pytest.raises(RunProblemError, match="no name of a file"):
+    with pytest.raises(RunError, match="no name of a file"):
         mounts.inside(tmp_path, name)
 
 

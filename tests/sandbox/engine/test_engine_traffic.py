@@ -10,7 +10,7 @@ from engine_bench import argument, call, pipeline, resource, step
 
 from sandbox.archive.launching import ENGINE, Run
 from sandbox.engine import run
-from sandbox.engine.problems import RunProblemError
+from sandbox.engine.errors import RunError
 
 LOGIN = "Basic YWxpYXM6c2VjcmV0"  # alias:secret
 
@@ -36,10 +36,13 @@ class Handler(BaseHTTPRequestHandler):
         self.server.calls.append((self.command, self.path, self.headers, body))
         over = len(self.server.calls) in self.server.expire
         self.send_response(401 if over else 200)
+        session = b""
         if self.command == "POST" and self.path == "/data/JSESSION":
-            self.send_header("Set-Cookie", f"JSESSIONID=S{len(self.server.calls)}; Path=/")
-        self.send_header("Content-Length", "0")
+            session = f"SESSION{len(self.server.calls)}".encode()
+            self.send_header("Set-Cookie", f"JSESSIONID={session.decode()}; Path=/")
+        self.send_header("Content-Length", str(len(session)))
         self.end_headers()
+        self.wfile.write(session)
 
     do_GET = do_PUT = do_POST = do_DELETE = _answer
 
@@ -98,7 +101,7 @@ def test_the_requests_of_a_run(recorder, launched):
     assert first["Authorization"] == LOGIN
     for headers in rest:
         assert headers["Authorization"] is None
-        assert headers["Cookie"] == "JSESSIONID=S1"
+        assert headers["Cookie"] == "JSESSIONID=SESSION1"
     assert recorder.calls[2][2]["Content-Type"] == "application/xml; charset=ISO-8859-1"
     found = states(recorder)
     for one in found:
@@ -146,12 +149,12 @@ def test_a_session_that_ends_in_a_long_step_is_opened_again(recorder, launched):
     run(launched("'exit 0'"))
     assert [one["status"] for one in states(recorder)][-1] == "Complete"
     assert [path for _, path, _, _ in recorder.calls].count("/data/JSESSION") == 3
-    assert recorder.calls[-1][2]["Cookie"] == "JSESSIONID=S6"
+    assert recorder.calls[-1][2]["Cookie"] == "JSESSIONID=SESSION6"
 
 
 def test_a_login_that_is_refused_is_told(recorder, launched):
     recorder.expire = {1}
-    with pytest.raises(RunProblemError, match="status 401"):
+    with pytest.raises(RunError, match="no longer valid"):
         run(launched("'exit 0'"))
     assert len(recorder.calls) == 1
 
@@ -160,5 +163,5 @@ def test_a_server_that_is_gone_is_told_in_bounded_time(recorder, launched):
     wanted = launched("'exit 0'")
     recorder.shutdown()
     recorder.server_close()
-    with pytest.raises(RunProblemError, match="no answer"):
+    with pytest.raises(RunError, match="failed or was cut"):
         run(wanted)
