@@ -187,6 +187,7 @@ class XnatClient:
         session = requests.Session()
         session.auth = NoLogin()
         session.headers["User-Agent"] = self._agent
+        session.trust_env = not self.connection.is_loopback  # no proxy leads back here
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
         attempts = self.retry.attempts

@@ -44,10 +44,14 @@ class Connection:
     read_timeout_s: float = 300.0
 
     @property
+    def is_loopback(self) -> bool:
+        """Whether the server is on this machine."""
+        return (urlsplit(self.server).hostname or "") in _LOOPBACK
+
+    @property
     def is_plain(self) -> bool:
         """Whether what is sent, the login too, travels without encryption to another machine."""
-        parts = urlsplit(self.server)
-        return parts.scheme == "http" and (parts.hostname or "") not in _LOOPBACK
+        return self.server.startswith("http:") and not self.is_loopback
 
     @property
     def host(self) -> str:
