@@ -22,9 +22,9 @@ from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from uploader.verification.session_verification import Proof, verify
+from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
-from xnat_config.admin.wish import wish_from
-from xnat_config.admin.work import Installation
+from xnat_config.admin.specification import parse_specification
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login
@@ -90,7 +90,7 @@ class SelfTest:
         self.project = PREFIX + secrets.token_hex(4).upper()
         self.steps: list[Step] = []
         self.is_clean = False
-        self._wish = wish_from({"projects": [self.project]}, Path("selftest"))
+        self._spec = parse_specification({"projects": [self.project]}, Path("selftest"))
 
     def run(self) -> list[Step]:
         """Do all steps; what was made is removed whatever happens, also at Ctrl+C.
@@ -174,34 +174,34 @@ class SelfTest:
         return path_of("data", "projects", self.project, *parts)
 
     def _install(self, server: XnatClient) -> str:
-        items = Installation(server, self._wish).apply()
+        items = Installation(server, self._spec).apply()
         bad = [one for one in items if one.state is State.FAILED]
         hard = [one for one in bad if one.key.kind != "form"]
-        _demand(not hard, f"{hard[0].key.name}: {hard[0].said}" if hard else "")
+        _demand(not hard, f"{hard[0].key.name}: {hard[0].message}" if hard else "")
         done = sum(one.state is State.DONE for one in items)
         no = [one for one in items if one.state in (State.FAILED, State.IMPOSSIBLE)]
-        return f"{done} made" + (f"; {len(no)} not: {no[0].said}" if no else "")
+        return f"{done} made" + (f"; {len(no)} not: {no[0].message}" if no else "")
 
     def _install_again(self, server: XnatClient) -> str:
-        states = [one.state for one in Installation(server, self._wish).plan()]
+        states = [one.state for one in Installation(server, self._spec).plan()]
         changes = states.count(State.UPDATE) + states.count(State.OTHER)
         _demand(not changes, f"{changes} things would be changed again.")
         return f"{states.count(State.SAME)} in place"
 
     def _plan(self, folder: Path) -> Plan:
-        config = self._wish.config
+        config = self._spec.config
         scan = scan_folder(folder / "dicom", config, jobs=1)
         return build_plan(scan, self.project, config, layout="", given=VALUES)
 
     def _upload(self, client: Client, journal: Journal, plan: Plan) -> str:
-        result = upload(plan, client, journal, self._wish.config, Options(jobs=1))
+        result = upload(plan, client, journal, self._spec.config, Options(jobs=1))
         problems = [*result.problems, *(row.error or row.reason for row in result.rows)]
         reason = "; ".join(str(one) for one in problems if one)
         _demand(result.exit_code == 0 and bool(result.rows), reason or "Nothing was sent.")
         return f"{len(result.rows)} sessions, {sum(row.files for row in plan.rows)} files"
 
     def _verify(self, client: Client, journal: Journal, plan: Plan) -> str:
-        proofs = verify(plan, client, self._wish.config, journal)
+        proofs = verify(plan, client, self._spec.config, journal)
         bad = [text for one in proofs if one.proof is Proof.NONE for text in one.problems]
         _demand(not bad and bool(proofs), "; ".join(bad[:3]) or "Nothing was found.")
         ways = ", ".join(sorted({one.proof.value for one in proofs}))
@@ -219,7 +219,7 @@ class SelfTest:
     def _pipeline(self, server: XnatClient, folder: Path) -> str:
         rows = server.find_rows(self._address("experiments"), {"xsiType": "xnat:mrSessionData"})
         _demand(bool(rows), "The project has no MR session.")
-        return run_pipeline(server, self._wish, rows[0].get("ID", ""), folder, self._wait_s)
+        return run_pipeline(server, self._spec, rows[0].get("ID", ""), folder, self._wait_s)
 
     def _clean(self, server: XnatClient) -> None:
         """Remove all that was made; forms after the subjects whose values they hold."""
@@ -241,9 +241,9 @@ class SelfTest:
         return f"{len(rows)}"
 
     def _uninstall(self, server: XnatClient) -> str:
-        items = Installation(server, self._wish).remove()
-        left = [one for one in items if one.state is not State.GONE]
-        _demand(not left, "; ".join(f"{one.key.name} stays: {one.said}" for one in left))
+        items = Installation(server, self._spec).remove()
+        left = [one for one in items if one.state is not State.REMOVED]
+        _demand(not left, "; ".join(f"{one.key.name} stays: {one.message}" for one in left))
         return f"{len(items)}"
 
     def _drop(self, server: XnatClient) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pipelines.catalog.files import write_files
 from xnat_config.admin.catalog import load_catalog
-from xnat_config.admin.engine_part import EnginePart
-from xnat_config.admin.wish import Wish
+from xnat_config.admin.engine_component import EngineComponent
+from xnat_config.admin.specification import InstallationSpec
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
 from xnat_pic.errors import XnatPicError
@@ -22,7 +22,9 @@ class Skipped(Exception):
     """A step that this server gives no occasion for; the text says why."""
 
 
-def run_pipeline(server: XnatClient, wish: Wish, session: str, folder: Path, wait_s: float) -> str:
+def run_pipeline(
+    server: XnatClient, spec: InstallationSpec, session: str, folder: Path, wait_s: float
+) -> str:
     """Launch T2 maps on a session, wait for the end, and look at what came out.
 
     Parameters
@@ -46,8 +48,8 @@ def run_pipeline(server: XnatClient, wish: Wish, session: str, folder: Path, wai
     XnatPicError
         If it fails, or does not end in time.
     """
-    project = wish.projects[0]
-    offered = _by_container(server, project) or _by_engine(server, wish, folder)
+    project = spec.projects[0]
+    offered = _by_container(server, project) or _by_engine(server, spec, folder)
     if offered is None:
         raise Skipped(
             f"The server offers {NAME} neither by the Container Service nor by the classic engine."
@@ -97,16 +99,16 @@ def _post(server: XnatClient, address: str, values: dict[str, str]) -> None:
 
 
 def _by_engine(
-    server: XnatClient, wish: Wish, folder: Path
+    server: XnatClient, spec: InstallationSpec, folder: Path
 ) -> tuple[str, Callable[[str], None]] | None:
-    project = wish.projects[0]
+    project = spec.projects[0]
     write_files(folder)
-    part = EnginePart(server, wish, load_catalog(folder, (NAME,)))
-    wanted = part.wanted()
-    if any(part.obstacle(key) for key in wanted):
+    component = EngineComponent(server, spec, load_catalog(folder, (NAME,)))
+    desired = component.desired()
+    if any(component.obstacle(key) for key in desired):
         return None
-    part.put(list(wanted.items()))
-    if set(part.found(wanted)) != set(wanted):
+    component.create(list(desired.items()))
+    if set(component.read(desired)) != set(desired):
         return None
     return "classic engine", lambda session: launch(server, project, NAME, session, {})
 

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlencode
 
-from xnat_config.admin.wish import example_text
+from xnat_config.admin.specification import example_text
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
 from xnat_pic.errors import XnatPicError

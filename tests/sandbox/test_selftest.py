@@ -14,8 +14,8 @@ from sandbox.archive import catalogue
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from sandbox.selftest import SelfTest, table
 from xnat_config.admin.catalog import load_catalog
-from xnat_config.admin.wish import wish_from
-from xnat_config.admin.work import Installation
+from xnat_config.admin.installation import Installation
+from xnat_config.admin.specification import parse_specification
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login
@@ -73,10 +73,10 @@ def test_every_step_with_a_pipeline(start, tmp_path, way):
     else:
         others = ["P1"]
         served.put("/data/projects/P1")
-        wish = wish_from({"projects": others}, Path("wish"))
+        spec = parse_specification({"projects": others}, Path("spec"))
         with XnatClient(Connection(served.url), password_login("admin", PASSWORD)) as server:
             pipelines = load_catalog(tmp_path / "catalog", ("process_T2",))
-            Installation(server, wish, pipelines).apply()
+            Installation(server, spec, pipelines).apply()
     steps = _trial(served).run()
     assert {step.outcome for step in steps} == {"ok"}, table(steps)
     said = {step.name: step.said for step in steps}

@@ -13,8 +13,8 @@ from xnat_pic.cli import PATH, command_group, echo_json, exit_code_help, json_op
 from ..server.options import server_options
 
 if TYPE_CHECKING:
+    from .installation import Installation
     from .model import Item
-    from .work import Installation
 
 PROGRAM = "xnat-pic-admin"
 EXIT_CODES = {
@@ -22,7 +22,7 @@ EXIT_CODES = {
     2: "wrong call, or the file cannot be used",
     5: "login refused",
     6: "the server refuses or does not answer",
-    8: "done in part: something was changed by hand, or stays, and is named",
+    8: "done in component: something was changed by hand, or stays, and is named",
 }
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -59,7 +59,7 @@ _YES = click.option("--yes", is_flag=True, help="Do not ask.")
 @main.command("example")
 def example_command() -> None:
     """Print an installation file to start from."""
-    from .wish import example_text
+    from .specification import example_text
 
     click.echo(example_text(), nl=False)
 
@@ -71,7 +71,7 @@ def plan_command(**options: Any) -> None:
     """Show what apply would change for the installation FILE. Changes nothing."""
 
     def work(job: Installation) -> int:
-        from .work import exit_code
+        from .installation import exit_code
 
         found = job.plan()
         _tell(found, options["as_json"])
@@ -88,8 +88,8 @@ def apply_command(yes: bool, **options: Any) -> None:
     """Put in place what FILE asks for. A second time changes nothing."""
 
     def work(job: Installation) -> int:
+        from .installation import exit_code
         from .model import State
-        from .work import exit_code
 
         found = job.plan()
         if any(one.state in (State.ADD, State.UPDATE) for one in found):
@@ -112,15 +112,15 @@ def status_command(**options: Any) -> None:
     """Show what the server has, and how the things of FILE stand. Changes nothing."""
 
     def work(job: Installation) -> int:
-        from . import show
-        from .work import exit_code
+        from . import presentation
+        from .installation import exit_code
 
         facts, found = job.facts(), job.plan()
         if options["as_json"]:
-            rows = [show.item_as_json(one) for one in found]
-            echo_json({**show.facts_as_json(facts), "things": rows})
-        show.facts(facts)
-        show.items(found)
+            rows = [presentation.item_as_json(one) for one in found]
+            echo_json({**presentation.facts_as_json(facts), "things": rows})
+        presentation.facts(facts)
+        presentation.items(found)
         return exit_code(found)
 
     _run(work, **options)
@@ -133,11 +133,11 @@ def remove_command(yes: bool, **options: Any) -> None:
     """Take away what apply made and nobody changed since; all images and values stay."""
 
     def work(job: Installation) -> int:
+        from .installation import exit_code
         from .model import State
-        from .work import exit_code
 
         found = job.removal()
-        if any(one.state in (State.TAKE, State.GONE) for one in found):
+        if any(one.state in (State.REMOVE, State.REMOVED) for one in found):
             if not yes:
                 _tell(found, False)
                 if not click.confirm("Remove these?", err=True):
@@ -151,11 +151,11 @@ def remove_command(yes: bool, **options: Any) -> None:
 
 
 def _tell(found: list[Item], as_json: bool) -> None:
-    from . import show
+    from . import presentation
 
     if as_json:
-        echo_json([show.item_as_json(one) for one in found])
-    show.items(found)
+        echo_json([presentation.item_as_json(one) for one in found])
+    presentation.items(found)
 
 
 def _run(
@@ -177,15 +177,15 @@ def _run(
         from ..server.login import password_login
         from ..server.options import ask_password, ask_user, resolve_connection
         from .catalog import load_catalog
-        from .wish import load_wish
-        from .work import Installation
+        from .installation import Installation
+        from .specification import load_specification
 
-        wish = load_wish(file, projects)
-        pipelines = load_catalog(catalog, wish.pipelines) if catalog else None
+        spec = load_specification(file, projects)
+        pipelines = load_catalog(catalog, spec.pipelines) if catalog else None
         connection = ask_user(resolve_connection(server, user, ca_bundle))
         login = password_login(connection.user, ask_password(connection))
         with XnatClient(connection, login, agent=PROGRAM) as client:
-            return work(Installation(client, wish, pipelines))
+            return work(Installation(client, spec, pipelines))
 
     run_command(
         PROGRAM, connected, stopped="stopped. Run plan to see what is in place; apply goes on."

@@ -21,9 +21,9 @@ class State(Enum):
     EDITED = "changed by hand"
     OTHER = "made otherwise"
     IMPOSSIBLE = "not possible"
-    TAKE = "to remove"
+    REMOVE = "to remove"
     DONE = "done"
-    GONE = "removed"
+    REMOVED = "removed"
     KEPT = "kept"
     FAILED = "failed"
 
@@ -40,7 +40,7 @@ class Key:
     Attributes
     ----------
     kind : str
-        The part it belongs to, such as ``variable``.
+        The component it belongs to, such as ``variable``.
     project : str
         ID of its project; empty for what belongs to the whole site.
     name : str
@@ -58,20 +58,20 @@ class Item:
 
     key: Key
     state: State
-    said: str = ""
-    wanted: Any = None
+    message: str = ""
+    desired: Any = None
 
 
-class Part(Protocol):
+class Component(Protocol):
     """One kind of things that can be installed. Documents are plain JSON values."""
 
     kind: str
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return what should be there."""
         ...
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the documents of those keys that the server has now."""
         ...
 
@@ -79,70 +79,70 @@ class Part(Protocol):
         """Return why the server cannot have it, as a sentence; empty where it can."""
         ...
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Make things, or change them to these documents."""
         ...
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Return why a thing that is there cannot be changed; empty where it can."""
         ...
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Remove one thing; return why it stays, empty where it is gone."""
         ...
 
 
-def covers(found: Any, wanted: Any) -> bool:
+def covers(found: Any, desired: Any) -> bool:
     """Tell whether a server's document says all that another one says; it may say more."""
-    if isinstance(wanted, dict):
+    if isinstance(desired, dict):
         if not isinstance(found, dict):
-            return not wanted and found is None
-        return all(covers(found.get(name), value) for name, value in wanted.items())
-    if isinstance(wanted, list):
+            return not desired and found is None
+        return all(covers(found.get(name), value) for name, value in desired.items())
+    if isinstance(desired, list):
         if not isinstance(found, list):
-            return not wanted and found is None
-        same = len(found) == len(wanted)
-        return same and all(covers(a, b) for a, b in zip(found, wanted, strict=True))
-    if found is None and wanted in ("", False):
+            return not desired and found is None
+        same = len(found) == len(desired)
+        return same and all(covers(a, b) for a, b in zip(found, desired, strict=True))
+    if found is None and desired in ("", False):
         return True  # a server leaves out what is empty
-    return bool(found == wanted)
+    return bool(found == desired)
 
 
-def decide(key: Key, wanted: Any, found: Any, recorded: Any) -> Item:
+def decide(key: Key, desired: Any, found: Any, recorded: Any) -> Item:
     """Return the state of a thing that should be there.
 
     Parameters
     ----------
-    wanted, found, recorded : document or None
+    desired, found, recorded : document or None
         What should be there, what is there, and what an earlier apply put there.
     """
     if found is None:
-        return Item(key, State.ADD, wanted=wanted)
-    if covers(found, wanted):
-        return Item(key, State.SAME, wanted=wanted)
+        return Item(key, State.ADD, desired=desired)
+    if covers(found, desired):
+        return Item(key, State.SAME, desired=desired)
     if recorded is None:
-        said = f"It was there before; {difference(found, wanted)}. It is left as it is."
-        return Item(key, State.OTHER, said, wanted)
+        message = f"It was there before; {difference(found, desired)}. It is left as it is."
+        return Item(key, State.OTHER, message, desired)
     if covers(found, recorded):
-        return Item(key, State.UPDATE, f"{difference(found, wanted)}.", wanted)
-    said = f"{difference(found, recorded)}. It is left as it is."
-    return Item(key, State.EDITED, said, wanted)
+        return Item(key, State.UPDATE, f"{difference(found, desired)}.", desired)
+    message = f"{difference(found, recorded)}. It is left as it is."
+    return Item(key, State.EDITED, message, desired)
 
 
-def difference(found: Any, wanted: Any) -> str:
+def difference(found: Any, desired: Any) -> str:
     """Return the first difference of two documents in a few words."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        for name, value in wanted.items():
+    if isinstance(found, dict) and isinstance(desired, dict):
+        for name, value in desired.items():
             if not covers(found.get(name), value):
                 return f"{name}: {_one_difference(found.get(name), value)}"
-    return _one_difference(found, wanted)
+    return _one_difference(found, desired)
 
 
-def _one_difference(found: Any, wanted: Any) -> str:
-    if not (isinstance(found, list) and isinstance(wanted, list)):
-        return f"{_short(found)} instead of {_short(wanted)}"
-    more = [one for one in found if one not in wanted]
-    less = [one for one in wanted if one not in found]
+def _one_difference(found: Any, desired: Any) -> str:
+    if not (isinstance(found, list) and isinstance(desired, list)):
+        return f"{_short(found)} instead of {_short(desired)}"
+    more = [one for one in found if one not in desired]
+    less = [one for one in desired if one not in found]
     parts = [f"{_short(more)} is there besides"] if more else []
     parts += [f"{_short(less)} is missing"] if less else []
     return " and ".join(parts) or "the order is another"

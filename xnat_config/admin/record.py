@@ -15,7 +15,7 @@ from ..server.client import XnatClient
 from ..server.errors import RefusedError
 from ..server.paths import path_of
 from .model import SITE, Key
-from .wish import Wish
+from .specification import InstallationSpec
 
 RESOURCE = "XNAT_PIC_ADMIN"
 _RECORD, CONVENTIONS = "applied.json", "conventions.json"
@@ -62,7 +62,7 @@ class Record:
     def __init__(self, server: XnatClient, projects: Sequence[str]) -> None:
         self._server = server
         self._projects = tuple(projects)
-        self.things: dict[Key, Any] = {}
+        self.documents: dict[Key, Any] = {}
         self._home: dict[Key, str] = {}
         for project in self._projects:
             known = _read(server, project, _RECORD)
@@ -73,7 +73,7 @@ class Record:
                         # An owner may write here: what an administrator's remove takes elsewhere
                         # must not be theirs to say.
                         raise _damaged(project, _RECORD)
-                    self.things[key] = row["document"]
+                    self.documents[key] = row["document"]
                     self._home[key] = project
             except (KeyError, TypeError):
                 raise _damaged(project, _RECORD) from None
@@ -81,7 +81,7 @@ class Record:
     def remember(self, made: Mapping[Key, Any]) -> None:
         """Note things as made; those of the site in the record of the first project."""
         for key, document in made.items():
-            self.things[key] = document
+            self.documents[key] = document
             self._home.setdefault(key, key.project or self._projects[0])
         self._save({self._home[key] for key in made})
 
@@ -89,16 +89,16 @@ class Record:
         """Take things out of the record; an empty record is deleted with its resource."""
         changed = set()
         for key in list(keys):
-            if key in self.things:
+            if key in self.documents:
                 changed.add(self._home.pop(key))
-                del self.things[key]
+                del self.documents[key]
         self._save(changed)
 
     def _save(self, projects: Iterable[str]) -> None:
         for project in sorted(projects):
             rows = [
                 {"kind": key.kind, "project": key.project, "name": key.name, "document": document}
-                for key, document in sorted(self.things.items(), key=lambda pair: pair[0])
+                for key, document in sorted(self.documents.items(), key=lambda pair: pair[0])
                 if self._home[key] == project
             ]
             if rows:
@@ -107,20 +107,20 @@ class Record:
                 self._server.send("DELETE", _resource(project), params={"removeFiles": "true"})
 
 
-class ConventionsPart:
+class ConventionsComponent:
     """The rules for labels and resources, as a file that people and programs can read."""
 
     kind = "conventions"
 
-    def __init__(self, server: XnatClient, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, spec: InstallationSpec) -> None:
         self._server = server
-        self._wish = wish
+        self._spec = spec
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return the rules."""
-        if not self._wish.conventions:
+        if not self._spec.conventions:
             return {}
-        rules, names = self._wish.config.labels, self._wish.config.resources
+        rules, names = self._spec.config.labels, self._spec.config.resources
         document = {
             "session_label": rules.template,
             "when": list(rules.when),
@@ -134,9 +134,9 @@ class ConventionsPart:
                 "side_files": {label: list(endings) for label, endings in names.side},
             },
         }
-        return {Key(self.kind, one, CONVENTIONS): document for one in self._wish.projects}
+        return {Key(self.kind, one, CONVENTIONS): document for one in self._spec.projects}
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the files that the projects have."""
         known = {key: _read(self._server, key.project, CONVENTIONS) for key in keys}
         return {key: one for key, one in known.items() if one is not None}
@@ -145,16 +145,16 @@ class ConventionsPart:
         """Return nothing: every XNAT has resources."""
         return ""
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Return nothing: a file can be replaced."""
         return ""
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Write the files."""
         for key, document in items:
             _write(self._server, key.project, CONVENTIONS, document)
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Delete a file."""
         self._server.send("DELETE", f"{_resource(key.project)}/files/{CONVENTIONS}")
         return ""

@@ -63,7 +63,7 @@ def login():
 
 @pytest.fixture
 def admin(tmp_path):
-    """Run the command on a served archive; return exit code, rows, and what was said."""
+    """Run the command on a served archive; return exit code, rows, and what was message."""
 
     def run(served, *words, password="admin", user="admin"):
         done = subprocess.run(

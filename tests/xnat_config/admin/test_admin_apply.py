@@ -8,9 +8,9 @@ import pytest
 from snapshot import OURS, snapshot
 
 from xnat_config.admin.catalog import load_catalog
+from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
-from xnat_config.admin.wish import load_wish
-from xnat_config.admin.work import Installation
+from xnat_config.admin.specification import load_specification
 
 FILE = 'projects = ["P1", "P2"]\n'
 _HERE = list(itertools.product(("1.8", "1.9", "1.10"), (True, False), (True, False)))
@@ -32,10 +32,10 @@ def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, conta
     served = start(xnat=xnat, engine=engine, containers=containers)
     before = snapshot(served)
     names = ("process_T2", "Mask_Average_project")  # one of a session, one of a project
-    wish, pipelines = load_wish(file), load_catalog(catalog, names)
+    spec, pipelines = load_specification(file), load_catalog(catalog, names)
 
     def job():
-        return Installation(login(served), wish, pipelines)
+        return Installation(login(served), spec, pipelines)
 
     planned = job().plan()
     assert snapshot(served) == before  # a plan changes nothing
@@ -45,7 +45,7 @@ def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, conta
     for item in planned:
         expected = State.ADD if item.key.kind in possible else State.IMPOSSIBLE
         assert item.state is expected, item
-        assert bool(item.said) == (expected is State.IMPOSSIBLE)
+        assert bool(item.message) == (expected is State.IMPOSSIBLE)
     assert {one.key.kind for one in planned} == {
         *("variable", "form", "conventions", "pipeline", "command", "launch")
     }
@@ -70,15 +70,15 @@ def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, conta
     assert snapshot(served) == after
 
     removed = job().remove()
-    assert {one.state for one in removed} == {State.GONE}
+    assert {one.state for one in removed} == {State.REMOVED}
     assert snapshot(served) == before
     assert job().removal() == []
 
 
 def test_a_variable_changed_by_hand_is_reported_and_left(start, login, file):
     served = start()
-    wish = load_wish(file)
-    Installation(login(served), wish).apply()
+    spec = load_specification(file)
+    Installation(login(served), spec).apply()
     address = "/data/projects/P1/protocols/xnat:subjectData"
     body = served.get(address).text
     edited = re.sub(
@@ -90,13 +90,13 @@ def test_a_variable_changed_by_hand_is_reported_and_left(start, login, file):
     assert served.put(address, data=edited.encode()).status_code == 200
 
     for items in (
-        Installation(login(served), wish).plan(),
-        Installation(login(served), wish).apply(),
-        Installation(login(served), wish).remove(),
+        Installation(login(served), spec).plan(),
+        Installation(login(served), spec).apply(),
+        Installation(login(served), spec).remove(),
     ):
         (one,) = [one for one in items if one.state is State.EDITED]
         assert (one.key.project, one.key.name) == ("P1", "xnat:subjectData/dose")
-        assert "datatype: float instead of string" in one.said
+        assert "datatype: float instead of string" in one.message
     left = served.get(address).text
     assert 'name="dose"' in left
     assert 'datatype="float"' in left
@@ -108,56 +108,56 @@ def test_what_was_there_before_is_left_by_apply_and_remove(start, login, file, t
     served = start()
     other = tmp_path / "other.toml"
     other.write_text(FILE + '[[variable]]\nname = "group"\nvalues = ["a", "b"]\n', "utf-8")
-    Installation(login(served), load_wish(other)).apply()
+    Installation(login(served), load_specification(other)).apply()
     for project in ("P1", "P2"):  # nobody remembers who made it
         served.delete(f"/data/projects/{project}/resources/{OURS}?removeFiles=true")
     before = snapshot(served)
-    items = Installation(login(served), load_wish(file)).plan()
+    items = Installation(login(served), load_specification(file)).plan()
     others = [one for one in items if one.state is State.OTHER]
     assert {one.key.name.rpartition("/")[2] for one in others if one.key.kind == "variable"} == {
         "group"
     }
-    assert all("It is left as it is" in one.said for one in others)
-    Installation(login(served), load_wish(file)).apply()
-    Installation(login(served), load_wish(file)).remove()
+    assert all("It is left as it is" in one.message for one in others)
+    Installation(login(served), load_specification(file)).apply()
+    Installation(login(served), load_specification(file)).remove()
     assert snapshot(served) == before
 
 
 def test_a_changed_file_changes_what_nobody_touched(start, login, file):
     served = start()
-    Installation(login(served), load_wish(file)).apply()
+    Installation(login(served), load_specification(file)).apply()
     file.write_text(FILE + 'forms = false\n[[animal]]\nname = "strain"\nvalues = ["C57BL/6J"]\n')
-    items = Installation(login(served), load_wish(file)).apply()
+    items = Installation(login(served), load_specification(file)).apply()
     done = [one.key.name for one in items if one.state is State.DONE]
     assert done == ["xnat:subjectData/strain"] * 2
     body = served.get("/data/projects/P1/protocols/xnat:subjectData").text
     assert body.count("C57BL/6J</xnat:possibleValue>") == 1
     assert body.count('name="strain"') == 1
-    again = Installation(login(served), load_wish(file)).plan()
+    again = Installation(login(served), load_specification(file)).plan()
     assert {one.state for one in again} == {State.SAME}
 
 
 def test_a_changed_form_is_left_to_a_person(start, login, file):
     served = start()
-    Installation(login(served), load_wish(file)).apply()
+    Installation(login(served), load_specification(file)).apply()
     forms = served.get("/xapi/customforms").json()
     file.write_text(FILE + '[[animal]]\nname = "strain"\nvalues = ["C57BL/6J"]\n')
-    items = Installation(login(served), load_wish(file)).apply()
+    items = Installation(login(served), load_specification(file)).apply()
     left = [one for one in items if one.state is State.OTHER]
     assert {one.key.name for one in left} == {"XNAT-PIC animal (xnat:subjectData)"}
-    assert all("form editor" in one.said for one in left)
+    assert all("form editor" in one.message for one in left)
     assert served.get("/xapi/customforms").json() == forms
 
 
 def test_a_form_with_values_stays(start, login, file):
     served = start()
-    Installation(login(served), load_wish(file)).apply()
+    Installation(login(served), load_specification(file)).apply()
     served.put("/data/projects/P1/subjects/M1")
     forms = served.get("/xapi/customforms?projectId=P1").json()
     animal = next(one["formUUID"] for one in forms if "XNAT-PIC animal" in one["contents"])
     fields = "/xapi/custom-fields/projects/P1/subjects/M1/fields"
     assert served.put(fields, json={animal: {"strain": "x"}}).status_code == 200
-    removed = Installation(login(served), load_wish(file)).remove()
+    removed = Installation(login(served), load_specification(file)).remove()
     kept = [one for one in removed if one.state is State.KEPT]
     assert [(one.key.project, one.key.name) for one in kept] == [
         ("P1", "XNAT-PIC animal (xnat:subjectData)")
@@ -166,17 +166,17 @@ def test_a_form_with_values_stays(start, login, file):
     assert served.get(fields).json() == {animal: {"strain": "x"}}
     # What stays is remembered: once its values are gone, remove takes it.
     served.delete(f"{fields}/{animal}")
-    assert {one.state for one in Installation(login(served), load_wish(file)).remove()} == {
-        State.GONE
-    }
+    assert {
+        one.state for one in Installation(login(served), load_specification(file)).remove()
+    } == {State.REMOVED}
     assert served.get("/xapi/customforms").json() == []
 
 
 def test_values_of_subjects_outlive_the_definitions(start, login, file):
     served = start()
-    Installation(login(served), load_wish(file)).apply()
+    Installation(login(served), load_specification(file)).apply()
     served.put("/data/projects/P1/subjects/M1?xnat:subjectData/fields/field[name=strain]/field=x")
-    Installation(login(served), load_wish(file)).remove()
+    Installation(login(served), load_specification(file)).remove()
     item = served.get("/data/projects/P1/subjects/M1?format=json").json()["items"][0]
     assert "'field': 'x'" in str(item["children"])
 
@@ -184,12 +184,12 @@ def test_values_of_subjects_outlive_the_definitions(start, login, file):
 def test_commands_that_another_project_uses_stay(start, login, file, catalog):
     served = start()
     file.write_text('projects = ["P1"]\n')
-    wish, pipelines = load_wish(file), load_catalog(catalog, ("process_T2", "process_DWI"))
-    Installation(login(served), wish, pipelines).apply()
+    spec, pipelines = load_specification(file), load_catalog(catalog, ("process_T2", "process_DWI"))
+    Installation(login(served), spec, pipelines).apply()
     command = next(c for c in served.get("/xapi/commands").json() if c["name"] == "process_T2")
     address = f"/xapi/projects/P2/commands/{command['id']}/wrappers/process_T2/enabled"
     assert served.put(address).status_code == 200
-    removed = Installation(login(served), wish, pipelines).remove()
+    removed = Installation(login(served), spec, pipelines).remove()
     kept = {(one.key.kind, one.key.name) for one in removed if one.state is State.KEPT}
     assert kept == {("command", "process_T2"), ("launch", "process_T2/process_T2")}
     assert [one["name"] for one in served.get("/xapi/commands").json()] == ["process_T2"]
@@ -197,34 +197,34 @@ def test_commands_that_another_project_uses_stay(start, login, file, catalog):
 
 def test_a_command_changed_by_hand_stays(start, login, file, catalog):
     served = start()
-    wish, pipelines = load_wish(file), load_catalog(catalog, ("process_T2",))
-    Installation(login(served), wish, pipelines).apply()
+    spec, pipelines = load_specification(file), load_catalog(catalog, ("process_T2",))
+    Installation(login(served), spec, pipelines).apply()
     command = next(c for c in served.get("/xapi/commands").json() if c["name"] == "process_T2")
     command["image"] = "our/own:2"
     assert served.post(f"/xapi/commands/{command['id']}", json=command).status_code == 200
-    items = Installation(login(served), wish, pipelines).apply()
+    items = Installation(login(served), spec, pipelines).apply()
     (one,) = [one for one in items if one.state is State.EDITED]
-    assert "image: our/own:2 instead of xnat-pic/pipelines" in one.said
-    Installation(login(served), wish, pipelines).remove()
+    assert "image: our/own:2 instead of xnat-pic/pipelines" in one.message
+    Installation(login(served), spec, pipelines).remove()
     assert [one["image"] for one in served.get("/xapi/commands").json()] == ["our/own:2"]
 
 
 def test_an_apply_that_is_cut_goes_on_and_is_removed(start, login, file, catalog):
     served = start()
     before = snapshot(served)
-    wish, pipelines = load_wish(file), load_catalog(catalog)
+    spec, pipelines = load_specification(file), load_catalog(catalog)
     rule = {"path": "/xapi/commands", "method": "POST", "status": 500, "skip": 3, "count": 0}
     assert served.post("/sandbox/faults", json=[rule]).status_code == 200
-    items = Installation(login(served), wish, pipelines).apply()
+    items = Installation(login(served), spec, pipelines).apply()
     failed = [one for one in items if one.state is State.FAILED]
     assert failed
-    assert all("500" in one.said or one.key.kind == "launch" for one in failed)
+    assert all("500" in one.message or one.key.kind == "launch" for one in failed)
     served.delete("/sandbox/faults")
     assert len(served.get("/xapi/commands").json()) == 3
-    items = Installation(login(served), wish, pipelines).apply()
+    items = Installation(login(served), spec, pipelines).apply()
     assert {one.state for one in items} == {State.SAME, State.DONE}
-    assert {one.state for one in Installation(login(served), wish, pipelines).remove()} == {
-        State.GONE
+    assert {one.state for one in Installation(login(served), spec, pipelines).remove()} == {
+        State.REMOVED
     }
     assert snapshot(served) == before
 
@@ -234,13 +234,13 @@ def test_an_owner_who_is_no_administrator(start, login, file):
     served.post("/xapi/users", json={"username": "owner", "password": "pw"})
     for project in ("P1", "P2"):
         served.put(f"/data/projects/{project}/users/Owners/owner")
-    items = Installation(login(served, "owner", "pw"), load_wish(file)).apply()
+    items = Installation(login(served, "owner", "pw"), load_specification(file)).apply()
     states = {(one.key.kind, one.state) for one in items}
     assert states == {
         ("variable", State.DONE),
         ("form", State.FAILED),
         ("conventions", State.DONE),
     }
-    removed = Installation(login(served, "owner", "pw"), load_wish(file)).remove()
-    assert {one.state for one in removed} == {State.GONE}
+    removed = Installation(login(served, "owner", "pw"), load_specification(file)).remove()
+    assert {one.state for one in removed} == {State.REMOVED}
     assert {one.key.kind for one in removed} == {"variable", "conventions"}

@@ -18,16 +18,16 @@ def file(tmp_path):
 def test_plan_apply_status_remove(start, admin, file, catalog):
     served = start()
     before = snapshot(served)
-    code, planned, said = admin(served, "plan", file, "--catalog", catalog)
+    code, planned, message = admin(served, "plan", file, "--catalog", catalog)
     assert code == 0
     assert {row["state"] for row in planned} == {"add"}
     species = next(row for row in planned if row["name"] == "xnat:subjectData/species")
-    assert species["wanted"]["values"][:2] == ["Mus musculus", "Rattus norvegicus"]
+    assert species["desired"]["values"][:2] == ["Mus musculus", "Rattus norvegicus"]
     assert snapshot(served) == before
     counted = f"{len(planned)} to add"
-    assert counted in said.replace("\n", " ")
+    assert counted in message.replace("\n", " ")
 
-    code, applied, said = admin(served, "apply", file, "--catalog", catalog, "--yes")
+    code, applied, message = admin(served, "apply", file, "--catalog", catalog, "--yes")
     assert code == 0
     assert Counter(row["state"] for row in applied) == {"done": len(planned)}
     after = snapshot(served)
@@ -37,24 +37,24 @@ def test_plan_apply_status_remove(start, admin, file, catalog):
     assert {row["state"] for row in again} == {"same"}
     assert snapshot(served) == after
 
-    code, status, said = admin(served, "status", file, "--catalog", catalog)
+    code, status, message = admin(served, "status", file, "--catalog", catalog)
     assert code == 0
     assert status["version"] == "1.8.10"
     assert [status[name] for name in ("forms", "engine", "containers", "viewer")] == [True] * 4
-    assert "OHIF viewer with regions: there" in said
+    assert "OHIF viewer with regions: there" in message
 
     code, removed, _ = admin(served, "remove", file, "--yes")
     assert code == 0
-    assert Counter(row["state"] for row in removed) == {"gone": len(planned)}
+    assert Counter(row["state"] for row in removed) == {"removed": len(planned)}
     assert snapshot(served) == before
 
 
 def test_without_yes_and_without_a_person_nothing_is_changed(start, admin, file):
     served = start()
     before = snapshot(served)
-    code, _, said = admin(served, "apply", file)
+    code, _, message = admin(served, "apply", file)
     assert code == 2
-    assert "nothing was typed" in said
+    assert "nothing was typed" in message
     assert snapshot(served) == before
 
 
@@ -65,12 +65,12 @@ def test_what_was_changed_by_hand_gives_8(start, admin, file):
     body = served.get(address).text.replace(">Mus musculus<", ">mouse<")
     assert served.put(address, data=body.encode()).status_code == 200
     for words in (("plan", file), ("apply", file, "--yes"), ("remove", file, "--yes")):
-        code, rows, said = admin(served, *words)
+        code, rows, message = admin(served, *words)
         assert code == 8, words
         edited = [row for row in rows if row["state"] == "edited"]
         assert [row["name"] for row in edited] == ["xnat:subjectData/species"]
-        assert "values: mouse is there besides and Mus musculus is missing" in edited[0]["said"]
-        assert "changed by hand" in said.replace("\n", " ")
+        assert "values: mouse is there besides and Mus musculus is missing" in edited[0]["message"]
+        assert "changed by hand" in message.replace("\n", " ")
     assert ">mouse</xnat:possibleValue>" in served.get(address).text
 
 
@@ -93,19 +93,19 @@ def test_what_was_changed_by_hand_gives_8(start, admin, file):
 )
 def test_a_file_that_makes_no_sense(start, admin, file, text, words):
     file.write_text(text, encoding="utf-8")
-    code, _, said = admin(start(), "plan", file)
+    code, _, message = admin(start(), "plan", file)
     assert code == 2
-    assert words in said
-    assert "Traceback" not in said
+    assert words in message
+    assert "Traceback" not in message
 
 
 def test_a_folder_without_pipelines(start, admin, file, tmp_path, catalog):
     served = start()
-    code, _, said = admin(served, "plan", file, "--catalog", tmp_path / "nowhere")
-    assert (code, "holds no pipelines" in said) == (2, True)
+    code, _, message = admin(served, "plan", file, "--catalog", tmp_path / "nowhere")
+    assert (code, "holds no pipelines" in message) == (2, True)
     file.write_text('projects = ["P1"]\npipelines = ["process_T9"]\n', encoding="utf-8")
-    code, _, said = admin(served, "plan", file, "--catalog", catalog)
-    assert (code, "no pipeline process_T9" in said) == (2, True)
+    code, _, message = admin(served, "plan", file, "--catalog", catalog)
+    assert (code, "no pipeline process_T9" in message) == (2, True)
 
 
 def test_only_the_pipelines_that_are_named(start, admin, file, catalog):
@@ -117,18 +117,18 @@ def test_only_the_pipelines_that_are_named(start, admin, file, catalog):
 
 
 def test_a_wrong_password_gives_5_and_is_not_told(start, admin, file):
-    code, rows, said = admin(start(), "plan", file, password="not-the-password")
+    code, rows, message = admin(start(), "plan", file, password="not-the-password")
     assert (code, rows) == (5, None)
-    assert "refuses the login" in said
-    assert "not-the-password" not in said
+    assert "refuses the login" in message
+    assert "not-the-password" not in message
 
 
 def test_a_server_that_is_not_there_gives_6(start, admin, file):
     served = start()
     served.url = "http://127.0.0.1:9"
-    code, _, said = admin(served, "plan", file)
+    code, _, message = admin(served, "plan", file)
     assert code == 6
-    assert "failed or was cut" in said
+    assert "failed or was cut" in message
 
 
 def test_the_example_can_be_used(start, admin, tmp_path):
@@ -142,13 +142,13 @@ def test_the_example_can_be_used(start, admin, tmp_path):
     path = tmp_path / "example.toml"
     path.write_text(done.stdout, encoding="utf-8")
     served = start()
-    code, rows, said = admin(served, "plan", path, "--project", "P2")
-    assert code == 0, said
+    code, rows, message = admin(served, "plan", path, "--project", "P2")
+    assert code == 0, message
     assert {row["where"] for row in rows} == {"P2"}
     uncommented = done.stdout.replace("# [[", "[[")
     for key in ("name", "values", "remove"):
         uncommented = uncommented.replace(f"# {key} =", f"{key} =")
     path.write_text(uncommented, encoding="utf-8")
-    code, rows, said = admin(served, "plan", path, "--project", "P2")
-    assert code == 0, said
+    code, rows, message = admin(served, "plan", path, "--project", "P2")
+    assert code == 0, message
     assert not [row for row in rows if row["name"].endswith("/cell_line")]

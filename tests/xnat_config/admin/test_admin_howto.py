@@ -10,7 +10,7 @@ from pathlib import Path
 from snapshot import snapshot
 
 from xnat_config.admin.model import State
-from xnat_config.admin.wish import load_wish
+from xnat_config.admin.specification import load_specification
 
 PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "administer.md").read_text("utf-8")
 PROGRAMS = Path(sys.executable).parent
@@ -57,12 +57,12 @@ def test_the_example_of_the_page(tmp_path):
     path = tmp_path / "installation.toml"
     text = _block("## What it installs", "toml")
     path.write_text(text, encoding="utf-8")
-    wish = load_wish(path)
-    assert wish.projects == tuple(tomllib.loads(text)["projects"])
-    animals = {one.name: one for one in wish.animals}
+    spec = load_specification(path)
+    assert spec.projects == tuple(tomllib.loads(text)["projects"])
+    animals = {one.name: one for one in spec.animals}
     assert animals["strain"].values == ("C57BL/6J", "BALB/c")
     assert animals["housing"].title == "Housing"
-    assert wish.config.variables.by_name["group"].values == ("untreated", "treated")
+    assert spec.config.variables.by_name["group"].values == ("untreated", "treated")
     named = set(
         re.findall(r"`(\w+)`", PAGE.partition("The fields of an animal")[2].partition(".")[0])
     )

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from xnat_config import definitions
+from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import Key, State, covers, decide, difference
-from xnat_config.admin.wish import wish_from
-from xnat_config.admin.work import Installation
+from xnat_config.admin.specification import parse_specification
 from xnat_pic.errors import ServerError
 
 KEY = Key("variable", "P1", "x")
@@ -27,12 +27,12 @@ def test_a_damaged_record_is_told(start, login, tmp_path, body):
     served = start()
     file = "/data/projects/P1/resources/XNAT_PIC_ADMIN/files/applied.json?inbody=true"
     assert served.put(file, data=body).status_code == 200
-    wish = wish_from({"projects": ["P1"]}, tmp_path)
+    spec = parse_specification({"projects": ["P1"]}, tmp_path)
     if body == b"null ":
-        assert Installation(login(served), wish).removal() == []
+        assert Installation(login(served), spec).removal() == []
         return
     with pytest.raises(ServerError, match="is damaged"):
-        Installation(login(served), wish)
+        Installation(login(served), spec)
 
 
 def test_a_document_type_is_not_read():
@@ -43,7 +43,7 @@ def test_a_document_type_is_not_read():
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "same"),
+    ("found", "desired", "same"),
     [
         ({"a": 1, "id": 7}, {"a": 1}, True),
         ({"a": 1}, {"a": 1, "b": False}, True),
@@ -55,8 +55,8 @@ def test_a_document_type_is_not_read():
         ([], {"a": ""}, False),
     ],
 )
-def test_a_server_may_say_more_but_nothing_else(found, wanted, same):
-    assert covers(found, wanted) is same
+def test_a_server_may_say_more_but_nothing_else(found, desired, same):
+    assert covers(found, desired) is same
 
 
 @pytest.mark.parametrize(

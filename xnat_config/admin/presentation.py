@@ -7,18 +7,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from .installation import Facts
 from .model import Item, State
-from .work import Facts
 
-_COLOURS = {
+_STYLES = {
     State.ADD: "green", State.UPDATE: "cyan", State.DONE: "green", State.SAME: "dim",
-    State.EDITED: "yellow", State.OTHER: "yellow", State.KEPT: "yellow", State.TAKE: "red",
-    State.GONE: "green", State.FAILED: "bold red", State.IMPOSSIBLE: "magenta",
+    State.EDITED: "yellow", State.OTHER: "yellow", State.KEPT: "yellow", State.REMOVE: "red",
+    State.REMOVED: "green", State.FAILED: "bold red", State.IMPOSSIBLE: "magenta",
 }  # fmt: skip
 
 
 def item_as_json(item: Item) -> dict[str, Any]:
-    """Return an item for programs, with the whole document that is wanted."""
+    """Return an item for programs, with the whole document that is desired."""
     key = item.key
     where = key.project or "site"
     return {
@@ -26,8 +26,8 @@ def item_as_json(item: Item) -> dict[str, Any]:
         "where": where,
         "name": key.name,
         "state": item.state.name.lower(),
-        "said": item.said,
-        "wanted": item.wanted,
+        "message": item.message,
+        "desired": item.desired,
     }
 
 
@@ -46,11 +46,11 @@ def items(listed: Sequence[Item]) -> None:
     groups: dict[tuple[str, str, State, str], list[str]] = {}
     for one in listed:
         place = one.key.project or "site"
-        groups.setdefault((one.key.kind, place, one.state, one.said), []).append(one.key.name)
-    for (kind, place, state, said), names in groups.items():
-        shown = Text(state.value, style=_COLOURS[state])
-        if said:
-            shown.append(f": {said}", style="default")
+        groups.setdefault((one.key.kind, place, one.state, one.message), []).append(one.key.name)
+    for (kind, place, state, message), names in groups.items():
+        shown = Text(state.value, style=_STYLES[state])
+        if message:
+            shown.append(f": {message}", style="default")
         table.add_row(kind, place, Text(_joined(names)), shown)
     console = Console(stderr=True, highlight=False, markup=False)
     if not listed:

@@ -16,31 +16,31 @@ from ..server.client import XnatClient
 from ..server.paths import path_of
 from .catalog import Catalog, Descriptor
 from .model import Key
-from .wish import Wish
+from .specification import InstallationSpec
 
 _ARC = "http://nrg.wustl.edu/arc"
 _NONE = "This server has no classic pipeline engine, or does not open it to this user."
 
 
-class EnginePart:
+class EngineComponent:
     """Pipelines that projects use."""
 
     kind = "pipeline"
 
-    def __init__(self, server: XnatClient, wish: Wish, catalog: Catalog) -> None:
+    def __init__(self, server: XnatClient, spec: InstallationSpec, catalog: Catalog) -> None:
         self._server = server
-        self._wish = wish
+        self._spec = spec
         self._descriptors = {one.name: one for one in catalog.descriptors}
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return every descriptor of the folder, for every project."""
         return {
             Key(self.kind, project, one.name): {"path": one.path, "datatype": one.datatype}
-            for project in self._wish.projects
+            for project in self._spec.projects
             for one in self._descriptors.values()
         }
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the pipelines that the projects use."""
         asked = list(keys)
         known = {
@@ -60,12 +60,12 @@ class EnginePart:
     @cached_property
     def is_there(self) -> bool:
         """Whether the engine's list of pipelines answers."""
-        project = self._wish.projects[0]
+        project = self._spec.projects[0]
         return self._server.find_json(path_of("data", "projects", project, "pipelines")) is not None
 
     @cached_property
     def _on_site(self) -> set[str]:
-        rows = self._rows(self._wish.projects[0], additional=True)
+        rows = self._rows(self._spec.projects[0], additional=True)
         return {_short(row.get("Path", "")) for row in rows}
 
     def obstacle(self, key: Key) -> str:
@@ -80,11 +80,11 @@ class EnginePart:
             )
         return ""
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Return that a pipeline is taken away and added by hand."""
         return "Remove it on the project's page of pipelines, then run apply again."
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Add pipelines to the archive specification of their projects."""
         ElementTree.register_namespace("arc", _ARC)
         for project in dict.fromkeys(key.project for key, _ in items):
@@ -102,7 +102,7 @@ class EnginePart:
             body = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
             self._server.send("PUT", address, body=partial(bytes, body), content_type="text/xml")
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Take a pipeline from a project."""
         row = next((row for row in self._rows(key.project) if row.get("Name") == key.name), None)
         if row is None:

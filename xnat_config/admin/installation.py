@@ -1,4 +1,4 @@
-"""Plan, apply and remove: what is wanted, what is there, what an earlier apply made."""
+"""Plan, apply and remove: what is desired, what is there, what an earlier apply made."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ..server.client import NOT_THERE, XnatClient
 from ..server.errors import RefusedError
 from ..server.paths import data_path
 from .catalog import Catalog
-from .classic import ClassicPart
-from .container_part import CommandPart, LaunchPart, Service
-from .engine_part import EnginePart
-from .form_part import FormPart
-from .model import Item, Key, Part, State, covers, decide, difference
-from .record import ConventionsPart, Record
-from .wish import Wish
+from .container_components import CommandComponent, LaunchComponent, Service
+from .engine_component import EngineComponent
+from .form_component import FormComponent
+from .model import Component, Item, Key, State, covers, decide, difference
+from .record import ConventionsComponent, Record
+from .specification import InstallationSpec
+from .variable_component import VariableComponent
 
 _OHIF = "ohif"
 
@@ -44,7 +44,7 @@ class Facts:
 
 
 class Installation:
-    """One wish on one server.
+    """One specification on one server.
 
     Raises
     ------
@@ -52,24 +52,26 @@ class Installation:
         If a project is not on the server.
     """
 
-    def __init__(self, server: XnatClient, wish: Wish, catalog: Catalog | None = None) -> None:
+    def __init__(
+        self, server: XnatClient, spec: InstallationSpec, catalog: Catalog | None = None
+    ) -> None:
         self.server = server
-        self.wish = wish
+        self.spec = spec
         catalog = catalog or Catalog()
-        _check_projects(server, wish)
-        service = Service(server, wish)
-        self._engine = EnginePart(server, wish, catalog)
+        _check_projects(server, spec)
+        service = Service(server, spec)
+        self._engine = EngineComponent(server, spec, catalog)
         self._service = service
         # In the order of work: a command is there before it can be launched.
-        self._parts: tuple[Part, ...] = (
-            ClassicPart(server, wish),
-            FormPart(server, wish),
-            ConventionsPart(server, wish),
+        self._components: tuple[Component, ...] = (
+            VariableComponent(server, spec),
+            FormComponent(server, spec),
+            ConventionsComponent(server, spec),
             self._engine,
-            CommandPart(service, catalog),
-            LaunchPart(service, catalog),
+            CommandComponent(service, catalog),
+            LaunchComponent(service, catalog),
         )
-        self.record = Record(server, wish.projects)
+        self.record = Record(server, spec.projects)
 
     def facts(self) -> Facts:
         """Ask what the server has."""
@@ -81,7 +83,7 @@ class Installation:
             engine=self._engine.is_there,
             containers=self._service.is_there,
             viewer=any(_OHIF in name for name in names),
-            odd_labels={project: self._odd_labels(project) for project in self.wish.projects},
+            odd_labels={project: self._odd_labels(project) for project in self.spec.projects},
         )
 
     def _odd_labels(self, project: str) -> tuple[int, int]:
@@ -89,43 +91,43 @@ class Installation:
         labels = [
             row.get("label", "") for row in self.server.find_rows(address, {"columns": "label"})
         ]
-        rules = self.wish.config.labels
+        rules = self.spec.config.labels
         return sum(not rules.is_clean(label) for label in labels), len(labels)
 
     def plan(self) -> list[Item]:
         """Return the state of everything that should be there; nothing is changed."""
-        return [item for part in self._parts for item in self._plan(part)]
+        return [item for component in self._components for item in self._plan(component)]
 
-    def _plan(self, part: Part) -> list[Item]:
-        wanted = part.wanted()
-        obstacles = {key: part.obstacle(key) for key in wanted}
-        found = part.found(key for key in wanted if not obstacles[key])
+    def _plan(self, component: Component) -> list[Item]:
+        desired = component.desired()
+        obstacles = {key: component.obstacle(key) for key in desired}
+        found = component.read(key for key in desired if not obstacles[key])
         items = []
-        for key, document in wanted.items():
+        for key, document in desired.items():
             if obstacles[key]:
                 items.append(Item(key, State.IMPOSSIBLE, obstacles[key], document))
                 continue
-            item = decide(key, document, found.get(key), self.record.things.get(key))
-            if item.state is State.UPDATE and (reason := part.fixed(key)):
-                item = replace(item, state=State.OTHER, said=f"{item.said} {reason}")
+            item = decide(key, document, found.get(key), self.record.documents.get(key))
+            if item.state is State.UPDATE and (reason := component.change_obstacle(key)):
+                item = replace(item, state=State.OTHER, message=f"{item.message} {reason}")
             items.append(item)
         return items
 
     def apply(self) -> list[Item]:
         """Put in place what is missing; return everything with what became of it."""
-        return [item for part in self._parts for item in self._apply(part)]
+        return [item for component in self._components for item in self._apply(component)]
 
-    def _apply(self, part: Part) -> list[Item]:
-        items = self._plan(part)
-        added = {one.key: one.wanted for one in items if one.state is State.ADD}
-        changed = {one.key: one.wanted for one in items if one.state is State.UPDATE}
+    def _apply(self, component: Component) -> list[Item]:
+        items = self._plan(component)
+        added = {one.key: one.desired for one in items if one.state is State.ADD}
+        changed = {one.key: one.desired for one in items if one.state is State.UPDATE}
         if not added and not changed:
             return items
         if added:  # before the work: what a cut connection leaves behind is known as ours
             self.record.remember(added)
-        failure = _put(part, [*added.items(), *changed.items()])
-        found = part.found([*added, *changed])
-        said = failure or "The server took it and does not show it."
+        failure = _create(component, [*added.items(), *changed.items()])
+        found = component.read([*added, *changed])
+        message = failure or "The server took it and does not show it."
         there = {
             key
             for key, document in {**added, **changed}.items()
@@ -137,53 +139,57 @@ class Installation:
         return [
             one
             if one.state not in (State.ADD, State.UPDATE)
-            else replace(one, state=State.DONE, said="")
+            else replace(one, state=State.DONE, message="")
             if one.key in there
-            else replace(one, state=State.FAILED, said=said)
+            else replace(one, state=State.FAILED, message=message)
             for one in items
         ]
 
     def removal(self) -> list[Item]:
         """Return what remove would do; nothing is changed."""
-        return [item for part in reversed(self._parts) for item in self._removal(part)]
+        return [
+            item for component in reversed(self._components) for item in self._removal(component)
+        ]
 
-    def _removal(self, part: Part) -> list[Item]:
-        ours = {key: one for key, one in self.record.things.items() if key.kind == part.kind}
-        found = part.found(ours)
+    def _removal(self, component: Component) -> list[Item]:
+        ours = {
+            key: one for key, one in self.record.documents.items() if key.kind == component.kind
+        }
+        found = component.read(ours)
         items = []
         for key, document in sorted(ours.items(), key=lambda pair: pair[0], reverse=True):
             if key not in found:
-                items.append(Item(key, State.GONE, "It is not there any more."))
+                items.append(Item(key, State.REMOVED, "It is not there any more."))
             elif covers(found[key], document):
-                items.append(Item(key, State.TAKE))
+                items.append(Item(key, State.REMOVE))
             else:
-                said = f"{difference(found[key], document)}. It stays."
-                items.append(Item(key, State.EDITED, said))
+                message = f"{difference(found[key], document)}. It stays."
+                items.append(Item(key, State.EDITED, message))
         return items
 
     def remove(self) -> list[Item]:
         """Take away what apply made and nobody changed since."""
         done = []
-        for part in reversed(self._parts):
-            items = [self._take(part, item) for item in self._removal(part)]
-            self.record.forget(one.key for one in items if one.state is State.GONE)
+        for component in reversed(self._components):
+            items = [self._remove(component, item) for item in self._removal(component)]
+            self.record.forget(one.key for one in items if one.state is State.REMOVED)
             done += items
         return done
 
-    def _take(self, part: Part, item: Item) -> Item:
-        if item.state is not State.TAKE:
+    def _remove(self, component: Component, item: Item) -> Item:
+        if item.state is not State.REMOVE:
             return item
         try:
-            reason = part.take(item.key)
+            reason = component.remove(item.key)
         except RefusedError as refusal:
-            return replace(item, state=State.FAILED, said=describe(refusal))
-        return replace(item, state=State.KEPT if reason else State.GONE, said=reason)
+            return replace(item, state=State.FAILED, message=describe(refusal))
+        return replace(item, state=State.KEPT if reason else State.REMOVED, message=reason)
 
 
-def _put(part: Part, items: Sequence[tuple[Key, Any]]) -> str:
+def _create(component: Component, items: Sequence[tuple[Key, Any]]) -> str:
     """Make things; return why the server refuses, empty where it does not."""
     try:
-        part.put(items)
+        component.create(items)
     except RefusedError as refusal:
         if refusal.status in NOT_THERE - {400, 403}:
             return f"This server has no such call ({describe(refusal)}). Do it on its pages."
@@ -193,8 +199,8 @@ def _put(part: Part, items: Sequence[tuple[Key, Any]]) -> str:
     return ""
 
 
-def _check_projects(server: XnatClient, wish: Wish) -> None:
-    missing = [one for one in wish.projects if server.find_json(data_path("projects", one)) is None]
+def _check_projects(server: XnatClient, spec: InstallationSpec) -> None:
+    missing = [one for one in spec.projects if server.find_json(data_path("projects", one)) is None]
     if missing:
         raise WrongCallError(
             f"{server.connection.host} has no project {', '.join(missing)} that {server.user} may "

@@ -14,41 +14,41 @@ from ..server.client import XnatClient
 from ..server.paths import path_of
 from ..variables import Variable
 from .model import Key
-from .wish import Wish
+from .specification import InstallationSpec
 
 
-def wanted_variables(wish: Wish) -> dict[str, list[Variable]]:
+def variables_by_type(spec: InstallationSpec) -> dict[str, list[Variable]]:
     """Return which variables each data type carries, those of animals among them."""
-    every = list(wish.config.variables)
+    every = list(spec.config.variables)
     subject = [one for one in every if one.level == "subject"]
-    return {SUBJECT: [*subject, *wish.animals], **dict.fromkeys(wish.session_types, every)}
+    return {SUBJECT: [*subject, *spec.animals], **dict.fromkeys(spec.session_types, every)}
 
 
-class ClassicPart:
+class VariableComponent:
     """Field definitions: one group of ours for each data type of a project."""
 
     kind = "variable"
 
-    def __init__(self, server: XnatClient, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, spec: InstallationSpec) -> None:
         self._server = server
-        self._wish = wish
+        self._spec = spec
         self._variables = {
             f"{data_type}/{one.name}": (data_type, one)
-            for data_type, listed in wanted_variables(wish).items()
+            for data_type, listed in variables_by_type(spec).items()
             for one in listed
         }
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return datatype and values of every variable, by data type and name."""
-        if not self._wish.classic:
+        if not self._spec.classic:
             return {}
         return {
             Key(self.kind, project, name): _document(one)
-            for project in self._wish.projects
+            for project in self._spec.projects
             for name, (_, one) in self._variables.items()
         }
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return what the projects define."""
         asked = list(keys)
         known = {
@@ -77,7 +77,7 @@ class ClassicPart:
         """Return nothing: every XNAT has them."""
         return ""
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Tell whether a definition stands in a group of somebody else."""
         data_type, _, name = key.name.partition("/")
         known = definitions.definitions(self._read(key.project)).get(data_type, {})
@@ -85,7 +85,7 @@ class ClassicPart:
             return f"It stands in the group {known[name].group}, which is not ours."
         return ""
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Define variables, one request for each project."""
         for project in dict.fromkeys(key.project for key, _ in items):
             root = self._read(project)
@@ -103,7 +103,7 @@ class ClassicPart:
                 content_type="text/xml",
             )
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Take a variable out of our group; values that subjects have stay."""
         data_type, _, name = key.name.partition("/")
         protocol = definitions.protocol_of(self._read(key.project), data_type)
@@ -117,7 +117,7 @@ class ClassicPart:
             body=partial(definitions.to_bytes, protocol),
             content_type="text/xml",
         )
-        still = self.found([key])
+        still = self.read([key])
         return "The server keeps it: delete it on the project's page." if still else ""
 
 

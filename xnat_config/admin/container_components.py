@@ -10,7 +10,7 @@ from ..server.client import XnatClient
 from ..server.paths import path_of
 from .catalog import Catalog
 from .model import SITE, Key
-from .wish import Wish
+from .specification import InstallationSpec
 
 _NONE = "This server has no Container Service, or does not open it to this user."
 _ON = {"enabled": True}
@@ -19,9 +19,9 @@ _ON = {"enabled": True}
 class Service:
     """What the Container Service has."""
 
-    def __init__(self, server: XnatClient, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, spec: InstallationSpec) -> None:
         self.server = server
-        self.wish = wish
+        self.spec = spec
 
     def commands(self) -> dict[str, dict[str, Any]] | None:
         """Return the commands by name, None where there is no service."""
@@ -39,10 +39,10 @@ class Service:
     def used_elsewhere(self) -> dict[str, str]:
         """Another project for each wrapper that one uses, by command and wrapper."""
         used: dict[str, str] = {}
-        types = ("xnat:projectData", "xnat:mrScanData", *self.wish.session_types)
+        types = ("xnat:projectData", "xnat:mrScanData", *self.spec.session_types)
         for row in self.server.find_rows("/data/projects"):
             project = row.get("ID", "")
-            if project in self.wish.projects:
+            if project in self.spec.projects:
                 continue
             for xsi_type in types:
                 asked = {"project": project, "xsiType": xsi_type}
@@ -53,7 +53,7 @@ class Service:
         return used
 
 
-class CommandPart:
+class CommandComponent:
     """Commands of the site."""
 
     kind = "command"
@@ -62,11 +62,11 @@ class CommandPart:
         self._service = service
         self._catalog = catalog
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return the commands of the folder."""
         return {Key(self.kind, SITE, name): one for name, one in self._catalog.commands.items()}
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the commands that the service has."""
         known = self._service.commands() or {}
         return {key: known[key.name] for key in keys if key.name in known}
@@ -75,11 +75,11 @@ class CommandPart:
         """Tell whether there is no Container Service."""
         return "" if self._service.is_there else _NONE
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Return nothing: a command can be replaced."""
         return ""
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Add commands, or put new ones in the place of old ones."""
         known = self._service.commands() or {}
         for key, document in items:
@@ -87,7 +87,7 @@ class CommandPart:
             parts = ["xapi", "commands"] + ([str(number)] if number is not None else [])
             self._service.server.send("POST", path_of(*parts), json=document)
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Delete a command that no other project uses."""
         command = (self._service.commands() or {}).get(key.name)
         if command is None:
@@ -99,7 +99,7 @@ class CommandPart:
         return ""
 
 
-class LaunchPart:
+class LaunchComponent:
     """Where commands may be launched: on the site, and in each project."""
 
     kind = "launch"
@@ -108,16 +108,16 @@ class LaunchPart:
         self._service = service
         self._catalog = catalog
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return every wrapper of every command, on the site and in each project."""
         return {
             Key(self.kind, place, f"{name}/{one['name']}"): _ON
-            for place in (SITE, *self._service.wish.projects)
+            for place in (SITE, *self._service.spec.projects)
             for name, command in self._catalog.commands.items()
             for one in command["xnat"]
         }
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the wrappers that are enabled."""
         known = self._service.commands() or {}
         return {key: _ON for key in keys if self._is_enabled(key, known)}
@@ -136,11 +136,11 @@ class LaunchPart:
         """Tell whether there is no Container Service."""
         return "" if self._service.is_there else _NONE
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Return nothing: what is enabled needs no change."""
         return ""
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Enable wrappers, on the site before the projects."""
         known = self._service.commands() or {}
         for key in sorted(key for key, _ in items):
@@ -153,7 +153,7 @@ class LaunchPart:
             address = _address(command, wrapper, key.project, word)
             self._service.server.send("PUT", address)
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Disable a wrapper; on the site only where no other project uses it."""
         if not key.project and (other := self._service.used_elsewhere.get(key.name)):
             return f"The project {other} uses it too."

@@ -29,7 +29,7 @@ _ANIMAL: dict[str, type] = {
 
 
 @dataclass(frozen=True)
-class Wish:
+class InstallationSpec:
     """What should be in place.
 
     Attributes
@@ -58,7 +58,7 @@ def example_text() -> str:
     return read_text(__package__, EXAMPLE)
 
 
-def load_wish(path: Path, projects: tuple[str, ...] = ()) -> Wish:
+def load_specification(path: Path, projects: tuple[str, ...] = ()) -> InstallationSpec:
     """Read an installation file; `projects` count in place of those it names.
 
     Raises
@@ -67,11 +67,11 @@ def load_wish(path: Path, projects: tuple[str, ...] = ()) -> Wish:
         If it cannot be read or holds what means nothing.
     """
     table = read_toml(path)
-    return wish_from({**table, "projects": list(projects)} if projects else table, path)
+    return parse_specification({**table, "projects": list(projects)} if projects else table, path)
 
 
-def wish_from(table: Mapping[str, Any], path: Path) -> Wish:
-    """Build a wish from the table of an installation file.
+def parse_specification(table: Mapping[str, Any], path: Path) -> InstallationSpec:
+    """Build a specification from the table of an installation file.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def wish_from(table: Mapping[str, Any], path: Path) -> Wish:
         raise WrongCallError(
             f"{path}: {', '.join(clash)} is both a [[variable]] and an [[animal]]. Remove one."
         )
-    return Wish(
+    return InstallationSpec(
         projects=_names(own, "projects", _PROJECT, path),
         session_types=_names(
             {"session_types": _default_types(), **own}, "session_types", _SESSION_TYPE, path

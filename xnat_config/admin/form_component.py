@@ -13,33 +13,33 @@ from ..server.client import XnatClient
 from ..server.paths import path_of
 from ..variables import Variable
 from .model import Key
-from .wish import Wish
+from .specification import InstallationSpec
 
 
-class FormPart:
+class FormComponent:
     """Custom forms of a project, found by their title."""
 
     kind = "form"
 
-    def __init__(self, server: XnatClient, wish: Wish) -> None:
+    def __init__(self, server: XnatClient, spec: InstallationSpec) -> None:
         self._server = server
-        self._wish = wish
+        self._spec = spec
         version = server.version
         self._too_old = bool(version) and version < forms.SINCE
-        every = list(wish.config.variables)
+        every = list(spec.config.variables)
         subject = [one for one in every if one.level == "subject"]
-        title = wish.config.variables.form_title
+        title = spec.config.variables.form_title
         self._forms: dict[str, tuple[str, str, list[Variable]]] = {
             f"{title} ({data_type})": (title, data_type, listed)
             for data_type, listed in {
                 SUBJECT: subject,
-                **dict.fromkeys(wish.session_types, every),
+                **dict.fromkeys(spec.session_types, every),
             }.items()
         }
-        self._forms[f"{wish.animal_title} ({SUBJECT})"] = (
-            wish.animal_title,
+        self._forms[f"{spec.animal_title} ({SUBJECT})"] = (
+            spec.animal_title,
             SUBJECT,
-            list(wish.animals),
+            list(spec.animals),
         )
 
     @cached_property
@@ -47,18 +47,18 @@ class FormPart:
         """Whether the server's list of forms answers."""
         return self._server.find_json("/xapi/customforms") is not None
 
-    def wanted(self) -> dict[Key, Any]:
+    def desired(self) -> dict[Key, Any]:
         """Return the fields of every form."""
-        if not self._wish.forms:
+        if not self._spec.forms:
             return {}
         return {
             Key(self.kind, project, name): _fields(forms.shape(forms.components(listed)))
-            for project in self._wish.projects
+            for project in self._spec.projects
             for name, (_, _, listed) in self._forms.items()
             if listed
         }
 
-    def found(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the forms that the server has for these keys."""
         return {key: _fields(form.components) for key, form in self._find(keys).items()}
 
@@ -83,18 +83,18 @@ class FormPart:
             return "This server has no custom forms, or does not open them to this user."
         return ""
 
-    def fixed(self, key: Key) -> str:
+    def change_obstacle(self, key: Key) -> str:
         """Return that a form is changed in XNAT, because values hang on its identifier."""
         return "Change it in XNAT's form editor: values hang on the form's identifier."
 
-    def put(self, items: Sequence[tuple[Key, Any]]) -> None:
+    def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Make forms."""
         for key, _ in items:
             title, data_type, listed = self._forms[key.name]
             document = forms.form_document(key.project, data_type, title, listed)
             self._server.send("PUT", "/xapi/customforms/save", json=document)
 
-    def take(self, key: Key) -> str:
+    def remove(self, key: Key) -> str:
         """Delete a form, unless subjects or sessions have values of it."""
         form = self._find([key]).get(key)
         if form is None:
