@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from xnat_pic.errors import NothingUsableError, WrongCallError, XnatPicError
+from xnat_pic.text import UniqueNames, safe_name
+
 from .dicom.header import Overrides, subject_name
-from .errors import Mri2DicomError, NothingUsableError, WrongCallError
 from .jobs import TASK_BYTES, Job, OnProgress, Writer
 from .model import RawSeries, Skipped
-from .names import UniqueNames, safe_name
 from .output import Present, files_of, present, tidy
 from .overview import exported_archives
 from .readers.archive import archive_stem, opened
@@ -148,7 +149,7 @@ class _Run:
             outer = side_values(archive.parent, self.source)
             with opened(archive) as root:
                 self.convert(root, below, outer)
-        except Mri2DicomError as error:
+        except XnatPicError as error:
             self.results.append(
                 SeriesResult(
                     below.as_posix(), 0, 0, "skipped", reason=error.sentence(), damaged=True

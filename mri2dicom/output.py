@@ -7,6 +7,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from xnat_pic.files import part_path
+
 from .dicom.classic import ClassicSeries
 from .dicom.ct import CtSeries
 from .dicom.header import Overrides
@@ -51,18 +53,13 @@ def files_of(series: RawSeries, overrides: Overrides, *, enhanced: bool) -> Seri
     return ClassicSeries(series, overrides)
 
 
-def part_folder(folder: Path) -> Path:
-    """Return where the files of a series are written before they are complete."""
-    return folder.with_name(f".{folder.name}.part")
-
-
 def _old_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
 def begin(folder: Path) -> Path:
     """Make an empty folder to write into; what an interrupted run left there is removed."""
-    part = part_folder(folder)
+    part = part_path(folder)
     if part.exists():
         shutil.rmtree(part)
     part.mkdir(parents=True)
@@ -71,7 +68,7 @@ def begin(folder: Path) -> Path:
 
 def tidy(folder: Path) -> None:
     """Remove what an interrupted run left beside a complete series."""
-    for left in (part_folder(folder), _old_folder(folder)):
+    for left in (part_path(folder), _old_folder(folder)):
         shutil.rmtree(left, ignore_errors=True)
 
 
@@ -91,7 +88,7 @@ def finish(folder: Path) -> None:
 
     Where the new ones cannot be put there (a program holds a file open), the old ones stay.
     """
-    part, old = part_folder(folder), _old_folder(folder)
+    part, old = part_path(folder), _old_folder(folder)
     if folder.exists():
         if old.exists():
             shutil.rmtree(old)
@@ -108,7 +105,7 @@ def finish(folder: Path) -> None:
 
 def abandon(folder: Path) -> None:
     """Remove what was written of an unfinished series."""
-    shutil.rmtree(part_folder(folder), ignore_errors=True)
+    shutil.rmtree(part_path(folder), ignore_errors=True)
 
 
 class Present(Enum):

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .errors import Mri2DicomError, NothingUsableError
+from xnat_pic.errors import NothingUsableError, XnatPicError
+
 from .model import RawSeries, Skipped
 from .readers.archive import archive_stem, opened
 from .readers.registry import choose_readers
@@ -108,7 +109,7 @@ def _found(source: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
         try:
             for series, study in _found_in(archive):
                 yield series, below / study
-        except Mri2DicomError as error:
+        except XnatPicError as error:
             reason = error.sentence()
             yield Skipped("", archive, archive.name, 0, 0, reason, damaged=True), below
 

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from .errors import Mri2DicomError
+from xnat_pic.errors import XnatPicError
+
 from .model import RawSeries, Skipped
 
 Status = Literal["converted", "kept", "skipped", "failed"]
@@ -90,7 +91,7 @@ class ConversionReport:
 
 def sentence_of(error: BaseException) -> str:
     """Return what went wrong as a sentence for a person."""
-    if isinstance(error, Mri2DicomError):
+    if isinstance(error, XnatPicError):
         return error.sentence()
     if isinstance(error, BrokenProcessPool):
         return "A process of the conversion ended early, perhaps for want of memory: use --jobs 1."

@@ -1,13 +1,14 @@
 """What a person adds to the scanner's files: options, and small TOML files beside the studies."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from xnat_pic.errors import WrongCallError
+from xnat_pic.tables import read_toml
+
 from .dicom.header import Overrides
-from .errors import WrongCallError
 
 SIDE_FILE = "mri2dicom.toml"
 POSITIONS = ("HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR")
@@ -23,11 +24,7 @@ def read_side_file(path: Path) -> dict[str, str]:
         If it is no TOML, or holds a key or value that means nothing.
     """
     known = {field.name for field in fields(Overrides)}
-    try:
-        with path.open("rb") as file:
-            values = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongCallError(f"{path} is no valid TOML: {error}.", path=path) from error
+    values = read_toml(path)
     for key, value in values.items():
         if key not in known:
             raise WrongCallError(

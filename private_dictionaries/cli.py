@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
+from xnat_pic.cli import PATH, STOPPED, command_group, run_command
+from xnat_pic.errors import WrongCallError
+from xnat_pic.files import write_file
+
 from .dictionary import load
 from .export import FORMATS
 
+PROGRAM = "private_dictionaries"
+EXIT_CODES = {0: "all done", 2: "wrong call, or the file cannot be written"}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="xnat-pic", message="xnat-pic private_dictionaries %(version)s")
+
+@command_group(PROGRAM, EXIT_CODES)
 def main() -> None:
     """Private DICOM dictionaries of XNAT-PIC."""
 
@@ -25,25 +31,25 @@ def main() -> None:
     required=True,
     help="dcmtk: a .dic file; json; markdown: the documentation page.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write here instead of to standard output.",
-)
+@click.option("-o", "--output", type=PATH, help="Write here instead of to standard output.")
 def export(name: str, form: str, output: Path | None) -> None:
     """Export the dictionary NAME (cest unless given) for another tool."""
+    run_command(PROGRAM, lambda: _export(name, form, output), stopped_code=STOPPED)
+
+
+def _export(name: str, form: str, output: Path | None) -> None:
     try:
         text = FORMATS[form](load(name))
     except ValueError as error:
-        raise click.UsageError(str(error)) from error
+        raise WrongCallError(str(error)) from error
     if output is None:
         # Bytes: a console's own encoding may lack the sign for micro.
         click.echo(text.encode("utf-8"), nl=False)
-        return
-    try:
-        output.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise click.UsageError(
-            f"Cannot write {output}: {error.strerror}; name a file in a folder that exists."
-        ) from error
+    elif output.is_dir() or not output.parent.is_dir():
+        raise WrongCallError(
+            f"{output} cannot be written.",
+            path=output,
+            hint="Name a file in a folder that exists.",
+        )
+    else:
+        write_file(output, text)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import resources
 from typing import Any
+
+from xnat_pic.tables import load_table, typed_rows
 
 FIRST_BLOCK = 0x10
 
@@ -196,10 +197,8 @@ def load(name: str = "cest") -> PrivateDictionary:
     known = sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
     if name not in known:
         raise ValueError(f"There is no private dictionary {name!r}; choose one of {known}.")
-    table = tomllib.loads(folder.joinpath(f"{name}.toml").read_text(encoding="utf-8"))
-    elements = tuple(
-        PrivateElement(**row | {"values": tuple(row.get("values", ()))}) for row in table["element"]
-    )
+    table = load_table(__package__, f"{name}.toml")
+    elements = typed_rows(table["element"], PrivateElement, f"{name}.toml [[element]]")
     return PrivateDictionary(
         name=table["name"],
         title=table["title"],

@@ -157,8 +157,13 @@ def run_command(
 
 
 def echo_json(value: Any) -> None:
-    """Print a value as JSON on standard output."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    """Print a value as JSON on standard output, with escapes where it cannot hold a sign."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=1)
+    click.echo(text)
 
 
 def is_interactive() -> bool:

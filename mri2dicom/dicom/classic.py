@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..mapping.tables import load_mapping
 from ..model import RawSeries
 from .encode import Elements, Template, Typed, charset, element, encode, tag_and_vr
 from .groups import holds
-from .header import Overrides, common_header, complete, load_mapping, pick
+from .header import Overrides, common_header, complete, pick
 from .part10 import file_bytes
 from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
 from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices

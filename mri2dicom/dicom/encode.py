@@ -15,6 +15,7 @@ from typing import Any
 import pydicom.datadict
 
 from private_dictionaries import format_ds
+from xnat_pic.text import printable
 
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT"})
 _PACK = {"US": "<H", "SS": "<h", "UL": "<I", "SL": "<i", "FL": "<f", "FD": "<d"}
@@ -56,9 +57,9 @@ def clean_text(value: Any, vr: str) -> str:
     r"""Return text that is legal in a VR: no control characters, no backslash, not too long."""
     text = str(value)
     if vr in ("ST", "LT", "UT"):
-        kept = "".join(c for c in text if c.isprintable() or c in "\r\n\t")
+        kept = printable(text, "", keep="\r\n\t")
     else:
-        kept = "".join(c if c.isprintable() else " " for c in text.replace("\\", "/")).strip()
+        kept = printable(text.replace("\\", "/")).strip()
     if vr == "PN":
         # One component group of at most five components.
         names = kept.replace("=", " ").split("^")

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..mapping.tables import code, load_mapping
 from ..model import Kind, Loop, RawSeries
 from .encode import element, sequence, tag_and_vr
-from .header import code, load_mapping
 from .uids import Form
 
 Values = Mapping[str, Any]

@@ -1,14 +1,13 @@
 """What a series says at the top of each of its objects, whatever their form."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
+from xnat_pic.version import version
+
+from ..mapping.tables import code, load_mapping, species_code
 from ..model import Kind, RawSeries
-from ..version import version
 from .encode import clean_text
 from .uids import Form, SeriesUids
 
@@ -69,22 +68,6 @@ class Overrides:
         }
         result |= {keyword: value for keyword, value in given.items() if value}
         return result
-
-
-def species_code(species: str) -> list[dict[str, str]]:
-    """Return the standard's code of a species that people name; empty for any other text."""
-    wanted = species.strip().lower()
-    for row in load_mapping("species")["species"]:
-        if wanted in row["words"]:
-            return [code(*row["code"])]
-    return []
-
-
-@cache
-def load_mapping(name: str) -> dict[str, Any]:
-    """Load one of the tables in ``mapping``."""
-    text = resources.files("mri2dicom.mapping").joinpath(f"{name}.toml").read_text("utf-8")
-    return tomllib.loads(text)
 
 
 def sop_class(form: Form) -> str:
@@ -226,8 +209,3 @@ def common_header(
         ],
     }
     return header
-
-
-def code(scheme: str, value: str, meaning: str) -> dict[str, str]:
-    """Return a code sequence item."""
-    return {"CodeValue": value, "CodingSchemeDesignator": scheme, "CodeMeaning": meaning}

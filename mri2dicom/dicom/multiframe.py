@@ -12,11 +12,12 @@ import numpy as np
 
 from private_dictionaries import load
 
+from ..mapping.tables import load_mapping
 from ..model import RawSeries
 from .dimensions import axes, frame_label, index_sequences
 from .encode import Elements, charset, element, encode, join, sequence
 from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, private_group
-from .header import Overrides, common_header, complete, load_mapping, pick
+from .header import Overrides, common_header, complete, pick
 from .objects import MultiFrame, deal
 from .part10 import file_bytes
 from .pixels import StoredPlane, pixel_format, requantisation_warning, stored_plane

@@ -8,9 +8,10 @@ import numpy as np
 
 from private_dictionaries import format_ds
 
+from ..mapping.tables import load_mapping
 from ..model import Loop, RawSeries
 from .encode import charset, encode, join
-from .header import Overrides, common_header, complete, load_mapping, pick
+from .header import Overrides, common_header, complete, pick
 from .part10 import file_bytes
 from .pet import ACTIVITY, emission_warnings, position_codes
 from .pixels import pixel_format

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..mapping.tables import load_mapping
 from ..model import Kind, RawSeries
 from .encode import charset, element, encode, join
-from .header import Overrides, common_header, complete, load_mapping
+from .header import Overrides, common_header, complete
 from .part10 import file_bytes
 from .uids import Form, SeriesUids
 

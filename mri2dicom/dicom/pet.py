@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from private_dictionaries import format_ds
 
+from ..mapping.tables import code, load_mapping
 from .classic import ClassicSeries
 from .encode import Elements, element, tag_and_vr
-from .header import Overrides, code, load_mapping
+from .header import Overrides
 from .pixels import PixelFormat, StoredPlane
 from .planes import Quantity
 from .uids import Form

@@ -9,8 +9,8 @@ import numpy as np
 from private_dictionaries import encode_block
 
 from .. import geometry
+from ..mapping.tables import code, load_mapping
 from ..model import Ints, Loop, RawSeries
-from .header import code, load_mapping
 
 
 def spacing_between_slices(series: RawSeries) -> float | None:

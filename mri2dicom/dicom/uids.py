@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from xnat_pic.uids import derived_uid
+
 from ..model import Identity
-from ..uids import derived_uid
 
 IMPLEMENTATION_CLASS_UID = derived_uid("implementation", "xnat-pic mri2dicom")
 IMPLEMENTATION_VERSION = "XNAT-PIC"

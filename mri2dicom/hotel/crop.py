@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..dicom.header import code
-from ..errors import WrongCallError
+from xnat_pic.errors import WrongCallError
+from xnat_pic.uids import derived_uid
+
+from ..mapping.tables import code, load_mapping
 from ..model import Floats, Identity, PixelSource, RawSeries
-from ..readers.inveon.table import load_table
-from ..uids import derived_uid
 from .detect import Box, coordinates
 from .roster import Place
 
@@ -114,7 +114,8 @@ def _turn(series: RawSeries, place: Place) -> Floats:
     said = str(series.attributes.get("PatientPosition") or "")
     if not place.orientation or place.orientation == said:
         return np.eye(3)
-    rows = {row["position"]: np.array(row["axes"], float) for row in load_table()["orientation"]}
+    table = load_mapping("inveon")["orientation"]
+    rows = {row["position"]: np.array(row["axes"], float) for row in table}
     turned: Floats = rows[place.orientation] @ rows[said].T
     return turned
 

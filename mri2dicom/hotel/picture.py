@@ -1,10 +1,13 @@
 """The picture by which a person confirms who was cut out where."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from xnat_pic.files import write_file
 
 from .detect import Box
 
@@ -63,9 +66,9 @@ def write_picture(
             draw.rectangle((12, place[1] + 3, 22, place[1] + 14), fill=colour)
             place = (30, place[1])
         draw.text(place, line, fill="black", font=font)
-    part = path.with_name(f".{path.name}.part")
-    sheet.save(part, format="PNG")
-    part.replace(path)
+    content = io.BytesIO()
+    sheet.save(content, format="PNG")
+    write_file(path, content.getvalue())
 
 
 def _panel(image: npt.NDArray[Any], spacing_mm: tuple[float, float]) -> Any:

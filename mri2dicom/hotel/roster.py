@@ -8,9 +8,10 @@ from datetime import datetime
 from enum import Enum
 from pathlib import Path
 
+from xnat_pic.errors import WrongCallError
+from xnat_pic.text import safe_name
+
 from ..dicom.header import subject_name
-from ..errors import WrongCallError
-from ..names import safe_name
 from ..settings import POSITIONS
 
 COLUMNS = (

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from xnat_pic.errors import NothingUsableError, WrongCallError, XnatPicError
+from xnat_pic.text import safe_name
+
 from ..dicom.header import Overrides
-from ..errors import Mri2DicomError, NothingUsableError, WrongCallError
 from ..model import Floats, Kind, RawSeries, Skipped
-from ..names import safe_name
 from ..output import Present, abandon, begin, files_of, finish, present, tidy, write_files
 from ..readers.inveon.reader import InveonReader
 from .crop import cut
@@ -104,7 +105,7 @@ def split_hotel(
 
     Raises
     ------
-    Mri2DicomError
+    XnatPicError
         If nothing can be cut: no images, positions that do not fit the table.
     """
     source, out = source.resolve(), out.resolve()
@@ -287,9 +288,9 @@ def _write(series: RawSeries, box: Box, place: Place, out: Path, overwrite: bool
             )
         write_files(files, begin(folder), 0, len(files.names))
         finish(folder)
-    except (Mri2DicomError, OSError, ValueError) as error:
+    except (XnatPicError, OSError, ValueError) as error:
         abandon(folder)
-        said = error.sentence() if isinstance(error, Mri2DicomError) else str(error)
+        said = error.sentence() if isinstance(error, XnatPicError) else str(error)
         return SplitSeries(**result | {"files": 0}, status="failed", reason=said)
     except BaseException:
         abandon(folder)

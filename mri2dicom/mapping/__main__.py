@@ -1,10 +1,8 @@
 """Print the mapping tables as a page: ``python -m mri2dicom.mapping [inveon]``."""
 
-import tomllib
-from importlib import resources
-from typing import Any
-
 import click
+
+from .tables import load_mapping
 
 HEAD = """# What becomes of ParaVision's parameters
 
@@ -19,18 +17,13 @@ def _table(heads: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines)
 
 
-def _load(name: str) -> dict[str, Any]:
-    text = resources.files(__package__ or "mri2dicom.mapping").joinpath(f"{name}.toml")
-    return tomllib.loads(text.read_text("utf-8"))
-
-
 def _terms(values: dict[str, str]) -> str:
     return "; ".join(f"{'other' if k == '*' else k} → {v}" for k, v in values.items())
 
 
 def page() -> str:
     """Return the page as Markdown."""
-    main, cest = _load("paravision"), _load("paravision_cest")
+    main, cest = load_mapping("paravision"), load_mapping("paravision_cest")
     attributes = [
         [
             ", ".join(row["keyword"]),
@@ -45,7 +38,7 @@ def page() -> str:
     loops = [[f"`{name}`", meaning] for name, meaning in main["loops"].items()]
     methods = [
         [row["name"], row.get("echo", ""), row.get("varies", ""), row["source"]]
-        for row in _load("paravision_methods")["method"]
+        for row in load_mapping("paravision_methods")["method"]
     ]
     saturation = [
         [
@@ -90,7 +83,7 @@ edit. The first key that has a value counts. Frames, values, times and geometry 
 
 def inveon_page() -> str:
     """Return the page about Inveon headers as Markdown."""
-    table = _load("inveon")
+    table = load_mapping("inveon")
     attributes = [
         [
             ", ".join(row["keyword"]),

@@ -16,8 +16,8 @@ from gzip import BadGzipFile
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from ..errors import CorruptDataError, NothingUsableError, OutputError
-from ..names import UniqueNames, safe_name
+from xnat_pic.errors import CorruptDataError, NothingUsableError, OutputError
+from xnat_pic.text import UniqueNames, safe_name
 
 ZIP_SUFFIXES = (".zip", ".pvdatasets")
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")

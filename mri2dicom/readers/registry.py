@@ -3,7 +3,9 @@
 from importlib import metadata
 from pathlib import Path
 
-from ..errors import AmbiguousFormatError, NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
+from ..errors import AmbiguousFormatError
 from .contract import Confidence, Reader
 
 ENTRY_POINTS = "mri2dicom.readers"

@@ -1,5 +1,7 @@
 """How a command ends, whatever ends it."""
 
+import io
+import json
 import signal
 import subprocess
 import sys
@@ -104,3 +106,13 @@ def test_progress_is_silent_where_nobody_watches(capsys):
     with ProgressBars() as bars:
         bars.update("a", 1, 2)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_is_printed_whatever_the_console_can_show(encoding, monkeypatch):
+    console = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", console)
+    echo_json({"path": "σ µ \udcff"})
+    console.flush()
+    text = console.buffer.getvalue().decode(encoding)
+    assert json.loads(text) == {"path": "σ µ \udcff"}

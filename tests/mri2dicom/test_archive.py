@@ -16,8 +16,8 @@ import pytest
 from builder import make_reco, read_all, read_one
 
 import mri2dicom
-from mri2dicom.errors import CorruptDataError, NothingUsableError, OutputError
 from mri2dicom.readers import archive
+from xnat_pic.errors import CorruptDataError, NothingUsableError, OutputError
 
 
 @pytest.fixture(autouse=True)

@@ -276,8 +276,7 @@ def test_the_bar_shows_names_as_they_are(monkeypatch):
     """The bar is for a terminal: names with markup neither colour it nor break it."""
     import io
 
-    from mri2dicom.cli import _Bar
-    from mri2dicom.jobs import Progress
+    from xnat_pic.cli import ProgressBars
 
     class Terminal(io.StringIO):
         def isatty(self):
@@ -286,9 +285,9 @@ def test_the_bar_shows_names_as_they_are(monkeypatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with _Bar() as bar:
+    with ProgressBars() as bars:
         for done in (1, 2, 3):
-            bar.update(Progress("1/1 [red]T2[/red] [/nonsense]", done, 4))
+            bars.update("1/1 [red]T2[/red] [/nonsense]", done, 4)
     assert "[red]T2[/red] [/nonsense]" in terminal.getvalue()
 
 
@@ -351,7 +350,7 @@ def test_help_names_the_exit_codes(run, command):
 
 
 def test_version(run):
-    from mri2dicom.version import version
+    from xnat_pic.version import version
 
     assert run("--version").stdout == f"mri2dicom, version {version()}\n"
 

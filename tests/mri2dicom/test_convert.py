@@ -16,7 +16,7 @@ from cases import by_scan, checksums, converted, copy_study, files_below, mouse,
 
 import mri2dicom
 from mri2dicom import Overrides, jobs
-from mri2dicom.errors import CorruptDataError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 KEPT_NOTE = "other options"
 

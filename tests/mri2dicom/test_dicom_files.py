@@ -13,7 +13,7 @@ from cases import by_scan, checksums, converted, files_below, small_study
 
 import mri2dicom
 from mri2dicom.conversion import default_output
-from mri2dicom.errors import WrongCallError
+from xnat_pic.errors import WrongCallError
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from builder import make_pixels, make_reco, read_one
 from cases import converted, datasets, mouse
 from pydicom.sr._concepts_dict import concepts
 
-from mri2dicom.dicom.header import load_mapping
 from mri2dicom.dicom.planes import quantity
+from mri2dicom.mapping.tables import load_mapping
 
 PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 

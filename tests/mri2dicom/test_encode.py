@@ -22,9 +22,10 @@ from mri2dicom.dicom.encode import (
     sequence,
     tag_and_vr,
 )
-from mri2dicom.dicom.header import load_mapping, subject_name
+from mri2dicom.dicom.header import subject_name
 from mri2dicom.dicom.part10 import file_bytes
 from mri2dicom.dicom.uids import Form
+from mri2dicom.mapping.tables import load_mapping
 
 UID = "2.25.1234"
 ANY_TEXT = st.text(max_size=300)

@@ -8,10 +8,10 @@ from builder import Word, make_reco, parameter_file, read_one
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri2dicom.errors import CorruptDataError
 from mri2dicom.model import Kind, Loop
 from mri2dicom.readers.paravision.frames import per_frame, per_frame_items, read_frame_groups
 from mri2dicom.readers.paravision.jcamp import parse
+from xnat_pic.errors import CorruptDataError
 
 
 def visu_of(groups, depends=(), **parameters):

@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from programs import need_program
 
 from mri2dicom.cli import main
-from mri2dicom.errors import WrongCallError
 from mri2dicom.hotel.roster import View
 from mri2dicom.hotel.split import PICTURE, split_hotel
 from sandbox.mouse import MouseOptions, write_mice
+from xnat_pic.errors import WrongCallError
 
 SUBJECTS = ("m01", "m02", "m03")
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mri2dicom.errors import WrongCallError
 from mri2dicom.hotel.detect import Box, around, find_animals, label, names, separate
 from mri2dicom.hotel.roster import View, read_roster
+from xnat_pic.errors import WrongCallError
 
 HEAD = "position,subject,weight_g,dose_mbq,injection_time\n"
 

@@ -6,11 +6,12 @@ import pytest
 from inveon_images import PET, dynamic_frames, frame, header_text, write_image
 
 import mri2dicom
-from mri2dicom.errors import AmbiguousFormatError, CorruptDataError
+from mri2dicom.errors import AmbiguousFormatError
 from mri2dicom.model import RawSeries, Skipped
 from mri2dicom.readers.contract import Confidence
 from mri2dicom.readers.inveon.header import parse, parse_time, read_header
 from mri2dicom.readers.inveon.reader import InveonReader
+from xnat_pic.errors import CorruptDataError
 
 
 def parsed(tmp_path, text, encoding="latin-1"):

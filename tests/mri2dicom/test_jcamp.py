@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mri2dicom.errors import CorruptDataError
 from mri2dicom.readers.paravision.jcamp import parse, read_parameters
+from xnat_pic.errors import CorruptDataError
 
 
 class Word(str):

@@ -8,14 +8,15 @@ from importlib import resources
 import pytest
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
+from mri2dicom.mapping.tables import load_mapping
 from mri2dicom.model import Loop
-from mri2dicom.readers.paravision.attributes import attribute_rows, load_table
+from mri2dicom.readers.paravision.attributes import attribute_rows
 from mri2dicom.readers.paravision.transforms import GAMMA_MHZ_PER_T, TRANSFORMS
 from private_dictionaries import load
 
 ROWS = attribute_rows()
-CEST = load_table("paravision_cest")
-METHODS = load_table("paravision_methods")["method"]
+CEST = load_mapping("paravision_cest")
+METHODS = load_mapping("paravision_methods")["method"]
 PARAMETER = re.compile(r"(Visu|(method|acqp|reco|subject):)[A-Za-z][A-Za-z0-9_]*")
 # Computed for the CEST block, not written themselves.
 HELPERS = {"ModuleTime"}
@@ -83,7 +84,7 @@ def test_only_single_values_are_mapped_to_single_valued_attributes():
 
 
 def test_loops():
-    loops = load_table()["loops"]
+    loops = load_mapping("paravision")["loops"]
     assert all(name.startswith("FG_") for name in loops)
     assert {Loop(meaning) for meaning in loops.values()} >= {
         Loop.SLICE, Loop.ECHO, Loop.DIFFUSION, Loop.TIME, Loop.MAP, Loop.COMPLEX, Loop.COIL,

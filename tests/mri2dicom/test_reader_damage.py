@@ -17,9 +17,9 @@ from builder import (
     write_parameters,
 )
 
-from mri2dicom.errors import NothingUsableError
 from mri2dicom.model import RawSeries, Skipped
 from mri2dicom.readers.paravision.reader import ParaVisionReader
+from xnat_pic.errors import NothingUsableError
 
 ABSURD = [
     "",

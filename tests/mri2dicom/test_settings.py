@@ -6,8 +6,8 @@ import pytest
 from cases import converted, datasets, small_study
 
 from mri2dicom import Overrides
-from mri2dicom.errors import WrongCallError
 from mri2dicom.settings import SIDE_FILE, check, merged, read_side_file, side_values
+from xnat_pic.errors import WrongCallError
 
 
 def side(folder: Path, text: str) -> None:

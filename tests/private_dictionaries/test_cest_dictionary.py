@@ -166,7 +166,7 @@ def test_output_file_equals_standard_output(tmp_path):
     [
         (["export", "pet", "--format", "json"], "choose one of ['cest']"),
         (["export", "--format", "xml"], "'dcmtk', 'json', 'markdown'"),
-        (["export", "--format", "json", "-o", "no/such/folder/x"], "in a folder that exists"),
+        (["export", "--format", "json", "-o", "no/such/folder/x"], "file in a folder that exists"),
     ],
 )
 def test_wrong_calls_say_what_to_do(arguments, words):
@@ -192,7 +192,7 @@ def test_module_runs_and_stays_light():
         text=True,
         check=True,
     )
-    assert version.stdout.startswith("xnat-pic private_dictionaries ")
+    assert version.stdout.startswith("private_dictionaries, version ")
 
 
 @pytest.mark.tool

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
+from ...mapping.tables import load_mapping
 from ...model import Floats
 from .header import Header
-from .table import load_table
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Orientation:
 
 def orientation_of(header: Header) -> Orientation:
     """Return the orientation that the header states; an unknown code is that of no statement."""
-    rows: list[dict[str, Any]] = load_table()["orientation"]
+    rows: list[dict[str, Any]] = load_mapping("inveon")["orientation"]
     code = header.main.integer("subject_orientation") or 0
     row = next((one for one in rows if one["code"] == code), rows[0])
     return Orientation(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
 
 SIGNATURE = "header file for data file"
 END = "end_of_header"

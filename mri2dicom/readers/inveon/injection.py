@@ -4,10 +4,9 @@ import math
 from datetime import datetime
 from typing import Any
 
-from ...dicom.header import code
+from ...mapping.tables import code, load_mapping
 from .decay import decay_constant
 from .header import Header, Section
-from .table import load_table
 from .transforms import map_attributes
 
 # Syringe and dose that differ by more are named to the person.
@@ -18,7 +17,7 @@ _DAY_S = 86_400.0
 def isotope_code(text: str | None) -> list[dict[str, str]]:
     """Return the standard's code of a radionuclide in any spelling; empty for another one."""
     wanted = _bare(text or "")
-    for row in load_table()["isotope"]:
+    for row in load_mapping("inveon")["isotope"]:
         names = (row["symbol"], row["name"])
         spellings = {_bare(one) for n in names for one in (n + row["mass"], row["mass"] + n)}
         if wanted and wanted in spellings:
@@ -33,7 +32,7 @@ def _bare(text: str) -> str:
 def compound_code(text: str | None) -> list[dict[str, str]]:
     """Return the standard's code of a compound that people name; empty for any other text."""
     wanted = (text or "").strip().lower()
-    for row in load_table()["compound"]:
+    for row in load_mapping("inveon")["compound"]:
         if wanted in row["words"]:
             return [code(*row["code"])]
     return []
@@ -41,7 +40,7 @@ def compound_code(text: str | None) -> list[dict[str, str]]:
 
 def dose_bq(main: Section) -> float | None:
     """Return the dose in Bq; None where value or unit is unknown."""
-    factor = load_table()["units"]["dose"].get(str(main.integer("dose_units")))
+    factor = load_mapping("inveon")["units"]["dose"].get(str(main.integer("dose_units")))
     value = main.number("dose")
     return float(value * factor) if factor is not None and value and value > 0.0 else None
 
@@ -55,7 +54,7 @@ def net_dose_bq(header: Header) -> float | None:
     2 ** ((t - t0) / T), with the half-life T.
     """
     main, injected = header.main, header.moment("injection_time")
-    factor = load_table()["units"]["dose"].get(str(main.integer("activity_units")))
+    factor = load_mapping("inveon")["units"]["dose"].get(str(main.integer("activity_units")))
     rate = decay_constant(main.number("isotope_half_life"))
     full = main.number("activity_before_injection")
     measured = header.moment("activity_before_injection_time")

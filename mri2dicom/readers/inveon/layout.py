@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from .groups import Group, frame_groups
 from .header import Header, looks_like_header, read_header
 

@@ -1,6 +1,5 @@
 """Where the voxels of each frame lie in the image file, and what the file is."""
 
-import hashlib
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import new_digest
+
 from .groups import Group
 from .header import Header
 
@@ -157,7 +158,7 @@ class Content:
 
 def read_content(image: Path, dtype: np.dtype[Any]) -> Content:
     """Read an image file once, from beginning to end, in parts."""
-    digest, bad = hashlib.sha256(), 0
+    digest, bad = new_digest(), 0
     with image.open("rb") as file:
         while block := file.read(_CHUNK):
             digest.update(block)

@@ -1,15 +1,17 @@
 """Read Siemens Inveon and Concorde microPET images: PET, CT and SPECT."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import file_digest
+from xnat_pic.uids import derived_uid
+
+from ...mapping.tables import load_mapping
 from ...model import Dimension, Identity, Kind, Loop, PixelSource, RawSeries, Skipped
-from ...uids import derived_uid
 from ..contract import Confidence
 from .geometry import Orientation, orientation_of, plane_geometry, shift_mm, voxel_size_mm
 from .groups import FrameAxis
@@ -18,8 +20,7 @@ from .injection import dose_warnings, radiopharmaceutical
 from .layout import InveonPath, find_series, has_headers
 from .pixels import Content, Layout, group_offsets, read_content, read_layout, sampled_values
 from .scaling import BQML, HOUNSFIELD, Scaling, ct_scaling, emission_scaling
-from .table import load_table, words
-from .transforms import map_attributes
+from .transforms import map_attributes, words
 from .values import date_attributes, frame_attributes, pet_attributes
 
 NAME = "inveon"
@@ -89,7 +90,7 @@ def _why_not(header: Header, path: InveonPath) -> tuple[str, bool]:
 
 def modality_of(header: Header) -> str:
     """Return the DICOM modality: PT, CT or NM."""
-    table = load_table()["modality"]
+    table = load_mapping("inveon")["modality"]
     number = header.main.integer("modality")
     found: str = table["absent"] if number is None else table.get(str(number), table["unknown"])
     return found
@@ -218,7 +219,7 @@ def _identity(header: Header, path: InveonPath, content: Content) -> Identity:
     keys = ["institution", "study", "study_identifier", "subject_identifier"]
     fields = [f"{key}={main.text(key) or ''}" for key in keys]
     fields.append(f"day={scanned.date().isoformat() if scanned else ''}")
-    digest = hashlib.sha256(path.header.read_bytes()).hexdigest()
+    digest = file_digest(path.header)
     image = f"{content.sha256} {digest}"
     own = f"{image} {' '.join(map(str, path.group.frames))}"
     if not main.text("subject_identifier") or scanned is None:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...mapping.tables import load_mapping
 from ...model import Floats
 from .groups import Group
 from .header import Header
-from .table import load_table
 
 BQML, COUNTS = "BQML", "CNTS"
 HOUNSFIELD, UNSPECIFIED = "HU", "US"
@@ -56,7 +56,8 @@ def emission_scaling(header: Header, group: Group) -> Scaling:
     """
     scales, warnings = frame_scales(header, group)
     scope = header.scope(group.frames[0])
-    unit = load_table()["units"]["calibration"].get(str(scope.integer("calibration_units")))
+    units = load_mapping("inveon")["units"]["calibration"]
+    unit = units.get(str(scope.integer("calibration_units")))
     factor = scope.number("calibration_factor")
     offset = np.zeros(len(scales))
     if not unit or not factor or factor < 0.0:

@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import PureWindowsPath
 from typing import Any
 
-from ...dicom.header import species_code
+from ...mapping.tables import load_mapping, species_code
 from .header import Section, parse_time
-from .table import load_table, words
 
 Transform = Callable[[Section, list[str]], Any]
 
@@ -16,6 +15,12 @@ _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 # A body of more than 100 kg or 3 m is none of an animal that fits the scanner.
 _MOST_KG = 100.0
 _MOST_M = 3.0
+
+
+def words(key: str, number: int | None) -> str:
+    """Return what a number of an enumerated key means; empty where nothing is known."""
+    meanings: dict[str, str] = load_mapping("inveon")["words"].get(key, {})
+    return meanings.get(str(number), "")
 
 
 def _text(main: Section, keys: list[str]) -> str | None:
@@ -43,7 +48,7 @@ def _sex(main: Section, keys: list[str]) -> str | None:
 
 def _measure(main: Section, key: str, most: float) -> float | None:
     value = _positive(main, [key])
-    factor = load_table()["units"][key].get(str(main.integer(f"{key}_units")))
+    factor = load_mapping("inveon")["units"][key].get(str(main.integer(f"{key}_units")))
     if value is None or factor is None or not 0.0 < value * factor < most:
         return None
     return float(value * factor)
@@ -155,7 +160,7 @@ TRANSFORMS: dict[str, Transform] = {
 def map_attributes(main: Section) -> dict[str, Any]:
     """Return what the mapping table makes of the main section: DICOM keyword to value."""
     result: dict[str, Any] = {}
-    for row in load_table()["attribute"]:
+    for row in load_mapping("inveon")["attribute"]:
         value = TRANSFORMS[row.get("transform", "text")](main, row["from"])
         if value is not None:
             result |= dict.fromkeys(row["keyword"], value)

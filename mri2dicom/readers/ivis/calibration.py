@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from .click import Click
 from .radiance import radiance_per_count
 from .table import image_row

@@ -1,7 +1,6 @@
 """One click folder: its text, its images, and what both say of an image."""
 
 import datetime
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import file_digest
+
 from .clickinfo import Section, named, plain, read_click
 from .table import ImageRow, image_row, limit, value_rows
 
@@ -155,7 +156,7 @@ class Click:
         when = self.when(image_row("luminescent"))
         names = ("serial", "model", "user", "group", "experiment", "time_point", "animal")
         if when is None:
-            digest = hashlib.sha256((self.files[CLICK_FILE]).read_bytes()).hexdigest()
+            digest = file_digest(self.files[CLICK_FILE])
             return f"ivis\0{digest}"
         return "\0".join(["ivis", *(self.value(n) for n in names), when.date().isoformat()])
 

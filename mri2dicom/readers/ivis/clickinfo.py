@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from .table import limit
 
 _SECTION = re.compile(r"^\*\*\*\s*([^:\t]*?)\s*:[ \t]*(.*)$")

@@ -1,6 +1,5 @@
 """The reader: one series for each image of a click."""
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import new_digest
+from xnat_pic.uids import derived_uid
+
 from ...model import Identity, Kind, PixelSource, RawSeries, Skipped
-from ...uids import derived_uid
 from ..contract import Confidence
 from .calibration import Calibration, calibrate, exposure_s
 from .click import CLICK_FILE, Click, constant_attributes, find_clicks, looks_like_click, open_click
@@ -275,7 +276,8 @@ def _series(
 
 def _content(click: Click, pixels: PixelSource, located: ClickImage) -> str:
     """Return what tells the image from every other one."""
-    digest = hashlib.sha256(pixels.path.read_bytes())
+    digest = new_digest()
+    digest.update(pixels.path.read_bytes())
     digest.update(click.files[CLICK_FILE].read_bytes())
     digest.update(located.role.encode())
     return digest.hexdigest()

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ...dicom.header import load_mapping
+from ...mapping.tables import load_mapping
 
 
 @dataclass(frozen=True)

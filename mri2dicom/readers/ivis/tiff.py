@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from ...model import PixelSource
 from .table import limit
 

@@ -1,12 +1,11 @@
 """Apply the mapping table: ParaVision parameters to DICOM attributes."""
 
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any
 
+from ...mapping.tables import load_mapping
 from .reco import Reco
 
 
@@ -35,13 +34,6 @@ Transform = Callable[[Reco, Row], Any]
 
 
 @cache
-def load_table(name: str = "paravision") -> dict[str, Any]:
-    """Load a mapping table of this package."""
-    text = resources.files("mri2dicom.mapping").joinpath(f"{name}.toml").read_text("utf-8")
-    return tomllib.loads(text)
-
-
-@cache
 def attribute_rows() -> tuple[Row, ...]:
     """Return the rows of the ParaVision table."""
     return tuple(
@@ -55,7 +47,7 @@ def attribute_rows() -> tuple[Row, ...]:
             unit=entry.get("unit", ""),
             versions=entry.get("versions", ""),
         )
-        for entry in load_table()["attribute"]
+        for entry in load_mapping("paravision")["attribute"]
     )
 
 

@@ -13,7 +13,7 @@ from private_dictionaries.cest_formulas import (
 )
 from private_dictionaries.cest_offsets import find_m0_images, hz_from_ppm, ppm_from_hz
 
-from .attributes import load_table
+from ...mapping.tables import load_mapping
 from .reco import Reco
 from .transforms import method_name
 
@@ -51,7 +51,7 @@ def read_saturation(reco: Reco, image_index: Sequence[int]) -> Saturation | None
     image_index : sequence of int, one per frame
         Which image of its slice a frame is, in the order played.
     """
-    table = load_table("paravision_cest")
+    table = load_mapping("paravision_cest")
     on = any(str(reco.first(name)) in table["gate"]["on"] for name in table["gate"]["from"])
     frequency = reco.number("method:PVM_FrqWork", "acqp:BF1", "VisuAcqImagingFrequency")
     images = max(image_index, default=0) + 1
@@ -84,7 +84,7 @@ def _method(reco: Reco) -> str:
 
 def _scalars(reco: Reco, image_index: Sequence[int]) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for row in load_table("paravision_cest")["value"]:
+    for row in load_mapping("paravision_cest")["value"]:
         if row["keyword"] in values:
             continue
         name = next((name for name in row["from"] if reco.first(name) is not None), None)
@@ -195,7 +195,7 @@ def _find_offsets(
     With the module off only laboratories' own lists count, and not in a stock method. A list that
     repeats one offset is a last choice: unused lists are filled with a default.
     """
-    table = load_table("paravision_cest")
+    table = load_mapping("paravision_cest")
     reference = int(str(reco.first(table["reference"]["from"])) in table["reference"]["on"])
     stock = str(reco.first("method:Method", "VisuAcqSequenceName") or "").startswith("Bruker:")
     ranked: list[tuple[bool, bool, _Offsets]] = []
@@ -269,7 +269,7 @@ def _per_frame(
 
 def _single(reco: Reco, frequency: float | None) -> dict[str, Any]:
     """Return the one offset of a series without a list."""
-    for name in load_table("paravision_cest")["single"]["from"]:
+    for name in load_mapping("paravision_cest")["single"]["from"]:
         values = reco.numbers(name)
         if len(values) != 1:
             continue

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from .jcamp import Parameters
 
 # What a slice has whatever other loop happens to be as long.

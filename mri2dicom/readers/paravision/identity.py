@@ -1,9 +1,9 @@
 """Recognise a series: numbers from its folder, UIDs from its files."""
 
-import hashlib
+from xnat_pic.files import file_digest
+from xnat_pic.uids import derived_uid, is_uid
 
 from ...model import Identity
-from ...uids import derived_uid, is_uid
 from .layout import IMAGE, VISU
 from .reco import Reco
 
@@ -44,11 +44,10 @@ def read_identity(reco: Reco) -> Identity:
     if not is_uid(study):
         study = derived_uid("study", _study_fields(reco))
         reco.warnings.append("The study has no UID: one is derived from its header.")
-    digest = hashlib.sha256((reco.path.folder / VISU).read_bytes()).hexdigest()
+    digest = file_digest(reco.path.folder / VISU)
     visu_uid = str(reco.first("VisuUid") or "")
     if not is_uid(visu_uid):
-        with (reco.path.folder / IMAGE).open("rb") as file:
-            visu_uid = hashlib.file_digest(file, "sha256").hexdigest()
+        visu_uid = file_digest(reco.path.folder / IMAGE)
     frame = str(reco.first("VisuSeriesFrameOfReferenceUid") or "")
     if not is_uid(frame) or frame in (study, visu_uid, str(reco.first("VisuSeriesUid"))):
         frame = ""

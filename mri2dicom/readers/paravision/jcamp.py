@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
 
 MAX_FILE_BYTES = 256 * 2**20
 MAX_ITEMS = 20_000_000

@@ -1,8 +1,8 @@
 """Say what a series is to a person, from what was measured and never from its name alone."""
 
 from ...geometry import PARALLEL_TOLERANCE
+from ...mapping.tables import load_mapping
 from ...model import Dimension, Floats, Ints, Kind, Loop
-from .attributes import load_table
 from .reco import Reco
 from .transforms import method_name
 
@@ -10,7 +10,7 @@ from .transforms import method_name
 def method_row(reco: Reco) -> dict[str, str]:
     """Return the row of the method table for this series; empty for an unknown method."""
     name = method_name(str(reco.first("method:Method", "VisuAcqSequenceName") or "")).lower()
-    rows: list[dict[str, str]] = load_table("paravision_methods")["method"]
+    rows: list[dict[str, str]] = load_mapping("paravision_methods")["method"]
     return next((row for row in rows if row["name"].lower() == name), {})
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from ...model import PixelSource
 from .frames import group_frames, is_complex
 from .reco import Reco

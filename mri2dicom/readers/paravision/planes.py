@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from xnat_pic.errors import CorruptDataError
+
 from ... import geometry
-from ...errors import CorruptDataError
+from ...mapping.tables import load_mapping
 from ...model import Dimension, Floats, Ints, Loop
-from .attributes import load_table
 from .diffusion import diffusion_group
 from .frames import FrameGroup, are_counts, per_frame
 from .reco import Reco
@@ -184,7 +185,7 @@ def _checked(reco: Reco, stack: Ints, position: Floats, orientation: Floats) -> 
 
 def read_dimensions(reco: Reco, planes: Planes) -> tuple[Dimension, ...]:
     """Return the loops of the planes, fastest first; loops of one step are left out."""
-    table = load_table()["loops"]
+    table = load_mapping("paravision")["loops"]
     diffusion = diffusion_group(reco.groups)
     result = []
     for group in reco.groups.groups:

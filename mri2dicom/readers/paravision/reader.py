@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from ...model import Dimension, Kind, Loop, PixelSource, RawSeries, Skipped
 from ..contract import Confidence
 from .attributes import map_attributes

@@ -6,7 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ...errors import CorruptDataError
+from xnat_pic.errors import CorruptDataError
+
 from .frames import FrameGroups, per_frame_items
 from .jcamp import Parameters, read_parameters
 from .layout import VISU, RecoPath

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ...diffusion import B0_LIMIT, is_trace
+from ...mapping.tables import load_mapping
 from ...model import Dimension, Loop
-from .attributes import load_table
 from .dates import Dates, format_datetime
 from .diffusion import (
     b_matrices,
@@ -53,7 +53,7 @@ def complex_parts(reco: Reco, planes: Planes, dimensions: tuple[Dimension, ...])
 def data_units(reco: Reco, planes: Planes) -> tuple[str, ...]:
     """Return the unit of each plane as the file spells it; empty where it has none."""
     found = reco.per_frame("VisuCoreDataUnits")
-    arbitrary = load_table()["units"]["arbitrary"]
+    arbitrary = load_mapping("paravision")["units"]["arbitrary"]
     units = [str(unit).strip() for unit in found or ()]
     units = ["" if unit.lower() in arbitrary else unit for unit in units]
     return tuple(expand(units, planes)) if any(units) else ()

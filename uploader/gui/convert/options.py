@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from mri2dicom import Overrides
-from mri2dicom.dicom.header import load_mapping
+from mri2dicom.mapping.tables import species_names
 from mri2dicom.settings import POSITIONS
 
 from ..theme import MARGIN, SPACE, label
@@ -45,9 +45,7 @@ class Options(QWidget):
         self.overwrite = QCheckBox(say("convert.overwrite"))
         self.species = QComboBox()
         self.species.setEditable(True)
-        self.species.addItems(
-            ["", *(row["words"][0] for row in load_mapping("species")["species"])]
-        )
+        self.species.addItems(["", *species_names()])
         self.species.setAccessibleName(say("convert.species"))
         line = self.species.lineEdit()
         if line is not None:

@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 )
 
 from mri2dicom.conversion import default_output
-from mri2dicom.errors import Mri2DicomError
 from mri2dicom.report import ConversionReport
+from xnat_pic.errors import XnatPicError
 
 from .. import memory, worker
 from ..child import Call
@@ -112,7 +112,7 @@ class ConvertPage(Page):
         self.place.setText(str(path))
         try:
             self._set_output(default_output(path))
-        except Mri2DicomError as error:
+        except XnatPicError as error:
             self._complain(error)
             return
         memory.remember_folder(path.parent)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri2dicom.names import UniqueNames, safe_name
+from xnat_pic.text import UniqueNames, safe_name
 
 RESERVED = {"CON", "PRN", "AUX", "NUL"} | {f"{s}{d}" for s in ("COM", "LPT") for d in range(1, 10)}
 

@@ -1,0 +1,5 @@
+"""The command ``mri2dicom``."""
+
+from .commands import main
+
+__all__ = ["main"]
