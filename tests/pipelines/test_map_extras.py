@@ -354,9 +354,7 @@ def test_stopped_on_the_way_leaves_nothing(tmp_path, number):
         text=True,
     )
     # The folder beside the results is there from the first moment of the work on.
-    for _ in range(600):
-        if list(tmp_path.glob(".out.*")) or started.poll() is not None:
-            break
+    while not list(tmp_path.glob(".out.*")) and started.poll() is None:
         time.sleep(0.02)
     started.send_signal(number)
     said, told = started.communicate(timeout=120)

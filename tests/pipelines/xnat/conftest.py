@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 import mri2dicom
-from pipelines.xnat.access import Access, Patience
+from pipelines.xnat.access import Access
 from pipelines.xnat.session_run import run_session
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from sandbox.mouse import MouseOptions, write_mice
@@ -27,8 +28,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "archiv
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "regions"))
 
 from archive_server import Served, serving
-
-PATIENCE = Patience(attempts=4, first_wait_s=0.02, longest_wait_s=0.1, read_s=60)
 
 
 @dataclass

@@ -1,10 +1,7 @@
 """A whole upload in the window, and what can go wrong with it, against a served archive."""
 
 import errno
-import gc
-import threading
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -18,6 +15,7 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QTableView,
 )
+from turn_work import TurnWork
 
 from uploader.gui.main_window import MainWindow
 from uploader.gui.upload import logins
@@ -274,29 +272,12 @@ def test_disk_that_is_full_is_a_sentence_and_the_edit_is_kept_later(
     wait(qtbot, lambda: read_plan(planned.run.opened.path).rows[0].variables["dose"] == "5")
 
 
-def test_window_breathes_while_it_uploads(qtbot, planned, held):
-    with held() as longest:
+def test_window_breathes_while_it_uploads(qtbot, planned):
+    with TurnWork() as work:
         upload(qtbot, planned)
     assert states(planned) == ["Uploaded"] * 3
-    assert longest.ms < 100
-
-
-@contextmanager
-def collecting():
-    """Full collections of garbage again and again, which Python begins when it sees fit."""
-    over = threading.Event()
-
-    def collect():
-        while not over.wait(0.05):
-            gc.collect()
-
-    thread = threading.Thread(target=collect)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    assert work.most < work.LIMIT
+    assert not work.waits
 
 
 def with_many_rows(plan):
@@ -318,21 +299,25 @@ def with_many_rows(plan):
     return replace(plan, rows=(*plan.rows, *left_out), sessions=sessions)
 
 
-def test_window_breathes_with_ten_thousand_rows_in_the_plan(qtbot, planned, held):
+def test_window_breathes_with_ten_thousand_rows_in_the_plan(qtbot, planned):
     run = planned.run
     run.opened = replace(run.opened, plan=with_many_rows(run.opened.plan))
     planned.table.set_plan(run.opened.plan)
-    with collecting(), held() as longest:
+    with TurnWork() as work:
         upload(qtbot, planned)
     assert states(planned).count("Uploaded") == 3
-    assert longest.ms < 100
+    assert work.most < work.LIMIT
+    assert not work.waits
 
 
-def test_slot_that_holds_the_window_is_noticed(qtbot, held):
-    with held() as longest:
-        QTimer.singleShot(20, lambda: time.sleep(0.2))
-        qtbot.wait(400)
-    assert longest.ms > 100
+def test_slots_that_hold_the_window_are_noticed(qtbot):
+    over = []
+    with TurnWork() as work:
+        QTimer.singleShot(0, lambda: [n.bit_length() for n in range(work.LIMIT)])
+        QTimer.singleShot(0, lambda: over.append(time.sleep(0)))
+        qtbot.waitUntil(lambda: bool(over), timeout=60_000)
+    assert work.most > work.LIMIT
+    assert work.waits == {"sleep"}
 
 
 def test_paused_upload_goes_on(qtbot, planned, work):

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 
 PROGRAM = """
 import sys, threading, time
@@ -13,7 +12,7 @@ from uploader.gui import app, worker
 
 def wait(call):
     with ThreadPoolExecutor(1) as pool:  # as an upload does; Python waits for it at the end
-        pool.submit(time.sleep, 60).result()
+        pool.submit(time.sleep, 3600).result()
 
 application = app.application("en")
 def close():
@@ -28,10 +27,8 @@ app.main()
 def test_request_that_waits_does_not_keep_the_program(tmp_path):
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "XNAT_PIC_HOME": str(tmp_path),
                    "XDG_CONFIG_HOME": str(tmp_path)}  # fmt: skip
-    begin = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True,
-        check=False, timeout=50,
+        check=False, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begin < 45

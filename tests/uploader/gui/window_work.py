@@ -23,7 +23,7 @@ def obey(call):
 
 def ignore(call):
     call.report("on")
-    time.sleep(60)
+    time.sleep(3600)
 
 
 def vanish(call):
