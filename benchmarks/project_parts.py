@@ -21,12 +21,12 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
 
 PASSWORD = "admin"
 T2_SCAN = "3"
@@ -122,7 +122,7 @@ def fill(folder: Path, url: str, matrix: int, sizes: tuple[int, ...]) -> None:
     home = folder / "home"
     home.mkdir()
     config = load_config(environ={"XNAT_PIC_HOME": str(home)})
-    login = from_password("admin", PASSWORD)
+    login = password_login("admin", PASSWORD)
     for size in sizes:
         at = folder / f"N{size}"
         options = MouseOptions(
@@ -137,7 +137,7 @@ def fill(folder: Path, url: str, matrix: int, sizes: tuple[int, ...]) -> None:
         auth = ("admin", PASSWORD)
         requests.put(f"{url}/data/projects/N{size}", auth=auth, timeout=300).raise_for_status()
         plan = build_plan(scan_folder(at / "dicom", config), f"N{size}", config)
-        with Journal(at / "j") as journal, Client(Connection(url), login) as client:
+        with Journal(at / "j") as journal, XnatClient(Connection(url), login) as client:
             done = upload(plan, client, journal, config, Options(settle_s=60))
         if done.exit_code:
             raise RuntimeError(f"The upload of N{size} failed: {done}")

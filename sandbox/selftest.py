@@ -17,8 +17,6 @@ from uploader.planning.journal import Journal
 from uploader.planning.plan import Plan
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from uploader.verification.session_verification import Proof, verify
@@ -122,7 +120,7 @@ class SelfTest:
             return
         with (
             Journal(folder / "plan.journal") as journal,
-            Client(self._connection, from_password(self._user, self._password)) as client,
+            XnatClient(self._connection, password_login(self._user, self._password)) as client,
         ):
             plan = self._plan(folder)
             sent = self._step("upload", lambda: self._upload(client, journal, plan))
@@ -193,14 +191,14 @@ class SelfTest:
         scan = scan_folder(folder / "dicom", config, jobs=1)
         return build_plan(scan, self.project, config, layout="", given=VALUES)
 
-    def _upload(self, client: Client, journal: Journal, plan: Plan) -> str:
+    def _upload(self, client: XnatClient, journal: Journal, plan: Plan) -> str:
         result = upload(plan, client, journal, self._spec.config, Options(jobs=1))
         problems = [*result.problems, *(row.error or row.reason for row in result.rows)]
         reason = "; ".join(str(one) for one in problems if one)
         _demand(result.exit_code == 0 and bool(result.rows), reason or "Nothing was sent.")
         return f"{len(result.rows)} sessions, {sum(row.files for row in plan.rows)} files"
 
-    def _verify(self, client: Client, journal: Journal, plan: Plan) -> str:
+    def _verify(self, client: XnatClient, journal: Journal, plan: Plan) -> str:
         proofs = verify(plan, client, self._spec.config, journal)
         bad = [text for one in proofs if one.proof is Proof.NONE for text in one.problems]
         _demand(not bad and bool(proofs), "; ".join(bad[:3]) or "Nothing was found.")

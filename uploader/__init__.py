@@ -7,11 +7,12 @@ server, `upload` sends what is missing, `verify` proves that it arrived.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xnat_config.server.tokens import issue_token
+
     from .control import Control, Progress
     from .deidentification.mode import Way, find_disguise
     from .findings import Finding, Level
     from .login.login_store import forget_login, has_keyring, load_login, save_login, stored_in
-    from .login.tokens import issue_token
     from .planning.journal import Journal, journal_path
     from .planning.labels import relabelled
     from .planning.plan import Plan, PlanRow
@@ -115,9 +116,9 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for, so that a command starts fast."""
     if name == "__version__":
-        from importlib.metadata import version
+        from xnat_pic.version import version
 
-        value: Any = version("xnat-pic")
+        value: Any = version()
     elif name in _MODULE_OF:
         from importlib import import_module
 

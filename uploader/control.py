@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import CancelledError
+from xnat_pic.errors import CancelledError
 
 _WINDOW_S = 15.0
 _TELL_EVERY_S = 0.2

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from xnat_pic.text import printable
+
 _NAMED = 3
 
 
@@ -34,17 +36,17 @@ class Finding:
 
 def note(code: str, message: str) -> Finding:
     """Return a finding that only informs."""
-    return Finding(code, Level.NOTE, plain(message))
+    return Finding(code, Level.NOTE, printable(message, "?"))
 
 
 def warning(code: str, message: str) -> Finding:
     """Return a finding to look at; the row is uploaded."""
-    return Finding(code, Level.WARNING, plain(message))
+    return Finding(code, Level.WARNING, printable(message, "?"))
 
 
 def error(code: str, message: str) -> Finding:
     """Return a finding that keeps its row from being uploaded."""
-    return Finding(code, Level.ERROR, plain(message))
+    return Finding(code, Level.ERROR, printable(message, "?"))
 
 
 def counted(count: int, one: str, many: str) -> str:
@@ -91,11 +93,6 @@ def together(said: Iterable[tuple[str, str, str]], rows: int) -> list[tuple[str,
             lines[0] = f"{level}: {lines[0]}"
         found.append((level, lines))
     return found
-
-
-def plain(text: str) -> str:
-    """Return one line without signs that would steer a terminal or a table."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def ended(text: str) -> str:

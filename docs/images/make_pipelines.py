@@ -21,12 +21,12 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
 
 OUT = Path(__file__).parent
 TESTS = OUT.parents[1] / "tests"
@@ -51,8 +51,11 @@ def study(folder: Path) -> Cohort:
     with serving(Archive(folder / "data", Settings(faults=True))) as served:
         served.put(f"/data/projects/{PROJECT}")
         plan = build_plan(scan_folder(folder / "dicom", config), PROJECT, config)
-        login = from_password("admin", "admin")
-        with Journal(folder / "home/j") as journal, Client(Connection(served.url), login) as client:
+        login = password_login("admin", "admin")
+        with (
+            Journal(folder / "home/j") as journal,
+            XnatClient(Connection(served.url), login) as client,
+        ):
             upload(plan, client, journal, config, Options(settle_s=30))
     labels = {f"{one.subject}_{one.timepoint}_MR": one for one in studies}
     return Cohort(folder / "data", folder / "dicom", labels)

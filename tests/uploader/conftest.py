@@ -11,19 +11,20 @@ from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client, Patience
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from uploader.verification.session_verification import verify
 from xnat_config import load_config
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
+from xnat_config.server.retry import RetryPolicy
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sandbox" / "archive"))
 
 from archive_server import serving
 
-PATIENCE = Patience(attempts=4, first_wait_s=0.01, longest_wait_s=0.05)
+RETRY = RetryPolicy(attempts=4, first_wait_s=0.01, longest_wait_s=0.05)
 
 
 @dataclass
@@ -38,8 +39,8 @@ class Server:
         return self.served.url
 
     def client(self, user="admin", password="admin", **options):
-        options.setdefault("patience", PATIENCE)
-        made = Client(Connection(self.url, user), from_password(user, password), **options)
+        options.setdefault("retry", RETRY)
+        made = XnatClient(Connection(self.url, user), password_login(user, password), **options)
         self.clients.append(made)
         return made
 

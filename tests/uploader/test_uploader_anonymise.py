@@ -12,7 +12,7 @@ from small_dicom import dataset
 
 from uploader import deidentification
 from uploader.deidentification.deidentifier import Anonymiser, load_profile
-from uploader.errors import DataError
+from xnat_pic.errors import CorruptDataError
 
 SECRET = "Anna Neumann"
 
@@ -92,7 +92,7 @@ def test_mapped_uids_are_valid_and_standard_ones_stay():
 def test_a_damaged_file_is_a_data_error(tmp_path):
     path = tmp_path / "a.dcm"
     path.write_bytes(b"no DICOM")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(CorruptDataError, match="cannot be read"):
         Anonymiser().content(path)
 
 

@@ -203,7 +203,7 @@ def test_where_nobody_types_nothing_is_done(xnat, run, ready, tmp_path):
     text = plan.read_text("utf-8-sig").replace(",treated,", ",control,")
     plan.write_text(text, encoding="utf-8")
     done = run("set-variables", plan, typed="", code=2, **ready)
-    assert "Nothing was typed" in done.stderr
+    assert "nothing was typed" in done.stderr
     run("verify", plan, code=8, **ready)
 
 

@@ -10,11 +10,11 @@ import pytest
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError
 
-from uploader.errors import LoginError, WrongCallError
 from uploader.login import login_store as credentials
-from uploader.login.login_store import forget_login, load_login, save_login, stored_in
-from uploader.server.login import Login, Store, from_password
+from uploader.login.login_store import Store, forget_login, load_login, save_login, stored_in
 from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login, token_login
+from xnat_pic.errors import LoginError, WrongCallError
 
 SERVER = Connection("https://xnat.example.org", "ann")
 
@@ -73,7 +73,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def token():
-    return Login("ann", "0f-alias", "s3cret-token", time.time() + 3600)
+    return token_login("ann", "0f-alias", "s3cret-token", time.time() + 3600)
 
 
 @pytest.fixture
@@ -91,7 +91,6 @@ def test_keyring_comes_first_and_gives_the_token_back(use, home, token):
     found = load_login(SERVER, environ=home)
     assert (found.user, found.name, found.secret) == ("ann", "0f-alias", "s3cret-token")
     assert found.expires_s == token.expires_s
-    assert found.store is Store.KEYRING
     assert stored_in(SERVER, home) is Store.KEYRING
     assert forget_login(SERVER, home) == [Store.KEYRING]
     assert backend.kept == {}
@@ -113,7 +112,7 @@ def test_file_is_used_where_no_keyring_works(use, home, token, cheap, tmp_path, 
     for secret in (b"s3cret-token", b"0f-alias", b"open sesame"):
         assert secret not in content
     found = load_login(SERVER, lambda: "open sesame", home)
-    assert (found.secret, found.store) == ("s3cret-token", Store.FILE)
+    assert (found.secret, stored_in(SERVER, home)) == ("s3cret-token", Store.FILE)
     assert load_login(Connection(SERVER.server, "bob"), lambda: "open sesame", home) is None
     assert load_login(SERVER, lambda: "", home) is None
     assert forget_login(SERVER, home) == [Store.FILE]
@@ -175,12 +174,12 @@ def test_password_is_never_stored(use, home):
     backend = Memory()
     use(backend)
     with pytest.raises(WrongCallError, match="never stored"):
-        save_login(SERVER, from_password("ann", "hush"), environ=home)
+        save_login(SERVER, password_login("ann", "hush"), environ=home)
     assert backend.kept == {}
 
 
 def test_login_does_not_show_or_travel(token):
-    for login in (token, from_password("ann", "hush")):
+    for login in (token, password_login("ann", "hush")):
         assert "hush" not in repr(login)
         assert "s3cret" not in repr(login)
         assert "alias" not in repr(login)
@@ -189,6 +188,6 @@ def test_login_does_not_show_or_travel(token):
 
 
 def test_expiry_is_known():
-    assert Login("a", "b", "c", time.time() + 30).is_expired()
-    assert not Login("a", "b", "c", time.time() + 300).is_expired()
-    assert not from_password("a", "b").is_expired()
+    assert token_login("a", "b", "c", time.time() + 30).is_expired()
+    assert not token_login("a", "b", "c", time.time() + 300).is_expired()
+    assert not password_login("a", "b").is_expired()

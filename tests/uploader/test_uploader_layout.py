@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.errors import WrongCallError
 from uploader.scanning.layout import parse_layout
 from uploader.scanning.layout_detection import Folder, find_layout, levels_above
 from xnat_config import load_config
+from xnat_pic.errors import WrongCallError
 
 VARIABLES = load_config(environ={"XNAT_PIC_HOME": "nowhere"}).variables
 PAPER = "group/{group}/timepoint/{timepoint}/{subject}"

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from small_dicom import MR, PET, write_series
 
-from uploader.errors import WrongCallError
 from uploader.findings import Level
 from uploader.planning.plan_building import build_plan, check_plan, with_sessions
 from uploader.planning.variable_table import read_variable_table
 from uploader.scanning.folder_scan import scan_folder
 from xnat_config import load_config
+from xnat_pic.errors import WrongCallError
 
 CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})
 DATES = {"pre": "20240109", "post1w": "20240116"}

@@ -8,12 +8,12 @@ import pytest
 from pydicom.uid import JPEGBaseline8Bit
 from small_dicom import CT, MR, PET, SC, SEG, US, dataset, write, write_series
 
-from uploader.errors import CancelledError, WrongCallError
 from uploader.findings import Level
 from uploader.scanning.folder_scan import FILE_CODES, scan_folder
 from uploader.scanning.headers import State, read_header, read_headers
 from uploader.scanning.side_files import side_resources
 from xnat_config import load_config
+from xnat_pic.errors import CancelledError, WrongCallError
 
 CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})
 

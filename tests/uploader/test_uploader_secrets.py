@@ -18,7 +18,7 @@ from keyring.backends.fail import Keyring as NoKeyring
 from sandbox.archive import accounts
 from uploader.cli import main
 from uploader.login import login_store as credentials
-from uploader.server.client import Patience
+from xnat_config.server.retry import RetryPolicy
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "Pa55-of-the-test!"
@@ -101,7 +101,7 @@ def _texts(folder):
 def test_nothing_that_is_written_or_said_holds_a_secret(
     watched, no_keyring, logs, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(Patience, "wait_s", lambda *_: 0.01)
+    monkeypatch.setattr(RetryPolicy, "wait_s", lambda *_: 0.01)
     home = tmp_path / "home"
     env = {"XNAT_PIC_HOME": str(home), "XNAT_PIC_SERVER": watched.url, "XNAT_PIC_USER": "ann"}
     data, plan = tmp_path / "out" / "data", tmp_path / "out" / "plan.csv"
@@ -153,17 +153,17 @@ def test_nothing_that_is_written_or_said_holds_a_secret(
 
 def test_withdrawn_token_is_not_named_where_the_line_breaks(watched, tmp_path, logs):
     """The address that withdraws a token holds it; the error must not hold the address."""
-    from uploader.errors import UploaderError
-    from uploader.login.tokens import issue_token, withdraw_token
-    from uploader.server.client import Client
+    from xnat_config.server.client import XnatClient
     from xnat_config.server.connection import Connection
+    from xnat_config.server.tokens import issue_token, withdraw_token
+    from xnat_pic.errors import XnatPicError
 
     with watched.client("ann", PASSWORD) as client:
         token = issue_token(client)
     watched.fault({"path": "/data/services/tokens/*", "cut_answer_after": 0, "count": 0})
-    quick = Patience(attempts=2, first_wait_s=0.01)
-    with Client(Connection(watched.url, "ann"), token, quick) as client:
-        with pytest.raises(UploaderError) as caught:
+    quick = RetryPolicy(attempts=2, first_wait_s=0.01)
+    with XnatClient(Connection(watched.url, "ann"), token, retry=quick) as client:
+        with pytest.raises(XnatPicError) as caught:
             withdraw_token(client, token)
         chain = []
         error = caught.value

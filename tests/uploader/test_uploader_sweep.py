@@ -9,12 +9,13 @@ from dataclasses import replace
 import pytest
 from disk import expected_files, write_study
 
-from uploader.login.tokens import issue_token
-from uploader.server.client import Client, Patience
 from uploader.transfer.archives import entries
 from uploader.transfer.zip_stream import ZipStream
 from uploader.verification.payload import load_session
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.retry import RetryPolicy
+from xnat_config.server.tokens import issue_token
 
 FAULTS = {
     "500": (1, {"status": 500}),
@@ -95,12 +96,12 @@ def test_token_that_is_withdrawn_in_mid_run_ends_in_clear_rows(work):
     assert work.server.waiting() == []
 
 
-class _Withdrawing(Client):
+class _Withdrawing(XnatClient):
     """A client whose token and session both end when the first session is to be archived."""
 
     def __init__(self, server, token):
         super().__init__(
-            Connection(server.url, "admin"), token, Patience(attempts=4, first_wait_s=0.01)
+            Connection(server.url, "admin"), token, retry=RetryPolicy(attempts=4, first_wait_s=0.01)
         )
         self._server, self._token = server, token
         self.withdrawn = False

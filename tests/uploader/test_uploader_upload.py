@@ -12,10 +12,10 @@ from pydicom import dcmread
 
 from uploader.control import Control, Meter
 from uploader.deidentification.deidentifier import Anonymiser
-from uploader.errors import WrongCallError
 from uploader.planning.journal import State
 from uploader.transfer.plan_upload import Outcome
 from uploader.verification.session_verification import Proof, verify_uploads
+from xnat_pic.errors import WrongCallError
 
 
 def _states(work):

@@ -12,8 +12,9 @@ from disk import write_group, write_study
 
 from uploader.cli import main
 from uploader.deidentification.mode import Way, find_disguise, key_path, read_key
-from uploader.errors import PlanError, WrongCallError
+from uploader.errors import PlanError
 from uploader.planning.journal import Journal
+from xnat_pic.errors import WrongCallError
 
 MAPPED = Way(anonymise=True, map_uids=True)
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uploader.errors import DataError
 from uploader.transfer import zip_stream as zipstream
 from uploader.transfer.zip_stream import Entry, ZipStream, split
+from xnat_pic.errors import CorruptDataError
 
 
 def _entries(folder, contents):
@@ -58,7 +58,7 @@ def test_file_that_changed_is_not_sent(tmp_path, monkeypatch, in_memory, now):
         entries[0].path.unlink()
     else:
         entries[0].path.write_bytes(now)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(CorruptDataError) as caught:
         b"".join(ZipStream(entries))
     assert caught.value.path == entries[0].path
 
@@ -69,7 +69,7 @@ def test_file_that_changes_between_two_readings_is_not_sent(tmp_path, monkeypatc
     blocks = iter(ZipStream(entries))
     next(blocks)  # the head, with the checksum of the first reading
     entries[0].path.write_bytes(b"other content")
-    with pytest.raises(DataError, match="changed"):
+    with pytest.raises(CorruptDataError, match="changed"):
         list(blocks)
 
 

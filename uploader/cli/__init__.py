@@ -1,17 +1,34 @@
 """The command ``xnat-pic-uploader``."""
 
-import click
+from __future__ import annotations
 
-from .command_frame import EXIT_CODES
-from .plan_commands import COMMANDS
+from xnat_pic.cli import command_group
+
+from .login_commands import login_command, logout_command
+from .options import EXIT_CODES, PROGRAM
+from .plan_commands import (
+    check_command,
+    report_command,
+    set_variables_command,
+    upload_command,
+    verify_command,
+)
 from .scan_command import scan_command
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-uploader")
+@command_group(PROGRAM, EXIT_CODES)
 def main() -> None:
     """Bring imaging studies into XNAT: scan, check, upload, verify, report."""
 
 
-for _command in (scan_command, *COMMANDS):
+for _command in (
+    scan_command,
+    login_command,
+    logout_command,
+    check_command,
+    upload_command,
+    verify_command,
+    report_command,
+    set_variables_command,
+):
     main.add_command(_command)

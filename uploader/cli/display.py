@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..findings import Level, plain, together
+from xnat_pic.text import printable
+
+from ..findings import Level, together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +27,7 @@ _STYLES = {"error": "red", "failed": "red", "warning": "yellow"}
 
 
 def _say(text: str, style: str = "") -> None:
-    click.secho(plain(text), err=True, fg=style or None)
+    click.secho(printable(text, "?"), err=True, fg=style or None)
 
 
 def _table(heads: tuple[str, ...], rows: list[list[str]], numbers: tuple[str, ...] = ()) -> None:
@@ -43,7 +45,7 @@ def _table(heads: tuple[str, ...], rows: list[list[str]], numbers: tuple[str, ..
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
         # Names come from files: none of them is markup.
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(printable(cell, "?")) for cell in row))
     console.print(table)
 
 
@@ -265,7 +267,7 @@ class UploadBar:
 
             self._progress.update(
                 self._task,
-                description=escape(plain(progress.what)),
+                description=escape(printable(progress.what, "?")),
                 completed=progress.bytes_done,
                 total=progress.bytes_total or None,
             )
@@ -280,6 +282,6 @@ class UploadBar:
         if self._progress is not None:
             from rich.text import Text
 
-            self._progress.console.print(Text(plain(text)), soft_wrap=True)
+            self._progress.console.print(Text(printable(text, "?")), soft_wrap=True)
         else:
-            click.echo(plain(text), err=True)
+            click.echo(printable(text, "?"), err=True)

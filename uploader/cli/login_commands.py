@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from .command_frame import guarded
-from .options import server_options
+from xnat_config.server.options import (
+    ask_password,
+    ask_user,
+    resolve_connection,
+    server_options,
+)
+from xnat_pic.cli import is_interactive
+
+from .options import PROGRAM, run
+
+if TYPE_CHECKING:
+    from xnat_config.server.connection import Connection
+    from xnat_config.server.login import Login
+
+    from ..login.login_store import Store
 
 _STORES = ("keyring", "file", "memory")
 
@@ -26,26 +38,26 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
     """Log in once; a token that expires is kept, never the password."""
 
     def work() -> int:
-        from xnat_config.server.connection import save
+        from xnat_config.server.client import XnatClient
+        from xnat_config.server.connection import SERVER_VARIABLE, save
+        from xnat_config.server.login import password_login
+        from xnat_config.server.tokens import issue_token
 
-        from ..login.login_store import save_login
-        from ..login.tokens import issue_token
-        from ..server.client import Client
-        from ..server.login import Store, from_password
-        from . import server_access as access
+        from ..login.login_store import Store, save_login
+        from .server_access import ask_new_passphrase
 
-        address = server or os.environ.get("XNAT_PIC_SERVER", "")
-        found = access.ask_user(access.connection(address or _ask_server(), user, ca_bundle))
-        password = access.ask_password(found)
-        with Client(found, from_password(found.user, password)) as client:
+        address = server or os.environ.get(SERVER_VARIABLE, "") or _ask_server()
+        connection = ask_user(resolve_connection(address, user, ca_bundle))
+        login = password_login(connection.user, ask_password(connection, piped=True))
+        with XnatClient(connection, login, agent=PROGRAM) as client:
             token = issue_token(client)
-        kept = save_login(found, token, Store(store) if store else None, access.new_passphrase)
-        save(found)
-        click.echo(f"{found.user} is logged in at {found.server}.", err=True)
+        kept = save_login(connection, token, Store(store) if store else None, ask_new_passphrase)
+        save(connection)
+        click.echo(f"{connection.user} is logged in at {connection.server}.", err=True)
         click.echo(f"The login is kept in {kept.title}{_until(token.expires_s, kept)}.", err=True)
         return 0
 
-    guarded(work)
+    run(work)
 
 
 def _ask_server() -> str:
@@ -57,7 +69,7 @@ def _ask_server() -> str:
     return str(click.prompt("Address of the XNAT server", err=True))
 
 
-def _until(expires_s: float, kept: Any) -> str:
+def _until(expires_s: float, kept: Store) -> str:
     from datetime import datetime
 
     if kept.value == "memory":
@@ -71,19 +83,18 @@ def logout_command(server: str, user: str, ca_bundle: Path | None) -> None:
     """Forget the stored login, and make its token invalid on the server."""
 
     def work() -> int:
-        from ..login.login_store import forget_login, load_login, stored_in
-        from ..server.login import Store
-        from . import server_access as access
+        from ..login.login_store import Store, forget_login, load_login, stored_in
+        from .server_access import ask_passphrase
 
-        found = access.connection(server, user, ca_bundle)
-        where = stored_in(found)
+        connection = resolve_connection(server, user, ca_bundle)
+        where = stored_in(connection)
         token = None
         if where is Store.KEYRING:
-            token = load_login(found)
-        elif where is Store.FILE and sys.stdin.isatty():
-            token = load_login(found, access.ask_passphrase)
-        withdrawn = token is not None and _withdraw(found, token)
-        held = forget_login(found)
+            token = load_login(connection)
+        elif where is Store.FILE and is_interactive():
+            token = load_login(connection, ask_passphrase)
+        withdrawn = token is not None and _withdraw(connection, token)
+        held = forget_login(connection)
         for store in held:
             click.echo(f"Forgotten: the login in {store.title}.", err=True)
         if not held:
@@ -92,16 +103,17 @@ def logout_command(server: str, user: str, ca_bundle: Path | None) -> None:
             click.echo("The token was not withdrawn on the server; it expires by itself.", err=True)
         return 0
 
-    guarded(work)
+    run(work)
 
 
-def _withdraw(found: Any, token: Any) -> bool:
-    from ..errors import UploaderError
-    from ..login.tokens import withdraw_token
-    from ..server.client import Client, Patience
+def _withdraw(connection: Connection, token: Login) -> bool:
+    from xnat_config.server.client import XnatClient
+    from xnat_config.server.retry import RetryPolicy
+    from xnat_config.server.tokens import withdraw_token
+    from xnat_pic.errors import XnatPicError
 
     try:
-        with Client(found, token, Patience(attempts=2)) as client:
+        with XnatClient(connection, token, agent=PROGRAM, retry=RetryPolicy(attempts=2)) as client:
             return withdraw_token(client, token)
-    except UploaderError:
+    except XnatPicError:
         return False

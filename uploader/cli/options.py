@@ -4,33 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
+
+from xnat_pic.cli import PATH, ProgressBar, run_command
 
 if TYPE_CHECKING:
     from xnat_config.site import SiteConfig
 
     from ..planning.plan import Plan
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-PATH = click.Path(path_type=Path)
+PROGRAM = "xnat-pic-uploader"
+EXIT_CODES = {
+    0: "all done",
+    2: "wrong call, or a file cannot be read or written",
+    3: "nothing usable found",
+    4: "corrupt input",
+    5: "login refused",
+    6: "the server refuses or does not answer",
+    8: "done in part: some rows need attention",
+}
 PLAN = click.argument("plan_path", metavar="PLAN", type=PATH)
-JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 SITE = click.option("--site", type=PATH, help="The site's own settings, a .toml.")
+_STOPPED = "stopped. What is done stays; run the same command again to go on."
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def server_options(command: _Command) -> _Command:
-    """Add the options that name server and user."""
-    for option in (
-        click.option("--ca-bundle", type=PATH, help="Certificates to trust, a .pem file."),
-        click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]"),
-        click.option(
-            "--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last one]"
-        ),
-    ):
-        command = option(command)
-    return command
+def run(work: Callable[[], int]) -> NoReturn:
+    """Do the work of a command and end with its exit code."""
+    run_command(PROGRAM, work, stopped=_STOPPED)
 
 
 def way_options(command: _Command) -> _Command:
@@ -58,7 +61,6 @@ def load_plan(path: Path, config: SiteConfig) -> Plan:
     from ..planning.plan_building import with_sessions
     from ..planning.plan_files import companions, read_plan
     from ..scanning.folder_scan import scan_folder
-    from .command_frame import Bar
 
     plan = read_plan(path)
     if not plan.root.is_dir():
@@ -67,6 +69,6 @@ def load_plan(path: Path, config: SiteConfig) -> Plan:
             path=path,
             hint="Put it back, or scan it where it is now.",
         )
-    with Bar("Reading headers") as bar:
+    with ProgressBar("Reading headers") as bar:
         scan = scan_folder(plan.root, config, on_read=bar.update, leave_out=companions(path))
     return with_sessions(plan, scan, config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command_frame import guarded
-from .login_commands import login_command, logout_command
-from .options import JSON, PATH, PLAN, SITE, load_plan, server_options, way_options
+from xnat_config.server.options import server_options
+from xnat_pic.cli import PATH, echo_json, json_option
+
+from .options import PLAN, SITE, load_plan, run, way_options
 
 if TYPE_CHECKING:
     from ..planning.journal import Journal
@@ -32,7 +32,7 @@ def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
 @SITE
 @click.option("--create-project", is_flag=True, help="A missing project is no fault.")
 @way_options
-@JSON
+@json_option
 def check_command(
     plan_path: Path,
     site: Path | None,
@@ -50,13 +50,12 @@ def check_command(
 
         from ..deidentification.mode import Way, find_disguise
         from ..verification.plan_check import check
-        from . import display as show
-        from . import server_access as access
+        from . import display, server_access
 
         asked = Way(anonymise, map_uids, map_uids_with)
         config = load_config(site)
         plan = load_plan(plan_path, config)
-        with _journal_of(plan_path) as journal, access.open_client(**options) as client:
+        with _journal_of(plan_path) as journal, server_access.open_client(**options) as client:
             rows = check(
                 plan,
                 client,
@@ -66,11 +65,11 @@ def check_command(
                 create_project=create_project,
             )
         if as_json:
-            click.echo(json.dumps([show.check_as_json(one) for one in rows], indent=1))
-        show.checks(rows)
+            echo_json([display.check_as_json(one) for one in rows])
+        display.checks(rows)
         return 8 if any(one.is_bad for one in rows) else 0
 
-    guarded(work)
+    run(work)
 
 
 @click.command("upload")
@@ -86,7 +85,7 @@ def check_command(
     "--create-project", is_flag=True, help="Make the project, and define the variables it lacks."
 )
 @way_options
-@JSON
+@json_option
 def upload_command(
     plan_path: Path,
     site: Path | None,
@@ -110,8 +109,7 @@ def upload_command(
         from ..planning.journal import Journal, journal_path
         from ..transfer.jobs import Options
         from ..transfer.plan_upload import upload
-        from . import display as show
-        from . import server_access as access
+        from . import display, server_access
 
         way = Way(anonymise, map_uids, map_uids_with)
         config = load_config(site)
@@ -119,26 +117,26 @@ def upload_command(
         control = Control()
         with (
             Journal(journal_path(plan_path)) as journal,
-            access.open_client(**options, sleep=control.sleep) as client,
-            show.UploadBar() as bar,
+            server_access.open_client(**options, sleep=control.sleep) as client,
+            display.UploadBar() as bar,
         ):
             disguise = find_disguise(plan_path, journal, way, keep=True)
             settings = Options(jobs, direct_archive, create_project, raw, disguise=disguise)
             send = partial(upload, control=control, on_progress=bar.update, on_row=bar.row)
             result = send(plan, client, journal, config, settings)
         if as_json:
-            click.echo(json.dumps(show.upload_as_json(result), indent=1))
-        show.uploaded(result)
+            echo_json(display.upload_as_json(result))
+        display.uploaded(result)
         return result.exit_code
 
-    guarded(work)
+    run(work)
 
 
 @click.command("verify")
 @PLAN
 @server_options
 @SITE
-@JSON
+@json_option
 def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options: Any) -> None:
     """Prove that everything in PLAN is on the server, and nothing twice."""
 
@@ -148,15 +146,14 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
         from ..deidentification.mode import find_disguise
         from ..planning.journal import Journal, journal_path
         from ..verification.session_verification import Proof, verify, verify_uploads
-        from . import display as show
-        from . import server_access as access
+        from . import display, server_access
 
         config = load_config(site)
         plan = load_plan(plan_path, config)
         with (
             Journal(journal_path(plan_path)) as journal,
-            access.open_client(**options) as client,
-            show.UploadBar() as bar,
+            server_access.open_client(**options) as client,
+            display.UploadBar() as bar,
         ):
             disguise = find_disguise(plan_path, journal)
             proofs = verify(
@@ -164,12 +161,12 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
             )
             problems, uploads = verify_uploads(client, journal), len(journal.uploads())
         if as_json:
-            rows = [show.proof_as_json(one) for one in proofs]
-            click.echo(json.dumps({"rows": rows, "problems": problems}, indent=1))
-        show.proofs(proofs, problems, uploads)
+            rows = [display.proof_as_json(one) for one in proofs]
+            echo_json({"rows": rows, "problems": problems})
+        display.proofs(proofs, problems, uploads)
         return 8 if problems or any(one.proof is Proof.NONE for one in proofs) else 0
 
-    guarded(work)
+    run(work)
 
 
 @click.command("report")
@@ -179,7 +176,9 @@ def report_command(plan_path: Path, output: Path | None) -> None:
     """Write what the journal of PLAN knows as a page, and as a table beside it."""
 
     def work() -> int:
-        from ..errors import PlanError, WrongCallError
+        from xnat_pic.errors import WrongCallError
+
+        from ..errors import PlanError
         from ..planning.plan_files import read_plan
         from ..reports.report import write_report
 
@@ -198,7 +197,7 @@ def report_command(plan_path: Path, output: Path | None) -> None:
                 click.echo(f"Written: {path}", err=True)
         return 0
 
-    guarded(work)
+    run(work)
 
 
 @click.command("set-variables")
@@ -207,7 +206,7 @@ def report_command(plan_path: Path, output: Path | None) -> None:
 @SITE
 @click.option("--clear-empty", is_flag=True, help="Remove values whose cell in PLAN is empty.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@JSON
+@json_option
 def set_variables_command(
     plan_path: Path, site: Path | None, clear_empty: bool, yes: bool, as_json: bool, **options: Any
 ) -> None:
@@ -220,18 +219,15 @@ def set_variables_command(
         from ..planning.journal import Journal, journal_path
         from ..planning.plan_files import read_plan
         from ..transfer.variable_changes import apply_changes, find_changes
-        from . import display as show
-        from . import server_access as access
+        from . import display, server_access
 
         config = load_config(site)
         plan = read_plan(plan_path)
-        with access.open_client(**options) as client:
+        with server_access.open_client(**options) as client:
             found = find_changes(plan, client, config, clear_empty=clear_empty)
             if as_json:
-                click.echo(
-                    json.dumps([show.change_as_json(one) for one in found.changes], indent=1)
-                )
-            show.changes(found)
+                echo_json([display.change_as_json(one) for one in found.changes])
+            display.changes(found)
             if not found.changes:
                 return 8 if found.absent else 0
             if not yes and not click.confirm("Write these values?", err=True):
@@ -242,15 +238,4 @@ def set_variables_command(
         click.echo(f"{counted(count, 'value', 'values')} written.", err=True)
         return 8 if found.absent else 0
 
-    guarded(work)
-
-
-COMMANDS = (
-    login_command,
-    logout_command,
-    check_command,
-    upload_command,
-    verify_command,
-    report_command,
-    set_variables_command,
-)
+    run(work)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .command_frame import EXIT_CODES, Bar, fail
+from xnat_pic.cli import (
+    PATH,
+    ProgressBar,
+    echo_json,
+    exit_code_help,
+    json_option,
+    run_command,
+)
+
+from .options import EXIT_CODES, PROGRAM, SITE
 
 if TYPE_CHECKING:
     from ..findings import Finding
@@ -29,8 +36,8 @@ def _pairs(
     return pairs
 
 
-@click.command("scan", epilog=EXIT_CODES)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.command("scan", epilog=exit_code_help(EXIT_CODES))
+@click.argument("folder", type=PATH)
 @click.option("--project", required=True, help="ID of the project in XNAT.")
 @click.option(
     "--layout",
@@ -50,44 +57,39 @@ def _pairs(
 @click.option(
     "--variables",
     "sheet",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="A .csv or .xlsx table with a column subject or session; it counts before the folders.",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=Path("plan.csv"),
     show_default=True,
     help="The plan, .csv or .xlsx.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a plan that is there.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes that read headers.")
-@click.option("--site", type=click.Path(path_type=Path), help="The site's own settings, a .toml.")
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON on standard output.")
+@SITE
+@json_option
 def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> None:
     """Find the sessions in FOLDER and write a plan to look at and edit. Sends nothing."""
-    from xnat_config import SiteConfigError
 
-    from ..errors import UploaderError
-    from . import display as show
+    def work() -> int:
+        from . import display
 
-    try:
         plan, damaged = _scan(folder, output, **options)
-    except (UploaderError, SiteConfigError, OSError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        click.echo("Stopped; no plan was written.", err=True)
-        sys.exit(8)
-    if as_json:
-        click.echo(json.dumps(plan_as_json(plan), indent=1))
-    show.plan(plan)
-    if not plan.rows:
-        click.echo(f"No DICOM image was found in {folder}; no plan was written.", err=True)
-        click.echo("Convert scanner data with mri2dicom first.", err=True)
-        sys.exit(4 if damaged else 3)
-    click.echo(f"Plan: {output}", err=True)
-    sys.exit(8 if _needs_attention(plan) else 0)
+        if as_json:
+            echo_json(plan_as_json(plan))
+        display.plan(plan)
+        if not plan.rows:
+            click.echo(f"No DICOM image was found in {folder}; no plan was written.", err=True)
+            click.echo("Convert scanner data with mri2dicom first.", err=True)
+            return 4 if damaged else 3
+        click.echo(f"Plan: {output}", err=True)
+        return 8 if _needs_attention(plan) else 0
+
+    run_command(PROGRAM, work, stopped="stopped; no plan was written.")
 
 
 def _scan(
@@ -103,8 +105,8 @@ def _scan(
     site: Path | None,
 ) -> tuple[Plan, int]:
     from xnat_config import load_config
+    from xnat_pic.errors import WrongCallError
 
-    from ..errors import WrongCallError
     from ..planning.plan_building import AUTO, build_plan
     from ..planning.plan_files import companions, is_xlsx, write_plan
     from ..planning.variable_table import read_variable_table
@@ -122,7 +124,7 @@ def _scan(
         parse_layout(layout, config.variables)
     table = read_variable_table(sheet, config.variables) if sheet else None
     aside = [*companions(output), *([sheet] if sheet else [])]
-    with Bar("Reading headers") as bar:
+    with ProgressBar("Reading headers") as bar:
         scan = scan_folder(folder, config, jobs=jobs, on_read=bar.update, leave_out=aside)
     plan = build_plan(scan, project, config, layout=layout, given=given, table=table)
     if plan.rows:

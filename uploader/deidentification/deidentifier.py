@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hmac
 import io
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,8 @@ from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from ..errors import DataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.tables import load_table
 
 _PRIVATE_BLOCKS = range(0x10, 0x100)
 _STANDARD = "1.2.840.10008."
@@ -51,8 +50,7 @@ class Profile:
 @cache
 def load_profile() -> Profile:
     """Return the table of this package."""
-    text = (resources.files(__package__) / "profile.toml").read_text(encoding="utf-8")
-    table = tomllib.loads(text)
+    table = load_table(__package__, "profile.toml")
     rules = {}
     for entry in table["attribute"]:
         tag = tag_for_keyword(entry["keyword"])
@@ -94,7 +92,7 @@ class Anonymiser:
 
         Raises
         ------
-        DataError
+        CorruptDataError
             If the file cannot be read.
         """
         try:
@@ -103,7 +101,7 @@ class Anonymiser:
             out = io.BytesIO()
             dataset.save_as(out)
         except (OSError, InvalidDicomError, EOFError, ValueError, AttributeError) as error:
-            raise DataError(
+            raise CorruptDataError(
                 f"{path} cannot be read and written anew.",
                 path=path,
                 hint="Put a good copy in its place, or upload without anonymisation.",

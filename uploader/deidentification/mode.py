@@ -7,15 +7,16 @@ nobody can tell the key.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import PlanError, WrongCallError
+from xnat_pic.errors import WrongCallError
+from xnat_pic.files import bytes_digest, write_file
+
+from ..errors import PlanError
 from ..planning.journal import Journal
-from ..private_file import write_private
 from .deidentifier import Anonymiser
 
 _AS_THEY_ARE = "as they are"
@@ -137,7 +138,7 @@ def _find_key(path: Path, journal: Journal | None, given: Path | None, *, keep: 
 
 
 def _mark(key: bytes) -> str:
-    return hashlib.sha256(b"mark\0" + key).hexdigest()[:16]
+    return bytes_digest(b"mark\0" + key)[:16]
 
 
 def read_key(path: Path) -> bytes:
@@ -169,7 +170,7 @@ def read_key(path: Path) -> bytes:
 
 def _write_key(path: Path, key: bytes) -> None:
     try:
-        write_private(path, _HEAD + key.hex().encode("ascii") + b"\n")
+        write_file(path, _HEAD + key.hex().encode("ascii") + b"\n", private=True)
     except OSError as error:
         raise PlanError(
             f"{path} cannot be written: {error.strerror or 'the disk refuses'}.",

@@ -1,12 +1,10 @@
 """Icons drawn from the paths of ``icons.toml`` in the colours of now, sharp at any scale."""
 
-import tomllib
-from functools import lru_cache
-from importlib import resources
-
 from PySide6.QtCore import QByteArray, QRectF, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
+
+from xnat_pic.tables import load_table
 
 from .theme import colours
 
@@ -27,9 +25,10 @@ def icon(name: str, colour: str = "") -> QIcon:
 
 def picture(name: str, size: int, colour: str = "", scale: float = 1.0) -> QPixmap:
     """Return an icon as a picture of `size` device-independent pixels."""
+    paths = load_table(__package__, "icons.toml")[name]["paths"]
     svg = _FRAME.format(
         colour=colour or colours().text,
-        paths="".join(f'<path d="{path}"/>' for path in _paths()[name]),
+        paths="".join(f'<path d="{path}"/>' for path in paths),
     )
     pixmap = QPixmap(round(size * scale), round(size * scale))
     pixmap.fill(Qt.GlobalColor.transparent)
@@ -40,9 +39,3 @@ def picture(name: str, size: int, colour: str = "", scale: float = 1.0) -> QPixm
     painter.end()
     pixmap.setDevicePixelRatio(scale)
     return pixmap
-
-
-@lru_cache(maxsize=1)
-def _paths() -> dict[str, list[str]]:
-    text = (resources.files(__package__) / "icons.toml").read_text(encoding="utf-8")
-    return {name: row["paths"] for name, row in tomllib.loads(text).items()}

@@ -4,11 +4,12 @@ The sentences are data: ``translations/*.toml``, one table for each key with one
 language. A page owns its file.
 """
 
-import tomllib
 from functools import lru_cache
 from importlib import resources
 
 from PySide6.QtCore import QLocale
+
+from xnat_pic.tables import load_table
 
 LANGUAGES = {"en": "English", "it": "Italiano"}
 _DEFAULT = "en"
@@ -56,7 +57,7 @@ def sentences() -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for file in sorted(_folder().iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".toml"):
-            for page, rows in tomllib.loads(file.read_text(encoding="utf-8")).items():
+            for page, rows in load_table(__package__, f"translations/{file.name}").items():
                 for name, texts in rows.items():
                     found[f"{page}.{name}"] = texts
     return found

@@ -12,13 +12,13 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
 
 from xnat_config.server.connection import Connection, settings_folder
-
-from ..errors import LoginError, WrongCallError
-from ..private_file import write_private
-from ..server.login import Login, Store
+from xnat_config.server.login import Login, token_login
+from xnat_pic.errors import LoginError, WrongCallError
+from xnat_pic.files import write_file
 
 SERVICE = "xnat-pic"
 _MAGIC = b"XNAT-PIC credentials 1\n"
@@ -26,6 +26,23 @@ _MAGIC = b"XNAT-PIC credentials 1\n"
 _SCRYPT = {"n": 2**16, "r": 8, "p": 1}
 _SCRYPT_LIMIT = {"n": 2**20, "r": 16, "p": 4}
 _SCRYPT_MEMORY = 2**31 - 1
+
+
+class Store(Enum):
+    """Where a login is kept."""
+
+    KEYRING = "keyring"
+    FILE = "file"
+    MEMORY = "memory"
+
+    @property
+    def title(self) -> str:
+        """The store in words for a person."""
+        return {
+            Store.KEYRING: "the keyring of this system",
+            Store.FILE: "an encrypted file with your passphrase",
+            Store.MEMORY: "memory only: it is forgotten when the program ends",
+        }[self]
 
 
 def save_login(
@@ -137,13 +154,13 @@ def _to_text(connection: Connection, login: Login) -> str:
     )
 
 
-def _from_text(text: str, connection: Connection, store: Store) -> Login | None:
+def _from_text(text: str, connection: Connection) -> Login | None:
     try:
         values = json.loads(text)
         if (values["server"], values["user"]) != (connection.server, connection.user):
             return None
-        return Login(
-            values["user"], values["alias"], values["secret"], float(values["expires"]), store
+        return token_login(
+            values["user"], values["alias"], values["secret"], float(values["expires"])
         )
     except (ValueError, KeyError, TypeError):
         return None
@@ -170,7 +187,7 @@ def _keyring_load(connection: Connection) -> Login | None:
         text = keyring.get_password(SERVICE, _account(connection))
     except (KeyringError, OSError, RuntimeError):
         return None
-    return _from_text(text, connection, Store.KEYRING) if text else None
+    return _from_text(text, connection) if text else None
 
 
 def _keyring_delete(connection: Connection) -> bool:
@@ -214,7 +231,7 @@ def _file_save(path: Path, connection: Connection, login: Login, passphrase: str
         _key(passphrase, salt, _SCRYPT),
     )
     head = json.dumps({"kdf": "scrypt", "salt": salt.hex(), **_SCRYPT}).encode("ascii")
-    write_private(path, _MAGIC + head + b"\n" + sealed.getvalue())
+    write_file(path, _MAGIC + head + b"\n" + sealed.getvalue(), private=True)
 
 
 def _file_load(path: Path, connection: Connection, passphrase: str) -> Login | None:
@@ -245,4 +262,4 @@ def _file_load(path: Path, connection: Connection, passphrase: str) -> Login | N
             path=path,
             hint="Try again, or run logout and log in anew.",
         ) from error
-    return _from_text(opened.getvalue().decode("utf-8", "replace"), connection, Store.FILE)
+    return _from_text(opened.getvalue().decode("utf-8", "replace"), connection)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from xnat_config import SiteConfig
 from xnat_config.variables import RESERVED, VARIABLE_NAME
+from xnat_pic.errors import WrongCallError
 
-from ..errors import WrongCallError
 from ..findings import Finding, below, counted, error, few, note, warning
 from ..scanning.folder_scan import FILE_CODES, Scan
 from ..scanning.layout import SUBJECT, Layout, parse_layout

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xnat_pic.files import write_file
+
 from ..errors import PlanError
 
 Rows = list[list[str]]
@@ -69,7 +71,7 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerows([[_to_csv(cell) for cell in row] for row in rows])
     # The mark at the beginning tells spreadsheet programs that the text is UTF-8.
-    write_aside(path, out.getvalue().encode("utf-8-sig"))
+    save_file(path, out.getvalue().encode("utf-8-sig"))
 
 
 def _delimiter(text: str) -> str:
@@ -163,7 +165,7 @@ def write_xlsx(
             sheet.append(cells)
     out = io.BytesIO()
     book.save(out)
-    write_aside(path, out.getvalue())
+    save_file(path, out.getvalue())
 
 
 def _number_or_text(value: str | int, path: Path) -> str | int:
@@ -191,14 +193,17 @@ def _text(value: Any) -> str:
     return unescape(str(value))
 
 
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file so that it appears complete or not at all."""
-    aside = path.with_name(f"{path.name}.part")
+def save_file(path: Path, content: bytes | str) -> None:
+    """Write a file that belongs to a plan; it appears complete or not at all.
+
+    Raises
+    ------
+    PlanError
+        If it cannot be written.
+    """
     try:
-        aside.write_bytes(content)
-        aside.replace(path)
+        write_file(path, content)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise PlanError(
             f"{path} cannot be written: {error.strerror or 'the disk refuses'}.",
             path=path,

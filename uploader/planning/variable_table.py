@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xnat_config.variables import RESERVED, VARIABLE_NAME, Variables
+from xnat_pic.errors import WrongCallError
 
-from ..errors import WrongCallError
 from ..findings import Finding, counted, few, warning
 from .plan import PlanRow
 from .spreadsheets import Rows, read_csv, read_xlsx

@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import unquote
 
-from ..findings import plain
+from xnat_pic.text import printable
+
 from ..planning.journal import Event, Journal, SessionEntry, State
 from ..planning.plan import Plan, PlanRow
-from ..planning.spreadsheets import write_aside
+from ..planning.spreadsheets import save_file
 
 _ORDER = list(State)
 _STYLE = """
@@ -84,8 +85,8 @@ def write_report(plan: Plan, journal: Journal, path: Path) -> list[Path]:
     """
     rows = report_rows(plan, journal)
     table = path.with_suffix(".csv")
-    write_aside(path, _page(plan, rows, journal).encode("utf-8"))
-    write_aside(table, _table(plan, rows).encode("utf-8-sig"))
+    save_file(path, _page(plan, rows, journal))
+    save_file(table, _table(plan, rows).encode("utf-8-sig"))
     return [path, table]
 
 
@@ -120,7 +121,9 @@ def _table(plan: Plan, rows: list[ReportRow]) -> str:
     writer = csv.DictWriter(out, heads, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
     for one in rows:
-        values = {name: _inert(plain(value)) for name, value in _values(one, names).items()}
+        values = {
+            name: _inert(printable(value, "?")) for name, value in _values(one, names).items()
+        }
         writer.writerow(values)
     return out.getvalue()
 
@@ -214,4 +217,4 @@ def _event(one: Event, sessions: Mapping[str, str]) -> str:
 
 
 def _text(value: str) -> str:
-    return html.escape("\n".join(plain(line) for line in value.split("\n")))
+    return html.escape("\n".join(printable(line, "?") for line in value.split("\n")))

@@ -14,8 +14,8 @@ from pydicom.uid import UID
 
 from xnat_config import SiteConfig
 from xnat_config.kinds import Kinds
+from xnat_pic.errors import CancelledError
 
-from ..errors import CancelledError
 from ..findings import Finding, below, counted, error, few, note, warning
 from .folder_tree import Tree, walk
 from .headers import Header, State, read_headers

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from xnat_config.resources import Resources
-
-from ..errors import WrongCallError
+from xnat_pic.errors import WrongCallError
 
 
 @dataclass

@@ -22,8 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from xnat_config.variables import RESERVED, VARIABLE_NAME, Variables
-
-from ..errors import WrongCallError
+from xnat_pic.errors import WrongCallError
 
 SUBJECT = "subject"
 # Levels that are recognised and are no variables.

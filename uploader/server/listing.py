@@ -10,13 +10,11 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import quote, unquote
 
-import requests
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import MissingError, RefusedError, ServerError
+from xnat_config.server.files import RemoteFile, file_of
+from xnat_config.server.paths import data_path, files_path
 
-from ..errors import RefusedError, ServerError
-from .answers import no_answer
-from .client import Client, url_path
-
-_SCAN = re.compile(r"/scans/([^/]+)/(?:resources/)?")
 _XNAT = "{http://nrg.wustl.edu/xnat}"
 _CATALOG = "{http://nrg.wustl.edu/catalog}"
 _SESSION_COLUMNS = "ID,label,project,xsiType,UID,subject_ID,subject_label,date"
@@ -39,31 +37,7 @@ class RemoteSession:
     @property
     def path(self) -> str:
         """Its address."""
-        return url_path("experiments", self.id)
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a scan.
-
-    Attributes
-    ----------
-    digest : str
-        MD5 in hexadecimal where the server keeps it, else empty.
-    """
-
-    name: str
-    size: int
-    scan: str
-    resource: str
-    digest: str
-    uri: str
-
-    @property
-    def instance_by_name(self) -> str:
-        """The SOP Instance UID that its name tells; empty if it tells none."""
-        match = _INSTANCE_NAME.fullmatch(self.name.rpartition("/")[2])
-        return match.group(1) if match else ""
+        return data_path("experiments", self.id)
 
 
 @dataclass(frozen=True)
@@ -114,17 +88,17 @@ class RemoteSubject:
     variables: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_sessions(client: Client, project: str, label: str = "") -> list[RemoteSession]:
+def read_sessions(client: XnatClient, project: str, label: str = "") -> list[RemoteSession]:
     """Return the imaging sessions of a project, or the one with a label."""
     params = {"xsiType": "xnat:imageSessionData", "columns": _SESSION_COLUMNS}
     if label:
         params["label"] = label
-    rows = client.rows(url_path("projects", project, "experiments"), params)
+    rows = client.rows(data_path("projects", project, "experiments"), params)
     found = [_session(row) for row in rows]
     return [one for one in found if not label or one.label.casefold() == label.casefold()]
 
 
-def find_studies(client: Client, study_uids: Iterable[str]) -> list[RemoteSession]:
+def find_studies(client: XnatClient, study_uids: Iterable[str]) -> list[RemoteSession]:
     """Return the sessions of these studies in every project that may be read."""
     wanted = sorted(set(study_uids))
     found = []
@@ -156,11 +130,11 @@ def _session(row: Mapping[str, str]) -> RemoteSession:
     )
 
 
-def read_subjects(client: Client, project: str, names: Iterable[str]) -> list[RemoteSubject]:
+def read_subjects(client: XnatClient, project: str, names: Iterable[str]) -> list[RemoteSubject]:
     """Return the subjects of a project with these variables."""
     paths = {name: f"xnat:subjectData/fields/field[name={name}]/field" for name in names}
     columns = ",".join(["ID", "label", "project", *paths.values()])
-    rows = client.rows(url_path("projects", project, "subjects"), {"columns": columns})
+    rows = client.rows(data_path("projects", project, "subjects"), {"columns": columns})
     found = []
     for row in rows:
         lower = {name.lower(): value for name, value in row.items()}
@@ -173,7 +147,7 @@ def read_subjects(client: Client, project: str, names: Iterable[str]) -> list[Re
     return found
 
 
-def read_owners(client: Client, ids: Iterable[str]) -> dict[str, str]:
+def read_owners(client: XnatClient, ids: Iterable[str]) -> dict[str, str]:
     """Return the project that each subject belongs to; a project's listing names itself instead."""
     wanted = sorted(set(ids))
     found = {}
@@ -184,18 +158,12 @@ def read_owners(client: Client, ids: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def read_item(client: Client, path: str) -> dict[str, Any]:
+def read_item(client: XnatClient, path: str) -> dict[str, Any]:
     """Return the current version of an item; empty if it is not there."""
     try:
-        found = client.json(path)
-    except RefusedError as refusal:
-        if refusal.status == 404:
-            return {}
-        raise
-    for item in found.get("items", []):
-        if not item.get("meta", {}).get("isHistory"):
-            return dict(item)
-    return {}
+        return client.item(path)
+    except MissingError:
+        return {}
 
 
 def children(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
@@ -218,7 +186,7 @@ def variables_of(item: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def read_scans(client: Client, session: str) -> list[RemoteScan]:
+def read_scans(client: XnatClient, session: str) -> list[RemoteScan]:
     """Return the scans of a session with their files.
 
     Parameters
@@ -229,11 +197,10 @@ def read_scans(client: Client, session: str) -> list[RemoteScan]:
     rows = client.rows(f"{session}/scans", {"columns": "ID,UID,type,xsiType"})
     files: dict[str, list[RemoteFile]] = {}
     for row in _rows_or_none(client, f"{session}/scans/ALL/files") if rows else []:
-        match = _SCAN.search(row.get("URI", ""))
+        file = file_of(row)
         # The catalogue of a resource and its statistics are no data.
-        if match:
-            scan = unquote(match.group(1))
-            files.setdefault(scan, []).append(_file(row, scan))
+        if file.scan:
+            files.setdefault(file.scan, []).append(file)
     scans = []
     for row in rows:
         lower = {name.lower(): value for name, value in row.items()}
@@ -243,36 +210,21 @@ def read_scans(client: Client, session: str) -> list[RemoteScan]:
     return scans
 
 
-def _rows_or_none(client: Client, path: str) -> list[dict[str, str]]:
+def _rows_or_none(client: XnatClient, path: str) -> list[dict[str, str]]:
     try:
         return client.rows(path)
-    except RefusedError as refusal:
-        if refusal.status == 404:
-            return []
-        raise
+    except MissingError:
+        return []
 
 
-def _file(row: Mapping[str, str], scan: str) -> RemoteFile:
-    size = row.get("Size", "")
-    return RemoteFile(
-        name=row.get("Name", ""),
-        size=int(size) if size.isdigit() else -1,
-        scan=scan,
-        resource=row.get("collection", ""),
-        digest=row.get("digest", "").lower(),
-        uri=row.get("URI", ""),
-    )
-
-
-def read_resource_files(client: Client, parent: str, resource: str) -> list[RemoteFile]:
+def read_resource_files(client: XnatClient, parent: str, resource: str) -> list[RemoteFile]:
     """Return the files of a resource that belongs to no scan; none if it is not there."""
-    path = f"{parent}/resources/{quote(resource, safe='')}/files"
-    return [_file(row, "") for row in _rows_or_none(client, path)]
+    return [file_of(row) for row in _rows_or_none(client, files_path(parent, resource))]
 
 
-def read_prearchive(client: Client, project: str) -> list[Waiting]:
+def read_prearchive(client: XnatClient, project: str) -> list[Waiting]:
     """Return what waits in the prearchive of a project."""
-    rows = _rows_or_none(client, url_path("prearchive", "projects", project))
+    rows = _rows_or_none(client, data_path("prearchive", "projects", project))
     return [
         Waiting(
             address=_address(row.get("url", "")),
@@ -290,7 +242,7 @@ def _address(text: str) -> str:
     return unquote(text.strip().removeprefix("/data").rstrip("/"))
 
 
-def read_waiting_files(client: Client, path: str) -> dict[str, list[RemoteFile]]:
+def read_waiting_files(client: XnatClient, path: str) -> dict[str, list[RemoteFile]]:
     """Return the files of a session in the prearchive by the UID of their series.
 
     Parameters
@@ -306,24 +258,22 @@ def read_waiting_files(client: Client, path: str) -> dict[str, list[RemoteFile]]
         for resource in _rows_or_none(client, below):
             label = quote(resource.get("label", ""), safe="")
             for file in _rows_or_none(client, f"{below}/{label}/files"):
-                found.setdefault(uids.get(scan, scan), []).append(_file(file, scan))
+                found.setdefault(uids.get(scan, scan), []).append(file_of(file))
     return found
 
 
-def _series_uids(client: Client, path: str) -> dict[str, str]:
+def _series_uids(client: XnatClient, path: str) -> dict[str, str]:
     """Return the series UID of each scan, from the session's document."""
     try:
         answer = client.send("GET", path, params={"format": "xml"})
-    except RefusedError as refusal:
-        if refusal.status == 404:
-            return {}
-        raise
+    except MissingError:
+        return {}
     root = _parse(answer.content)
     scans = root.iter(f"{_XNAT}scan") if root is not None else ()
     return {scan.get("ID", ""): scan.get("UID", "") for scan in scans}
 
 
-def read_catalog_instances(client: Client, file: RemoteFile) -> dict[str, str]:
+def read_catalog_instances(client: XnatClient, file: RemoteFile) -> dict[str, str]:
     """Return SOP Instance UIDs by file name, from the catalogue of the resource of a file.
 
     The server fills them in from the objects themselves; names without one are left out.
@@ -351,7 +301,7 @@ def _parse(content: bytes) -> ElementTree.Element | None:
         return None
 
 
-def read_instance_uid(client: Client, file: RemoteFile) -> str:
+def read_instance_uid(client: XnatClient, file: RemoteFile) -> str:
     """Return the SOP Instance UID from the object itself, of which only the start is fetched.
 
     Raises
@@ -359,24 +309,16 @@ def read_instance_uid(client: Client, file: RemoteFile) -> str:
     ServerError
         If the file is no DICOM object.
     """
-    answer = client.send("GET", file.uri, stream=True)
-    head, uid = b"", ""
-    try:
-        for block in answer.iter_content(1 << 16):
-            head += block
-            uid = _instance_uid(head)
-            if uid or len(head) > _HEADER_BYTES:
-                break
-    except requests.RequestException as fault:
-        raise no_answer(client.connection, fault) from None
-    finally:
-        answer.close()
+    head = client.read(
+        file.uri, enough=lambda head: len(head) > _HEADER_BYTES or bool(_instance_uid(head))
+    )
+    uid = _instance_uid(head)
     if not uid:
         raise ServerError(f"The file {file.name} of scan {file.scan} on the server is no DICOM.")
     return uid
 
 
-def _instance_uid(head: bytes) -> str:
+def _instance_uid(head: bytes | bytearray) -> str:
     from pydicom import dcmread
 
     try:
@@ -388,10 +330,12 @@ def _instance_uid(head: bytes) -> str:
         return ""
 
 
-def find_file(files: Iterable[RemoteFile], name: str) -> RemoteFile | None:
-    """Return the file of a resource by its name, with ``/`` between folders."""
-    return next((one for one in files if name in (_name_of(one), one.name)), None)
+def find_file(files: Iterable[RemoteFile], path: str) -> RemoteFile | None:
+    """Return the file of a resource by its path below it, with ``/`` between folders."""
+    return next((one for one in files if one.path == path), None)
 
 
-def _name_of(file: RemoteFile) -> str:
-    return unquote(file.uri.partition("/files/")[2])
+def instance_uid_of_name(file: RemoteFile) -> str:
+    """Return the SOP Instance UID that a file's name tells; empty if it tells none."""
+    match = _INSTANCE_NAME.fullmatch(file.name)
+    return match.group(1) if match else ""

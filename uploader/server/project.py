@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import RefusedError
+from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 
-from ..errors import RefusedError
-from .client import Client, url_path
 from .listing import (
     RemoteSession,
     RemoteSubject,
@@ -43,9 +44,9 @@ class ProjectView:
     waiting: tuple[Waiting, ...] = ()
 
 
-def read_project(client: Client, name: str, config: SiteConfig) -> ProjectView:
+def read_project(client: XnatClient, name: str, config: SiteConfig) -> ProjectView:
     """Return what the server has of a project."""
-    if not client.exists(url_path("projects", name)):
+    if not client.exists(data_path("projects", name)):
         return ProjectView(name, False)
     names = [one.name for one in config.variables if one.level == "subject"]
     try:
@@ -64,15 +65,15 @@ def read_project(client: Client, name: str, config: SiteConfig) -> ProjectView:
     )
 
 
-def list_projects(client: Client) -> list[str]:
+def list_projects(client: XnatClient) -> list[str]:
     """Return the IDs of all projects that can be seen, sorted as people read them."""
     rows = client.rows("/data/projects", {"format": "json"})
     return sorted({one["ID"] for one in rows if one.get("ID")}, key=str.casefold)
 
 
-def _may_write(client: Client, project: str) -> bool:
+def _may_write(client: XnatClient, project: str) -> bool:
     """Tell whether we are owner or member; a collaborator only reads."""
-    access = client.json("/xapi/access/projects", lenient=True)
+    access = client.find_json("/xapi/access/projects")
     roles = {
         str(one.get("ID")): str(one.get("role"))
         for one in (access if isinstance(access, list) else [])
@@ -81,6 +82,6 @@ def _may_write(client: Client, project: str) -> bool:
     role = roles.get(project, "")
     if role:
         return not role.lower().startswith("collaborator")
-    who = client.json(f"/xapi/users/{client.user}/roles", lenient=True)
+    who = client.find_json(f"/xapi/users/{client.user}/roles")
     # A server that tells nothing about rights refuses later, with its reason.
     return "Administrator" in who if isinstance(who, list) else not access

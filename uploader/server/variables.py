@@ -11,15 +11,16 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element
 
 from xnat_config import definitions, forms
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import RefusedError
+from xnat_config.server.paths import data_path
 from xnat_config.variables import Variable, Variables
-
-from ..errors import RefusedError, ServerError
-from .client import Client, url_path
+from xnat_pic.errors import ServerError
 
 Definitions = dict[str, dict[str, tuple[str, ...]]]
 
 
-def read_definitions(client: Client, project: str) -> Definitions:
+def read_definitions(client: XnatClient, project: str) -> Definitions:
     """Return what a project defines: allowed values by data type and variable (none: any)."""
     return _definitions(_read_project(client, project))
 
@@ -31,8 +32,8 @@ def _definitions(root: Element) -> Definitions:
     }
 
 
-def _read_project(client: Client, project: str) -> Element:
-    answer = client.send("GET", url_path("projects", project), params={"format": "xml"})
+def _read_project(client: XnatClient, project: str) -> Element:
+    answer = client.send("GET", data_path("projects", project), params={"format": "xml"})
     try:
         return definitions.parse_project(answer.content)
     except ValueError as error:
@@ -49,7 +50,7 @@ def wanted_types(variables: Variables, session_types: Iterable[str]) -> dict[str
 
 
 def define(
-    client: Client, project: str, variables: Variables, session_types: Iterable[str]
+    client: XnatClient, project: str, variables: Variables, session_types: Iterable[str]
 ) -> list[str]:
     """Define what a project lacks, in the classic way and as a custom form.
 
@@ -64,7 +65,7 @@ def define(
 
 
 def _define_classic(
-    client: Client, project: str, wanted: Mapping[str, list[Variable]]
+    client: XnatClient, project: str, wanted: Mapping[str, list[Variable]]
 ) -> list[str]:
     root = _read_project(client, project)
     known = _definitions(root)
@@ -79,21 +80,21 @@ def _define_classic(
         document = definitions.to_bytes(root)
         client.send(
             "PUT",
-            url_path("projects", project),
+            data_path("projects", project),
             body=lambda: document,
             content_type="text/xml",
         )
     return said
 
 
-def find_forms(client: Client, project: str, title: str) -> dict[str, str]:
+def find_forms(client: XnatClient, project: str, title: str) -> dict[str, str]:
     """Return the identifier of our form for each data type; none where the server has no forms."""
-    found = client.json("/xapi/customforms", {"projectId": project}, lenient=True)
+    found = client.find_json("/xapi/customforms", {"projectId": project})
     return {one.data_type: one.name for one in forms.forms_in(found, title)}
 
 
 def _define_forms(
-    client: Client,
+    client: XnatClient,
     project: str,
     variables: Variables,
     wanted: Mapping[str, list[Variable]],
@@ -124,7 +125,7 @@ def _define_forms(
 
 
 def write_values(
-    client: Client, item: str, data_type: str, values: Mapping[str, str], *, make: bool = False
+    client: XnatClient, item: str, data_type: str, values: Mapping[str, str], *, make: bool = False
 ) -> None:
     """Set classic variables of an item in one request; an empty value removes one.
 
@@ -144,7 +145,7 @@ def write_values(
         client.send("PUT", item, params=pairs)
 
 
-def write_form(client: Client, item: str, form: str, values: Mapping[str, str]) -> None:
+def write_form(client: XnatClient, item: str, form: str, values: Mapping[str, str]) -> None:
     """Set values of our form of an item; an empty value removes one.
 
     Parameters
@@ -157,7 +158,7 @@ def write_form(client: Client, item: str, form: str, values: Mapping[str, str]) 
     if not values:
         return
     path = f"/xapi/custom-fields/{item}/fields"
-    before = client.json(path, lenient=True)
+    before = client.find_json(path)
     kept = forms.as_object(before.get(form)) if isinstance(before, dict) else {}
     kept.update(values)
     client.send("PUT", path, json={form: {k: v for k, v in kept.items() if v}})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import LostAnswerError, RefusedError
+
 from ..control import PartMeter
-from ..errors import RefusedError, RowError
+from ..errors import RowError
 from ..findings import ended
 from ..planning.journal import State
-from ..server.client import Client, LostAnswerError
 from ..verification.payload import SeriesLoad
 from .archives import body_of, entries, keep_digests
 from .jobs import Job, Tools, look
@@ -27,7 +29,7 @@ def deliver_directly(tools: Tools, job: Job) -> None:
     ------
     RowError
         If the server has a reason against it.
-    UploaderError
+    XnatPicError
         If the server cannot be reached, the login ended, or a file cannot be read.
     """
     tools.journal.begin_sending(job.key)
@@ -42,7 +44,7 @@ def deliver_directly(tools: Tools, job: Job) -> None:
     end = time.monotonic() + tools.options.settle_s
     attempt = 0
     while any(match.missing for match in look(tools, job)):
-        state = tools.client.json(address, lenient=True)
+        state = tools.client.find_json(address)
         status = str(state.get("status", "")) if isinstance(state, dict) else ""
         if status in ("ERROR", "CONFLICT") or time.monotonic() > end:
             raise RowError(
@@ -53,7 +55,7 @@ def deliver_directly(tools: Tools, job: Job) -> None:
         attempt += 1
         if status.startswith("RECEIVING"):
             _trigger(tools.client, address)  # the first call may have been lost
-        tools.control.sleep(min(tools.client.patience.wait_s(attempt), 5.0))
+        tools.control.sleep(min(tools.client.retry.wait_s(attempt), 5.0))
     tools.journal.set_prearchive(job.key, "")
 
 
@@ -76,6 +78,7 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) ->
             params=params,
             body=body_of(stream, counter),
             content_type="application/zip",
+            repeat=True,
         )
     except RefusedError as refusal:
         raise RowError(
@@ -86,7 +89,7 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) ->
     keep_digests(tools, job, series, stream)
 
 
-def _trigger(client: Client, address: str) -> None:
+def _trigger(client: XnatClient, address: str) -> None:
     """Ask for archiving now; what is archived already is no longer known there."""
     try:
         client.send("POST", address, repeat=False)

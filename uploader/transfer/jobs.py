@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xnat_config.server.client import XnatClient
 from xnat_config.site import SiteConfig
 
 from ..control import Control, Meter
 from ..errors import RowError
 from ..planning.journal import Journal
 from ..planning.plan import PlanRow
-from ..server.client import Client
 from ..server.listing import RemoteSession, read_scans, read_sessions
 from ..verification.matching import SeriesMatch, match_series
 from ..verification.payload import Disguise, Instance, SeriesLoad, SessionLoad
@@ -52,7 +52,7 @@ class Options:
 class Tools:
     """What every job works with."""
 
-    client: Client
+    client: XnatClient
     journal: Journal
     config: SiteConfig
     control: Control

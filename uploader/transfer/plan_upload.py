@@ -12,22 +12,17 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from enum import Enum
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import RefusedError, UnreachableError
+from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
+from xnat_pic.errors import CancelledError, LoginError, WrongCallError, XnatPicError
 
 from ..control import Control, Meter, Progress
-from ..errors import (
-    CancelledError,
-    LoginError,
-    RefusedError,
-    RowError,
-    UnreachableError,
-    UploaderError,
-    WrongCallError,
-)
+from ..errors import RowError
 from ..findings import Level, counted
 from ..planning.journal import Journal, State
 from ..planning.plan import Plan, PlanRow
-from ..server.client import Client, url_path
 from ..server.listing import read_item, variables_of
 from ..server.variables import find_forms, form_item, write_form, write_values
 from ..verification.matching import SeriesMatch
@@ -57,14 +52,14 @@ class RowResult:
 
     Attributes
     ----------
-    error : UploaderError, optional
+    error : XnatPicError, optional
         What kept it from being done.
     """
 
     row: PlanRow
     outcome: Outcome
     reason: str = ""
-    error: UploaderError | None = None
+    error: XnatPicError | None = None
 
 
 @dataclass
@@ -73,12 +68,12 @@ class UploadResult:
 
     Attributes
     ----------
-    problems : list of UploaderError
+    problems : list of XnatPicError
         What concerns no single row, such as scanner data that could not be sent.
     """
 
     rows: list[RowResult] = field(default_factory=list)
-    problems: list[UploaderError] = field(default_factory=list)
+    problems: list[XnatPicError] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -97,7 +92,7 @@ class UploadResult:
 
 def upload(
     plan: Plan,
-    client: Client,
+    client: XnatClient,
     journal: Journal,
     config: SiteConfig,
     options: Options | None = None,
@@ -111,14 +106,14 @@ def upload(
 
     Parameters
     ----------
-    client : Client
+    client : XnatClient
         Logged in.
     on_progress, on_start, on_row : callable, optional
         Called from worker threads; `on_start` and `on_row` when a row's turn comes and ends.
 
     Raises
     ------
-    UploaderError
+    XnatPicError
         If the server cannot be asked at all, or a setting makes no sense.
     """
     options = options or Options()
@@ -149,7 +144,7 @@ def upload(
     return run.result
 
 
-def _same_server(client: Client, journal: Journal) -> None:
+def _same_server(client: XnatClient, journal: Journal) -> None:
     before = journal.about("server")
     if before and before != client.connection.server:
         raise WrongCallError(
@@ -219,7 +214,7 @@ class _Run:
                 failed = ensure_subjects(self._tools, project, mine)
                 title = self._tools.config.variables.form_title
                 self._forms[project] = find_forms(self._tools.client, project, title)
-            except UploaderError as error:
+            except XnatPicError as error:
                 for row in mine:
                     self._fail(row, error)
                 continue
@@ -255,7 +250,7 @@ class _Run:
                 if self._on_start is not None:
                     self._on_start(row)
                 outcome = self._send_one(row)
-            except UploaderError as error:
+            except XnatPicError as error:
                 self._fail(row, error)
             else:
                 self._tools.journal.set_problem(row.key, "")
@@ -291,7 +286,7 @@ class _Run:
             name: value for name, value in row.variables.items() if value and not there.get(name)
         }
         parts = ("projects", row.project, "subjects", job.existing.subject)
-        path = url_path(*parts, "experiments", job.existing.label)
+        path = data_path(*parts, "experiments", job.existing.label)
         write_values(client, path, job.existing.xsi_type, filled)
         form = self._forms[row.project].get(job.existing.xsi_type, "")
         if form:
@@ -310,11 +305,11 @@ class _Run:
                     hint="Upload each project's data with a plan of its own.",
                 )
             send_raw(self._tools, projects[0], items)
-        except UploaderError as error:
+        except XnatPicError as error:
             self._tools.journal.add_event("", "problem", error.sentence())
             self.result.problems.append(error)
 
-    def _fail(self, row: PlanRow, error: UploaderError) -> None:
+    def _fail(self, row: PlanRow, error: XnatPicError) -> None:
         sentence = error.sentence()
         outcome = Outcome.FAILED
         if isinstance(error, CancelledError):
@@ -376,10 +371,10 @@ def _check_archived(tools: Tools, job: Job, matches: list[SeriesMatch]) -> None:
         )
     sent = {uid: md5 for uid, md5 in tools.journal.digests(job.key).values()}
     known = [
-        (file.digest, sent[uid])
+        (file.md5, sent[uid])
         for match in matches
         for uid, file in match.files.items()
-        if file.digest and uid in sent
+        if file.md5 and uid in sent
     ]
     wrong = sum(1 for there, ours in known if there != ours)
     # A server that anonymises changes all of them; damage on the way changes some.

@@ -9,12 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from xnat_config.server.errors import LostAnswerError, RefusedError
+from xnat_config.server.files import RemoteFile
+from xnat_pic.errors import ServerError
+
 from ..control import PartMeter
-from ..errors import RefusedError, RowError, ServerError
+from ..errors import RowError
 from ..findings import ended
 from ..planning.journal import State
-from ..server.client import LostAnswerError
-from ..server.listing import RemoteFile, Waiting, read_prearchive, read_waiting_files
+from ..server.listing import Waiting, instance_uid_of_name, read_prearchive, read_waiting_files
 from ..verification.matching import SeriesMatch, match_files
 from ..verification.payload import Instance, SeriesLoad
 from .archives import body_of, entries, keep_digests
@@ -33,7 +36,7 @@ def deliver(tools: Tools, job: Job) -> None:
     ------
     RowError
         If the server has a reason against it.
-    UploaderError
+    XnatPicError
         If the server cannot be reached, the login ended, a file cannot be read, or a person
         stopped the work.
     """
@@ -98,7 +101,7 @@ def _revive(tools: Tools, job: Job, waiting: Waiting) -> Waiting | None:
     if found.status == "READY":
         return found
     try:
-        tools.client.send("POST", found.path, params={"action": "build"})
+        tools.client.send("POST", found.path, params={"action": "build"}, repeat=True)
     except RefusedError:
         pass  # what cannot be built is removed below
     except ServerError as error:
@@ -129,7 +132,7 @@ def _wait_while(
                 hint="Run the same command again later: it goes on.",
             )
         attempt += 1
-        tools.control.sleep(min(tools.client.patience.wait_s(attempt), 5.0))
+        tools.control.sleep(min(tools.client.retry.wait_s(attempt), 5.0))
 
 
 def _lacking(
@@ -149,15 +152,15 @@ def _match(tools: Tools, series: SeriesLoad, there: dict[str, list[RemoteFile]])
         file
         for uid, some in there.items()
         for file in some
-        if uid == series.sent_uid or file.instance_by_name in series.instances
+        if uid == series.sent_uid or instance_uid_of_name(file) in series.instances
     ]
     if tools.options.disguise is None:
         sizes = {uid: one.file.size for uid, one in series.instances.items()}
         # Where the server keeps the bytes as they are, a file of another size is cut off.
-        if any(sizes.get(file.instance_by_name) == file.size for file in files):
-            files = [
-                file for file in files if sizes.get(file.instance_by_name, file.size) == file.size
-            ]
+        planned = [sizes.get(instance_uid_of_name(file)) for file in files]
+        if any(size == file.size for size, file in zip(planned, files, strict=True)):
+            pairs = zip(planned, files, strict=True)
+            files = [file for size, file in pairs if size in (None, file.size)]
     return match_files(tools.client, series, files, trust_names=True)
 
 
@@ -167,7 +170,7 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], ad
     stream = ZipStream(part, counter.sent)
     if not address:
         tools.journal.begin_sending(job.key)
-    for attempt in range(1, client.patience.attempts + 1):
+    for attempt in range(1, client.retry.attempts + 1):
         try:
             answer = client.send(
                 "POST",
@@ -180,9 +183,9 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], ad
         except (LostAnswerError, RefusedError) as error:
             if isinstance(error, RefusedError) and _CONCURRENT not in error.message.lower():
                 raise _refused(job, error) from error
-            if attempt == client.patience.attempts:
+            if attempt == client.retry.attempts:
                 raise
-            tools.control.sleep(client.patience.wait_s(attempt))
+            tools.control.sleep(client.retry.wait_s(attempt))
             address, is_there = _look_after_loss(tools, job, series, part, address)
             if not is_there:
                 continue
@@ -242,7 +245,7 @@ def _settle(tools: Tools, job: Job, address: str) -> Waiting:
     """Wait until the server has built our session."""
     found = _wait_while(tools, job, address, lambda one: one.is_busy)
     if found is not None and found.status in _RECEIVING:
-        tools.client.send("POST", found.path, params={"action": "build"})
+        tools.client.send("POST", found.path, params={"action": "build"}, repeat=True)
         found = _wait_while(
             tools, job, address, lambda one: one.is_busy or one.status in _RECEIVING
         )
@@ -272,7 +275,7 @@ def _check_received(tools: Tools, job: Job, waiting: Waiting) -> None:
 def _archive(tools: Tools, job: Job, waiting: Waiting) -> None:
     """Archive our session, once; a lost answer is looked after."""
     client = tools.client
-    for attempt in range(1, client.patience.attempts + 1):
+    for attempt in range(1, client.retry.attempts + 1):
         try:
             client.send(
                 "POST",
@@ -283,9 +286,9 @@ def _archive(tools: Tools, job: Job, waiting: Waiting) -> None:
             )
             break
         except (LostAnswerError, RefusedError) as error:
-            if attempt == client.patience.attempts:
+            if attempt == client.retry.attempts:
                 raise
-            tools.control.sleep(client.patience.wait_s(attempt))
+            tools.control.sleep(client.retry.wait_s(attempt))
             if _is_archived(tools, job, waiting, error):
                 break
     tools.journal.set_prearchive(job.key, "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from functools import partial
 from pathlib import Path
 
 from xnat_config.resources import Resources
+from xnat_config.server.paths import data_path, files_path
+from xnat_pic.errors import NothingUsableError
+from xnat_pic.files import new_digest
 
 from ..control import PartMeter
-from ..errors import NothingUsableError
-from ..server.client import files_path, url_path
 from ..server.listing import find_file, read_resource_files
 from ..verification.payload import blocks_of
 from .jobs import Tools
@@ -51,7 +51,7 @@ class RawItem:
 
     def fingerprint(self) -> str:
         """Return a text that changes when a file is added, removed or written."""
-        digest = hashlib.sha256()
+        digest = new_digest()
         for path in self.files:
             status = path.stat()
             name = path.relative_to(self.source.parent).as_posix()
@@ -139,10 +139,10 @@ class ZippedFolder:
 
         Raises
         ------
-        DataError
+        CorruptDataError
             If a file cannot be read.
         """
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = new_digest("md5")
         size = 0
         for block in self._blocks():
             digest.update(block)
@@ -159,7 +159,7 @@ class ZippedFolder:
         with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for path in self._item.files:
                 name = path.relative_to(self._item.source).as_posix()
-                digest = hashlib.md5(usedforsecurity=False)
+                digest = new_digest("md5")
                 info = zipfile.ZipInfo(name, _EARLIEST)
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(info, "w", force_zip64=True) as target:
@@ -206,7 +206,7 @@ def send_raw(tools: Tools, project: str, items: Iterable[RawItem]) -> None:
         If what arrived is not what was sent.
     """
     resource = tools.config.resources.raw_project
-    parent = url_path("projects", project)
+    parent = data_path("projects", project)
     for item in items:
         tools.control.wait_if_paused()
         tools.meter.say(f"Scanner data {item.name}")
@@ -214,7 +214,7 @@ def send_raw(tools: Tools, project: str, items: Iterable[RawItem]) -> None:
         fingerprint = item.fingerprint()
         known, md5 = tools.journal.uploaded(target)
         there = find_file(read_resource_files(tools.client, parent, resource), item.name)
-        if there and known == fingerprint and there.digest in ("", md5):
+        if there and known == fingerprint and there.md5 in ("", md5):
             tools.meter.add(item.bytes)
             continue
         counter = PartMeter(tools.meter, tools.control)

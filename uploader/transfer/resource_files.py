@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..errors import RowError, ServerError
+from xnat_config.server.client import XnatClient
+from xnat_config.server.files import RemoteFile
+from xnat_config.server.paths import files_path
+from xnat_pic.errors import ServerError
+from xnat_pic.files import new_digest
+
+from ..errors import RowError
 from ..findings import few
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
-from ..server.client import Client, files_path
-from ..server.listing import RemoteFile, find_file, read_resource_files
-from ..verification.payload import blocks_of
+from ..server.listing import find_file, read_resource_files
+from ..verification.payload import blocks_of, file_md5
 from .jobs import Tools
 
 
@@ -29,7 +33,7 @@ class FileBody:
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
-        digest = hashlib.md5(usedforsecurity=False)
+        digest = new_digest("md5")
         for block in blocks_of(self._path, self._on_read):
             digest.update(block)
             yield block
@@ -37,7 +41,7 @@ class FileBody:
 
 
 def put_file(
-    client: Client, target: str, content_type: str, body: Callable[[], Iterable[bytes]]
+    client: XnatClient, target: str, content_type: str, body: Callable[[], Iterable[bytes]]
 ) -> None:
     """Put a file into a resource, in place of an older one.
 
@@ -73,7 +77,7 @@ def check_arrived(name: str, found: RemoteFile | None, md5: str, size: int) -> N
     RowError
         If it is not there, or has another size or MD5.
     """
-    if found is not None and found.size in (-1, size) and found.digest in ("", md5):
+    if found is not None and found.size in (-1, size) and found.md5 in ("", md5):
         return
     raise RowError(
         "not-arrived",
@@ -136,9 +140,6 @@ def _is_same(tools: Tools, target: str, path: Path, there: RemoteFile | None) ->
     """Tell whether the server has a file as it is on disk."""
     if there is None:
         return False
-    if there.digest:
-        digest = hashlib.md5(usedforsecurity=False)
-        for block in blocks_of(path, lambda _count: None):
-            digest.update(block)
-        return there.digest == digest.hexdigest()
+    if there.md5:
+        return there.md5 == file_md5(path)
     return tools.journal.uploaded(target)[0] == _stamp(path)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..errors import RefusedError, RowError
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import RefusedError
+from xnat_config.server.paths import data_path
+
+from ..errors import RowError
 from ..planning.plan import PlanRow
-from ..server.client import Client, url_path
 from ..server.listing import RemoteSubject, read_subjects
 from ..server.variables import define, find_forms, form_item, write_form, write_values
 from .jobs import Tools
@@ -25,10 +28,10 @@ def ensure_project(tools: Tools, project: str, rows: Iterable[PlanRow]) -> None:
     client = tools.client
     types = {tools.config.kinds.by_code[row.modality].session_type for row in rows}
     try:
-        if not client.exists(url_path("projects", project)):
+        if not client.exists(data_path("projects", project)):
             client.send(
                 "PUT",
-                url_path("projects", project),
+                data_path("projects", project),
                 params={"xsiType": "xnat:projectData", "xnat:projectData/name": project},
             )
             tools.journal.add_event("", "made", f"Made the project {project}.")
@@ -70,7 +73,7 @@ def ensure_subjects(tools: Tools, project: str, rows: list[PlanRow]) -> dict[str
 
 
 def _ensure_subject(
-    client: Client,
+    client: XnatClient,
     project: str,
     subject: str,
     known: RemoteSubject | None,
@@ -78,7 +81,7 @@ def _ensure_subject(
     form: str,
 ) -> None:
     label = known.label if known else subject
-    path = url_path("projects", project, "subjects", label)
+    path = data_path("projects", project, "subjects", label)
     before = known.variables if known else {}
     # What the server has stays: a contradiction was found by check, and set-variables corrects.
     filled = {name: value for name, value in values.items() if value and not before.get(name)}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 
 from ..errors import RowError
 from ..planning.journal import Journal
 from ..planning.plan import Plan, PlanRow
-from ..server.client import Client, url_path
 from ..server.listing import RemoteSession, read_item, read_sessions, variables_of
 from ..server.variables import find_forms, form_item, write_form, write_values
 
@@ -71,7 +72,7 @@ class Differences:
 
 
 def find_changes(
-    plan: Plan, client: Client, config: SiteConfig, *, clear_empty: bool = False
+    plan: Plan, client: XnatClient, config: SiteConfig, *, clear_empty: bool = False
 ) -> Differences:
     """Compare the variables of a plan with those on the server. Reads only.
 
@@ -111,7 +112,7 @@ def find_changes(
 
 
 def _of_subjects(
-    client: Client,
+    client: XnatClient,
     found: list[tuple[PlanRow, RemoteSession]],
     config: SiteConfig,
     clear_empty: bool,
@@ -132,7 +133,7 @@ def _of_subjects(
             if value:
                 values[name] = (row.key, value)
     for (project, subject), values in wanted.items():
-        there = variables_of(read_item(client, url_path("projects", project, "subjects", subject)))
+        there = variables_of(read_item(client, data_path("projects", project, "subjects", subject)))
         for name, (key, value) in values.items():
             old = there.get(name, "")
             if old != value and (value or clear_empty):
@@ -140,7 +141,7 @@ def _of_subjects(
 
 
 def _of_sessions(
-    client: Client,
+    client: XnatClient,
     found: list[tuple[PlanRow, RemoteSession]],
     config: SiteConfig,
     clear_empty: bool,
@@ -163,13 +164,16 @@ def _of_sessions(
 
 
 def apply_changes(
-    client: Client, config: SiteConfig, changes: Iterable[Change], journal: Journal | None = None
+    client: XnatClient,
+    config: SiteConfig,
+    changes: Iterable[Change],
+    journal: Journal | None = None,
 ) -> int:
     """Write values, one request for each item, and note each in the journal; return their number.
 
     Raises
     ------
-    UploaderError
+    XnatPicError
         If the server refuses; what was written before stays and is noted.
     """
     by_item: dict[tuple[str, ...], list[Change]] = {}
@@ -182,7 +186,7 @@ def apply_changes(
         if project not in forms:
             forms[project] = find_forms(client, project, config.variables.form_title)
         values = {one.name: one.new for one in mine}
-        write_values(client, url_path(*parts), data_type, values)
+        write_values(client, data_path(*parts), data_type, values)
         if form := forms[project].get(data_type, ""):
             write_form(client, form_item(*parts), form, values)
         for one in mine:

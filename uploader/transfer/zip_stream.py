@@ -6,14 +6,14 @@ checksum follow its data, so both stand before it; a file is therefore read twic
 
 from __future__ import annotations
 
-import hashlib
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import DataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import bytes_digest
 
 BLOCK = 1 << 20
 # A file up to this size is read once and kept while it is sent.
@@ -90,7 +90,7 @@ class ZipStream:
 
         Raises
         ------
-        DataError
+        CorruptDataError
             If a file cannot be read, or is not as it was planned.
         """
         central: list[bytes] = []
@@ -119,8 +119,7 @@ class ZipStream:
         if entry.content is not None or entry.size <= IN_MEMORY:
             data = entry.content() if entry.content else _whole(entry)
             if entry.content is not None:
-                digest = hashlib.md5(data, usedforsecurity=False)
-                self.digests[entry.name] = digest.hexdigest()
+                self.digests[entry.name] = bytes_digest(data, "md5")
             elif len(data) != entry.size:
                 raise _changed(entry)
             return zlib.crc32(data), len(data), iter((data,))
@@ -191,14 +190,14 @@ def _same_blocks(entry: Entry, crc: int) -> Iterator[bytes]:
         raise _changed(entry)
 
 
-def _unreadable(entry: Entry, error: OSError) -> DataError:
+def _unreadable(entry: Entry, error: OSError) -> CorruptDataError:
     why = error.strerror or "it is not readable"
-    return DataError(
+    return CorruptDataError(
         f"{entry.path} cannot be read: {why}.", path=entry.path, hint="Check it, then scan again."
     )
 
 
-def _changed(entry: Entry) -> DataError:
-    return DataError(
+def _changed(entry: Entry) -> CorruptDataError:
+    return CorruptDataError(
         f"{entry.path} changed since it was planned.", path=entry.path, hint="Scan again."
     )

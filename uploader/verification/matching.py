@@ -6,8 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ..server.client import Client
-from ..server.listing import RemoteFile, RemoteScan, read_catalog_instances, read_instance_uid
+from xnat_config.server.client import XnatClient
+from xnat_config.server.files import RemoteFile
+
+from ..server.listing import (
+    RemoteScan,
+    instance_uid_of_name,
+    read_catalog_instances,
+    read_instance_uid,
+)
 from .payload import SeriesLoad
 
 
@@ -44,7 +51,7 @@ class SeriesMatch:
 
 
 def match_series(
-    client: Client, load: SeriesLoad, scans: Sequence[RemoteScan], *, trust_names: bool
+    client: XnatClient, load: SeriesLoad, scans: Sequence[RemoteScan], *, trust_names: bool
 ) -> SeriesMatch:
     """Find the instances of a series among the scans of its session.
 
@@ -60,7 +67,7 @@ def match_series(
 
 
 def match_files(
-    client: Client,
+    client: XnatClient,
     load: SeriesLoad,
     files: Iterable[RemoteFile],
     trust_names: bool,
@@ -83,13 +90,13 @@ def match_files(
 
 
 def _identify(
-    client: Client, load: SeriesLoad, files: list[RemoteFile], trust_names: bool
+    client: XnatClient, load: SeriesLoad, files: list[RemoteFile], trust_names: bool
 ) -> list[tuple[str, RemoteFile]]:
     """Return the SOP Instance UID of each file."""
     catalogs: dict[str, dict[str, str]] = {}
     named = []
     for file in files:
-        uid = file.instance_by_name
+        uid = instance_uid_of_name(file)
         if not (trust_names and uid in load.instances):
             resource = file.uri.partition("/files/")[0]
             if resource not in catalogs:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import DataError
+from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import file_digest
+
 from ..scanning.sessions import Session, SourceFile
 
 
@@ -107,7 +109,7 @@ def blocks_of(path: Path, on_read: Callable[[int], None]) -> Iterator[bytes]:
 
     Raises
     ------
-    DataError
+    CorruptDataError
         If it cannot be read.
     """
     try:
@@ -116,8 +118,26 @@ def blocks_of(path: Path, on_read: Callable[[int], None]) -> Iterator[bytes]:
                 on_read(len(block))
                 yield block
     except OSError as error:
-        why = error.strerror or "it is not readable"
-        raise DataError(f"{path} cannot be read: {why}.", path=path, hint="Check it.") from error
+        raise _unreadable(path, error) from error
 
 
 LARGEST_FILE = 0xFFFF_FFFF
+
+
+def file_md5(path: Path) -> str:
+    """Return the MD5 of a file, as hexadecimal text.
+
+    Raises
+    ------
+    CorruptDataError
+        If it cannot be read.
+    """
+    try:
+        return file_digest(path, "md5")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> CorruptDataError:
+    why = error.strerror or "it is not readable"
+    return CorruptDataError(f"{path} cannot be read: {why}.", path=path, hint="Check it.")

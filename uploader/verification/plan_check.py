@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 
+from xnat_config.server.client import XnatClient
 from xnat_config.site import SiteConfig
 
 from ..findings import Finding, Level, error, note, warning
 from ..planning.journal import Journal
 from ..planning.plan import Plan, PlanRow
 from ..scanning.sessions import Session
-from ..server.client import Client
 from ..server.listing import (
     RemoteSession,
     find_studies,
@@ -66,7 +66,7 @@ class RowCheck:
 
 def check(
     plan: Plan,
-    client: Client,
+    client: XnatClient,
     config: SiteConfig,
     *,
     journal: Journal | None = None,
@@ -84,7 +84,7 @@ def check(
 
     Raises
     ------
-    UploaderError
+    XnatPicError
         If the server cannot be asked.
     """
     rows = [row for row in plan.rows if row.include]
@@ -314,7 +314,7 @@ def _definition_findings(row: PlanRow, view: ProjectView, config: SiteConfig) ->
 
 
 def _compare(
-    client: Client,
+    client: XnatClient,
     row: PlanRow,
     view: ProjectView,
     session: Session | None,
@@ -361,7 +361,7 @@ def _is_bad(findings: Iterable[Finding]) -> bool:
 
 
 def _value_findings(
-    client: Client, row: PlanRow, session: RemoteSession, config: SiteConfig
+    client: XnatClient, row: PlanRow, session: RemoteSession, config: SiteConfig
 ) -> list[Finding]:
     there = variables_of(read_item(client, session.path))
     names = list(dict.fromkeys([*config.variables.names, *row.variables]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,18 +9,21 @@ from dataclasses import dataclass, field
 from enum import Enum
 from urllib.parse import unquote
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import RefusedError
+from xnat_config.server.files import RemoteFile
+from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
+from xnat_pic.errors import CorruptDataError
 
 from ..control import Control, Meter, Progress
-from ..errors import DataError, RefusedError, RowError
+from ..errors import RowError
 from ..findings import counted, few
 from ..planning.journal import Journal, State
 from ..planning.plan import Plan, PlanRow
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
-from ..server.client import Client, url_path
 from ..server.listing import (
-    RemoteFile,
     RemoteScan,
     RemoteSession,
     find_file,
@@ -34,7 +36,7 @@ from ..server.listing import (
     variables_of,
 )
 from .matching import SeriesMatch, match_series
-from .payload import Disguise, Instance, SessionLoad, blocks_of, load_session
+from .payload import Disguise, SessionLoad, file_md5, load_session
 
 
 class Proof(Enum):
@@ -81,7 +83,7 @@ class RowProof:
 
 def verify(
     plan: Plan,
-    client: Client,
+    client: XnatClient,
     config: SiteConfig,
     journal: Journal | None = None,
     *,
@@ -123,7 +125,7 @@ def verify(
         check = _RowCheck(client, config, journal, disguise is not None, meter, control)
         try:
             check.run(found, load, plan.sessions[row.key], studies[load.study_uid], planned)
-        except (DataError, RefusedError, RowError) as error:
+        except (CorruptDataError, RefusedError, RowError) as error:
             found.problems.append(error.sentence())
         _keep(journal, found, load)
         return found
@@ -151,7 +153,7 @@ def _keep(journal: Journal | None, found: RowProof, load: SessionLoad) -> None:
 class _RowCheck:
     """The checks of one session."""
 
-    client: Client
+    client: XnatClient
     config: SiteConfig
     journal: Journal | None
     is_disguised: bool
@@ -207,7 +209,7 @@ class _RowCheck:
     @staticmethod
     def _has_digests(scans: list[RemoteScan]) -> bool:
         files = [file for scan in scans for file in scan.files]
-        return bool(files) and all(file.digest for file in files)
+        return bool(files) and all(file.md5 for file in files)
 
     def _instances(self, found: RowProof, load: SessionLoad, matches: list[SeriesMatch]) -> None:
         found.found = sum(len(match.present) for match in matches)
@@ -233,11 +235,11 @@ class _RowCheck:
                 self.control.check()
                 instance = one.instances[uid]
                 known = sent.get(instance.sop_uid, ("", ""))[1]
-                ours = known if self.is_disguised else self._md5(instance)
+                ours = known if self.is_disguised else file_md5(instance.file.path)
                 self.meter.add(instance.file.size)
-                if not file.digest or not ours:
+                if not file.md5 or not ours:
                     without += 1
-                elif file.digest == ours:
+                elif file.md5 == ours:
                     found.checksummed += 1
                 else:
                     different.append(file)
@@ -268,12 +270,6 @@ class _RowCheck:
         if found.found < found.planned and not found.problems:
             found.problems.append("The objects on the server are not those on disk.")
         return matches
-
-    def _md5(self, instance: Instance) -> str:
-        digest = hashlib.md5(usedforsecurity=False)
-        for block in blocks_of(instance.file.path, lambda _count: None):
-            digest.update(block)
-        return digest.hexdigest()
 
     def _doubled(
         self,
@@ -313,7 +309,9 @@ class _RowCheck:
     def _variables(self, found: RowProof, remote: RemoteSession) -> None:
         there = variables_of(read_item(self.client, remote.path))
         subject = variables_of(
-            read_item(self.client, url_path("projects", remote.project, "subjects", remote.subject))
+            read_item(
+                self.client, data_path("projects", remote.project, "subjects", remote.subject)
+            )
         )
         for name, value in found.row.variables.items():
             places = [("session", there)]
@@ -350,7 +348,7 @@ class _RowCheck:
                 )
 
 
-def verify_uploads(client: Client, journal: Journal) -> list[str]:
+def verify_uploads(client: XnatClient, journal: Journal) -> list[str]:
     """Compare the files that were sent beside the images with the server; return what is wrong."""
     problems = []
     listed: dict[str, list[RemoteFile]] = {}
@@ -362,6 +360,6 @@ def verify_uploads(client: Client, journal: Journal) -> list[str]:
         found = find_file(listed[folder], unquote(name))
         if found is None:
             problems.append(f"The file {unquote(name)} in {unquote(resource)} is missing.")
-        elif found.digest not in ("", md5) or found.size not in (-1, size):
+        elif found.md5 not in ("", md5) or found.size not in (-1, size):
             problems.append(f"The file {unquote(name)} in {unquote(resource)} is not as sent.")
     return problems

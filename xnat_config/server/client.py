@@ -404,7 +404,7 @@ class XnatClient:
         status = answer.status_code
         if status in accept or status < 300 or status == 304:
             return answer
-        if status >= 500:
+        if status >= 500 and status != 501:  # 501 is a refusal: this server does not have it
             raise _server_fault(answer)
         if status >= 400:
             kind = MissingError if status == 404 else RefusedError

@@ -65,8 +65,13 @@ def ask_user(connection: Connection) -> Connection:
     return replace(connection, user=user)
 
 
-def ask_password(connection: Connection) -> str:
+def ask_password(connection: Connection, *, piped: bool = False) -> str:
     """Return the password: from the environment, else from the person; it is kept nowhere.
+
+    Parameters
+    ----------
+    piped : bool
+        Read it from standard input also where that is no terminal.
 
     Raises
     ------
@@ -76,7 +81,7 @@ def ask_password(connection: Connection) -> str:
     given = os.environ.get(PASSWORD_VARIABLE, "")
     if given:
         return given
-    if not is_interactive():
+    if not (piped or is_interactive()):
         raise LoginError(
             f"There is no password for {connection.user} at {connection.host}.",
             hint=f"Set {PASSWORD_VARIABLE}, or run the command in a terminal, which asks for it.",

@@ -9,12 +9,12 @@ from sandbox.archive.archive import Archive, Settings
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import PASSWORD_VARIABLE, Connection
+from xnat_config.server.login import password_login
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def server(study, tmp_path, monkeypatch):
     with serving(Archive(tmp_path / "archive", Settings())) as served:
         assert served.put("/data/projects/P1").status_code == 200
         plan = build_plan(scan_folder(study / "dicom", config), "P1", config)
-        login = from_password("admin", "admin")
-        with Journal(home / "j") as journal, Client(Connection(served.url), login) as client:
+        login = password_login("admin", "admin")
+        with Journal(home / "j") as journal, XnatClient(Connection(served.url), login) as client:
             upload(plan, client, journal, config, Options(settle_s=20))
         token = served.get("/data/services/tokens/issue").json()
         patience = Patience(attempts=4, first_wait_s=0.02, longest_wait_s=0.1, read_s=60)

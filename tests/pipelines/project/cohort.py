@@ -19,12 +19,12 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
 
 PATIENCE = Patience(attempts=4, first_wait_s=0.05, longest_wait_s=0.5, read_s=60)
 PROJECT = "P1"
@@ -97,8 +97,11 @@ def make_cohort(folder, serving, *, animals=3, doses=("dose1", "dose2"), matrix=
     with serving(Archive(made.folder, Settings(faults=True))) as served:
         assert served.put(f"/data/projects/{PROJECT}").status_code == 200
         plan = build_plan(scan_folder(made.dicom, config), PROJECT, config)
-        login = from_password("admin", "admin")
-        with Journal(folder / "home/j") as journal, Client(Connection(served.url), login) as client:
+        login = password_login("admin", "admin")
+        with (
+            Journal(folder / "home/j") as journal,
+            XnatClient(Connection(served.url), login) as client,
+        ):
             assert upload(plan, client, journal, config, Options(settle_s=20)).exit_code == 0
     made.studies = {f"{one.subject}_{one.timepoint}_MR": one for one in studies}
     return made

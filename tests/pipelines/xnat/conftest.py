@@ -17,12 +17,12 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.server.client import Client
-from uploader.server.login import from_password
 from uploader.transfer.jobs import Options
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.login import password_login
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "sandbox" / "archive"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "regions"))
@@ -103,8 +103,11 @@ def filled(mouse_dicom, tmp_path_factory):
         with serving(Archive(folder / "data", Settings(faults=True))) as served:
             assert served.put("/data/projects/P1").status_code == 200
             plan = build_plan(scan_folder(mouse_dicom, config), "P1", config)
-            login = from_password("admin", "admin")
-            with Journal(home / "j") as journal, Client(Connection(served.url), login) as client:
+            login = password_login("admin", "admin")
+            with (
+                Journal(home / "j") as journal,
+                XnatClient(Connection(served.url), login) as client,
+            ):
                 upload(plan, client, journal, config, Options(settle_s=20))
     return folder / "data"
 

@@ -20,17 +20,17 @@ from turn_work import TurnWork
 from uploader.gui.main_window import MainWindow
 from uploader.gui.upload import logins
 from uploader.gui.upload import work as work_module
-from uploader.login.tokens import withdraw_token
 from uploader.planning.plan_files import read_plan
+from xnat_config.server.tokens import withdraw_token
 
 
 @pytest.fixture
 def window(qtbot, monkeypatch, tmp_path):
     """The window, with settings of its own and no keyring."""
     monkeypatch.setenv("XNAT_PIC_HOME", str(tmp_path / "home"))
-    quick = logins.Patience(attempts=2, first_wait_s=0.01, longest_wait_s=0.05)
-    monkeypatch.setattr(logins, "_AT_LOGIN", quick)
-    monkeypatch.setattr(work_module, "_PATIENCE", quick)
+    quick = logins.RetryPolicy(attempts=2, first_wait_s=0.01, longest_wait_s=0.05)
+    monkeypatch.setattr(logins, "_RETRY_AT_LOGIN", quick)
+    monkeypatch.setattr(work_module, "_RETRY", quick)
     made = MainWindow()
     qtbot.addWidget(made)
     made.show()

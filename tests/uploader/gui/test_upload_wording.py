@@ -10,12 +10,17 @@ from uploader.gui import words
 from uploader.gui.upload.wording import in_window, phrases, told_as
 from uploader.planning.labels import label_findings
 from uploader.planning.plan import PlanRow
-from uploader.server.answers import expired
 from xnat_config import load_config
+from xnat_pic.errors import LoginError
 
 COMMANDS = re.compile(r"same command|xnat-pic-uploader login|--(?!dry)[a-z]")
 # They make commands, or are the window itself.
 NOT_SAID = ("cli", "gui")
+
+EXPIRED = LoginError(
+    "The stored login has expired.",
+    hint="Log in again, or start the run again: what is done stays.",
+)
 
 
 def test_no_sentence_of_the_uploader_names_a_command_in_the_window():
@@ -51,7 +56,7 @@ def test_every_phrase_is_one_that_is_said():
 
 def test_italian_window_says_errors_and_findings_in_italian(tmp_path):
     words.choose("it")
-    assert told_as(expired()) == (
+    assert told_as(EXPIRED) == (
         "L'accesso memorizzato è scaduto. Accedi di nuovo: il caricamento prosegue."
     )
     bad = PlanRow(
@@ -71,7 +76,8 @@ def test_every_italian_sentence_translates_one_that_is_said():
     folder = Path(uploader.__file__).parent
     texts = "".join(
         re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
-        for path in folder.rglob("*.py")
+        for package in ("uploader", "xnat_config")
+        for path in (folder.parent / package).rglob("*.py")
     )
     said = [in_window(texts), *(window for _, window in phrases())]
     table = tomllib.loads((folder / "gui/upload/italian.toml").read_text(encoding="utf-8"))

@@ -19,7 +19,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...errors import CancelledError, UploaderError
+from xnat_pic.errors import CancelledError, XnatPicError
+
 from ...findings import Level
 from ...planning.plan import Plan, PlanRow
 from ...scanning.folder_scan import Scan
@@ -258,7 +259,7 @@ class FolderStep(QWidget):
     def _layout_typed(self) -> None:
         try:
             parse_layout(self.layout_text.text(), self._config.variables)
-        except UploaderError as error:
+        except XnatPicError as error:
             self._timer.stop()
             retone(self.layout_problem, "bad", told_as(error))
         else:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import (
     Connection,
-    ConnectionSettingsError,
     load_saved,
     resolve,
     save,
 )
+from xnat_config.server.login import Login, password_login
+from xnat_config.server.retry import RetryPolicy
+from xnat_config.server.tokens import issue_token
+from xnat_pic.errors import WrongCallError
 
-from ...errors import WrongCallError
-from ...login.login_store import has_keyring, load_login, save_login, stored_in
-from ...login.tokens import issue_token
-from ...server.client import Client, Patience
-from ...server.login import Login, Store, from_password
+from ...login.login_store import Store, has_keyring, load_login, save_login, stored_in
 from ...server.project import list_projects
 from ..child import Call
 
 # A person waits in front of the window: say soon that nobody answers.
-_AT_LOGIN = Patience(attempts=2)
+_RETRY_AT_LOGIN = RetryPolicy(attempts=2)
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,8 @@ def connection_of(server: str, user: str, certificates: str = "") -> Connection:
     WrongCallError
         If the address cannot be understood.
     """
-    try:
-        bundle = Path(certificates.strip()) if certificates.strip() else None
-        return resolve(server.strip(), user.strip(), bundle)
-    except ConnectionSettingsError as error:
-        raise WrongCallError(str(error)) from error
+    bundle = Path(certificates.strip()) if certificates.strip() else None
+    return resolve(server.strip(), user.strip(), bundle)
 
 
 def greet(_call: Call) -> Greeting:
@@ -86,8 +83,8 @@ def greet(_call: Call) -> Greeting:
     keyring = has_keyring()
     try:
         connection = load_saved()
-    except ConnectionSettingsError as error:
-        return Greeting(None, Store.MEMORY, keyring, problem=WrongCallError(str(error)))
+    except WrongCallError as error:
+        return Greeting(None, Store.MEMORY, keyring, problem=error)
     if connection is None:
         return Greeting(None, Store.MEMORY, keyring)
     store = stored_in(connection)
@@ -115,7 +112,7 @@ def unlock(_call: Call, connection: Connection, passphrase: str) -> Account:
             f"The file holds no login of {connection.user} at {connection.host}.",
             hint="Log in with the password.",
         )
-    return _enter(connection, login, login.store)
+    return _enter(connection, login, stored_in(connection))
 
 
 def log_in(
@@ -126,18 +123,18 @@ def log_in(
     connection = connection_of(server, user, certificates)
     if not connection.user:
         raise WrongCallError("No user is named.", hint="Type your name on the server.")
-    login = from_password(connection.user, password)
-    with Client(connection, login, _AT_LOGIN) as client:
+    login = password_login(connection.user, password)
+    with XnatClient(connection, login, retry=_RETRY_AT_LOGIN) as client:
         projects = tuple(list_projects(client))
         token = issue_token(client) if store is not Store.MEMORY else None
     kept = Store.MEMORY
     if token is not None:
         kept = save_login(connection, token, store, lambda: passphrase)
-        login = replace(token, store=kept)
+        login = token
     save(connection)
     return Account(connection, login, kept, projects)
 
 
 def _enter(connection: Connection, login: Login, kept: Store) -> Account:
-    with Client(connection, login, _AT_LOGIN) as client:
+    with XnatClient(connection, login, retry=_RETRY_AT_LOGIN) as client:
         return Account(connection, login, kept, tuple(list_projects(client)))

@@ -7,7 +7,8 @@ from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
-from ...errors import CancelledError, LoginError
+from xnat_pic.errors import CancelledError, LoginError
+
 from .. import memory, worker
 from ..page import Notice, Page
 from ..words import say

@@ -8,8 +8,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, QTimer, Signal
 
+from xnat_pic.errors import CancelledError, LoginError
+
 from ...control import Control, Progress
-from ...errors import CancelledError, LoginError
 from ...planning.plan import Plan
 from ...transfer.plan_upload import Outcome, UploadResult
 from ...verification.plan_check import RowCheck

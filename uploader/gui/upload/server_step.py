@@ -11,8 +11,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...errors import UntrustedError, UploaderError
-from ...server.login import Store
+from xnat_config.server.errors import UntrustedError
+from xnat_pic.errors import XnatPicError
+
+from ...login.login_store import Store
 from .. import memory, worker
 from ..page import Notice
 from ..theme import MARGIN, SPACE, WIDE, label
@@ -202,7 +204,7 @@ class ServerStep(QWidget):
     def _is_plain(self) -> bool:
         try:
             return logins.connection_of(self.server.text(), "").is_plain
-        except UploaderError:
+        except XnatPicError:
             return False
 
     def enter(self) -> None:

@@ -1,9 +1,9 @@
 """The uploader's sentences as they are said in a window, which has no commands."""
 
 import re
-import tomllib
 from functools import lru_cache
-from importlib import resources
+
+from xnat_pic.tables import load_table
 
 from ..failures import sentence_of
 from ..words import language
@@ -28,8 +28,8 @@ def told_as(error: BaseException) -> str:
 @lru_cache(maxsize=1)
 def phrases() -> tuple[tuple[str, str], ...]:
     """Return the phrases of ``wording.toml``: a command's and the window's."""
-    text = (resources.files(__package__) / "wording.toml").read_text(encoding="utf-8")
-    return tuple((row["command"], row["window"]) for row in tomllib.loads(text)["phrase"])
+    rows = load_table(__package__, "wording.toml")["phrase"]
+    return tuple((row["command"], row["window"]) for row in rows)
 
 
 @lru_cache(maxsize=20_000)
@@ -42,9 +42,8 @@ def _italian(sentence: str) -> str:
 @lru_cache(maxsize=1)
 def _translations() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return the sentences of ``italian.toml`` as patterns, and what takes their place."""
-    text = (resources.files(__package__) / "italian.toml").read_text(encoding="utf-8")
     found = []
-    for row in tomllib.loads(text)["sentence"]:
+    for row in load_table(__package__, "italian.toml")["sentence"]:
         parts = re.split(r"\{(\w+)\}", row["english"])
         # What a place holds ends before the next sentence: names have no full stop and blank.
         pattern = "".join(

@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from xnat_config import SiteConfig, SiteConfigError, load_config
+from xnat_config import SiteConfig, load_config
+from xnat_config.server.client import XnatClient
+from xnat_config.server.retry import RetryPolicy
 
 from ...control import Control
 from ...deidentification.mode import Way, find_disguise
-from ...errors import PlanError, WrongCallError
+from ...errors import PlanError
 from ...planning.journal import Journal, journal_path
 from ...planning.plan import Plan
 from ...planning.plan_building import AUTO, build_plan, check_plan, with_sessions
 from ...planning.plan_files import companions, read_plan, write_plan
 from ...reports.report import write_report
 from ...scanning.folder_scan import Scan, scan_folder
-from ...server.client import Client, Patience
 from ...transfer.jobs import Options
 from ...transfer.plan_upload import UploadResult, upload
 from ...verification.plan_check import RowCheck, check
@@ -27,7 +28,7 @@ from ..child import Call
 from ..collector import sparing
 from .logins import Account
 
-_PATIENCE = Patience()
+_RETRY = RetryPolicy()
 _PREVIEWED = 400
 
 
@@ -73,10 +74,7 @@ def site() -> SiteConfig:
     WrongCallError
         If they cannot be understood.
     """
-    try:
-        return load_config()
-    except SiteConfigError as error:
-        raise WrongCallError(str(error)) from error
+    return load_config()
 
 
 def read_folder(call: Call, folder: Path, config: SiteConfig) -> Scan:
@@ -259,8 +257,8 @@ def _way(choices: Choices) -> Way:
     return Way(choices.anonymise, choices.anonymise and choices.map_uids)
 
 
-def _client(account: Account, control: Control) -> Client:
-    return Client(account.connection, account.login, _PATIENCE, sleep=control.sleep)
+def _client(account: Account, control: Control) -> XnatClient:
+    return XnatClient(account.connection, account.login, retry=_RETRY, sleep=control.sleep)
 
 
 def _stopping(call: Call, control: Control) -> Callable[[Any], None]:

@@ -17,6 +17,7 @@ from mri2dicom.dicom.header import Overrides
 from mri2dicom.model import RawSeries
 from mri2dicom.output import files_of
 from private_dictionaries.dictionary import register
+from xnat_pic.text import printable
 
 from .steps import Steps, raw_steps, rules, saturation_offsets, steps_of
 
@@ -176,7 +177,7 @@ def _add_rows(ds: Dataset, depth: int, rows: list[HeaderRow]) -> None:
         else:
             raw = element.value
             text = f"{len(raw)} bytes" if isinstance(raw, bytes) else str(raw)
-            shown = "".join(c if c.isprintable() else " " for c in text[:_LONGEST_VALUE])
+            shown = printable(text[:_LONGEST_VALUE])
             rows.append((tag, element.name.strip("[]"), shown))
 
 

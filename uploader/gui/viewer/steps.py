@@ -1,16 +1,15 @@
 """What tells the steps of a series apart, in a person's words. Imports no Qt."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from pydicom.dataset import Dataset
 
 from mri2dicom.model import Loop, RawSeries
 from private_dictionaries.reading import read_block, read_frames
+from xnat_pic.tables import load_rows
+from xnat_pic.text import printable
 
 _PLAIN = "step"
 _LOOPS = {Loop.SLICE, Loop.OTHER}
@@ -46,11 +45,9 @@ class Steps:
     values: tuple[str, ...]
 
 
-@lru_cache(maxsize=1)
 def rules() -> tuple[_Rule, ...]:
     """Return the rows of ``steps.toml`` in their order."""
-    text = (resources.files(__package__) / "steps.toml").read_text(encoding="utf-8")
-    return tuple(_Rule(**row) for row in tomllib.loads(text)["step"])
+    return load_rows(__package__, "steps.toml", "step", _Rule)
 
 
 def steps_of(values: Sequence[Mapping[str, Any]]) -> Steps:
@@ -124,7 +121,7 @@ def _text(rule: _Rule, value: Any) -> str:
             "-", "\N{MINUS SIGN}"
         )
     except ValueError:
-        shown = "".join(c if c.isprintable() else " " for c in str(value))
+        shown = printable(str(value))
     return " ".join(filter(None, [rule.symbol, shown, rule.unit]))
 
 
