@@ -1,6 +1,6 @@
 """A server whose certificate is the centre's own: the window asks for it, and trusts it then."""
 
-from test_uploader_client import _https, _own_certificate
+from archive_https import make_certificate, serving_https
 
 from sandbox.archive.archive import Archive, Settings
 from uploader.gui.upload import logins
@@ -10,14 +10,14 @@ from uploader.gui.upload.server_step import ServerStep
 def test_centre_s_certificate_is_asked_for_and_helps(qtbot, tmp_path, monkeypatch):
     monkeypatch.setenv("XNAT_PIC_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(logins, "has_keyring", lambda: False)
-    bundle = _own_certificate(tmp_path / "server.pem")
+    bundle = make_certificate(tmp_path / "server.pem")
     step = ServerStep()
     qtbot.addWidget(step)
     step.show()
     said, entered = [], []
     step.said.connect(said.append)
     step.entered.connect(entered.append)
-    with _https(Archive(tmp_path / "archive", Settings()), tmp_path / "server.pem") as url:
+    with serving_https(Archive(tmp_path / "archive", Settings()), tmp_path / "server.pem") as url:
         step.server.setText(url)
         step.user.setText("admin")
         step.password.setText("admin")

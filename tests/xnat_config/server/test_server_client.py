@@ -1,24 +1,17 @@
 """The contract of the one client of XNAT, which every caller stands on."""
 
 import datetime
-import ipaddress
 import threading
 import time
-from contextlib import contextmanager
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
 import pytest
 import requests
-import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from archive_https import make_certificate, serving_https
 
 from sandbox.archive.archive import Archive, Settings
-from sandbox.archive.server import make_app
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.errors import (
@@ -415,55 +408,9 @@ def test_the_servers_own_root_may_stand_on_another_path(other):
 # --- certificates and proxies --------------------------------------------------------------------
 
 
-@contextmanager
-def _https(archive, certificate):
-    config = uvicorn.Config(
-        make_app(archive), port=0, log_level="error", ws="none", lifespan="auto",
-        ssl_certfile=str(certificate), ssl_keyfile=str(certificate),
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"https://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = server.force_exit = True
-        thread.join(20)
-
-
-def _own_certificate(path):
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "xnat.example.org")])
-    now = datetime.datetime.now(datetime.UTC)
-    own = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(own, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    bundle = path.with_name("bundle.pem")
-    bundle.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    return bundle
-
-
 def test_certificates_are_verified_always_and_a_bundle_helps(tmp_path, monkeypatch):
-    bundle = _own_certificate(tmp_path / "server.pem")
-    with _https(Archive(tmp_path / "archive", Settings()), tmp_path / "server.pem") as url:
+    bundle = make_certificate(tmp_path / "server.pem")
+    with serving_https(Archive(tmp_path / "archive", Settings()), tmp_path / "server.pem") as url:
         login = password_login("admin", "admin")
         with pytest.raises(UnreachableError, match="not trusted") as caught:
             XnatClient(Connection(url, "admin"), login, retry=RetryPolicy(attempts=1)).open()
