@@ -45,10 +45,10 @@ import sys, mri2dicom
 for series in mri2dicom.read(sys.argv[1]):
     if hasattr(series, "pixels"):
         step = 256
-        for start in range(0, series.planes, step):
-            stop = min(start + step, series.planes)
+        for start in range(0, series.plane_count, step):
+            stop = min(start + step, series.plane_count)
             scale = series.slope[start:stop, None, None]
-            (series.pixels.planes(start, stop) * scale).sum()
+            (series.pixels.read_planes(start, stop) * scale).sum()
 """
 
 

@@ -43,7 +43,7 @@ def inspect_command(path: Path, as_json: bool) -> None:
     """Show what PATH holds: a study, a folder of studies, or an archive. Writes nothing."""
 
     def work() -> int:
-        from ..overview import inspect
+        from ..conversion.overview import inspect
         from .display import show_rows
 
         rows = list(inspect(path))
@@ -97,8 +97,8 @@ def convert_command(
     """
 
     def work() -> int:
-        from ..conversion import convert
-        from ..dicom.header import Overrides
+        from ..conversion.run import convert
+        from ..dicom.overrides import Overrides
         from .display import show_report
 
         switches = {name: options.pop(name) for name in ("enhanced", "overwrite")}
@@ -146,13 +146,10 @@ def split_hotel_command(
     """
 
     def work() -> int:
-        from ..hotel.roster import View
         from ..hotel.split import split_hotel
         from .display import show_split
 
-        report = split_hotel(
-            path, table, out, view=View(view) if view else None, overwrite=overwrite
-        )
+        report = split_hotel(path, table, out, view=view, overwrite=overwrite)
         show_split(report)
         if as_json:
             echo_json(report.as_json())

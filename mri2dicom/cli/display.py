@@ -13,9 +13,9 @@ import click
 from xnat_pic.text import printable
 
 if TYPE_CHECKING:
+    from ..conversion.overview import SeriesOverview
+    from ..conversion.report import ConversionReport, SeriesResult
     from ..hotel.split import SplitReport
-    from ..overview import Overview
-    from ..report import ConversionReport, SeriesResult
 
 # Text of files: a sign that would steer a terminal shows as a question mark.
 _plain = partial(printable, replacement="?")
@@ -24,7 +24,7 @@ _HEADS = ("scan", "method", "protocol", "matrix", "planes", "loops", "what")
 _WIDE = ("protocol", "what")
 
 
-def _cells(row: Overview) -> list[str]:
+def _cells(row: SeriesOverview) -> list[str]:
     what = row.kind
     if row.reason:
         # The first clause of the sentence; --json has all of it.
@@ -41,7 +41,7 @@ def _cells(row: Overview) -> list[str]:
     return [_plain(cell) for cell in cells]
 
 
-def show_rows(rows: list[Overview]) -> None:
+def show_rows(rows: list[SeriesOverview]) -> None:
     """Print a table of series for each study on standard output."""
     from rich.console import Console
     from rich.table import Table
@@ -78,13 +78,8 @@ def show_report(report: ConversionReport) -> None:
         for line in _lines(one):
             click.echo(_plain(line), err=True)
     files = sum(one.files for one in report.series if one.status == "converted")
-    counts = [
-        f"{report.count(status)} {status}"
-        for status in ("converted", "kept", "skipped", "failed")
-        if report.count(status)
-    ]
     done = "Stopped" if report.cancelled else "Done"
-    click.echo(f"{done}: {', '.join(counts) or 'nothing'}; {files} files written.", err=True)
+    click.echo(f"{done}: {report.summary}; {files} files written.", err=True)
     if files or report.count("kept"):
         click.echo(f"DICOM files: {report.output}", err=True)
 

@@ -1,4 +1,4 @@
-"""Classic images, one file for each plane: MR Image Storage, and what PET and CT share with it."""
+"""Classic images, one file for each plane: MR and CT Image Storage, and what PET shares."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from ..mapping.tables import load_mapping
-from ..model import RawSeries
+from ..series.model import RawSeries
 from .encode import Elements, Template, Typed, charset, element, encode, tag_and_vr
 from .groups import holds
-from .header import Overrides, common_header, complete, pick
-from .part10 import file_bytes
+from .header import common_header, complete, file_bytes, pick
+from .overrides import Overrides
 from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
 from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices
 from .uids import Form, SeriesUids
@@ -65,8 +65,8 @@ class ClassicSeries:
         self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
         self.format: PixelFormat = pixel_format(series)
         self.values = PlaneValues(series)
-        digits = max(4, len(str(series.planes)))
-        self.names = [f"{plane + 1:0{digits}d}.dcm" for plane in range(series.planes)]
+        digits = max(4, len(str(series.plane_count)))
+        self.names = [f"{plane + 1:0{digits}d}.dcm" for plane in range(series.plane_count)]
         self._rows = {row["keyword"] for row in load_mapping(self.table)["element"]}
         self._instances: dict[int, bytes] = {}
         constant = self._constant(overrides)
@@ -114,7 +114,7 @@ class ClassicSeries:
             **common_header(series, self.form, self.uids, values),
             **pick(rows, self.form, values),
             "AcquisitionNumber": 1,
-            "ImagesInAcquisition": series.planes,
+            "ImagesInAcquisition": series.plane_count,
             "SamplesPerPixel": 1,
             "PhotometricInterpretation": "MONOCHROME2",
             "Rows": series.pixels.shape[1],
@@ -191,10 +191,10 @@ class ClassicSeries:
     def files(self, start: int, stop: int) -> Iterator[tuple[str, list[bytes]]]:
         """Yield name and content of the files from `start` up to `stop`."""
         series = self.series
-        step = max(1, 2**22 // max(1, series.pixels.nbytes // series.planes))
+        step = max(1, 2**22 // max(1, series.pixels.nbytes // series.plane_count))
         for first in range(start, stop, step):
             last = min(first + step, stop)
-            block = series.pixels.planes(first, last)
+            block = series.pixels.read_planes(first, last)
             for plane in range(first, last):
                 stored = self.stored(block[plane - first], plane)
                 body = self._template.render(self.plane_elements(plane, stored))
@@ -202,3 +202,14 @@ class ClassicSeries:
                     self.names[plane],
                     file_bytes(self.form, self.instance_uid(plane), [body]),
                 )
+
+
+class CtSeries(ClassicSeries):
+    """The files of a CT series."""
+
+    form = Form.CT
+    table = "dicom_ct"
+
+    def quantity(self, plane: int) -> Quantity | None:
+        """Return nothing: Rescale Type says what the values are."""
+        return None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..mapping.tables import code, load_mapping
-from ..model import Kind, Loop, RawSeries
+from ..series.model import Loop, RawSeries, SeriesKind
 from .encode import element, sequence, tag_and_vr
 from .uids import Form
 
@@ -71,15 +71,15 @@ def enhanced_values(series: RawSeries, values: dict[str, Any]) -> dict[str, Any]
     result["RFEchoTrainLength"] = train if echo == "SPIN" and not epi else 0
     result["GradientEchoTrainLength"] = train if epi or echo == "GRADIENT" else 0
     result["MultipleSpinEcho"] = "YES" if multi_echo and echo == "SPIN" else "NO"
-    if series.kind is Kind.DIFFUSION:
+    if series.kind is SeriesKind.DIFFUSION:
         result["AcquisitionContrast"] = "DIFFUSION"
-    elif series.kind is Kind.T2_SERIES:
+    elif series.kind is SeriesKind.T2_SERIES:
         result["AcquisitionContrast"] = "T2"
-    elif series.kind is Kind.T1_SERIES:
+    elif series.kind is SeriesKind.T1_SERIES:
         result["AcquisitionContrast"] = "T1"
     if values.get("ParallelReductionFactorInPlane"):
         result["ParallelAcquisition"] = "YES"
-    if series.kind is Kind.FIELD_MAP:
+    if series.kind is SeriesKind.FIELD_MAP:
         result["PhaseContrast"] = "NO"
     inverted = values.get("InversionTime") or "InversionTime" in series.plane_attributes
     result["InversionRecovery"] = "YES" if inverted else "NO"

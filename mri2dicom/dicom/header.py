@@ -1,15 +1,15 @@
 """What a series says at the top of each of its objects, whatever their form."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from xnat_pic.version import version
 
-from ..mapping.tables import code, load_mapping, species_code
-from ..model import Kind, RawSeries
-from .encode import clean_text
-from .uids import Form, SeriesUids
+from ..mapping.tables import code, load_mapping
+from ..series.model import RawSeries, SeriesKind
+from .encode import clean_text, encode, join
+from .overrides import Overrides
+from .uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Form, SeriesUids
 
 _SOP_CLASS = {
     Form.CLASSIC: "1.2.840.10008.5.1.4.1.1.4",
@@ -24,50 +24,14 @@ _SOP_CLASS = {
 }
 # Value 3 of the Enhanced MR Image Type (PS3.3 C.8.13.3.1.1).
 _FLAVOR = {
-    Kind.LOCALIZER: "LOCALIZER",
-    Kind.DIFFUSION: "DIFFUSION",
-    Kind.TIME_SERIES: "DYNAMIC",
-    Kind.CEST: "DYNAMIC",
-    Kind.CINE: "CARDIAC",
+    SeriesKind.LOCALIZER: "LOCALIZER",
+    SeriesKind.DIFFUSION: "DIFFUSION",
+    SeriesKind.TIME_SERIES: "DYNAMIC",
+    SeriesKind.CEST: "DYNAMIC",
+    SeriesKind.CINE: "CARDIAC",
 }
 _PART = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What a person knows and ParaVision files do not hold; empty values change nothing.
-
-    Attributes
-    ----------
-    subject_id : str
-        Replaces the subject id of the files.
-    anatomical_orientation : str
-        ``QUADRUPED`` or ``BIPED``.
-    subject_position : str
-        Patient Position, such as ``HFP``; the coordinates are not touched.
-    """
-
-    subject_id: str = ""
-    species: str = ""
-    strain: str = ""
-    study_label: str = ""
-    anatomical_orientation: str = ""
-    subject_position: str = ""
-
-    def apply(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes of a series with these values put in."""
-        result = dict(attributes)
-        given = {
-            "PatientID": self.subject_id,
-            "PatientSpeciesDescription": self.species,
-            "StrainDescription": self.strain,
-            "StudyDescription": self.study_label,
-            "AnatomicalOrientationType": self.anatomical_orientation,
-            "PatientPosition": self.subject_position,
-            "PatientSpeciesCodeSequence": species_code(self.species),
-        }
-        result |= {keyword: value for keyword, value in given.items() if value}
-        return result
+_EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 
 def sop_class(form: Form) -> str:
@@ -209,3 +173,21 @@ def common_header(
         ],
     }
     return header
+
+
+def file_bytes(form: Form, instance_uid: str, body: list[bytes]) -> list[bytes]:
+    """Return a whole file as parts to be written one after the other."""
+    meta = join(
+        encode(
+            {
+                "FileMetaInformationVersion": b"\0\1",
+                "MediaStorageSOPClassUID": sop_class(form),
+                "MediaStorageSOPInstanceUID": instance_uid,
+                "TransferSyntaxUID": _EXPLICIT_LITTLE_ENDIAN,
+                "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
+                "ImplementationVersionName": IMPLEMENTATION_VERSION,
+            }
+        )
+    )
+    length = join(encode({"FileMetaInformationGroupLength": len(meta)}))
+    return [b"\0" * 128 + b"DICM" + length + meta, *body]

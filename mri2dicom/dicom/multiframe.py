@@ -13,13 +13,12 @@ import numpy as np
 from private_dictionaries import load
 
 from ..mapping.tables import load_mapping
-from ..model import RawSeries
-from .dimensions import axes, frame_label, index_sequences
+from ..series.model import RawSeries
 from .encode import Elements, charset, element, encode, join, sequence
+from .frames import MultiFrame, axes, deal, frame_label, index_sequences
 from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, private_group
-from .header import Overrides, common_header, complete, pick
-from .objects import MultiFrame, deal
-from .part10 import file_bytes
+from .header import common_header, complete, file_bytes, pick
+from .overrides import Overrides
 from .pixels import StoredPlane, pixel_format, requantisation_warning, stored_plane
 from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices
 from .uids import Form, SeriesUids
@@ -110,7 +109,7 @@ class MultiFrameSeries:
 
     def _blocks(self, planes: np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
         """Yield number and stored pixels of each plane, read in runs of neighbours."""
-        size = self.series.pixels.nbytes // self.series.planes
+        size = self.series.pixels.nbytes // self.series.plane_count
         most = max(1, _BLOCK_BYTES // max(size, 1))
         start = 0
         while start < len(planes):
@@ -119,7 +118,7 @@ class MultiFrameSeries:
                 stop < len(planes) and stop - start < most and planes[stop] == planes[stop - 1] + 1
             ):
                 stop += 1
-            block = self.series.pixels.planes(int(planes[start]), int(planes[stop - 1]) + 1)
+            block = self.series.pixels.read_planes(int(planes[start]), int(planes[stop - 1]) + 1)
             yield from zip(planes[start:stop].tolist(), block, strict=True)
             start = stop
 

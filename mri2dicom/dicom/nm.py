@@ -9,10 +9,10 @@ import numpy as np
 from private_dictionaries import format_ds
 
 from ..mapping.tables import load_mapping
-from ..model import Loop, RawSeries
+from ..series.model import Loop, RawSeries
 from .encode import charset, encode, join
-from .header import Overrides, common_header, complete, pick
-from .part10 import file_bytes
+from .header import common_header, complete, file_bytes, pick
+from .overrides import Overrides
 from .pet import ACTIVITY, emission_warnings, position_codes
 from .pixels import pixel_format
 from .planes import real_world_value
@@ -38,8 +38,8 @@ class NmSeries:
         self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
         self.format = pixel_format(series)
         slices = series.dimension(Loop.SLICE)
-        self._slices = slices.length if slices else series.planes
-        self.names = [f"{k + 1:04d}.dcm" for k in range(series.planes // self._slices)]
+        self._slices = slices.length if slices else series.plane_count
+        self.names = [f"{k + 1:04d}.dcm" for k in range(series.plane_count // self._slices)]
         self._values = complete(series, self.form, overrides)
         self._values |= position_codes(self._values)
 
@@ -58,10 +58,10 @@ class NmSeries:
         first, step = number * self._slices, self._step()
         for offset in range(0, self._slices, step):
             start, stop = first + offset, first + min(offset + step, self._slices)
-            yield self.series.pixels.planes(start, stop)
+            yield self.series.pixels.read_planes(start, stop)
 
     def _step(self) -> int:
-        return max(1, _BLOCK_BYTES // max(1, self.series.pixels.nbytes // self.series.planes))
+        return max(1, _BLOCK_BYTES // max(1, self.series.pixels.nbytes // self.series.plane_count))
 
     def _slope(self, number: int) -> tuple[float, float]:
         """Return the slope of one volume, and the scanner's own where its values stay."""

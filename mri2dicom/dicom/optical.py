@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..mapping.tables import load_mapping
-from ..model import Kind, RawSeries
+from ..series.model import RawSeries, SeriesKind
 from .encode import charset, element, encode, join
-from .header import Overrides, common_header, complete
-from .part10 import file_bytes
+from .header import common_header, complete, file_bytes
+from .overrides import Overrides
 from .uids import Form, SeriesUids
 
 _PIXEL_DATA = 0x7FE00010
@@ -32,7 +32,7 @@ class OpticalSeries:
 
     def __init__(self, series: RawSeries, overrides: Overrides) -> None:
         self.series = series
-        self.form = Form.PHOTOGRAPH if series.kind is Kind.PHOTOGRAPH else Form.COUNTS
+        self.form = Form.PHOTOGRAPH if series.kind is SeriesKind.PHOTOGRAPH else Form.COUNTS
         self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
         self.names = ["0001.dcm"]
         self._values = complete(series, self.form, overrides)
@@ -52,7 +52,7 @@ class OpticalSeries:
             yield name, file_bytes(self.form, self.instance_uid(), [self._body()])
 
     def _body(self) -> bytes:
-        pixels = self.series.pixels.planes(0, 1)[0]
+        pixels = self.series.pixels.read_planes(0, 1)[0]
         bits = 8 if pixels.dtype.itemsize == 1 and self.form is Form.PHOTOGRAPH else 16
         stored = np.ascontiguousarray(pixels, dtype="<u1" if bits == 8 else "<u2")
         low, high = int(stored.min()), int(stored.max())

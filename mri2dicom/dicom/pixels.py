@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..model import RawSeries
+from ..series.model import RawSeries
 
 Stored = npt.NDArray[np.int16] | npt.NDArray[np.uint16]
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from private_dictionaries import encode_block
 
-from .. import geometry
 from ..mapping.tables import code, load_mapping
-from ..model import Ints, Loop, RawSeries
+from ..series import geometry
+from ..series.geometry import Ints
+from ..series.model import Loop, RawSeries
 
 
 def spacing_between_slices(series: RawSeries) -> float | None:

@@ -5,7 +5,7 @@ from enum import Enum
 
 from xnat_pic.uids import derived_uid
 
-from ..model import Identity
+from ..series.model import Identity
 
 IMPLEMENTATION_CLASS_UID = derived_uid("implementation", "xnat-pic mri2dicom")
 IMPLEMENTATION_VERSION = "XNAT-PIC"

@@ -10,7 +10,9 @@ from xnat_pic.errors import WrongCallError
 from xnat_pic.uids import derived_uid
 
 from ..mapping.tables import code, load_mapping
-from ..model import Floats, Identity, PixelSource, RawSeries
+from ..series.geometry import Floats
+from ..series.model import Identity, RawSeries
+from ..series.pixels import PixelSource
 from .detect import Box, coordinates
 from .roster import Place
 
@@ -33,13 +35,13 @@ class CropSource(PixelSource):
     @property
     def array(self) -> npt.NDArray[Any]:
         """The planes, loaded."""
-        return self.planes(0, self.shape[0])
+        return self.read_planes(0, self.shape[0])
 
-    def planes(self, start: int, stop: int) -> npt.NDArray[Any]:
+    def read_planes(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Read planes from `start` up to `stop`, shape (stop - start, rows, columns)."""
         assert self.whole is not None
         _, rows, columns = self.shape
-        block = self.whole.planes(start, stop)
+        block = self.whole.read_planes(start, stop)
         return block[
             :,
             self.first_row : self.first_row + rows,

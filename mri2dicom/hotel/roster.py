@@ -12,7 +12,7 @@ from xnat_pic.errors import WrongCallError
 from xnat_pic.text import safe_name
 
 from ..dicom.header import subject_name
-from ..settings import POSITIONS
+from ..dicom.overrides import SUBJECT_POSITIONS
 
 COLUMNS = (
     *("position", "subject", "weight_g", "dose_mbq", "injection_time", "orientation"),
@@ -25,7 +25,7 @@ _TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M")
 _MIRROR = {"left": "right", "right": "left"}
 
 
-class View(Enum):
+class BedView(Enum):
     """From where the names left and right of the table are seen."""
 
     IMAGE = "image"
@@ -59,9 +59,9 @@ class Place:
     orientation: str = ""
     centre_mm: tuple[float, float] | None = None
 
-    def on_image(self, view: View) -> str:
+    def on_image(self, view: BedView) -> str:
         """Return the position as seen on the image: the technician's left is its right."""
-        if view is View.IMAGE:
+        if view is BedView.IMAGE:
             return self.position
         return "-".join(_MIRROR.get(part, part) for part in self.position.split("-"))
 
@@ -128,8 +128,8 @@ def _place(path: Path, number: int, row: dict[str, str]) -> Place:
     if not subject or subject_name({"PatientID": subject}) != subject:
         raise WrongCallError(f"{where}: the subject {subject!r} cannot be an id.", path=path)
     orientation = row.get("orientation", "").upper()
-    if orientation and orientation not in POSITIONS:
-        hint = f"It is one of {', '.join(POSITIONS)}."
+    if orientation and orientation not in SUBJECT_POSITIONS:
+        hint = f"It is one of {', '.join(SUBJECT_POSITIONS)}."
         raise WrongCallError(f"{where}: orientation {orientation!r}?", path=path, hint=hint)
     x, y = quantity("x_mm", positive=False), quantity("y_mm", positive=False)
     if (x is None) != (y is None):

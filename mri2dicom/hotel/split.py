@@ -10,20 +10,30 @@ import numpy as np
 from xnat_pic.errors import NothingUsableError, WrongCallError, XnatPicError
 from xnat_pic.text import safe_name
 
-from ..dicom.header import Overrides
-from ..model import Floats, Kind, RawSeries, Skipped
-from ..output import Present, abandon, begin, files_of, finish, present, tidy, write_files
+from ..conversion.output import (
+    Present,
+    abandon,
+    begin,
+    encode_series,
+    finish,
+    present,
+    tidy,
+    write_files,
+)
+from ..dicom.overrides import Overrides
 from ..readers.inveon.reader import InveonReader
+from ..series.geometry import Floats
+from ..series.model import RawSeries, SeriesKind, Skipped
 from .crop import cut
 from .detect import Box, around, find_animals, names, separate
 from .picture import write_picture
-from .roster import Place, View, read_roster
+from .roster import BedView, Place, read_roster
 
 PICTURE = "split_hotel.png"
 _TISSUE_HU = -300.0
 _PET_SHARE = 0.05
 _BLOCK_BYTES = 2**24
-_EMISSION = (Kind.PET, Kind.DYNAMIC_PET, Kind.GATED_PET, Kind.SPECT)
+_EMISSION = (SeriesKind.PET, SeriesKind.DYNAMIC_PET, SeriesKind.GATED_PET, SeriesKind.SPECT)
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class SplitReport:
     picture: Path
     view: str
     found: bool
-    series: list[SplitSeries]
+    series: list[SplitSeries] = field(repr=False)
     skipped: list[str]
 
     @property
@@ -80,24 +90,24 @@ class SplitReport:
 
 
 def split_hotel(
-    source: Path,
-    table: Path,
-    out: Path,
+    source: Path | str,
+    table: Path | str,
+    out: Path | str,
     *,
-    view: View | None = None,
+    view: BedView | str | None = None,
     overwrite: bool = False,
 ) -> SplitReport:
     """Cut the Inveon images of a bed with several animals into DICOM studies, one for each.
 
     Parameters
     ----------
-    source : Path
+    source : Path or str
         Folder with PET and CT of one bed. It is never changed.
-    table : Path
+    table : Path or str
         CSV: position, subject, and what is known of each animal.
-    out : Path
+    out : Path or str
         Below it a folder for each subject, and the picture to confirm it by.
-    view : View, optional
+    view : BedView or str, optional
         From where the table's left and right are seen. Without it the image's are taken, and a
         table that fits both views is refused: two animals could be exchanged unnoticed.
     overwrite : bool
@@ -108,16 +118,17 @@ def split_hotel(
     XnatPicError
         If nothing can be cut: no images, positions that do not fit the table.
     """
-    source, out = source.resolve(), out.resolve()
+    source, out = Path(source).resolve(), Path(out).resolve()
+    view = BedView(view) if view is not None else None
     if out.is_relative_to(source):
         raise WrongCallError(
             f"The output {out} lies inside the input, which is never changed.",
             path=out,
             hint="Choose an output folder elsewhere.",
         )
-    places = read_roster(table)
+    places = read_roster(Path(table))
     series, skipped = _read(source)
-    master = next((one for one in series if one.kind is Kind.CT), series[0])
+    master = next((one for one in series if one.kind is SeriesKind.CT), series[0])
     shadow, projection = _shadow(master)
     boxes, found = _boxes(places, shadow, master, view)
     shots = [(master, projection, boxes)]
@@ -133,7 +144,7 @@ def split_hotel(
         for place, box in zip(places, own, strict=True):
             results.append(_write(one, box, place, out, overwrite))
     picture = out / PICTURE
-    seen = view or View.IMAGE
+    seen = view or BedView.IMAGE
     _draw(picture, shots, places, seen, found)
     return SplitReport(out, picture, seen.value, found, results, skipped)
 
@@ -146,7 +157,7 @@ def _read(source: Path) -> tuple[list[RawSeries], list[str]]:
         one = reader.load(located)
         if isinstance(one, Skipped):
             skipped.append(f"{one.location}: {one.reason}")
-        elif one.kind is Kind.LOCALIZER:
+        elif one.kind is SeriesKind.LOCALIZER:
             skipped.append(f"{one.location}: a scout view shows no slices.")
         else:
             series.append(one)
@@ -192,7 +203,7 @@ def _planes(series: RawSeries) -> Iterator[Floats]:
     step = max(1, _BLOCK_BYTES // (rows * columns * 8))
     for start in range(0, count, step):
         stop = min(start + step, count)
-        block = series.pixels.planes(start, stop).astype(np.float64)
+        block = series.pixels.read_planes(start, stop).astype(np.float64)
         scale = (series.slope[start:stop, None, None], series.offset[start:stop, None, None])
         yield np.nan_to_num(block * scale[0] + scale[1], nan=0.0, posinf=0.0, neginf=0.0)
 
@@ -200,7 +211,7 @@ def _planes(series: RawSeries) -> Iterator[Floats]:
 def _shadow(series: RawSeries) -> tuple[Floats, Floats]:
     """Return in how many planes a voxel is tissue, and the brightest value along the bed."""
     brightest = np.max([block.max(axis=0) for block in _planes(series)], axis=0)
-    if series.kind is Kind.CT:
+    if series.kind is SeriesKind.CT:
         threshold = _TISSUE_HU
     else:
         threshold = _PET_SHARE * float(np.percentile(brightest, 99.9))
@@ -214,7 +225,7 @@ def _field(series: RawSeries) -> tuple[float, float]:
 
 
 def _boxes(
-    places: list[Place], shadow: Floats, series: RawSeries, view: View | None
+    places: list[Place], shadow: Floats, series: RawSeries, view: BedView | None
 ) -> tuple[list[Box], bool]:
     """Return the box of each animal in the order of the table, and whether they were detected."""
     field_mm = _field(series)
@@ -222,7 +233,7 @@ def _boxes(
     if centres:
         if view is None and any(x for x, _ in centres):
             raise _which_view()
-        sign = -1.0 if view is View.TECHNICIAN else 1.0
+        sign = -1.0 if view is BedView.TECHNICIAN else 1.0
         return around([(sign * x, y) for x, y in centres], field_mm), False
     found = find_animals(shadow, series.spacing_mm)[: len(places)]
     if len(found) < len(places):
@@ -238,8 +249,8 @@ def _boxes(
             "Two animals lie in one position of the image.",
             hint="Give the centres in the table: x_mm and y_mm, from the middle of the image.",
         )
-    wanted = [place.on_image(view or View.IMAGE) for place in places]
-    mirrored = [place.on_image(View.TECHNICIAN) for place in places]
+    wanted = [place.on_image(view or BedView.IMAGE) for place in places]
+    mirrored = [place.on_image(BedView.TECHNICIAN) for place in places]
     if view is None and mirrored != wanted and set(wanted) | set(mirrored) <= set(by_name):
         raise _which_view()
     unknown = [p.position for p, name in zip(places, wanted, strict=True) if name not in by_name]
@@ -275,7 +286,7 @@ def _write(series: RawSeries, box: Box, place: Place, out: Path, overwrite: bool
     }
     try:
         own = cut(series, box, place, group)
-        files = files_of(own, Overrides(), enhanced=False)
+        files = encode_series(own, Overrides(), enhanced=False)
         result |= {"files": len(files.names), "warnings": [*own.warnings, *files.warnings]}
         there = present(folder, files)
         if there is Present.SAME and not overwrite:
@@ -302,13 +313,13 @@ def _draw(
     picture: Path,
     shots: list[tuple[RawSeries, Floats, list[Box]]],
     places: list[Place],
-    view: View,
+    view: BedView,
     found: bool,
 ) -> None:
     panels = [
         (
             f"{one.attributes.get('Modality')}, brightest along the bed",
-            np.clip(image, -1000, 1000) if one.kind is Kind.CT else image,
+            np.clip(image, -1000, 1000) if one.kind is SeriesKind.CT else image,
             one.spacing_mm,
             boxes,
         )
@@ -318,7 +329,7 @@ def _draw(
         f"{place.position} in the table, {place.on_image(view)} on the image: {place.subject}"
         for place in places
     ]
-    if view is View.TECHNICIAN:
+    if view is BedView.TECHNICIAN:
         mirrored = "The table is as the technician sees the bed: left and right are exchanged."
     else:
         mirrored = "The table is as the image shows the bed: left is left."

@@ -6,7 +6,7 @@ from pathlib import Path
 from xnat_pic.errors import NothingUsableError
 
 from ..errors import AmbiguousFormatError
-from .contract import Confidence, Reader
+from ..series.model import Confidence, Reader
 
 ENTRY_POINTS = "mri2dicom.readers"
 # What a person may choose, for the sentence that says that there was nothing.

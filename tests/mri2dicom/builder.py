@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 import mri2dicom
-from mri2dicom.model import RawSeries, Skipped
+from mri2dicom.series.model import RawSeries, Skipped
 
 AXIAL = np.eye(3)
 CORONAL = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])

@@ -15,7 +15,8 @@ from builder import make_pixels, make_reco
 from cases import by_scan, checksums, converted, copy_study, files_below, mouse, small_study
 
 import mri2dicom
-from mri2dicom import Overrides, jobs
+from mri2dicom import Overrides
+from mri2dicom.conversion import jobs
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 KEPT_NOTE = "other options"

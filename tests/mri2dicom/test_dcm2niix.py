@@ -17,7 +17,7 @@ from builder import make_reco
 from cases import converted, mouse
 
 import mri2dicom
-from mri2dicom.model import Loop, RawSeries
+from mri2dicom.series.model import Loop, RawSeries
 
 pytestmark = pytest.mark.tool
 
@@ -66,7 +66,7 @@ def expected_values(series: RawSeries) -> np.ndarray:
 
 def volume_numbers(series: RawSeries) -> np.ndarray:
     """Return which volume each plane belongs to: packages that are not parallel lie apart."""
-    number, stride = np.zeros(series.planes, dtype=int), 1
+    number, stride = np.zeros(series.plane_count, dtype=int), 1
     for dimension in series.dimensions:
         if dimension.loop is not Loop.SLICE:
             number += dimension.index * stride
@@ -124,7 +124,7 @@ def assert_equal_to_source(found: Nifti, series: RawSeries) -> None:
     volumes = found.volumes()
     assert len(volumes) == number.max() + 1
     assert sum(volume.size for _, volume in volumes) == expected.size
-    for plane in range(series.planes):
+    for plane in range(series.plane_count):
         affine, volume = volumes[number[plane]]
         values = looked_up(affine, volume, series, plane)
         scale = np.nanmax(np.abs(expected[plane])) or 1.0
@@ -229,7 +229,7 @@ def test_repetition_times_are_volumes(mice):
 
 def test_offsets_of_the_mouse_are_time_points(mice):
     series, classic, enhanced = mice[70001]
-    offsets = series.planes // 2
+    offsets = series.plane_count // 2
     assert classic.shapes == enhanced.shapes == [(16, 16, 2, offsets)]
 
 

@@ -13,10 +13,10 @@ from cases import converted, datasets, mouse, synthetic_studies
 
 import mri2dicom
 from mri2dicom import Overrides
-from mri2dicom.dicom import objects
+from mri2dicom.dicom import frames as objects
 from mri2dicom.dicom.classic import ClassicSeries
 from mri2dicom.dicom.multiframe import MultiFrameSeries
-from mri2dicom.model import RawSeries
+from mri2dicom.series.model import RawSeries
 from private_dictionaries.reading import read_block, read_frames
 from sandbox.mouse import VERSIONS
 
@@ -150,7 +150,7 @@ def test_diffusion_directions_and_matrices(mice):
             trace = sum(matrix[f"DiffusionBValue{n}"].value for n in ("XX", "YY", "ZZ"))
             assert trace == pytest.approx(one.DiffusionBValue)
         none += way is None
-    assert 0 < none < series.planes
+    assert 0 < none < series.plane_count
 
 
 # --- geometry and order ----------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_cest_is_the_same_in_both_forms(mice):
     series = mice[7]
     (enhanced,) = written(series, enhanced=True)
     one, other = [read_block(ds) for ds in written(series)], read_frames(enhanced)
-    assert len(one) == len(other) == series.planes
+    assert len(one) == len(other) == series.plane_count
     # An Enhanced object also says how long the scan took, which classic MR has no place for.
     assert one == [replace(found, acquisition_duration_s=None) for found in other]
     offsets = [found.offset_hz for found in one]

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_geometry import rotations
 
-from mri2dicom import diffusion
-from mri2dicom.model import Kind, Loop
+from mri2dicom.readers.paravision import diffusion
 from mri2dicom.readers.paravision.jcamp import read_parameters
+from mri2dicom.series.model import Loop, SeriesKind
 
 DIRECTIONS = np.array([[1.0, 0, 0], [0.6, 0.8, 0], [0.48, 0.6, 0.64], [0, 0, -1]])
 IMAGING = np.diag([12.0, 6.0, 8.0])
@@ -85,7 +85,7 @@ def test_the_visu_matrix_is_in_patient_axes_already(tmp_path, axes):
             "VisuAcqDiffusionGradOrient": np.ones((5, 3)),
         },
     )
-    assert series.kind is Kind.DIFFUSION
+    assert series.kind is SeriesKind.DIFFUSION
     assert weighted(series, "DiffusionBValue") == pytest.approx([26.0] + [1026.0] * 4)
     upper = [[m[0, 0], m[0, 1], m[0, 2], m[1, 1], m[1, 2], m[2, 2]] for m in matrices]
     tensors = weighted(series, "DiffusionBMatrix")
@@ -214,7 +214,7 @@ def test_a_list_that_does_not_fit_is_left_out_with_a_word(tmp_path, count):
             "PVM_DwGradVec": np.ones((count, 3)),
         },
     )
-    assert series.kind is Kind.DIFFUSION
+    assert series.kind is SeriesKind.DIFFUSION
     assert "DiffusionBValue" not in series.plane_attributes
     assert any("No b-values for the 5 steps" in text for text in series.warnings)
 
@@ -253,7 +253,7 @@ def test_a_loop_of_any_name_that_owns_the_matrix_is_diffusion(tmp_path, identifi
         visu={"VisuAcqDiffusionBMatrix": b_matrices()},
     )
     series = read_one(tmp_path / "s")
-    assert series.kind is Kind.DIFFUSION
+    assert series.kind is SeriesKind.DIFFUSION
     assert series.dimension(Loop.DIFFUSION).source == identifier
     assert series.plane_attributes["DiffusionBValue"] == pytest.approx([26.0] + [1026.0] * 4)
 

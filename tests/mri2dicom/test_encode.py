@@ -22,8 +22,7 @@ from mri2dicom.dicom.encode import (
     sequence,
     tag_and_vr,
 )
-from mri2dicom.dicom.header import subject_name
-from mri2dicom.dicom.part10 import file_bytes
+from mri2dicom.dicom.header import file_bytes, subject_name
 from mri2dicom.dicom.uids import Form
 from mri2dicom.mapping.tables import load_mapping
 

@@ -8,9 +8,9 @@ from builder import Word, make_reco, parameter_file, read_one
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri2dicom.model import Kind, Loop
 from mri2dicom.readers.paravision.frames import per_frame, per_frame_items, read_frame_groups
 from mri2dicom.readers.paravision.jcamp import parse
+from mri2dicom.series.model import Loop, SeriesKind
 from xnat_pic.errors import CorruptDataError
 
 
@@ -157,16 +157,16 @@ def test_a_movie_with_a_trigger_is_cardiac(tmp_path):
         },
     )
     series = read_one(tmp_path / "s")
-    assert series.kind is Kind.CINE
+    assert series.kind is SeriesKind.CINE
     assert series.plane_attributes["NominalCardiacTriggerDelayTime"] == [5, 25, 45]
 
 
 @pytest.mark.parametrize(
     ("dependent", "values", "loop", "kind"),
     [
-        ("VisuAcqRepetitionTime", [500.0, 1000, 3000], Loop.REPETITION_TIME, Kind.T1_SERIES),
-        ("VisuAcqInversionTime", [50.0, 500, 3000], Loop.INVERSION, Kind.T1_SERIES),
-        ("VisuAcqEchoTime", [5.0, 10, 15], Loop.ECHO, Kind.T2_SERIES),
+        ("VisuAcqRepetitionTime", [500.0, 1000, 3000], Loop.REPETITION_TIME, SeriesKind.T1_SERIES),
+        ("VisuAcqInversionTime", [50.0, 500, 3000], Loop.INVERSION, SeriesKind.T1_SERIES),
+        ("VisuAcqEchoTime", [5.0, 10, 15], Loop.ECHO, SeriesKind.T2_SERIES),
     ],
 )
 @pytest.mark.parametrize("identifier", ["FG_MOVIE", "FG_CYCLE", "FG_NEW"])
@@ -194,7 +194,7 @@ def test_variable_tr_known_to_the_method_only(tmp_path):
         method={"Method": Word("RAREVTR"), "MultiRepTime": [5000.0, 3000, 1500, 800]},
     )
     series = read_one(tmp_path / "s")
-    assert series.kind is Kind.T1_SERIES
+    assert series.kind is SeriesKind.T1_SERIES
     assert (
         series.plane_attributes["RepetitionTime"] == np.repeat([5000, 3000, 1500, 800], 3).tolist()
     )

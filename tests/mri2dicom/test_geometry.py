@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri2dicom import geometry
+from mri2dicom.series import geometry
 
 angles = st.floats(-np.pi, np.pi)
 millimetres = st.floats(-200, 200)

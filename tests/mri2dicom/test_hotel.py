@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from programs import need_program
 
 from mri2dicom.cli import main
-from mri2dicom.hotel.roster import View
+from mri2dicom.hotel.roster import BedView
 from mri2dicom.hotel.split import PICTURE, split_hotel
 from sandbox.mouse import MouseOptions, write_mice
 from xnat_pic.errors import WrongCallError
@@ -156,7 +156,7 @@ def test_the_technicians_mirrored_view(hotel, split, tmp_path):
     swap = {"top-left": "top-right", "top-right": "top-left", "bottom-left": "bottom-right"}
     rows = [row | {"position": swap[row["position"]]} for row in rows_of(bed)]
     table = write_rows(tmp_path / "seen.csv", rows)
-    split_hotel(bed, table, tmp_path / "out", view=View.TECHNICIAN)
+    split_hotel(bed, table, tmp_path / "out", view=BedView.TECHNICIAN)
     for subject in SUBJECTS:
         for modality in ("PT", "CT"):
             one, two = (volume(series(o, subject, modality)) for o in (split[1], tmp_path / "out"))
@@ -201,8 +201,8 @@ def test_two_in_a_row_need_the_view():
     places = [Place("left", "a"), Place("right", "b")]
     with pytest.raises(WrongCallError, match="alike"):
         module._boxes(places, shadow, Bed(), None)
-    image, _ = module._boxes(places, shadow, Bed(), View.IMAGE)
-    seen, _ = module._boxes(places, shadow, Bed(), View.TECHNICIAN)
+    image, _ = module._boxes(places, shadow, Bed(), BedView.IMAGE)
+    seen, _ = module._boxes(places, shadow, Bed(), BedView.TECHNICIAN)
     assert image == seen[::-1]
     assert image[0].centre[0] < 0 < image[1].centre[0]
 
@@ -210,7 +210,7 @@ def test_two_in_a_row_need_the_view():
 def test_given_positions_in_both_views(hotel, split, tmp_path):
     bed, truth = hotel
     known = json.loads((truth / "pet_ct.json").read_text())["animals"]
-    for view, sign in ((View.IMAGE, 1), (View.TECHNICIAN, -1)):
+    for view, sign in ((BedView.IMAGE, 1), (BedView.TECHNICIAN, -1)):
         rows = [
             row | {"x_mm": sign * one["centre_mm"][0], "y_mm": one["centre_mm"][1]}
             for row, one in zip(rows_of(bed), known, strict=True)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mri2dicom.hotel.detect import Box, around, find_animals, label, names, separate
-from mri2dicom.hotel.roster import View, read_roster
+from mri2dicom.hotel.roster import BedView, read_roster
 from xnat_pic.errors import WrongCallError
 
 HEAD = "position,subject,weight_g,dose_mbq,injection_time\n"
@@ -45,7 +45,7 @@ def test_a_table_from_a_spreadsheet(tmp_path):
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
     (place,) = read_roster(path)
     assert (place.position, place.subject, place.weight_g) == ("top-left", "m1", 20.5)
-    assert place.on_image(View.TECHNICIAN) == "top-right"
+    assert place.on_image(BedView.TECHNICIAN) == "top-right"
 
 
 class TestDetection:

@@ -10,7 +10,7 @@ from inveon_images import CT, PET, SPECT, air_and_water, frame, ramp, write_imag
 
 import mri2dicom
 
-POSITIONS = ("", "FFP", "HFP", "FFS", "HFS", "FFDR", "HFDR", "FFDL", "HFDL")
+SUBJECT_POSITIONS = ("", "FFP", "HFP", "FFS", "HFS", "FFDR", "HFDR", "FFDL", "HFDL")
 # Where the scanner's axes point in the animal, told from how it lies: x to the right of a person
 # who looks into the bore, y down, z out of the bore towards that person. Feet first, the head is
 # outside; down is the back (supine), the belly (prone), or the side that is named.
@@ -42,7 +42,7 @@ def first_file(tmp_path, base=PET, voxels=None, **keys) -> list[pydicom.Dataset]
 def test_every_orientation(tmp_path, code):
     """A voxel with a left, a back and a head of its own lies where the animal has it."""
     shift = np.array([1.5, -2.5, 4.0])
-    position = POSITIONS[code]
+    position = SUBJECT_POSITIONS[code]
     series_shift = " ".join(map(str, shift))
     files = first_file(
         tmp_path, CT, air_and_water(), subject_orientation=str(code), image_ref_shift=series_shift
@@ -106,7 +106,7 @@ def test_positions_in_codes(tmp_path, base, code):
     }[turned.PatientOrientationModifierCodeSequence[0].CodeValue]  # fmt: skip
     gantry = {"102540008": "HF", "102541007": "FF"}
     found = gantry[ds.PatientGantryRelationshipCodeSequence[0].CodeValue] + word
-    assert found == POSITIONS[code]
+    assert found == SUBJECT_POSITIONS[code]
 
 
 def test_a_position_that_was_entered_wrongly(tmp_path):

@@ -7,10 +7,9 @@ from inveon_images import PET, dynamic_frames, frame, header_text, write_image
 
 import mri2dicom
 from mri2dicom.errors import AmbiguousFormatError
-from mri2dicom.model import RawSeries, Skipped
-from mri2dicom.readers.contract import Confidence
 from mri2dicom.readers.inveon.header import parse, parse_time, read_header
 from mri2dicom.readers.inveon.reader import InveonReader
+from mri2dicom.series.model import Confidence, RawSeries, Skipped
 from xnat_pic.errors import CorruptDataError
 
 

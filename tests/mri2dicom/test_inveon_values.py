@@ -360,7 +360,9 @@ def test_bed_positions_are_series(tmp_path):
     assert one.identity.frame_of_reference_uid != other.identity.frame_of_reference_uid
     np.testing.assert_array_equal(one.pixels.array, voxels[[0, 2]].reshape(8, 5, 6))
     np.testing.assert_array_equal(other.pixels.array, voxels[[1, 3]].reshape(8, 5, 6))
-    np.testing.assert_array_equal(other.pixels.planes(3, 6), voxels[[1, 3]].reshape(8, 5, 6)[3:6])
+    np.testing.assert_array_equal(
+        other.pixels.read_planes(3, 6), voxels[[1, 3]].reshape(8, 5, 6)[3:6]
+    )
 
 
 def test_early_headers_are_pet(tmp_path):

@@ -14,13 +14,13 @@ from ivis_clicks import BIAS, PER_COUNT, scene, text, tiff_bytes, write_click
 from programs import need_program
 
 import mri2dicom
-from mri2dicom.readers.contract import Confidence
 from mri2dicom.readers.ivis.click import clock, date, open_click
 from mri2dicom.readers.ivis.clickinfo import parse
 from mri2dicom.readers.ivis.radiance import radiance_per_count
 from mri2dicom.readers.ivis.reader import IvisReader
 from mri2dicom.readers.ivis.table import image_row, limit
 from mri2dicom.readers.ivis.tiff import read_tiff
+from mri2dicom.series.model import Confidence
 from xnat_pic.errors import CorruptDataError
 
 SIDE_MM = 240 * 22.4 / 1920 * 8 / 240 * 10  # 0.0933 cm of reference, in mm

@@ -9,9 +9,9 @@ import pytest
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 
 from mri2dicom.mapping.tables import load_mapping
-from mri2dicom.model import Loop
 from mri2dicom.readers.paravision.attributes import attribute_rows
 from mri2dicom.readers.paravision.transforms import GAMMA_MHZ_PER_T, TRANSFORMS
+from mri2dicom.series.model import Loop
 from private_dictionaries import load
 
 ROWS = attribute_rows()

@@ -7,10 +7,10 @@ import pytest
 from builder import Raw, Word, make_reco, make_uid, read_all, read_one
 
 import mri2dicom
-from mri2dicom.model import Kind
 from mri2dicom.readers.paravision.dates import format_datetime, format_time, parse_datetime
 from mri2dicom.readers.paravision.layout import find_recos
 from mri2dicom.readers.paravision.transforms import method_name
+from mri2dicom.series.model import SeriesKind
 
 
 def attributes(tmp_path, version="6.0.1", **options):
@@ -210,15 +210,15 @@ def test_other_modalities_are_not_taken_for_mr(tmp_path, modality):
 @pytest.mark.parametrize(
     ("options", "kind"),
     [
-        ({}, Kind.ANATOMY),
-        ({"groups": [("FG_REPETITION", 3)]}, Kind.TIME_SERIES),
-        ({"groups": [("FG_ECHO", 2)]}, Kind.ANATOMY),
-        ({"groups": [("FG_RESP_MOVIE", 4)]}, Kind.CINE),
-        ({"frame_type": "PHASE_IMAGE"}, Kind.PHASE),
-        ({"visu": {"VisuAcqSequenceName": "Bruker:FieldMap"}}, Kind.FIELD_MAP),
-        ({"visu": {"VisuSeriesTypeId": "DERIVED_MPR"}}, Kind.DERIVED),
-        ({"groups": [("FG_DTI", 3)]}, Kind.DERIVED),
-        ({"visu": {"VisuAcquisitionProtocol": "T2map CEST DTI localizer"}}, Kind.ANATOMY),
+        ({}, SeriesKind.ANATOMY),
+        ({"groups": [("FG_REPETITION", 3)]}, SeriesKind.TIME_SERIES),
+        ({"groups": [("FG_ECHO", 2)]}, SeriesKind.ANATOMY),
+        ({"groups": [("FG_RESP_MOVIE", 4)]}, SeriesKind.CINE),
+        ({"frame_type": "PHASE_IMAGE"}, SeriesKind.PHASE),
+        ({"visu": {"VisuAcqSequenceName": "Bruker:FieldMap"}}, SeriesKind.FIELD_MAP),
+        ({"visu": {"VisuSeriesTypeId": "DERIVED_MPR"}}, SeriesKind.DERIVED),
+        ({"groups": [("FG_DTI", 3)]}, SeriesKind.DERIVED),
+        ({"visu": {"VisuAcquisitionProtocol": "T2map CEST DTI localizer"}}, SeriesKind.ANATOMY),
     ],
 )
 def test_kinds_come_from_what_was_measured(tmp_path, options, kind):
@@ -233,7 +233,7 @@ def test_echoes_are_t2_or_t2_star_by_the_files_own_word(tmp_path, word):
         groups=[("FG_ECHO", 5)],
         visu={"VisuAcqEchoSequenceType": Word(word)},
     )
-    expected = Kind.T2STAR_SERIES if word == "GradientEcho" else Kind.T2_SERIES
+    expected = SeriesKind.T2STAR_SERIES if word == "GradientEcho" else SeriesKind.T2_SERIES
     assert read_one(tmp_path / "s").kind is expected
 
 
@@ -265,7 +265,7 @@ def test_pixels_are_read_when_they_are_asked_for(tmp_path):
     series = read_one(tmp_path / "s")
     (folder / "2dseq").unlink()
     with pytest.raises(FileNotFoundError):
-        series.pixels.planes(0, 1)
+        series.pixels.read_planes(0, 1)
 
 
 def test_reading_goes_on_series_by_series(tmp_path):

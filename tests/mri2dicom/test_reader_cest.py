@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from builder import Word, make_reco, read_one
 
-from mri2dicom.model import Kind
+from mri2dicom.series.model import SeriesKind
 
 F0 = 400.38072396468129
 ON, OFF = Word("On"), Word("Off")
@@ -67,7 +67,7 @@ def study(tmp_path, version="360.3.6", groups=(("FG_CYCLE", 5),), visu=None, acq
 def test_the_module_of_each_version(tmp_path, version):
     series = study(tmp_path, version)
     private = series.private
-    assert series.kind is Kind.CEST
+    assert series.kind is SeriesKind.CEST
     assert private["ChemicalExchangeSaturationMethod"] == MODULES[version]["Method"]
     assert private["SaturationType"] == "CEST"
     assert private["PulseShape"] == "gauss"
@@ -103,7 +103,7 @@ def test_a_module_that_is_off_says_nothing(tmp_path, version):
         tmp_path, version, visu={"VisuAcqMagnetizationTransfer": Word("No")}, **{switch: OFF}
     )
     assert series.private == {}
-    assert series.kind is Kind.TIME_SERIES
+    assert series.kind is SeriesKind.TIME_SERIES
 
 
 @pytest.mark.parametrize("protocol", ["CEST_RARE", "cest EPI", "my scan"])
@@ -242,7 +242,7 @@ def test_visu_alone_says_that_saturation_was_played(tmp_path):
         PVM_SatTransOnOff=None,
         visu={"VisuAcqMagnetizationTransfer": Word("Yes")},
     )
-    assert series.kind is Kind.CEST
+    assert series.kind is SeriesKind.CEST
     assert series.attributes["MagnetizationTransfer"] == "OFF_RESONANCE"
 
 
@@ -255,4 +255,4 @@ def test_without_a_method_there_is_nothing_to_say_but_the_flag(tmp_path):
     series = read_one(tmp_path / "s")
     assert series.attributes["MagnetizationTransfer"] == "OFF_RESONANCE"
     assert "SaturationOffsetHz" not in series.private
-    assert series.kind is Kind.TIME_SERIES
+    assert series.kind is SeriesKind.TIME_SERIES

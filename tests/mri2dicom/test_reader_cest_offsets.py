@@ -5,7 +5,7 @@ import pytest
 from builder import Raw, Word, make_reco, read_one
 from test_reader_cest import F0, MODULES, OFF, OFFSETS, ON, VERSIONS, study
 
-from mri2dicom.model import Kind
+from mri2dicom.series.model import SeriesKind
 
 
 def test_one_offset_is_no_spectrum(tmp_path):
@@ -16,7 +16,7 @@ def test_one_offset_is_no_spectrum(tmp_path):
         PVM_SatTransFreqValues=[-4.2],
         PVM_SatTransFreqUnit=Word("unit_ppm"),
     )
-    assert series.kind is Kind.ANATOMY
+    assert series.kind is SeriesKind.ANATOMY
     assert series.private["MeasurementNumber"] == 1
     assert series.private["SaturationOffsetPpm"] == pytest.approx(-4.2)
     assert series.private["SaturationOffsetHz"] == pytest.approx(-4.2 * F0)
@@ -25,7 +25,7 @@ def test_one_offset_is_no_spectrum(tmp_path):
 
 def test_one_offset_played_again_and_again_is_no_spectrum(tmp_path):
     series = study(tmp_path, PVM_SatTransFL=[700.0] * 5)
-    assert series.kind is Kind.TIME_SERIES
+    assert series.kind is SeriesKind.TIME_SERIES
     assert series.private["SaturationOffsetHz"] == [700] * 5
 
 
@@ -215,7 +215,7 @@ def test_acq_o2_list_of_one_is_unrelated(tmp_path):
 def test_the_list_of_a_laboratorys_method_counts_with_the_module_off(tmp_path, name):
     method = {"PVM_MagTransOnOff": OFF, "PVM_MagTransFL": [1500.0], name: OFFSETS}
     series = study(tmp_path, "6.0.1", **method)
-    assert series.kind is Kind.CEST
+    assert series.kind is SeriesKind.CEST
     assert series.private["OffsetListSource"] == name
     assert series.private["SaturationOffsetHz"] == OFFSETS
 

@@ -17,8 +17,8 @@ from builder import (
     write_parameters,
 )
 
-from mri2dicom.model import RawSeries, Skipped
 from mri2dicom.readers.paravision.reader import ParaVisionReader
+from mri2dicom.series.model import RawSeries, Skipped
 from xnat_pic.errors import NothingUsableError
 
 ABSURD = [
@@ -114,7 +114,7 @@ def use_everything(series):
     """Touch what a writer would."""
     if isinstance(series, RawSeries):
         assert series.pixels.array.shape == series.pixels.shape
-        count = series.planes
+        count = series.plane_count
         assert len(series.position_mm) == len(series.slope) == len(series.stack) == count
         for array in (series.position_mm, series.orientation, series.spacing_mm):
             assert np.all(np.isfinite(array))
@@ -258,7 +258,7 @@ def test_frame_groups_that_do_not_multiply_up(tmp_path):
 def test_the_file_decides_between_two_numbers_of_frames(tmp_path):
     make_reco(tmp_path / "s", groups=[("FG_SLICE", 5)], visu={"VisuCoreFrameCount": 7})
     series = read_one(tmp_path / "s")
-    assert series.planes == 5
+    assert series.plane_count == 5
     assert any("announces 7 frames; the file holds 5" in text for text in series.warnings)
 
 

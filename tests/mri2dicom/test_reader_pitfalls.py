@@ -16,8 +16,8 @@ from builder import (
     read_one,
 )
 
-from mri2dicom.geometry import in_stack_positions, measured_spacing
-from mri2dicom.model import Kind, Loop
+from mri2dicom.series.geometry import in_stack_positions, measured_spacing
+from mri2dicom.series.model import Loop, SeriesKind
 
 
 def test_pitfall_01_run_lengths_also_inside_structs(tmp_path):
@@ -165,7 +165,7 @@ def test_pitfall_10_a_tripilot_is_three_stacks(tmp_path, packages):
     make_reco(tmp_path / "s", packages=packages, **TRIPILOT)
     series = read_one(tmp_path / "s")
     assert series.stack.tolist() == [0, 1, 2]
-    assert series.kind is Kind.LOCALIZER
+    assert series.kind is SeriesKind.LOCALIZER
 
 
 def test_pitfall_10_packages_of_differing_lengths(tmp_path):
@@ -199,7 +199,7 @@ def test_pitfall_12_frames_not_square_that_differ_in_transposition_are_turned_ba
     make_reco(tmp_path / "s", size=(8, 6), pixels=stored, visu=visu, **TRIPILOT)
     series = read_one(tmp_path / "s")
     np.testing.assert_array_equal(series.pixels.array, frames)
-    np.testing.assert_array_equal(series.pixels.planes(1, 2), frames[1:2])
+    np.testing.assert_array_equal(series.pixels.read_planes(1, 2), frames[1:2])
     assert any("check them by eye" in text for text in series.warnings)
 
 

@@ -14,7 +14,7 @@ from builder import (
 )
 from test_reader_pitfalls import slab
 
-from mri2dicom.model import Kind, Loop, Skipped
+from mri2dicom.series.model import Loop, SeriesKind, Skipped
 
 
 def test_pitfall_17_the_thickness_of_a_plane_of_a_slab(tmp_path):
@@ -59,7 +59,7 @@ def test_pitfall_18_maps_of_32_bits(tmp_path, dtype, derived):
     assert series.pixels.dtype == np.dtype(dtype)
     np.testing.assert_array_equal(series.pixels.array, pixels)
     assert series.is_quantity == derived
-    assert (series.kind is Kind.DERIVED) == derived
+    assert (series.kind is SeriesKind.DERIVED) == derived
     assert series.attributes["ImageIsDerived"] == derived
     if derived:
         assert series.unit == ("ms", "ms")
@@ -89,7 +89,7 @@ def test_pitfall_19_all_real_frames_first_and_then_all_imaginary(tmp_path, group
     np.testing.assert_array_equal(series.position_mm[:half], series.position_mm[half:])
     assert series.stack[:half].tolist() == series.stack[half:].tolist()
     assert series.dimension(Loop.COMPLEX).index.tolist() == [0] * half + [1] * half
-    assert series.kind is Kind.PHASE or len(groups) > 1
+    assert series.kind is SeriesKind.PHASE or len(groups) > 1
 
 
 def test_pitfall_19_the_scaling_of_parts(tmp_path):
@@ -125,7 +125,7 @@ def test_pitfall_21_diffusion_is_a_movie_in_5_1(tmp_path):
         method={"Method": Word("DtiEpi"), "PVM_DwEffBval": [20.0, 500.0, 1000.0]},
     )
     series = read_one(tmp_path / "s")
-    assert series.kind is Kind.DIFFUSION
+    assert series.kind is SeriesKind.DIFFUSION
     assert series.dimension(Loop.DIFFUSION).source == "FG_MOVIE"
     assert series.plane_attributes["DiffusionBValue"] == [20, 20, 500, 500, 1000, 1000]
 
@@ -192,7 +192,7 @@ def test_pitfall_23_one_axis_is_no_image(tmp_path):
 
 def test_pitfall_23_a_csi_method_with_spatial_axes_is_an_image(tmp_path):
     make_reco(tmp_path / "s", size=(8, 6, 4), visu={"VisuAcqSequenceName": "Bruker:CSI"})
-    assert read_one(tmp_path / "s").planes == 4
+    assert read_one(tmp_path / "s").plane_count == 4
 
 
 @pytest.mark.parametrize("with_visu", [True, False])
@@ -230,7 +230,7 @@ def test_pitfall_25_image_and_visu_are_enough(tmp_path, version, flat):
     if flat:
         folder = folder.rename(tmp_path / "some folder")
     series = read_one(folder if flat else tmp_path / "s")
-    assert series.planes == 3
+    assert series.plane_count == 3
     assert series.attributes["PatientID"] == "m01"
     assert (series.expno, series.procno) == (1, 1)
 
@@ -321,7 +321,7 @@ def test_pitfall_31_big_endian(tmp_path, kind):
     make_reco(tmp_path / "s", groups=[("FG_SLICE", 2)], dtype=big + kind, pixels=pixels)
     series = read_one(tmp_path / "s")
     np.testing.assert_array_equal(series.pixels.array, pixels)
-    np.testing.assert_array_equal(series.pixels.planes(1, 2), pixels[1:])
+    np.testing.assert_array_equal(series.pixels.read_planes(1, 2), pixels[1:])
 
 
 @pytest.mark.parametrize("version", ["5.1", "6.0.1", "360.3.6"])
@@ -355,7 +355,7 @@ def test_pitfall_33_unknown_versions_and_methods(tmp_path):
         method={"Method": "User:mySequence_v2", "Unheard": (1, "x")},
     )
     series = read_one(tmp_path / "s")
-    assert series.planes == 6
+    assert series.plane_count == 6
     assert series.attributes["SequenceName"].startswith("mySequence")
     other = series.dimension(Loop.OTHER)
     assert (other.source, other.comment, other.length) == ("FG_NEW_THING", "twist", 3)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from builder import read_all
 
-from mri2dicom.geometry import in_stack_positions, measured_spacing
-from mri2dicom.model import Kind, Loop, RawSeries, Skipped
+from mri2dicom.series.geometry import in_stack_positions, measured_spacing
+from mri2dicom.series.model import Loop, RawSeries, SeriesKind, Skipped
 from private_dictionaries import load
 
 
@@ -43,7 +43,7 @@ def normals(series):
 )
 def test_tripilots_are_three_stacks(study, name, expno, shape, position, told):
     series = study(name)[(name, expno, 1)]
-    assert series.kind is Kind.LOCALIZER
+    assert series.kind is SeriesKind.LOCALIZER
     assert series.pixels.shape == shape
     assert series.stack.tolist() == [0, 1, 2]
     assert loops(series) == [(Loop.SLICE, "FG_SLICE", 3)]
@@ -56,7 +56,7 @@ def test_tripilots_are_three_stacks(study, name, expno, shape, position, told):
 
 def test_a_stack_of_24_slices(study):
     series = study("pv601_acidoCEST")[("pv601_acidoCEST", 2, 1)]
-    assert series.kind is Kind.ANATOMY
+    assert series.kind is SeriesKind.ANATOMY
     assert series.pixels.shape == (24, 128, 128)
     assert set(series.stack) == {0}
     assert series.spacing_mm == pytest.approx((0.3, 0.3))
@@ -68,7 +68,7 @@ def test_a_stack_of_24_slices(study):
 
 def test_a_cest_series_of_176_images(study):
     series = study("pv601_acidoCEST")[("pv601_acidoCEST", 4, 1)]
-    assert series.kind is Kind.CEST
+    assert series.kind is SeriesKind.CEST
     assert series.pixels.shape == (176, 64, 64)
     assert loops(series) == [(Loop.TIME, "FG_CYCLE", 176)]
     assert set(series.stack) == {0}
@@ -108,7 +108,7 @@ def test_cest_images_of_one_offset_are_alike(study):
 
 def test_epi_with_a_pitch_wider_than_its_slices(study):
     series = study("pv51_bruker2nifti_testdata")[("bru_banana", 1, 1)]
-    assert series.kind is Kind.ANATOMY
+    assert series.kind is SeriesKind.ANATOMY
     assert series.pixels.shape == (5, 64, 80)
     assert set(series.stack) == {0}
     assert measured_spacing(series.position_mm, series.orientation) == pytest.approx(2.0)
@@ -177,5 +177,5 @@ def test_every_real_image_is_whole(study, shared_data):
             np.testing.assert_array_equal(series.pixels.array, stored)
             np.testing.assert_allclose(np.linalg.det(series.orientation), 1.0, atol=1e-6)
             for plane in series.plane_attributes.values():
-                assert len(plane) == series.planes
+                assert len(plane) == series.plane_count
     assert images == 9

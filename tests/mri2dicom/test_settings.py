@@ -6,7 +6,8 @@ import pytest
 from cases import converted, datasets, small_study
 
 from mri2dicom import Overrides
-from mri2dicom.settings import SIDE_FILE, check, merged, read_side_file, side_values
+from mri2dicom.conversion.settings import SIDE_FILE, merged, read_side_file, side_values
+from mri2dicom.dicom.overrides import check
 from xnat_pic.errors import WrongCallError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from xnat_pic.errors import CorruptDataError
 
 from ...mapping.tables import load_mapping
-from ...model import Floats
+from ...series.geometry import Floats
 from .header import Header
 
 

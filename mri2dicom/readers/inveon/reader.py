@@ -11,8 +11,8 @@ from xnat_pic.files import file_digest
 from xnat_pic.uids import derived_uid
 
 from ...mapping.tables import load_mapping
-from ...model import Dimension, Identity, Kind, Loop, PixelSource, RawSeries, Skipped
-from ..contract import Confidence
+from ...series.model import Confidence, Dimension, Identity, Loop, RawSeries, SeriesKind, Skipped
+from ...series.pixels import PixelSource
 from .geometry import Orientation, orientation_of, plane_geometry, shift_mm, voxel_size_mm
 from .groups import FrameAxis
 from .header import Header, read_header
@@ -187,13 +187,15 @@ def _position(orientation: Orientation) -> dict[str, Any]:
     return found
 
 
-def _kind(modality: str, axis: FrameAxis, header: Header) -> Kind:
+def _kind(modality: str, axis: FrameAxis, header: Header) -> SeriesKind:
     if modality == "CT":
         scout = header.main.integer("acquisition_mode") == _SCOUT
-        return Kind.LOCALIZER if scout else Kind.CT
+        return SeriesKind.LOCALIZER if scout else SeriesKind.CT
     if modality == "NM":
-        return Kind.SPECT
-    return {FrameAxis.TIME: Kind.DYNAMIC_PET, FrameAxis.GATE: Kind.GATED_PET}.get(axis, Kind.PET)
+        return SeriesKind.SPECT
+    return {FrameAxis.TIME: SeriesKind.DYNAMIC_PET, FrameAxis.GATE: SeriesKind.GATED_PET}.get(
+        axis, SeriesKind.PET
+    )
 
 
 def _dimensions(path: InveonPath, slices: int) -> tuple[Dimension, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...mapping.tables import load_mapping
-from ...model import Floats
+from ...series.geometry import Floats
 from .groups import Group
 from .header import Header
 

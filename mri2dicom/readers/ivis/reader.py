@@ -11,11 +11,10 @@ from xnat_pic.errors import CorruptDataError
 from xnat_pic.files import new_digest
 from xnat_pic.uids import derived_uid
 
-from ...model import Identity, Kind, PixelSource, RawSeries, Skipped
-from ..contract import Confidence
-from .calibration import Calibration, calibrate, exposure_s
+from ...series.model import Confidence, Identity, RawSeries, SeriesKind, Skipped
+from ...series.pixels import PixelSource
 from .click import CLICK_FILE, Click, constant_attributes, find_clicks, looks_like_click, open_click
-from .radiance import RadianceSource, net_counts, scale_of
+from .radiance import Calibration, RadianceSource, calibrate, exposure_s, net_counts, scale_of
 from .table import ImageRow, image_row, image_rows, limit
 from .tiff import read_tiff, tiff_source
 
@@ -136,7 +135,7 @@ def _load(located: ClickImage) -> RawSeries | Skipped:
 
 
 def _counts(click: Click, located: ClickImage, row: ImageRow, source: PixelSource) -> RawSeries:
-    counts = source.planes(0, 1)
+    counts = source.read_planes(0, 1)
     full = int(np.count_nonzero(counts >= limit("saturation_counts")))
     warnings = []
     if full:
@@ -166,7 +165,7 @@ def _corrected(
         found = calibrate(click, counts)
         if isinstance(found, Calibration):
             net = net_counts(counts, found.bias, found.dark, found.dark_scale)
-            scale, ratio = scale_of(source.planes(0, 1)[0], net, found.factor)
+            scale, ratio = scale_of(source.read_planes(0, 1)[0], net, found.factor)
             per_count = found.factor
             why = (
                 "too few pixels are bright" if ratio is None else f"it is {ratio:.3g} x the counts"
@@ -255,7 +254,7 @@ def _series(
         location="/".join(filter(None, [place.removeprefix("."), located.role])),
         expno=expno,
         procno=procno,
-        kind=Kind.PHOTOGRAPH if located.role == "photograph" else Kind.LUMINESCENCE,
+        kind=SeriesKind.PHOTOGRAPH if located.role == "photograph" else SeriesKind.LUMINESCENCE,
         identity=Identity(derived_uid("ivis study", key), _content(click, pixels, located), frame),
         pixels=pixels,
         position_mm=np.array([[-(columns - 1) / 2 * step, -(rows - 1) / 2 * step, 0.0]]),

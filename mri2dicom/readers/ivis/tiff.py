@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError
 
-from ...model import PixelSource
+from ...series.pixels import PixelSource
 from .table import limit
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ class TiffSource(PixelSource):
     @property
     def array(self) -> npt.NDArray[Any]:
         """The plane, shape (1, rows, columns)."""
-        return self.planes(0, 1)
+        return self.read_planes(0, 1)
 
-    def planes(self, start: int, stop: int) -> npt.NDArray[Any]:
+    def read_planes(self, start: int, stop: int) -> npt.NDArray[Any]:
         """Read the plane, shape (1, rows, columns)."""
         return read_tiff(self.path)[None][start:stop].astype(self.dtype, copy=False)
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from xnat_pic.errors import CorruptDataError
 
-from ...model import PixelSource
+from ...series.pixels import PixelSource
 from .frames import group_frames, is_complex
 from .reco import Reco
 

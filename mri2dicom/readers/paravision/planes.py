@@ -7,9 +7,10 @@ import numpy as np
 
 from xnat_pic.errors import CorruptDataError
 
-from ... import geometry
 from ...mapping.tables import load_mapping
-from ...model import Dimension, Floats, Ints, Loop
+from ...series import geometry
+from ...series.geometry import Floats, Ints
+from ...series.model import Dimension, Loop
 from .diffusion import diffusion_group
 from .frames import FrameGroup, are_counts, per_frame
 from .reco import Reco

@@ -8,23 +8,15 @@ import numpy as np
 
 from xnat_pic.errors import CorruptDataError
 
-from ...model import Dimension, Kind, Loop, PixelSource, RawSeries, Skipped
-from ..contract import Confidence
+from ...series.model import Confidence, Dimension, Loop, RawSeries, SeriesKind, Skipped
+from ...series.pixels import PixelSource
 from .attributes import map_attributes
 from .cest import Saturation, read_saturation
 from .dates import Dates, read_dates
 from .frames import read_frame_groups
-from .identity import read_identity, series_numbers
-from .kind import classify, is_derived, method_row
+from .identity import classify, is_derived, method_row, read_identity, series_numbers
 from .layout import IMAGE, VISU, RecoPath, find_recos
-from .pixels import (
-    core_size,
-    exchanged_frames,
-    frame_count,
-    is_pointer,
-    pixel_source,
-    stored_type,
-)
+from .pixels import core_size, exchanged_frames, frame_count, is_pointer, pixel_source, stored_type
 from .planes import Planes, read_dimensions, read_planes
 from .reco import Reco
 from .transforms import TRANSFORMS
@@ -170,9 +162,9 @@ def _read(reco: Reco) -> RawSeries:
     )
 
 
-def _is_field_map(kind: Kind, parts: list[str]) -> bool:
+def _is_field_map(kind: SeriesKind, parts: list[str]) -> bool:
     """Tell a field map from the magnitudes that its scan holds too."""
-    return kind is Kind.FIELD_MAP and set(parts) != {"MAGNITUDE"}
+    return kind is SeriesKind.FIELD_MAP and set(parts) != {"MAGNITUDE"}
 
 
 def _attributes(

@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from ...diffusion import B0_LIMIT, is_trace
 from ...mapping.tables import load_mapping
-from ...model import Dimension, Loop
+from ...series.model import Dimension, Loop
 from .dates import Dates, format_datetime
 from .diffusion import (
+    B0_LIMIT,
     b_matrices,
     diffusion_group,
     directions,
     frame_b_values,
+    is_trace,
     read_gradient_axes,
 )
 from .planes import Planes

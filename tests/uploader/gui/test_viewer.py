@@ -11,8 +11,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
-from mri2dicom import convert, read
-from mri2dicom.model import RawSeries
+from mri2dicom import RawSeries, convert, read
 from sandbox.mouse import MouseOptions, write_mice
 from uploader.gui import words
 from uploader.gui.viewer.panel import Canvas, Viewer

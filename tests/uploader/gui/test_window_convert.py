@@ -9,9 +9,7 @@ import pydicom
 import pytest
 from turn_work import TurnWork
 
-from mri2dicom import convert
-from mri2dicom.jobs import Progress
-from mri2dicom.overview import Overview
+from mri2dicom import ConversionProgress, SeriesOverview, convert
 from uploader.gui.convert.table import LINES, SeriesTable
 from uploader.gui.convert.work import Seen
 from uploader.gui.failures import sentence_of
@@ -133,7 +131,7 @@ def test_start_page_offers_the_last_plan_only_if_it_is_there(window, tmp_path):
 
 
 def _seen(study):
-    row = Overview(study, "m1", 3, 1, "RARE", "T2", "6", "64 x 64", 4, "", "T2 map series")
+    row = SeriesOverview(study, "m1", 3, 1, "RARE", "T2", "6", "64 x 64", 4, "", "T2 map series")
     return Seen(row, None, None)
 
 
@@ -141,9 +139,9 @@ def test_progress_of_two_studies_with_equal_series_is_kept_apart(qtbot):
     model = SeriesTable()
     for study in ("first", "second"):
         model.add(_seen(study))
-    model.progress(Progress("3/1 T2", 1, 4, "second"))
-    model.progress(Progress("3/1 T2", 2, 4, "first"))
-    model.progress(Progress("3/1 T2", 3, 4, "second"))
+    model.progress(ConversionProgress("3/1 T2", 1, 4, "second"))
+    model.progress(ConversionProgress("3/1 T2", 2, 4, "first"))
+    model.progress(ConversionProgress("3/1 T2", 3, 4, "second"))
     assert model.percent == [50, 75]
 
 

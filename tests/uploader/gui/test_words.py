@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import uploader.gui
-from mri2dicom.model import Kind
+from mri2dicom import SeriesKind
 from uploader.gui import words
 from uploader.gui.convert.table import kind_key
 
@@ -124,7 +124,7 @@ def _unused(keys, sources, told=""):
 
 
 def test_no_sentence_is_left_that_no_code_uses():
-    kinds = {kind_key(kind.value) for kind in Kind}
+    kinds = {kind_key(kind.value) for kind in SeriesKind}
     assert kinds <= set(words.sentences())
     keys = set(words.sentences()) - kinds
     sources = [path.read_text(encoding="utf-8") for path in MODULES]

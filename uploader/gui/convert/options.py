@@ -16,9 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mri2dicom import Overrides
-from mri2dicom.mapping.tables import species_names
-from mri2dicom.settings import POSITIONS
+from mri2dicom import SUBJECT_POSITIONS, Overrides, species_names
 
 from ..theme import MARGIN, SPACE, label
 from ..words import say
@@ -55,7 +53,7 @@ class Options(QWidget):
         self.study = _line("study")
         self.study.setPlaceholderText(say("convert.subject_says"))
         self.orientation = _choice("orientation", ["quadruped", "biped"])
-        self.position = _choice("position", list(POSITIONS))
+        self.position = _choice("position", list(SUBJECT_POSITIONS))
         self.more = QToolButton()
         self.more.setText(say("convert.more"))
         self.more.setCheckable(True)

@@ -21,8 +21,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mri2dicom.conversion import default_output
-from mri2dicom.report import ConversionReport
+from mri2dicom import ConversionReport, default_output
 from xnat_pic.errors import XnatPicError
 
 from .. import memory, worker

@@ -5,8 +5,7 @@ from typing import Any
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QColor, QImage
 
-from mri2dicom.jobs import Progress
-from mri2dicom.report import SeriesResult
+from mri2dicom import ConversionProgress, SeriesResult
 
 from ..theme import colours
 from ..words import say
@@ -102,7 +101,7 @@ class SeriesTable(QAbstractTableModel):
             self.results[place] = None
             self._set(place, "skipped" if seen.row.reason else "")
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, progress: ConversionProgress) -> None:
         """Show how far a series is."""
         for place, seen in enumerate(self.rows):
             row = seen.row
@@ -168,7 +167,7 @@ class SeriesTable(QAbstractTableModel):
 
 
 def kind_key(kind: str) -> str:
-    """Return the key of a kind's name: the words of `mri2dicom.model.Kind` with underscores."""
+    """Return the key of a kind's name: the words of `mri2dicom.SeriesKind` with underscores."""
     return "kind." + "_".join(kind.lower().replace("*", "star").split())
 
 

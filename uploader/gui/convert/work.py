@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mri2dicom import Overrides, convert
-from mri2dicom.model import RawSeries
-from mri2dicom.overview import Overview, survey
-from mri2dicom.report import ConversionReport
+from mri2dicom import ConversionReport, Overrides, RawSeries, SeriesOverview, convert, survey
 
 from ..child import Call
 from ..viewer.stack import grey, window_of
@@ -30,7 +27,7 @@ class Seen:
         For the viewer; None where there is nothing to look at, or in an archive.
     """
 
-    row: Overview
+    row: SeriesOverview
     thumbnail: npt.NDArray[np.uint8] | None
     series: RawSeries | None
 
@@ -48,9 +45,9 @@ def look(call: Call, path: Path) -> int:
 
 
 def _thumbnail(series: RawSeries) -> npt.NDArray[np.uint8] | None:
-    middle = series.planes // 2
+    middle = series.plane_count // 2
     try:
-        plane = series.pixels.planes(middle, middle + 1)[0]
+        plane = series.pixels.read_planes(middle, middle + 1)[0]
     except (OSError, ValueError):
         return None  # the row says what is wrong with it; here there is just no picture
     step = max(1, -(-max(plane.shape) // _SIDE))
@@ -61,7 +58,7 @@ def _thumbnail(series: RawSeries) -> npt.NDArray[np.uint8] | None:
 def write(
     call: Call, path: Path, out: Path, overrides: Overrides, options: dict[str, Any]
 ) -> ConversionReport:
-    """Convert, reporting `mri2dicom.jobs.Progress`."""
+    """Convert, reporting `mri2dicom.ConversionProgress`."""
     return convert(
         path,
         out,

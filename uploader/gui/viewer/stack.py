@@ -13,10 +13,8 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
-from mri2dicom.dicom.header import Overrides
-from mri2dicom.model import RawSeries
-from mri2dicom.output import files_of
-from private_dictionaries.dictionary import register
+from mri2dicom import Overrides, RawSeries, encode_series
+from private_dictionaries import register
 from xnat_pic.text import printable
 
 from .steps import Steps, raw_steps, rules, saturation_offsets, steps_of
@@ -62,17 +60,17 @@ def raw_stack(series: RawSeries, title: str) -> Stack:
     planes = _arranged(series.position_mm, series.orientation[:, 2])
 
     def read(plane: int) -> Plane:
-        stored = series.pixels.planes(plane, plane + 1)[0]
+        stored = series.pixels.read_planes(plane, plane + 1)[0]
         return np.asarray(stored * series.slope[plane] + series.offset[plane], dtype=np.float32)
 
     def header(plane: int) -> list[HeaderRow]:
-        files = files_of(series, Overrides(), enhanced=False)
+        files = encode_series(series, Overrides(), enhanced=False)
         number = min(plane, len(files.names) - 1)
         ((_, parts),) = files.files(number, number + 1)
         whole = io.BytesIO(b"".join(parts))
         return header_rows(pydicom.dcmread(whole, stop_before_pixels=True))
 
-    axes = [series.orientation[k, :2] for k in range(series.planes)]
+    axes = [series.orientation[k, :2] for k in range(series.plane_count)]
     steps = raw_steps(series, [step[0] for step in planes])
     return Stack(title, planes, steps, series.spacing_mm, axes, read, header)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
-from mri2dicom.model import Loop, RawSeries
-from private_dictionaries.reading import read_block, read_frames
+from mri2dicom import Loop, RawSeries
+from private_dictionaries import read_block, read_frames
 from xnat_pic.tables import load_rows
 from xnat_pic.text import printable
 
@@ -77,9 +77,9 @@ def raw_steps(series: RawSeries, first: Sequence[int]) -> Steps:
     found = steps_of(
         [
             {
-                rule.keyword: _of_plane(series.private, rule.keyword, plane, series.planes)
+                rule.keyword: _of_plane(series.private, rule.keyword, plane, series.plane_count)
                 if rule.private
-                else _of_plane(series.plane_attributes, rule.keyword, plane, series.planes)
+                else _of_plane(series.plane_attributes, rule.keyword, plane, series.plane_count)
                 for rule in rules()
             }
             for plane in first

@@ -8,11 +8,9 @@ from typing import Any
 from xnat_pic.errors import WrongCallError
 from xnat_pic.tables import read_toml
 
-from .dicom.header import Overrides
+from ..dicom.overrides import Overrides, check
 
 SIDE_FILE = "mri2dicom.toml"
-POSITIONS = ("HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR")
-_ORIENTATIONS = ("QUADRUPED", "BIPED")
 
 
 def read_side_file(path: Path) -> dict[str, str]:
@@ -65,20 +63,3 @@ def merged(side: Mapping[str, str], options: Overrides) -> Overrides:
     given = {f.name: getattr(options, f.name) for f in fields(options)}
     values: dict[str, Any] = dict(side) | {name: value for name, value in given.items() if value}
     return check(replace(Overrides(), **values))
-
-
-def check(overrides: Overrides) -> Overrides:
-    """Return the overrides with their terms in the standard's spelling.
-
-    Raises
-    ------
-    WrongCallError
-        If an orientation or position is none that DICOM knows.
-    """
-    orientation = overrides.anatomical_orientation.upper()
-    position = overrides.subject_position.upper()
-    if orientation and orientation not in _ORIENTATIONS:
-        raise WrongCallError(f"{orientation} is no anatomical orientation: quadruped or biped.")
-    if position and position not in POSITIONS:
-        raise WrongCallError(f"{position} is no subject position: {', '.join(POSITIONS)}.")
-    return replace(overrides, anatomical_orientation=orientation, subject_position=position)

@@ -10,10 +10,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from .dicom.header import Overrides
-from .model import Skipped
-from .output import SeriesFiles, abandon, begin, files_of, finish, write_files
-from .readers.registry import reader_named
+from ..dicom.overrides import Overrides
+from ..readers.registry import reader_named
+from ..series.model import Skipped
+from .output import SeriesFiles, abandon, begin, encode_series, finish, write_files
 from .report import SeriesResult, sentence_of, with_status
 
 # Pixel bytes that one task of a worker process writes.
@@ -23,11 +23,11 @@ _MOST_PROCESSES = 61
 # Series whose tasks may wait at the same time.
 _OPEN_SERIES = 4
 
-OnProgress = Callable[["Progress"], None]
+OnProgress = Callable[["ConversionProgress"], None]
 
 
 @dataclass(frozen=True)
-class Progress:
+class ConversionProgress:
     """How far the series being written is.
 
     Attributes
@@ -66,9 +66,9 @@ class Job:
         """What a person calls the series."""
         return f"{self.result.expno}/{self.result.procno} {self.result.protocol}".strip()
 
-    def progress(self) -> Progress:
+    def progress(self) -> ConversionProgress:
         """Return how far it is."""
-        return Progress(self.title, self.done, self.files, self.result.study)
+        return ConversionProgress(self.title, self.done, self.files, self.result.study)
 
 
 @dataclass
@@ -236,4 +236,4 @@ def _load(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> Se
     series = reader_named(reader).load(located)
     if isinstance(series, Skipped):
         raise OSError(f"the input changed during the run: {series.reason}")
-    return files_of(series, overrides, enhanced=enhanced)
+    return encode_series(series, overrides, enhanced=enhanced)

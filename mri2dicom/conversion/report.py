@@ -3,18 +3,18 @@
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from xnat_pic.errors import XnatPicError
 
-from .model import RawSeries, Skipped
+from ..series.model import RawSeries, Skipped
 
 Status = Literal["converted", "kept", "skipped", "failed"]
 
 DONE, WRONG_CALL, NOTHING_FOUND, CORRUPT_INPUT, PARTLY_DONE = 0, 2, 3, 4, 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SeriesResult:
     """One series and what became of it.
 
@@ -42,8 +42,14 @@ class SeriesResult:
     warnings: list[str] = field(default_factory=list)
     damaged: bool = False
 
+    def __repr__(self) -> str:
+        """Return number, protocol and status."""
+        title = f"{self.expno}/{self.procno} {self.protocol}".rstrip()
+        what = self.reason or f"{self.files} files"
+        return f"<SeriesResult {title}: {self.status}, {what}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class ConversionReport:
     """What `mri2dicom.convert` did.
 
@@ -57,6 +63,18 @@ class ConversionReport:
     output: Path
     series: list[SeriesResult]
     cancelled: bool = False
+
+    def __repr__(self) -> str:
+        """Return output and counts."""
+        return f"<ConversionReport {self.output}: {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """How many series were converted, kept, skipped, failed; ``nothing`` without any."""
+        counts = [
+            f"{count} {status}" for status in get_args(Status) if (count := self.count(status))
+        ]
+        return ", ".join(counts) or "nothing"
 
     def count(self, status: Status) -> int:
         """Return the number of series with this status."""

@@ -7,14 +7,14 @@ from typing import Any
 
 from xnat_pic.errors import NothingUsableError, XnatPicError
 
-from .model import RawSeries, Skipped
-from .readers.archive import archive_stem, opened
-from .readers.registry import choose_readers
+from ..readers.archive import archive_stem, opened
+from ..readers.registry import choose_readers
+from ..series.model import RawSeries, Skipped
 from .report import result_of, skipped_result
 
 
-@dataclass(frozen=True)
-class Overview:
+@dataclass(frozen=True, repr=False)
+class SeriesOverview:
     """One series as a row of a table.
 
     Attributes
@@ -39,6 +39,12 @@ class Overview:
     reason: str = ""
     damaged: bool = False
     warnings: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Return number, protocol and what it is."""
+        title = f"{self.expno}/{self.procno} {self.protocol}".rstrip()
+        what = self.reason or f"{self.planes} planes of {self.matrix}"
+        return f"<SeriesOverview {title}: {self.kind}, {what}>"
 
     def as_json(self) -> dict[str, Any]:
         """Return the row as plain values."""
@@ -70,13 +76,13 @@ def read(path: Path | str) -> Iterator[RawSeries | Skipped]:
         yield series
 
 
-def inspect(path: Path | str) -> Iterator[Overview]:
+def inspect(path: Path | str) -> Iterator[SeriesOverview]:
     """Yield one row for each series at `path`."""
     for row, _ in survey(path):
         yield row
 
 
-def survey(path: Path | str) -> Iterator[tuple[Overview, RawSeries | Skipped]]:
+def survey(path: Path | str) -> Iterator[tuple[SeriesOverview, RawSeries | Skipped]]:
     """Yield each series at `path`, as in `read`, with its row."""
     for series, study in _found(Path(path).resolve()):
         yield _row(series, study), series
@@ -123,7 +129,7 @@ def _found_in(path: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
                 yield series, series.study.relative_to(root) if inside else Path()
 
 
-def _row(series: RawSeries | Skipped, study: Path) -> Overview:
+def _row(series: RawSeries | Skipped, study: Path) -> SeriesOverview:
     if isinstance(series, Skipped):
         result = skipped_result(series, study)
         matrix, planes, loops, kind = "", 0, "", "skipped"
@@ -133,7 +139,7 @@ def _row(series: RawSeries | Skipped, study: Path) -> Overview:
         matrix = f"{columns} x {rows}"
         loops = " ".join(f"{d.source.removeprefix('FG_')}:{d.length}" for d in series.dimensions)
         kind = result.kind
-    return Overview(
+    return SeriesOverview(
         study=result.study,
         subject=result.subject,
         expno=result.expno,

@@ -6,7 +6,8 @@ Patient axes are DICOM's: x towards the left, y towards the back, z towards the 
 import numpy as np
 import numpy.typing as npt
 
-from .model import Floats, Ints
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
 
 PARALLEL_TOLERANCE = 1e-4
 SPACING_TOLERANCE_MM = 1e-3
@@ -186,3 +187,40 @@ def affine(
     matrix[:3, 2] = step
     matrix[:3, 3] = position
     return matrix
+
+
+def stack_affine(
+    position: Floats, orientation: Floats, spacing_mm: tuple[float, float], thickness_mm: float
+) -> Floats:
+    """Return the 4 x 4 matrix from (column, row, slice) to patient LPS millimetres.
+
+    Parameters
+    ----------
+    position : ndarray of float, shape (steps, slices, 3)
+        Centre of the first voxel of each slice, at each step of the loops.
+    orientation : ndarray of float, shape (steps, slices, 3, 3)
+    spacing_mm : tuple of float
+        Between rows, between columns.
+    thickness_mm : float
+        Distance to the next slice where there is one slice alone; NaN counts as 1 mm.
+
+    Raises
+    ------
+    ValueError
+        If the slices are not parallel, lie elsewhere at another step, or have no common spacing
+        along their normal; or if a spacing is not known.
+    """
+    first, axes = position[0], orientation[0, 0]
+    if not np.all(np.isfinite(spacing_mm)):
+        raise ValueError("The size of a pixel is not known, so there is no matrix.")
+    if not np.allclose(orientation, axes, atol=PARALLEL_TOLERANCE, rtol=0):
+        raise ValueError("The slices are not parallel: no one matrix describes them.")
+    if len(first) > 1:
+        step = (first[-1] - first[0]) / (len(first) - 1)
+    else:
+        step = axes[2] * (1.0 if np.isnan(thickness_mm) else thickness_mm)
+    expected = first[0] + np.arange(len(first))[:, None] * step
+    tolerance = max(SPACING_TOLERANCE_MM, 1e-3 * float(np.linalg.norm(step)))
+    if abs(step @ axes[2]) <= SPACING_TOLERANCE_MM or np.any(abs(position - expected) > tolerance):
+        raise ValueError("The slices have no common spacing: no one matrix describes them.")
+    return affine(first[0], axes, spacing_mm, step)

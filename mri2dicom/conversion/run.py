@@ -8,14 +8,14 @@ from typing import Any
 from xnat_pic.errors import NothingUsableError, WrongCallError, XnatPicError
 from xnat_pic.text import UniqueNames, safe_name
 
-from .dicom.header import Overrides, subject_name
+from ..dicom.header import subject_name
+from ..dicom.overrides import Overrides, check
+from ..readers.archive import archive_stem, opened
+from ..readers.registry import CHOICES, choose_readers
+from ..series.model import RawSeries, Reader, Skipped
 from .jobs import TASK_BYTES, Job, OnProgress, Writer
-from .model import RawSeries, Skipped
-from .output import Present, files_of, present, tidy
+from .output import Present, encode_series, present, tidy
 from .overview import exported_archives
-from .readers.archive import archive_stem, opened
-from .readers.contract import Reader
-from .readers.registry import CHOICES, choose_readers
 from .report import (
     ConversionReport,
     SeriesResult,
@@ -24,7 +24,7 @@ from .report import (
     skipped_result,
     with_status,
 )
-from .settings import check, merged, side_values
+from .settings import merged, side_values
 
 
 def default_output(path: Path) -> Path:
@@ -70,7 +70,7 @@ def convert(
     overrides : Overrides, optional
         Values that the scanner's files do not hold.
     on_progress : callable, optional
-        Called with `Progress` while files are written.
+        Called with `ConversionProgress` while files are written.
     cancelled : callable, optional
         Asked between files; True stops the run and leaves nothing half-written.
 
@@ -204,7 +204,7 @@ class _Run:
             self.results.append(result_of(series, study, "skipped", reason=reason))
             return None
         self._seen[key] = place
-        files = files_of(series, overrides, enhanced=self.enhanced)
+        files = encode_series(series, overrides, enhanced=self.enhanced)
         folder = self._folder(series, study)
         written = subject_name(overrides.apply(series.attributes))
         result = result_of(series, study, "converted", files=len(files.names), path=folder)

@@ -9,19 +9,17 @@ from typing import Protocol
 
 from xnat_pic.files import part_path
 
-from .dicom.classic import ClassicSeries
-from .dicom.ct import CtSeries
-from .dicom.header import Overrides
-from .dicom.multiframe import MultiFrameSeries
-from .dicom.nm import NmSeries
-from .dicom.optical import OpticalSeries
-from .dicom.pet import PetSeries
-from .dicom.pet_enhanced import EnhancedPetSeries
-from .model import Kind, RawSeries
+from ..dicom.classic import ClassicSeries, CtSeries
+from ..dicom.multiframe import MultiFrameSeries
+from ..dicom.nm import NmSeries
+from ..dicom.optical import OpticalSeries
+from ..dicom.overrides import Overrides
+from ..dicom.pet import EnhancedPetSeries, PetSeries
+from ..series.model import RawSeries, SeriesKind
 
 # How much of a large object is compared to tell whether it is what would be written.
 _COMPARED_BYTES = 2**22
-_OPTICAL = (Kind.PHOTOGRAPH, Kind.LUMINESCENCE)
+_OPTICAL = (SeriesKind.PHOTOGRAPH, SeriesKind.LUMINESCENCE)
 
 
 class SeriesFiles(Protocol):
@@ -37,8 +35,18 @@ class SeriesFiles(Protocol):
         """What a person should know of these files."""
 
 
-def files_of(series: RawSeries, overrides: Overrides, *, enhanced: bool) -> SeriesFiles:
-    """Return the files of a series: a quantity of 32 bits is always a parametric map."""
+def encode_series(
+    series: RawSeries, overrides: Overrides, *, enhanced: bool = False
+) -> SeriesFiles:
+    """Return the DICOM files of a series, encoded when they are asked for.
+
+    A quantity of 32 bits is always a Parametric Map.
+
+    Parameters
+    ----------
+    enhanced : bool
+        One multi-frame object instead of one for each plane, where the modality has one.
+    """
     if series.kind in _OPTICAL and not series.is_quantity:
         return OpticalSeries(series, overrides)
     modality = series.attributes.get("Modality")

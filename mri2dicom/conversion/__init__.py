@@ -1,0 +1,1 @@
+"""Run a conversion: read, encode, write aside, rename, report."""
