@@ -198,11 +198,11 @@ def serve(
     without it, it is "admin", and only this machine can reach the server.
     """
     from .archive.archive import Settings
-    from .archive.serving import USER, Place
+    from .archive.serving import USER, ServerOptions
     from .archive.serving import serve as run
 
     settings = Settings(xnat, not without_engine, not without_containers, faults)
-    place = Place(data, host, port, settings, pipelines, verbose)
+    options = ServerOptions(data, host, port, settings, pipelines, verbose)
 
     def ready(address: str) -> None:
         if as_json:
@@ -211,7 +211,7 @@ def serve(
         click.echo(f"Log in as {USER}, {_password_hint()}.", err=True)
 
     try:
-        run(place, ready)
+        run(options, ready)
     except XnatPicError as error:
         fail(PROGRAM, error)
     except KeyboardInterrupt:

@@ -111,7 +111,7 @@ class SelfTest:
         return self.steps
 
     def _try(self, server: XnatClient, folder: Path) -> None:
-        self._step("server", lambda: self._look(server))
+        self._step("server", lambda: self._describe_server(server))
         if not self._step("scratch project", lambda: self._make(server)):
             return
         self._step("variables and forms defined", lambda: self._install(server))
@@ -154,7 +154,7 @@ class SelfTest:
             text = text.replace(secret, word) if len(secret) > 3 else text
         return one_line(text, 400)
 
-    def _look(self, server: XnatClient) -> str:
+    def _describe_server(self, server: XnatClient) -> str:
         plugins = server.find_json("/xapi/plugins")
         names = sorted(plugins) if isinstance(plugins, dict) else []
         return (
@@ -163,7 +163,7 @@ class SelfTest:
 
     def _make(self, server: XnatClient) -> str:
         server.send("PUT", path_of("data", "projects", self.project))
-        _demand(
+        _require(
             server.find_json(self._address()) is not None, "The project was made and is not there."
         )
         return self.project
@@ -175,7 +175,7 @@ class SelfTest:
         items = Installation(server, self._spec).apply()
         bad = [one for one in items if one.state is State.FAILED]
         hard = [one for one in bad if one.key.kind != "form"]
-        _demand(not hard, f"{hard[0].key.name}: {hard[0].message}" if hard else "")
+        _require(not hard, f"{hard[0].key.name}: {hard[0].message}" if hard else "")
         done = sum(one.state is State.DONE for one in items)
         no = [one for one in items if one.state in (State.FAILED, State.IMPOSSIBLE)]
         return f"{done} made" + (f"; {len(no)} not: {no[0].message}" if no else "")
@@ -183,7 +183,7 @@ class SelfTest:
     def _install_again(self, server: XnatClient) -> str:
         states = [one.state for one in Installation(server, self._spec).plan()]
         changes = states.count(State.UPDATE) + states.count(State.OTHER)
-        _demand(not changes, f"{changes} things would be changed again.")
+        _require(not changes, f"{changes} things would be changed again.")
         return f"{states.count(State.SAME)} in place"
 
     def _plan(self, folder: Path) -> Plan:
@@ -195,13 +195,13 @@ class SelfTest:
         result = upload(plan, client, journal, self._spec.config, Options(jobs=1))
         problems = [*result.problems, *(row.error or row.reason for row in result.rows)]
         reason = "; ".join(str(one) for one in problems if one)
-        _demand(result.exit_code == 0 and bool(result.rows), reason or "Nothing was sent.")
+        _require(result.exit_code == 0 and bool(result.rows), reason or "Nothing was sent.")
         return f"{len(result.rows)} sessions, {sum(row.files for row in plan.rows)} files"
 
     def _verify(self, client: XnatClient, journal: Journal, plan: Plan) -> str:
         proofs = verify(plan, client, self._spec.config, journal)
         bad = [text for one in proofs if one.proof is Proof.NONE for text in one.problems]
-        _demand(not bad and bool(proofs), "; ".join(bad[:3]) or "Nothing was found.")
+        _require(not bad and bool(proofs), "; ".join(bad[:3]) or "Nothing was found.")
         ways = ", ".join(sorted({one.proof.value for one in proofs}))
         return f"{sum(one.found for one in proofs)} images {ways}"
 
@@ -211,12 +211,12 @@ class SelfTest:
         server.send("PUT", subject, params={"xsiType": _SUBJECT, **pairs})
         found = _fields(server.find_json(subject))
         wrong = [name for name, value in _ANIMAL.items() if found.get(name) != value]
-        _demand(not wrong, f"Not read as they were set: {', '.join(wrong)}.")
+        _require(not wrong, f"Not read as they were set: {', '.join(wrong)}.")
         return f"{len(_ANIMAL)} values, one of them with a letter beyond ASCII"
 
     def _pipeline(self, server: XnatClient, folder: Path) -> str:
         rows = server.find_rows(self._address("experiments"), {"xsiType": "xnat:mrSessionData"})
-        _demand(bool(rows), "The project has no MR session.")
+        _require(bool(rows), "The project has no MR session.")
         return run_pipeline(server, self._spec, rows[0].get("ID", ""), folder, self._wait_s)
 
     def _clean(self, server: XnatClient) -> None:
@@ -241,12 +241,12 @@ class SelfTest:
     def _uninstall(self, server: XnatClient) -> str:
         items = Installation(server, self._spec).remove()
         left = [one for one in items if one.state is not State.REMOVED]
-        _demand(not left, "; ".join(f"{one.key.name} stays: {one.message}" for one in left))
+        _require(not left, "; ".join(f"{one.key.name} stays: {one.message}" for one in left))
         return f"{len(items)}"
 
     def _drop(self, server: XnatClient) -> str:
         server.send("DELETE", self._address(), params={"removeFiles": "true"})
-        _demand(
+        _require(
             server.find_json(self._address()) is None, "The server keeps the project: delete it."
         )
         return self.project
@@ -256,7 +256,7 @@ def _make_mouse(folder: Path) -> str:
     options = MouseOptions(animals=1, groups=("untreated",), timepoints=("pre",), size="SMALL")
     write_mice(folder / "scanner", options)
     report = convert(folder / "scanner", folder / "dicom", jobs=1)
-    _demand(report.exit_code == 0, f"The conversion ended with {report.exit_code}.")
+    _require(report.exit_code == 0, f"The conversion ended with {report.exit_code}.")
     return f"{report.count('converted')} series"
 
 
@@ -273,7 +273,7 @@ def _fields(item: Any) -> dict[str, str]:
     return found
 
 
-def _demand(holds: bool, otherwise: str) -> None:
+def _require(holds: bool, otherwise: str) -> None:
     if not holds:
         raise XnatPicError(otherwise)
 

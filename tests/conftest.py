@@ -48,3 +48,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         report.outcome = "failed"
         report.longrepr = f"nothing may be skipped in CI: {call.excinfo.value}"
     return report
+
+
+MODULE_LINES = 500
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name the modules that are long: a warning, for a topic is a better border than a number."""
+    if hasattr(terminalreporter.config, "workerinput"):
+        return
+    packages = [path.parent for path in ROOT.glob("*/py.typed")]
+    for path in sorted(one for package in packages for one in package.rglob("*.py")):
+        lines = path.read_text(encoding="utf-8").count("\n")
+        if lines > MODULE_LINES:
+            terminalreporter.write_line(
+                f"{path.relative_to(ROOT).as_posix()} has {lines} lines: is it one topic?"
+            )

@@ -46,7 +46,7 @@ class Variable:
     shown: bool = False
     source: str = ""
 
-    def looks_right(self, value: str) -> bool:
+    def accepts(self, value: str) -> bool:
         """Tell whether a value is one that this variable usually has; True where none is usual."""
         if self.values:
             return value.casefold() in {one.casefold() for one in self.values}

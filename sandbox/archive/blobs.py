@@ -5,13 +5,14 @@ relative path. A blob is put in place before the transaction that refers to it a
 the one that lets go of it, so that whatever happens every listed file is there.
 """
 
-import hashlib
 import re
 import shutil
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from xnat_pic.files import new_digest
 
 _NAME = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -26,12 +27,12 @@ class Blob:
 
 
 class IncomingFile:
-    """A content on its way in; use as a context manager, then `keep` it or it is gone."""
+    """A content on its way in; use as a context manager, then `commit` it or it is gone."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
-        self._digest = hashlib.md5(usedforsecurity=False)
+        self._digest = new_digest("md5")
         self._file = path.open("xb")
 
     def write(self, data: bytes) -> None:
@@ -74,8 +75,8 @@ class Blobs:
         """Open a place for a content; nothing of it is kept unless `keep` is called."""
         return IncomingFile(self._incoming / uuid.uuid4().hex)
 
-    def keep(self, incoming: IncomingFile, name: str) -> Blob:
-        """Put a received content in its place under a file name people can read."""
+    def commit(self, incoming: IncomingFile, name: str) -> Blob:
+        """Store a received content under a file name that people can read."""
         incoming.close()
         key = uuid.uuid4().hex
         folder = self._blobs / key[:2] / key
@@ -87,11 +88,11 @@ class Blobs:
         return Blob(relative, incoming.size, incoming.digest)
 
     def store(self, chunks: Iterable[bytes], name: str) -> Blob:
-        """Keep a content given in pieces."""
+        """Store a content that is given in blocks."""
         with self.receive() as incoming:
             for chunk in chunks:
                 incoming.write(chunk)
-            return self.keep(incoming, name)
+            return self.commit(incoming, name)
 
     def placing(self) -> "Placing":
         """Open a block that puts contents in place for one transaction."""
@@ -128,14 +129,14 @@ class Placing:
         self._placed: list[str] = []
         self._dropped: list[str] = []
 
-    def keep(self, incoming: IncomingFile, name: str) -> Blob:
-        """Put a received content in its place."""
-        blob = self._blobs.keep(incoming, name)
+    def commit(self, incoming: IncomingFile, name: str) -> Blob:
+        """Store a received content."""
+        blob = self._blobs.commit(incoming, name)
         self._placed.append(blob.path)
         return blob
 
     def store(self, chunks: Iterable[bytes], name: str) -> Blob:
-        """Put a content given in pieces in its place."""
+        """Store a content that is given in blocks."""
         blob = self._blobs.store(chunks, name)
         self._placed.append(blob.path)
         return blob

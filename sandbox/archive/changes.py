@@ -80,7 +80,7 @@ def read(call: Call, kind: str) -> Change:
     change = Change(_named_type(call, kind))
     for name, value in call.params:
         if name.lower() not in _CONTROLS:
-            _take(change, kind, name, value)
+            _apply(change, kind, name, value)
     return change
 
 
@@ -93,7 +93,7 @@ def _named_type(call: Call, kind: str) -> str:
     return named if _fits(named, kind) else ""
 
 
-def _take(change: Change, kind: str, name: str, value: str) -> None:
+def _apply(change: Change, kind: str, name: str, value: str) -> None:
     if name.count("[") > name.count("]") and "]" in value:
         # The sign in field[name=dose]/field=5 was not escaped, and was taken for the separator.
         told, _, rest = value.partition("]")

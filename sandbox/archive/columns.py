@@ -6,11 +6,11 @@ listed item, to what is above it, or to what is below it, which then gives a row
 """
 
 import re
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
+
+from xnat_pic.tables import load_table
 
 from . import schema
 from .elements import canonical, value_type
@@ -72,10 +72,8 @@ def shortcuts(kind: str) -> dict[str, str]:
     return found
 
 
-@cache
 def _table() -> dict[str, Any]:
-    text = resources.files(__package__ or "").joinpath("shortcuts.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    return load_table("sandbox.archive", "shortcuts.toml")
 
 
 def title(kind: str) -> str:
@@ -91,7 +89,7 @@ def search_fields(kind: str) -> dict[str, str]:
     return found
 
 
-def always_told(kind: str) -> list[str]:
+def search_columns(kind: str) -> list[str]:
     """Return the IDs of the display fields that every search answers with."""
     return list(_table()["experiment" if kind == "assessor" else kind]["search"]["always"])
 

@@ -4,8 +4,9 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
+
+from xnat_pic.tables import read_text
 
 _BUSY_MS = 30_000
 
@@ -21,7 +22,7 @@ class Database:
         self._path = path
         self._local = threading.local()
         self._writing = threading.RLock()
-        script = resources.files(__package__ or "").joinpath("tables.sql").read_text("utf-8")
+        script = read_text("sandbox.archive", "tables.sql")
         connection = self._connection()
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(script)

@@ -5,13 +5,13 @@ A header is a mapping from DICOM keyword to text; values of several are joined b
 
 import hashlib
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any
+
+from xnat_pic.tables import load_table
 
 Header = Mapping[str, str]
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -47,11 +47,9 @@ class SessionDescription:
     scans: tuple[ScanDescription, ...] = ()
 
 
-@cache
 def rules() -> dict[str, Any]:
     """Return the table of facts."""
-    source = resources.files(__package__ or "").joinpath("dicom_rules.toml")
-    return tomllib.loads(source.read_text("utf-8"))
+    return load_table("sandbox.archive", "dicom_rules.toml")
 
 
 @cache

@@ -43,7 +43,7 @@ class _Sink(io.RawIOBase):
         """Return how much was written."""
         return self._place
 
-    def take(self) -> bytes:
+    def drain(self) -> bytes:
         """Return and forget what was written."""
         data = b"".join(self._pieces)
         self._pieces.clear()
@@ -70,8 +70,8 @@ def zip_stream(entries: Iterable[Entry], level: int = 1) -> Iterator[bytes]:
             with archive.open(info, "w") as target:
                 for piece in _pieces(entry):
                     target.write(piece)
-                    yield sink.take()
-    yield sink.take()
+                    yield sink.drain()
+    yield sink.drain()
 
 
 def tar_stream(entries: Iterable[Entry], *, compress: bool, level: int = 1) -> Iterator[bytes]:

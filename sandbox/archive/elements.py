@@ -131,11 +131,11 @@ def build(type_name: str, values: Mapping[str, str]) -> Element:
     """Return the tree of values given by canonical paths."""
     root = Element(type_name)
     for path in sorted(values):
-        _put(root, _split(path), values[path])
+        _set(root, _split(path), values[path])
     return root
 
 
-def _put(element: Element, names: list[tuple[str, str]], value: str) -> None:
+def _set(element: Element, names: list[tuple[str, str]], value: str) -> None:
     kind = schema.data_type(element.type)
     joined = ""
     for i, (name, predicate) in enumerate(names):
@@ -149,7 +149,7 @@ def _put(element: Element, names: list[tuple[str, str]], value: str) -> None:
             key, sign, told = predicate.strip("[]").partition("=")
             if sign:
                 below[predicate].values[key] = told
-        _put(below[predicate], names[i + 1 :], value)
+        _set(below[predicate], names[i + 1 :], value)
         return
     element.values["".join("/" + n + p for n, p in names).lstrip("/")] = value
 

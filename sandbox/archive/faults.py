@@ -148,7 +148,7 @@ class Faults:
             send = line.cut_answer(fault.cut_answer_after)
         if fault.lose_answer:
             send = _nowhere
-        await self._app(scope, receive, line.quiet_after_cut(send))
+        await self._app(scope, receive, line.drop_after_cut(send))
         if fault.lose_answer:
             await line.cut()
 
@@ -207,12 +207,12 @@ class _Line:
 
         return send
 
-    def quiet_after_cut(self, send: Send) -> Send:
-        async def quiet(message: Message) -> None:
+    def drop_after_cut(self, send: Send) -> Send:
+        async def drop(message: Message) -> None:
             if not self._is_cut:
                 await send(message)
 
-        return quiet
+        return drop
 
 
 async def _nowhere(_message: Message) -> None:

@@ -17,7 +17,7 @@ from .archiving import Outcome, Policy, Target
 from .blobs import Blob, Blobs, Placing
 from .dicom_files import NotDicomError, read_header
 from .dicom_rules import Assignment, Header, assign, clean_label, file_name, rules
-from .prearchive import AUTO_ARCHIVE, RECEIVING, UNASSIGNED, Session, Wish
+from .prearchive import AUTO_ARCHIVE, RECEIVING, UNASSIGNED, PrearchiveRequest, Session
 from .refusals import Refused
 from .unpack import Budget, Member, archive_kind, members
 
@@ -153,7 +153,7 @@ def _place(blobs: Blobs, placing: Placing, member: Member) -> Incoming:
             incoming.write(piece)
         incoming.close()
         header = read_header(incoming.path)
-        blob = placing.keep(incoming, file_name(header, member.name))
+        blob = placing.commit(incoming, file_name(header, member.name))
     return Incoming(header, blob, member.name)
 
 
@@ -213,11 +213,13 @@ class Importer:
         name = order.session or found.session or str(rules()["no_label"])
         key = (project, header["StudyInstanceUID"], name)
         if key not in self._sessions:
-            wish = self._wish(header, found, project, name)
-            self._sessions[key] = self._receive(wish)
+            request = self._request(header, found, project, name)
+            self._sessions[key] = self._receive(request)
         return self._sessions[key]
 
-    def _wish(self, header: Header, found: Assignment, project: str, name: str) -> Wish:
+    def _request(
+        self, header: Header, found: Assignment, project: str, name: str
+    ) -> PrearchiveRequest:
         order = self.order
         auto = {"true": "AutoArchive", "false": "Manual"}.get(found.auto_archive.lower(), "")
         if not auto and project:
@@ -227,7 +229,7 @@ class Importer:
         parameters = {"login": self.user.login}
         if order.direct and project:
             parameters["direct"] = "true"
-        return Wish(
+        return PrearchiveRequest(
             project,
             order.subject or found.subject,
             name,
@@ -240,18 +242,18 @@ class Importer:
             parameters,
         )
 
-    def _receive(self, wish: Wish) -> Session:
+    def _receive(self, request: PrearchiveRequest) -> Session:
         destination = self.order.destination
         if destination.folder:
             there = prearchive.find(
-                self.connection, wish.project, destination.timestamp, destination.folder
+                self.connection, request.project, destination.timestamp, destination.folder
             )
             if there is not None:
-                if there.tag and there.tag != wish.tag:
+                if there.tag and there.tag != request.tag:
                     raise Refused(400, f"The prearchive session {there.url} holds another study.")
                 prearchive.check_free(there)
                 return prearchive.touch(self.connection, there, prearchive.RECEIVING)
-        return prearchive.receive(self.connection, wish, self._timestamp)
+        return prearchive.receive(self.connection, request, self._timestamp)
 
     def _finish(self, session: Session) -> Outcome:
         direct = bool(session.parameters.get("direct"))
@@ -271,7 +273,7 @@ class Importer:
         return Outcome(session, uri="/data" + session.url)
 
 
-def take(
+def import_objects(
     archive: Archive, user: User, order: Order, gather: Callable[[Placing], list[Incoming]]
 ) -> list[Outcome]:
     """Take objects in; `gather` puts them in place.

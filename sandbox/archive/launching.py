@@ -95,7 +95,7 @@ def absent(kind: str) -> str:
 
 
 @dataclass(frozen=True)
-class Wish:
+class LaunchRequest:
     """A launch that is asked for; `name` is the workflow's pipeline name."""
 
     kind: str
@@ -118,53 +118,53 @@ class Launcher:
                 if one.is_open:
                     _fail(connection, one, _STOPPED)
 
-    def launch(self, wish: Wish, item: Item, user: User, host: str) -> Workflow:
+    def launch(self, request: LaunchRequest, item: Item, user: User, host: str) -> Workflow:
         """Record a run and start it; the record is Failed where no runner is installed."""
-        runner = find_runner(wish.kind)
+        runner = find_runner(request.kind)
         with self._archive.database.write() as connection:
-            workflow = workflows.put(
+            workflow = workflows.save(
                 connection,
                 {
                     "id": item.id,
                     "data_type": item.xsi_type,
                     "externalid": item.project,
-                    "pipeline_name": wish.name,
+                    "pipeline_name": request.name,
                     "launch_time": workflows.moment(),
                     "status": "Queued",
-                    "type": wish.kind,
+                    "type": request.kind,
                     "category": "DATA",
                     "create_user": user.login,
-                    "scan_id": wish.scan,
+                    "scan_id": request.scan,
                     "src": _MARK,
                     workflows.PARAMETERS: json.dumps(
-                        {name: list(values) for name, values in wish.parameters.items()}
+                        {name: list(values) for name, values in request.parameters.items()}
                     ),
                 },
                 user.login,
             )
             if runner is None:
-                return _fail(connection, workflow, absent(wish.kind))
+                return _fail(connection, workflow, absent(request.kind))
             alias, secret, _ = accounts.issue_token(connection, user)
         folder = self._archive.folder / "runs" / str(workflow.pk)
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(
-            kind=wish.kind,
+            kind=request.kind,
             workflow=workflow.pk,
-            name=wish.name,
+            name=request.name,
             item=item.id,
             label=item.label,
             xsi_type=item.xsi_type,
             project=item.project,
             launch_time=workflow.launch_time,
-            parameters=wish.parameters,
+            parameters=request.parameters,
             host=host,
             alias=alias,
             secret=secret,
             login=user.login,
             folder=folder,
-            catalog=wish.catalog,
-            command=wish.command,
-            scan=wish.scan,
+            catalog=request.catalog,
+            command=request.command,
+            scan=request.scan,
             stop=self._stop,
         )
         self._pool.submit(self._execute, runner, run)

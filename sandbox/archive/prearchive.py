@@ -79,7 +79,7 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Wish:
+class PrearchiveRequest:
     """Where something that arrives should go."""
 
     project: str
@@ -139,48 +139,48 @@ def new_timestamp() -> str:
     return datetime.now(UTC).strftime("%Y%m%d_%H%M%S%f")[:-3]
 
 
-def receive(connection: sqlite3.Connection, wish: Wish, timestamp: str) -> Session:
+def receive(connection: sqlite3.Connection, request: PrearchiveRequest, timestamp: str) -> Session:
     """Return the session that takes what arrives: an open one of the study, or a new one.
 
     An open session of the same project, study and label goes back to RECEIVING.
     """
-    direct = (wish.parameters or {}).get("direct")
+    direct = (request.parameters or {}).get("direct")
     row = connection.execute(
         "SELECT * FROM prearchive WHERE project = ? AND tag = ? AND name = ? AND status IN"
         f" ({', '.join('?' for _ in _OPEN)})"
         " AND json_extract(parameters, '$.direct') IS ? ORDER BY pk DESC",
-        (wish.project, wish.tag, wish.name, *_OPEN, direct),
+        (request.project, request.tag, request.name, *_OPEN, direct),
     ).fetchone()
     found = _session(row)
     if found is not None:
         return touch(connection, found, RECEIVING)
-    return _create(connection, wish, timestamp)
+    return _create(connection, request, timestamp)
 
 
-def _create(connection: sqlite3.Connection, wish: Wish, timestamp: str) -> Session:
-    folder = clean_label(wish.name) or "session"
+def _create(connection: sqlite3.Connection, request: PrearchiveRequest, timestamp: str) -> Session:
+    folder = clean_label(request.name) or "session"
     moment = time.time()
-    free = _free_folder(connection, wish.project, timestamp, folder)
+    free = _free_folder(connection, request.project, timestamp, folder)
     row = connection.execute(
         "INSERT INTO prearchive (project, timestamp, folder, subject, name, tag, status, lastmod,"
         " uploaded, scan_date, autoarchive, source, visit, timezone, parameters)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
         (
-            wish.project,
+            request.project,
             timestamp,
             free,
-            wish.subject,
-            wish.name + free.removeprefix(folder),
-            wish.tag,
+            request.subject,
+            request.name + free.removeprefix(folder),
+            request.tag,
             RECEIVING,
             moment,
             moment,
-            wish.scan_date,
-            wish.autoarchive,
-            wish.source,
-            wish.visit,
-            wish.timezone,
-            json.dumps(dict(wish.parameters or {})),
+            request.scan_date,
+            request.autoarchive,
+            request.source,
+            request.visit,
+            request.timezone,
+            json.dumps(dict(request.parameters or {})),
         ),
     ).fetchone()
     made = _session(row)

@@ -54,7 +54,7 @@ def find(connection: sqlite3.Connection, project: str, name: str) -> bytes:
     raise not_found("protocol")
 
 
-def put(connection: sqlite3.Connection, project: str, root: XmlElement) -> None:
+def save(connection: sqlite3.Connection, project: str, root: XmlElement) -> None:
     """Keep a protocol's document.
 
     Raises
@@ -64,10 +64,10 @@ def put(connection: sqlite3.Connection, project: str, root: XmlElement) -> None:
     """
     if root.tag.rpartition("}")[2] not in ("studyProtocol", "datatypeProtocol"):
         raise Refused(422, "The document is not a protocol: send an xnat:studyProtocol.")
-    put_all(connection, project, [from_xml(root, _TYPE)])
+    save_all(connection, project, [from_xml(root, _TYPE)])
 
 
-def put_all(connection: sqlite3.Connection, project: str, found: Iterable[Element]) -> None:
+def save_all(connection: sqlite3.Connection, project: str, found: Iterable[Element]) -> None:
     """Keep protocols.
 
     Raises

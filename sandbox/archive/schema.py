@@ -5,14 +5,14 @@ attribute that holds text) or a part: an element that is a type of its own or ma
 Elements that only hold others are no nodes; their names are in the paths (``parameters/tr``).
 """
 
-import tomllib
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from defusedxml.ElementTree import fromstring
+
+from xnat_pic.tables import load_table, read_text
 
 _XS = "{http://www.w3.org/2001/XMLSchema}"
 _PACKAGE = __package__ or ""
@@ -63,11 +63,9 @@ class _Schemas:
     roots: dict[str, str]
 
 
-@cache
 def facts() -> dict[str, Any]:
     """Return what types.toml says."""
-    text = resources.files(_PACKAGE).joinpath("types.toml").read_text("utf-8")
-    return tomllib.loads(text)
+    return load_table(_PACKAGE, "types.toml")
 
 
 def schema_names() -> list[str]:
@@ -77,7 +75,7 @@ def schema_names() -> list[str]:
 
 def schema_text(name: str) -> str:
     """Return one schema as XML."""
-    return resources.files(_PACKAGE).joinpath("schemas", f"{name}.xsd").read_text("utf-8")
+    return read_text(_PACKAGE, f"schemas/{name}.xsd")
 
 
 @cache

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 
 from . import schema
 from .accounts import User
-from .columns import Column, always_told, resolve, search_fields
+from .columns import Column, resolve, search_columns, search_fields
 from .elements import parse
 from .listing import Listing
 from .refusals import Refused
@@ -60,7 +60,7 @@ def read(body: bytes) -> Search:
     if kind not in ("project", "subject", "experiment"):
         raise Refused(400, f"Searches for {xsi_type or 'nothing'} are not served here.")
     found = Search(xsi_type, kind)
-    for identifier in always_told(kind):
+    for identifier in search_columns(kind):
         found.columns[identifier.lower()] = search_fields(kind)[identifier]
     for child in root:
         if _name(child) == "search_field":

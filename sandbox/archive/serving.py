@@ -26,7 +26,7 @@ USER = "admin"
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerOptions:
     """Where an archive is served, and from which folder.
 
     Attributes
@@ -45,7 +45,7 @@ class Place:
     verbose: bool = False
 
 
-def serve(place: Place, ready: Callable[[str], None]) -> None:
+def serve(options: ServerOptions, ready: Callable[[str], None]) -> None:
     """Serve until the process is told to stop.
 
     Parameters
@@ -58,31 +58,33 @@ def serve(place: Place, ready: Callable[[str], None]) -> None:
     WrongCallError
         Where the wish cannot be granted: address in use, folder in use, password too well known.
     """
-    check_password(place.host)
-    listener = _listen(place.host, place.port)
+    check_password(options.host)
+    listener = _listen(options.host, options.port)
     with listener:
-        lock = hold(place.folder)
+        lock = lock_folder(options.folder)
         try:
-            archive = Archive(place.folder, place.settings)
-            if place.pipelines is not None:
-                _offer(archive, place.pipelines)
+            archive = Archive(options.folder, options.settings)
+            if options.pipelines is not None:
+                _offer(archive, options.pipelines)
             app = make_app(archive)
             if _is_default_password():
                 app = LocalNames(app)
-            _run(app, listener, place, ready)
+            _run(app, listener, options, ready)
         finally:
             lock.close()
 
 
-def _run(app: ASGIApp, listener: socket.socket, place: Place, ready: Callable[[str], None]) -> None:
+def _run(
+    app: ASGIApp, listener: socket.socket, options: ServerOptions, ready: Callable[[str], None]
+) -> None:
     port = listener.getsockname()[1]
-    host = f"[{place.host}]" if ":" in place.host else place.host
-    level = logging.INFO if place.verbose else logging.WARNING
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    level = logging.INFO if options.verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s %(message)s")  # to stderr
     config = uvicorn.Config(
         app,
         log_config=None,
-        access_log=place.verbose,
+        access_log=options.verbose,
         ws="none",
         proxy_headers=False,
         server_header=False,
@@ -147,7 +149,7 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def hold(folder: Path) -> sqlite3.Connection:
+def lock_folder(folder: Path) -> sqlite3.Connection:
     """Keep other servers away from a folder until what is returned is closed.
 
     Raises

@@ -64,7 +64,7 @@ class Budget:
     depth: int = 4
     unpacked: int = field(default=0, init=False)
 
-    def take(self, size: int) -> None:
+    def spend(self, size: int) -> None:
         """Count one more file.
 
         Raises
@@ -160,7 +160,7 @@ def _zip(path: Path, budget: Budget) -> Iterator[Member]:
                 if entry.flag_bits & 1:
                     raise Refused(400, "The archive is encrypted; send it without a password.")
                 _name(entry.filename)
-                budget.take(entry.file_size)
+                budget.spend(entry.file_size)
             for entry in entries:
                 with archive.open(entry) as source:
                     pieces = _pieces(source, entry.file_size)
@@ -226,7 +226,7 @@ def _tar(path: Path, kind: str, budget: Budget) -> Iterator[Member]:
             if not entry.isreg() or entry.issparse():
                 raise Refused(400, f"The archive holds a link or device: {entry.name[:80]!r}.")
             name = _name(entry.name)
-            budget.take(entry.size)
+            budget.spend(entry.size)
             source = archive.extractfile(entry)
             assert source is not None
             yield Member(name, entry.size, _pieces(source, entry.size))

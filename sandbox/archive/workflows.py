@@ -122,7 +122,7 @@ def _plain(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
-def put(connection: sqlite3.Connection, values: Mapping[str, str], login: str) -> Workflow:
+def save(connection: sqlite3.Connection, values: Mapping[str, str], login: str) -> Workflow:
     """Make a workflow, or change the one of the same item, pipeline and launch time.
 
     Parameters

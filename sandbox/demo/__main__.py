@@ -8,7 +8,7 @@ import click
 
 from xnat_pic.cli import exit_code_help, run_command
 
-from .place import Options
+from .demo_folder import Options
 
 NAMES = (
     *("mouse", "convert", "install", "upload", "verify"),
@@ -63,12 +63,12 @@ def main(
     Digital mice of a treatment study are scanned, converted, uploaded to an archive on this
     machine, mapped, outlined and measured there; each number is compared with what was planted.
     """
-    from .story import tell  # numpy and the rest are loaded only for the story itself
+    from .demo_run import run_demo  # numpy and the rest are loaded only for the story itself
 
     options = Options(animals=animals, doses=doses, workers=workers, port=port)
     run_command(
         "demo",
-        lambda: tell(folder, options, stage=stage or "", stay=stay),
+        lambda: run_demo(folder, options, stage=stage or "", stay=stay),
         stopped="stopped. Start again from the beginning, or go on with --stage.",
     )
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .compare import EFFECT, ERRORS, SHARE, Check, Comparison
-from .place import Place, typed
+from .demo_folder import DemoFolder, typed
 
 _TITLES = {
     "mean": (
@@ -48,7 +48,7 @@ def _table(checks: list[Check]) -> Table:
     return table
 
 
-def show_self(console: Console, place: Place, notes: dict[str, Any], whole: bool) -> None:
+def show_self(console: Console, folder: DemoFolder, notes: dict[str, Any], whole: bool) -> None:
     """Show how to do the same by hand, and how to look at the archive."""
     lines = [line for one in notes["stages"].values() for line in one["typed"]] if whole else []
     if not whole:
@@ -59,8 +59,8 @@ def show_self(console: Console, place: Place, notes: dict[str, Any], whole: bool
             console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     if whole:
         console.print("\nLook around in the archive:", style="bold")
-        pipelines = typed(place.catalog / "engine")
-        line = f"xnat-pic-sandbox serve --data {typed(place.archive)} --pipelines {pipelines}"
+        pipelines = typed(folder.catalog / "engine")
+        line = f"xnat-pic-sandbox serve --data {typed(folder.archive)} --pipelines {pipelines}"
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
 from xnat_pic.errors import XnatPicError
+from xnat_pic.files import write_file
 
-from .place import PROJECT, Place, Study
+from .demo_folder import PROJECT, DemoFolder, Study
 from .regions import TISSUES
 
 _RESOURCE, _RUN = "XNAT_PIC_SUMMARY", "Mask_Average_project"
@@ -87,7 +88,7 @@ class Comparison:
         return f"{len(self.out)} of {len(self.checks)} numbers are OUT"
 
 
-def compare(server: XnatClient, place: Place, studies: Sequence[Study]) -> Comparison:
+def compare(server: XnatClient, folder: DemoFolder, studies: Sequence[Study]) -> Comparison:
     """Fetch the summary of the study and compare each of its numbers with the truth.
 
     The page and the tables are kept in the folder.
@@ -97,11 +98,11 @@ def compare(server: XnatClient, place: Place, studies: Sequence[Study]) -> Compa
     XnatPicError
         If there is no summary, or it breaks off.
     """
-    _fetch(server, place)
+    _fetch(server, folder)
     try:
-        rows, effects = (_rows(place, name) for name in ("summary.csv", "effects.csv"))
-        truths = {one.session: _truth(place, one) for one in studies}
-        content = json.loads((place.truth / "mice.json").read_text(encoding="utf-8"))
+        rows, effects = (_rows(folder, name) for name in ("summary.csv", "effects.csv"))
+        truths = {one.session: _truth(folder, one) for one in studies}
+        content = json.loads((folder.truth / "mice.json").read_text(encoding="utf-8"))
         steps = content["effect_per_dose_and_timepoint"]
         checks = [*compare_means(rows, studies, truths), *compare_effects(effects, studies, steps)]
     except (KeyError, ValueError) as error:
@@ -224,18 +225,18 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _truth(place: Place, study: Study) -> Mapping[str, Any]:
-    path = place.truth / study.path / "truth.json"
+def _truth(folder: DemoFolder, study: Study) -> Mapping[str, Any]:
+    path = folder.truth / study.path / "truth.json"
     tissues: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["tissues"]
     return tissues
 
 
-def _rows(place: Place, name: str) -> list[dict[str, str]]:
-    with (place.summary / name).open(encoding="utf-8", newline="") as file:
+def _rows(folder: DemoFolder, name: str) -> list[dict[str, str]]:
+    with (folder.summary / name).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def _fetch(server: XnatClient, place: Place) -> None:
+def _fetch(server: XnatClient, folder: DemoFolder) -> None:
     """Fetch page and tables of the run over the regions."""
     above = path_of("data", "projects", PROJECT, "resources", _RESOURCE, "files")
     addresses = {
@@ -247,8 +248,6 @@ def _fetch(server: XnatClient, place: Place) -> None:
         raise XnatPicError(
             f"The project has no {missing[0]} of {_RUN}.", hint="Run the stage measure first."
         )
-    place.summary.mkdir(exist_ok=True)
+    folder.summary.mkdir(exist_ok=True)
     for name in _FILES:
-        aside = place.summary / f".{name}.part"
-        aside.write_bytes(server.send("GET", addresses[name]).content)
-        aside.replace(place.summary / name)
+        write_file(folder.summary / name, server.read(addresses[name]))

@@ -24,7 +24,7 @@ from xnat_pic.errors import XnatPicError
 
 from ..archive.archive import DEFAULT_PASSWORD
 from ..archive.archive import PASSWORD_VARIABLE as SANDBOX_PASSWORD
-from .place import Place, short
+from .demo_folder import DemoFolder, short
 
 USER = "admin"
 _TAIL_LINES = 3
@@ -45,7 +45,7 @@ class Programs:
         The lines that do the same in a terminal.
     """
 
-    place: Place
+    folder: DemoFolder
     log: Path
     server: str = ""
     typed: list[str] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Programs:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=environment(self.place, self.server),
+                env=environment(self.folder, self.server),
                 check=False,
             )
         if ended.returncode:
@@ -120,9 +120,9 @@ def executable(program: str) -> str:
     return found
 
 
-def environment(place: Place, server: str = "") -> dict[str, str]:
+def environment(folder: DemoFolder, server: str = "") -> dict[str, str]:
     """Return what a program finds around it: settings of its own, the archive and its login."""
-    around = {**os.environ, FOLDER_VARIABLE: str(place.home.absolute())}
+    around = {**os.environ, FOLDER_VARIABLE: str(folder.home.absolute())}
     for name in (SERVER_VARIABLE, USER_VARIABLE, PASSWORD_VARIABLE):
         around.pop(name, None)
     if server:
@@ -136,7 +136,7 @@ def password() -> str:
 
 
 @contextlib.contextmanager
-def serving(place: Place, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def serving(folder: DemoFolder, port: int) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Serve the archive in a process of its own while the block runs.
 
     Yields
@@ -149,20 +149,20 @@ def serving(place: Place, port: int) -> Iterator[tuple[str, subprocess.Popen[byt
     XnatPicError
         If it does not start.
     """
-    place.logs.mkdir(parents=True, exist_ok=True)
-    log = place.logs / "server.log"
+    folder.logs.mkdir(parents=True, exist_ok=True)
+    log = folder.logs / "server.log"
     with log.open("ab") as said:
         start = said.tell()
         process = subprocess.Popen(
             [
-                *(executable("xnat-pic-sandbox"), "serve", "--data", str(place.archive)),
+                *(executable("xnat-pic-sandbox"), "serve", "--data", str(folder.archive)),
                 *("--port", str(port), "--json"),
-                *("--pipelines", str(place.catalog / "engine")),
+                *("--pipelines", str(folder.catalog / "engine")),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
-            env=environment(place),
+            env=environment(folder),
             # Ctrl+C is for the story, which then ends the server and what runs in it.
             start_new_session=True,
         )

@@ -46,7 +46,7 @@ def draw(series: Path, truth: Path) -> bytes:
     XnatPicError
         If the series does not lie where the truth says.
     """
-    images = _one_of_each_place(series)
+    images = _one_of_each_position(series)
     tissues = json.loads((truth / "truth.json").read_text(encoding="utf-8"))["tissues"]
     found = _sample(images, truth / TRUTH)
     drawn = [(name, _inside(found == tissues[name]["label"])) for name in TISSUES]
@@ -79,8 +79,8 @@ def store(server: XnatClient, project: str, session: str, label: str, body: byte
     )
 
 
-def _one_of_each_place(series: Path) -> list[pydicom.Dataset]:
-    """Return one image of each slice, along the normal: echoes and directions share a place."""
+def _one_of_each_position(series: Path) -> list[pydicom.Dataset]:
+    """Return one image of each slice, along the normal: echoes and directions share a folder."""
     at: dict[tuple[float, ...], pydicom.Dataset] = {}
     for path in sorted(series.glob("*.dcm")):
         image = pydicom.dcmread(path)
@@ -90,7 +90,7 @@ def _one_of_each_place(series: Path) -> list[pydicom.Dataset]:
     first = next(iter(at.values()))
     row, column = np.split(np.array(first.ImageOrientationPatient, float), 2)
     normal = np.cross(row, column)
-    return [at[place] for place in sorted(at, key=lambda place: float(np.dot(normal, place)))]
+    return [at[position] for position in sorted(at, key=lambda one: float(np.dot(normal, one)))]
 
 
 def _sample(images: Sequence[pydicom.Dataset], truth: Path) -> Labels:

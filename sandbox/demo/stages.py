@@ -19,7 +19,7 @@ from xnat_pic.errors import XnatPicError
 from ..launches import finish, is_complete, launch
 from . import regions
 from .compare import Comparison, compare
-from .place import PROJECT, Options, Place, Study, typed
+from .demo_folder import PROJECT, DemoFolder, Options, Study, typed
 from .programs import Programs, curl, login
 
 MAPS = "T2,ADC"
@@ -40,12 +40,12 @@ class Work:
         Given in words how far a long stage is.
     """
 
-    place: Place
+    folder: DemoFolder
     options: Options
     programs: Programs
     server: XnatClient | None = None
     found: Comparison | None = None
-    tell: Callable[[str], None] = lambda _: None
+    show_progress: Callable[[str], None] = lambda _: None
 
     @property
     def archive(self) -> XnatClient:
@@ -100,14 +100,14 @@ class Stage:
 
 
 def _mouse(work: Work) -> str:
-    place, options = work.place, work.options
-    place.renew(place.scanner, place.truth)
+    folder, options = work.folder, work.options
+    folder.renew(folder.scanner, folder.truth)
     asked = ("--animals", str(options.animals), "--size", "SMALL", "--matrix", str(options.matrix))
     doses = ",".join(f"dose{n}" for n in range(1, options.doses + 1))
     made = work.programs.run(
         "xnat-pic-sandbox",
         "mouse",
-        place.scanner,
+        folder.scanner,
         *asked,
         "--doses",
         doses,
@@ -119,30 +119,30 @@ def _mouse(work: Work) -> str:
 
 
 def _convert(work: Work) -> str:
-    place = work.place
-    place.renew(place.dicom)
+    folder = work.folder
+    folder.renew(folder.dicom)
     jobs = str(work.options.workers)
-    report = work.programs.run("mri2dicom", "convert", place.scanner, place.dicom, "--jobs", jobs)
+    report = work.programs.run("mri2dicom", "convert", folder.scanner, folder.dicom, "--jobs", jobs)
     states = Counter(one["status"] for one in report["series"])
     files = sum(one["files"] for one in report["series"])
     return f"{states['converted']} series, {files} DICOM files; {states['skipped']} rightly skipped"
 
 
 def _install(work: Work) -> str:
-    place = work.place
+    folder = work.folder
     address = path_of("data", "projects", PROJECT)
-    served = f"--data {typed(place.archive)} --pipelines {typed(place.catalog / 'engine')}"
+    served = f"--data {typed(folder.archive)} --pipelines {typed(folder.catalog / 'engine')}"
     work.programs.typed += [
-        f"xnat-pic-pipelines export {typed(place.catalog)}",
+        f"xnat-pic-pipelines export {typed(folder.catalog)}",
         f"xnat-pic-sandbox serve {served}  # stays; go on in a second terminal",
         login(),
         curl(address, "-X", "PUT"),
     ]
     work.archive.send("PUT", address)
     text = example_text().replace("MY_PROJECT", PROJECT)
-    place.installation.write_text(text, encoding="utf-8")
+    folder.installation.write_text(text, encoding="utf-8")
     items = work.programs.run(
-        "xnat-pic-admin", "apply", place.installation, "--catalog", place.catalog, "--yes"
+        "xnat-pic-admin", "apply", folder.installation, "--catalog", folder.catalog, "--yes"
     )
     kinds = Counter(one["kind"] for one in items)
     return (
@@ -151,23 +151,23 @@ def _install(work: Work) -> str:
     )
 
 
-def prepare(place: Place, log: Path) -> None:
+def prepare(folder: DemoFolder, log: Path) -> None:
     """Write the pipelines that the archive offers from its start."""
-    Programs(place, log).run("xnat-pic-pipelines", "export", place.catalog)
+    Programs(folder, log).run("xnat-pic-pipelines", "export", folder.catalog)
 
 
 def _upload(work: Work) -> str:
-    plan = work.place.plan
-    work.place.renew(plan)
+    plan = work.folder.plan
+    work.folder.renew(plan)
     work.programs.run(
-        "xnat-pic-uploader", "scan", work.place.dicom, "--project", PROJECT, "-o", plan
+        "xnat-pic-uploader", "scan", work.folder.dicom, "--project", PROJECT, "-o", plan
     )
     sent = work.programs.run("xnat-pic-uploader", "upload", plan)
     return f"{len(sent['rows'])} sessions with group, timepoint and dose from the folders"
 
 
 def _verify(work: Work) -> str:
-    proofs = work.programs.run("xnat-pic-uploader", "verify", work.place.plan)["rows"]
+    proofs = work.programs.run("xnat-pic-uploader", "verify", work.folder.plan)["rows"]
     planned, found, summed = (
         sum(one[name] for one in proofs) for name in ("planned", "found", "checksummed")
     )
@@ -181,7 +181,7 @@ def _verify(work: Work) -> str:
 
 def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
     """Run a pipeline of the project from its first session, as with Run Pipeline there."""
-    studies = work.place.studies()
+    studies = work.folder.studies()
     session = work.session_of(studies[0])
     asked = {"workers": str(work.options.workers), **parameters}
     address = path_of("data", "projects", PROJECT, "pipelines", pipeline, "experiments", session)
@@ -195,7 +195,7 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
         lambda: launch(work.archive, PROJECT, pipeline, session, asked),
         wait_s=work.options.wait_s,
         poll_s=_POLL_S,
-        watch=lambda row: work.tell(how_far(work.place, pipeline, row)),
+        watch=lambda row: work.show_progress(how_far(work.folder, pipeline, row)),
     )
     if not is_complete(row):
         number = row.get("wrk_workflowData_id", "")
@@ -205,7 +205,7 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
         )
 
 
-def how_far(place: Place, pipeline: str, row: Mapping[str, str]) -> str:
+def how_far(folder: DemoFolder, pipeline: str, row: Mapping[str, str]) -> str:
     """Return how many sessions of a run have ended, by the log of its step; empty before one has.
 
     Parameters
@@ -217,7 +217,7 @@ def how_far(place: Place, pipeline: str, row: Mapping[str, str]) -> str:
     number = row.get("wrk_workflowData_id", "")
     if not number.isdecimal():
         return ""
-    for path in (place.archive / "runs" / number).glob(f"build/*/LOGS/{pipeline}.err"):
+    for path in (folder.archive / "runs" / number).glob(f"build/*/LOGS/{pipeline}.err"):
         said = re.findall(r"^(\d+ of \d+): ", path.read_text("utf-8", "replace"), re.MULTILINE)
         if said:
             return f"{said[-1]} sessions"
@@ -236,7 +236,7 @@ def _dwi(work: Work) -> str:
 
 def _maps_of(work: Work, resource: str, what: str) -> str:
     """Count the sessions whose results are on the server; all have to be."""
-    studies = work.place.studies()
+    studies = work.folder.studies()
     subjects = sorted({one.subject for one in studies})
     found = set()
     for subject in subjects:
@@ -255,12 +255,12 @@ def _maps_of(work: Work, resource: str, what: str) -> str:
 
 
 def _regions(work: Work) -> str:
-    place, studies = work.place, work.place.studies()
+    folder, studies = work.folder, work.folder.studies()
     address = f"/xapi/roi/projects/{PROJECT}/sessions/SESSION/collections/LABEL?type=SEG"
     line = f"{curl(address, '-T', 'ROIS.dcm')}  # for each session, as the viewer does"
     work.programs.typed.append(line)
     for one in studies:
-        body = regions.draw(_series(place.dicom / one.path), place.truth / one.path)
+        body = regions.draw(_series(folder.dicom / one.path), folder.truth / one.path)
         label = f"{one.session}_ROIS"
         regions.store(work.archive, PROJECT, work.session_of(one), label, body)
     names = " and ".join(regions.TISSUES)
@@ -282,7 +282,7 @@ def _measure(work: Work) -> str:
 
 
 def _compare(work: Work) -> str:
-    work.found = compare(work.archive, work.place, work.place.studies())
+    work.found = compare(work.archive, work.folder, work.folder.studies())
     return work.found.sentence
 
 

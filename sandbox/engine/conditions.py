@@ -13,7 +13,7 @@ _EXISTS = re.compile(r"(!?)EXISTS\((.*)\)")
 _TRUTH = {"true": True, "false": False, "true()": True, "false()": False}
 
 
-def holds(condition: str, values: Values, turn: Mapping[str, str]) -> bool:
+def is_true(condition: str, values: Values, loop_values: Mapping[str, str]) -> bool:
     """Tell whether a precondition holds now; one that is empty always does.
 
     A condition that is one expression is evaluated. Else words are joined by ``AND`` and ``OR``
@@ -29,22 +29,22 @@ def holds(condition: str, values: Values, turn: Mapping[str, str]) -> bool:
     if not condition:
         return True
     if condition.startswith("^") and condition.endswith("^") and condition.count("^") == 2:
-        return _truth(values.one(condition, turn), condition)
+        return _truth(values.one(condition, loop_values), condition)
     result, join = True, "AND"
     for word in condition.split():
         if word.upper() in ("AND", "OR"):
             join = word.upper()
             continue
-        found = _word(word, values, turn)
+        found = _word(word, values, loop_values)
         result = (result and found) if join == "AND" else (result or found)
     return result
 
 
-def _word(word: str, values: Values, turn: Mapping[str, str]) -> bool:
+def _word(word: str, values: Values, loop_values: Mapping[str, str]) -> bool:
     match = _EXISTS.fullmatch(word)
     if match is None:
-        return _truth(values.one(word, turn), word)
-    path = values.one(match[2], turn)
+        return _truth(values.one(word, loop_values), word)
+    path = values.one(match[2], loop_values)
     if not path:
         raise RunError(f"The precondition {word} names no path.")
     return Path(path).exists() != bool(match[1])

@@ -87,14 +87,14 @@ class Values:
             xpath.replace("/values/list", "/values/unique")
         )
 
-    def evaluate(self, expression: str, turn: Mapping[str, str] | None = None) -> list[str]:
+    def evaluate(self, expression: str, loop_values: Mapping[str, str] | None = None) -> list[str]:
         """Return the values of an attribute or a text: itself where it is no expression.
 
         Parameters
         ----------
         expression : str
             As it stands in the descriptor.
-        turn : mapping of str to str, optional
+        loop_values : mapping of str to str, optional
             Value of each loop in the present instance of the step.
 
         Raises
@@ -108,13 +108,13 @@ class Values:
         if not _is_marked(expression):
             raise RunError(f"The expression {expression} does not end with {_MARK}.")
         found: list[str] = []
-        for one in self._unrolled(expression[1:-1], turn or {}):
+        for one in self._unrolled(expression[1:-1], loop_values or {}):
             found += self._xpath(one)
             if len(found) > _MOST_VALUES:
                 raise RunError(f"The expression {expression} has too many values.")
         return found
 
-    def one(self, expression: str, turn: Mapping[str, str] | None = None) -> str:
+    def one(self, expression: str, loop_values: Mapping[str, str] | None = None) -> str:
         """Return the only value of an expression; empty for none.
 
         Raises
@@ -122,13 +122,13 @@ class Values:
         RunError
             For several values, or an expression that cannot be evaluated.
         """
-        found = self.evaluate(expression, turn)
+        found = self.evaluate(expression, loop_values)
         if len(found) > 1:
             raise RunError(f"The expression {expression} has {len(found)} values, not one.")
         return found[0] if found else ""
 
-    def turns(self, expressions: Sequence[str]) -> list[dict[str, str]]:
-        """Return the loops' values for each instance of a step: one empty turn without loops.
+    def loop_values(self, expressions: Sequence[str]) -> list[dict[str, str]]:
+        """Return the loops' values for each instance of a step; one empty set without loops.
 
         Raises
         ------
@@ -140,7 +140,9 @@ class Values:
             names += [name for kind, name in _LOOP.findall(expression) if kind == "ON"]
         found: list[dict[str, str]] = [{}]
         for name in dict.fromkeys(names):
-            found = [turn | {name: value} for turn in found for value in self._looped(name)]
+            found = [
+                loop_values | {name: value} for loop_values in found for value in self._looped(name)
+            ]
             if len(found) > _MOST_VALUES:
                 raise RunError(f"The loops of a step make {len(found)} instances: too many.")
         return found
@@ -150,17 +152,17 @@ class Values:
             raise RunError(f"The descriptor has no loop {name}.")
         return self._loops[name]
 
-    def _unrolled(self, xpath: str, turn: Mapping[str, str]) -> list[str]:
+    def _unrolled(self, xpath: str, loop_values: Mapping[str, str]) -> list[str]:
         """Return an XPath with the loops' values in it: one for each value of LOOPVALUE."""
         match = _LOOP.search(xpath)
         if match is None:
             return [xpath]
         kind, name = match.groups()
-        values = [turn[name]] if kind == "ON" and name in turn else self._looped(name)
+        values = [loop_values[name]] if kind == "ON" and name in loop_values else self._looped(name)
         unrolled: list[str] = []
         for value in values:
             literal = "'" + value.replace("'", "''") + "'"
-            rest = self._unrolled(xpath[match.end() :], turn)
+            rest = self._unrolled(xpath[match.end() :], loop_values)
             unrolled += [xpath[: match.start()] + literal + one for one in rest]
         return unrolled
 

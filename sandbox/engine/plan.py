@@ -32,7 +32,7 @@ class Instance:
     name: str
     about: str
     step: Element
-    turn: Mapping[str, str]
+    loop_values: Mapping[str, str]
     status: str = "Queued"
     shown: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Instance:
         return self.step.get("preconditionType", "relaxed") == "strict"
 
     @property
-    def goes_on(self) -> bool:
+    def continue_on_failure(self) -> bool:
         """Whether the run goes on after a failure of it."""
         return self.step.get("continueOnFailure", "false") in ("true", "1")
 
@@ -73,11 +73,11 @@ def instances(root: Element, values: Values) -> list[Instance]:
                 raise RunError(f"Step {name} uses {attribute}, which is not run here.")
         if children(step, "pipelet"):
             raise RunError(f"Step {name} uses a pipelet, which is not run here.")
-        for turn in values.turns(_expressions(step)):
-            suffix = "".join(f":{value}" for value in turn.values())
+        for loop_values in values.loop_values(_expressions(step)):
+            suffix = "".join(f":{value}" for value in loop_values.values())
             about = step.get("description", "")
-            about = values.one(about, turn) if about.startswith("^") else about
-            found.append(Instance(name + suffix, about, step, turn))
+            about = values.one(about, loop_values) if about.startswith("^") else about
+            found.append(Instance(name + suffix, about, step, loop_values))
     return found
 
 
@@ -105,7 +105,7 @@ def commands(instance: Instance, values: Values, catalog: Path) -> list[Command]
         for argument in children(called, "argument"):
             listed = given.setdefault(argument.get("id", ""), [])
             for value in children(argument, "value"):
-                listed += values.evaluate(value.text or "", instance.turn)
+                listed += values.evaluate(value.text or "", instance.loop_values)
         made.append(command(read_resource(catalog, location, name), given, catalog))
     return made
 
@@ -119,7 +119,7 @@ def folder(instance: Instance, values: Values, default: Path) -> Path:
         Where it does not exist.
     """
     wanted = instance.step.get("workdirectory", "")
-    path = Path(values.one(wanted, instance.turn)) if wanted else default
+    path = Path(values.one(wanted, instance.loop_values)) if wanted else default
     if not path.is_dir():
         raise RunError(f"The work directory {path} of step {instance.name} does not exist.")
     return path

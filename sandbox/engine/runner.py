@@ -81,9 +81,9 @@ class _Execution:
         try:
             for number, instance in enumerate(steps):
                 following = steps[number + 1].name if number + 1 < len(steps) else ""
-                self._tell(instance, following, number, len(steps))
+                self._report(instance, following, number, len(steps))
                 self._step(instance, values)
-                self._tell(instance, following, number + 1, len(steps))
+                self._report(instance, following, number + 1, len(steps))
         finally:
             self._save(steps)
 
@@ -114,7 +114,7 @@ class _Execution:
         given = {k: list(v) for k, v in run.parameters.items() if k not in ("user", "pwd")}
         return given | {name: [value] for name, value in own.items()}
 
-    def _tell(self, instance: Instance, following: str, done: int, count: int) -> None:
+    def _report(self, instance: Instance, following: str, done: int, count: int) -> None:
         self._reporter.state(
             RUNNING,
             about=instance.about,
@@ -125,7 +125,7 @@ class _Execution:
 
     def _step(self, instance: Instance, values: Values) -> None:
         """Run one instance, unless its condition does not hold."""
-        if not conditions.holds(instance.precondition, values, instance.turn):
+        if not conditions.is_true(instance.precondition, values, instance.loop_values):
             instance.status = "Skipped"
             if instance.strict:
                 raise RunError(f"The condition of step {instance.name} does not hold.")
@@ -135,7 +135,7 @@ class _Execution:
             self._commands(instance, values)
         except RunError:
             instance.status = "Failed"
-            if not instance.goes_on or self._run.stop.is_set():
+            if not instance.continue_on_failure or self._run.stop.is_set():
                 raise
         else:
             instance.status = "Complete"

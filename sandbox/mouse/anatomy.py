@@ -5,14 +5,13 @@ Pure: nothing is read but the table ``tissues.toml``, nothing is written.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from xnat_pic import tables
 
 Floats = npt.NDArray[np.float64]
 AIR = 0
@@ -82,11 +81,9 @@ class Animal:
     effect: Effect
 
 
-@cache
 def load_table() -> dict[str, Any]:
     """Read the table of tissues, organs, variation and effect."""
-    text = resources.files(__package__).joinpath("tissues.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tables.load_table("sandbox.mouse", "tissues.toml")
 
 
 def treatment_effect(dose_index: int, time_index: int) -> Effect:

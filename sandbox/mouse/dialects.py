@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from importlib import resources
+
+from xnat_pic.tables import load_table
 
 from .jcamp_write import Envelope, Symbol, Text, Value
 
@@ -97,6 +97,6 @@ class Dialect:
 @cache
 def load_dialect(version: str) -> Dialect:
     """Read one dialect; `version` is one of the column names of the table."""
-    text = resources.files(__package__).joinpath("dialects.toml").read_text(encoding="utf-8")
-    facts = {row["name"]: row[version] for row in tomllib.loads(text)["fact"]}
+    table = load_table("sandbox.mouse", "dialects.toml")
+    facts = {row["name"]: row[version] for row in table["fact"]}
     return Dialect(version=version, **facts)

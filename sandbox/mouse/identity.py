@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+
+from xnat_pic.uids import derived_uid
 
 from .dialects import Dialect
 from .options import MouseOptions, StudyPlan
@@ -34,10 +35,7 @@ class Identity:
     def uid(self, *parts: object) -> str:
         """Derive a UID of the form ``2.25.<number>``, at most 44 characters."""
         text = "/".join([self.key, *(str(part) for part in parts)])
-        digest = bytearray(hashlib.sha256(text.encode()).digest()[:16])
-        digest[6] = digest[6] & 0x0F | 0x80  # the version and variant bits of a UUID
-        digest[8] = digest[8] & 0x3F | 0x80
-        return f"2.25.{int.from_bytes(digest, 'big')}"
+        return derived_uid(text)
 
     def study_uid(self) -> str:
         """Give the UID of the study."""

@@ -5,18 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import math
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
+
+from xnat_pic import tables
 
 from .anatomy import Animal, label_points, load_table
 from .identity import Identity
@@ -74,11 +73,9 @@ class Guest:
         return float(self.suv(tissue) * dose / self.weight_g)
 
 
-@cache
 def pet_ct_table() -> dict[str, Any]:
     """Read the table of tracer, scanners, tissues and slots."""
-    text = resources.files(__package__).joinpath("pet_ct.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tables.load_table("sandbox.mouse", "pet_ct.toml")
 
 
 def guest_of(who: Identity, animal: Animal) -> Guest:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
+
+from xnat_pic import tables
 
 from .dialects import Dialect
 from .diffusion import DiffusionTable, make_table
@@ -98,11 +97,9 @@ class Scan:
         return one * self.repetitions
 
 
-@cache
 def load_table() -> dict[str, Any]:
     """Read the table of scans."""
-    text = resources.files(__package__).joinpath("protocols.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return tables.load_table("sandbox.mouse", "protocols.toml")
 
 
 def imaging_frequency_mhz() -> float:

@@ -9,10 +9,10 @@ from dataclasses import asdict
 
 import pytest
 
-from sandbox.archive.serving import hold
+from sandbox.archive.serving import lock_folder
 from sandbox.demo.__main__ import NAMES
 from sandbox.demo.compare import compare_effects, compare_means
-from sandbox.demo.place import Options, Place, Study
+from sandbox.demo.demo_folder import DemoFolder, Options, Study
 from sandbox.demo.programs import Programs, curl, login
 from sandbox.demo.stages import STAGES, how_far
 from xnat_pic.errors import XnatPicError
@@ -40,17 +40,17 @@ def _demo(folder, *more):
 
 
 def test_how_far_a_run_is(tmp_path):
-    place, row = Place(tmp_path), {"wrk_workflowData_id": "7"}
-    assert how_far(place, "process_T2_project", row) == ""
-    log = place.archive / "runs" / "7" / "build" / "m01" / "LOGS" / "process_T2_project.err"
+    folder, row = DemoFolder(tmp_path), {"wrk_workflowData_id": "7"}
+    assert how_far(folder, "process_T2_project", row) == ""
+    log = folder.archive / "runs" / "7" / "build" / "m01" / "LOGS" / "process_T2_project.err"
     log.parent.mkdir(parents=True)
     log.write_text("process_T2_project on DEMO: 18 sessions\n")
-    assert how_far(place, "process_T2_project", row) == ""
+    assert how_far(folder, "process_T2_project", row) == ""
     with log.open("a") as told:
         told.write("1 of 18: m01_pre_MR: done\n2 of 18: m02_pre_MR: failed. 5 of 9: b\n3 o")
-    assert how_far(place, "process_T2_project", row) == "2 of 18 sessions"
-    assert how_far(place, "process_DWI_project", row) == ""
-    assert how_far(place, "process_T2_project", {"wrk_workflowData_id": "../runs/7"}) == ""
+    assert how_far(folder, "process_T2_project", row) == "2 of 18 sessions"
+    assert how_far(folder, "process_DWI_project", row) == ""
+    assert how_far(folder, "process_T2_project", {"wrk_workflowData_id": "../runs/7"}) == ""
 
 
 @pytest.mark.slow
@@ -206,7 +206,7 @@ def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
     (tmp_path / "scanner").mkdir()
     (tmp_path / "scanner" / "2dseq").write_bytes(b"irreplaceable")
     with pytest.raises(XnatPicError, match="not of this demonstration"):
-        Place(tmp_path).begin()
+        DemoFolder(tmp_path).begin()
     assert (tmp_path / "scanner" / "2dseq").read_bytes() == b"irreplaceable"
     ended = _demo(tmp_path)
     assert ended.returncode == 8
@@ -215,30 +215,30 @@ def test_a_folder_of_somebody_else_is_not_touched(tmp_path):
 
 
 def test_an_earlier_demonstration_is_replaced(tmp_path):
-    place = Place(tmp_path / "demo")
-    place.begin()
-    place.logs.mkdir()
-    (place.folder / "plan.csv").write_text("old")
-    place.begin()
-    assert [one.name for one in place.folder.iterdir()] == ["demo.json"]
+    folder = DemoFolder(tmp_path / "demo")
+    folder.begin()
+    folder.logs.mkdir()
+    (folder.folder / "plan.csv").write_text("old")
+    folder.begin()
+    assert [one.name for one in folder.folder.iterdir()] == ["demo.json"]
 
 
 def test_an_archive_that_is_served_stays(tmp_path):
-    place = Place(tmp_path / "demo")
-    place.begin()
-    held = hold(place.archive)
+    folder = DemoFolder(tmp_path / "demo")
+    folder.begin()
+    held = lock_folder(folder.archive)
     with closing(held), pytest.raises(XnatPicError, match="still served"):
-        place.begin()
-    assert place.archive.is_dir()
-    place.begin()
-    assert not place.archive.exists()
+        folder.begin()
+    assert folder.archive.is_dir()
+    folder.begin()
+    assert not folder.archive.exists()
 
 
 def test_a_program_that_fails_is_told_in_its_words(tmp_path):
-    place = Place(tmp_path / "demo")
-    place.begin()
+    folder = DemoFolder(tmp_path / "demo")
+    folder.begin()
     with pytest.raises(XnatPicError) as told:
-        Programs(place, place.logs / "one.log").run("mri2dicom", "convert", place.scanner)
+        Programs(folder, folder.logs / "one.log").run("mri2dicom", "convert", folder.scanner)
     assert "mri2dicom convert ended with status" in str(told.value)
     assert "scanner" in str(told.value)
     assert "one.log" in str(told.value)
@@ -248,10 +248,10 @@ def test_a_stage_before_its_time_says_what_to_run_first(tmp_path):
     ended = _demo(tmp_path / "demo", "--stage", "regions")
     assert ended.returncode == 8
     assert "Start with --stage mouse" in ended.stdout
-    place = Place(tmp_path / "demo")
-    place.begin()
-    place.write_notes({"options": asdict(Options()), "stages": {}})
-    ended = _demo(place.folder, "--stage", "convert")
+    folder = DemoFolder(tmp_path / "demo")
+    folder.begin()
+    folder.write_notes({"options": asdict(Options()), "stages": {}})
+    ended = _demo(folder.folder, "--stage", "convert")
     assert ended.returncode == 8
     assert "FAILED: mri2dicom convert ended with status" in ended.stdout
     assert "--stage convert, then each stage after it" in ended.stdout

@@ -176,7 +176,7 @@ class Layout:
         self, values: dict[str, str], dropped: int, implicit: int, is_subject: Callable[[str], bool]
     ) -> _Way:
         odd = sum(
-            not self.variables.by_name[name].looks_right(value)
+            not self.variables.by_name[name].accepts(value)
             for name, value in values.items()
             if name in self.variables.by_name
         )

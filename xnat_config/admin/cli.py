@@ -74,7 +74,7 @@ def plan_command(**options: Any) -> None:
         from .installation import exit_code
 
         found = job.plan()
-        _tell(found, options["as_json"])
+        _show(found, options["as_json"])
         return exit_code(found)
 
     _run(work, **options)
@@ -94,12 +94,12 @@ def apply_command(yes: bool, **options: Any) -> None:
         found = job.plan()
         if any(one.state in (State.ADD, State.UPDATE) for one in found):
             if not yes:
-                _tell(found, False)
+                _show(found, False)
                 if not click.confirm("Change the server so?", err=True):
                     click.echo("Nothing was changed.", err=True)
                     return 8
             found = job.apply()
-        _tell(found, options["as_json"])
+        _show(found, options["as_json"])
         return exit_code(found)
 
     _run(work, **options)
@@ -139,18 +139,18 @@ def remove_command(yes: bool, **options: Any) -> None:
         found = job.removal()
         if any(one.state in (State.REMOVE, State.REMOVED) for one in found):
             if not yes:
-                _tell(found, False)
+                _show(found, False)
                 if not click.confirm("Remove these?", err=True):
                     click.echo("Nothing was removed.", err=True)
                     return 8
             found = job.remove()
-        _tell(found, options["as_json"])
+        _show(found, options["as_json"])
         return exit_code(found)
 
     _run(work, **options)
 
 
-def _tell(found: list[Item], as_json: bool) -> None:
+def _show(found: list[Item], as_json: bool) -> None:
     from . import presentation
 
     if as_json:

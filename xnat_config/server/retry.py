@@ -45,10 +45,12 @@ class RetryPolicy:
             heard, up to the longest wait.
         """
         wait = min(self.first_wait_s * 2.0 ** (attempt - 1), self.longest_wait_s)
-        return max(wait * random.uniform(0.9, 1.1), min(_asked_s(headers), self.longest_wait_s))
+        return max(
+            wait * random.uniform(0.9, 1.1), min(_retry_after_s(headers), self.longest_wait_s)
+        )
 
 
-def _asked_s(headers: Mapping[str, str] | None) -> float:
+def _retry_after_s(headers: Mapping[str, str] | None) -> float:
     text = (headers or {}).get("Retry-After", "")
     try:
         return Retry().parse_retry_after(text) if text else 0.0

@@ -17,7 +17,7 @@ from ..accounts import demand
 from ..commands import Wrapper
 from ..http import Call, endpoint, json_text, text
 from ..items import Item
-from ..launching import CONTAINER, Launcher, Wish
+from ..launching import CONTAINER, Launcher, LaunchRequest
 from ..refusals import Refused, not_found
 from ..workflows import Workflow
 from .commands import both, read_json, wrapper_of
@@ -136,8 +136,8 @@ def launch_on(
     launcher: Launcher = call.request.app.state.launcher
     command = {**wrapper.command, "wrapper": wrapper.about}
     parameters = {name: [value] for name, value in given.items()}
-    wish = Wish(CONTAINER, wrapper.name, parameters, command=command, scan=scan)
-    return launcher.launch(wish, item, call.user, address(call))
+    request = LaunchRequest(CONTAINER, wrapper.name, parameters, command=command, scan=scan)
+    return launcher.launch(request, item, call.user, address(call))
 
 
 def _fed(wrapper: Wrapper) -> set[str]:

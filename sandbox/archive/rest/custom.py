@@ -88,7 +88,7 @@ def _forms(connection: sqlite3.Connection) -> dict[str, dict[str, Any]]:
     return {row["name"]: json.loads(row["body"]) for row in connection.execute(_FORMS)}
 
 
-def _keep(connection: sqlite3.Connection, form: dict[str, Any]) -> None:
+def _store(connection: sqlite3.Connection, form: dict[str, Any]) -> None:
     connection.execute(
         "INSERT INTO document VALUES ('', 'form', ?, ?)"
         " ON CONFLICT DO UPDATE SET body = excluded.body",
@@ -164,7 +164,7 @@ def save_form(call: Call) -> Response:
             }
             for i, place in enumerate(["Site"] if form["scope"] == "Site" else projects)
         ]
-        _keep(connection, form)
+        _store(connection, form)
     return text(name, 201)
 
 
@@ -221,7 +221,7 @@ def change_form(call: Call) -> Response:
         places = _projects(call)
         demand(all(may_edit(connection, call.user, place) for place in places))
         _apply(form, action, places)
-        _keep(connection, form)
+        _store(connection, form)
     return text("")
 
 
@@ -272,7 +272,7 @@ def delete_form(call: Call) -> Response:
         form = _find(connection, call.path("form"))
         if _has_data(connection, form["formUUID"]):
             _apply(form, "disable", [])
-            _keep(connection, form)
+            _store(connection, form)
             return text("disabled")
         connection.execute(
             "DELETE FROM document WHERE owner = '' AND kind = 'form' AND name = ?",

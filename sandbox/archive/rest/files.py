@@ -202,7 +202,7 @@ def _put_received(call: Call, received: list[Received]) -> Response:
                 for member in members(one.content.path, kind, budget):
                     placed.append((member.name, placing.store(member.pieces, member.name)))
             else:
-                placed.append((name, placing.keep(one.content, name)))
+                placed.append((name, placing.commit(one.content, name)))
         return _file(call, placing, placed)
 
 

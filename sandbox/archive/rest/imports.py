@@ -107,7 +107,7 @@ def _import(call: Call, handler: str, source: Source) -> Response:
         )
 
     with _alone(call, source) if handler == _GRADUAL else nullcontext():
-        outcomes = importing.take(call.archive, call.user, order, gather)
+        outcomes = importing.import_objects(call.archive, call.user, order, gather)
     return _answer(handler, outcomes)
 
 
@@ -115,7 +115,7 @@ def _single(placing: Placing, source: Source) -> Incoming:
     header = _header(source)
     name = file_name(header, source.name)
     if source.content is not None:
-        return Incoming(header, placing.keep(source.content, name), source.name)
+        return Incoming(header, placing.commit(source.content, name), source.name)
     with source.path.open("rb") as file:
         blob = placing.store(iter(lambda: file.read(PIECE), b""), name)
     return Incoming(header, blob, source.name)

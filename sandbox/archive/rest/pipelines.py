@@ -18,7 +18,7 @@ from ..catalogue import ProjectPipeline, SitePipeline
 from ..descriptors import to_json
 from ..http import Call, endpoint, json_text, table_response, text
 from ..items import Item
-from ..launching import ENGINE, Launcher, Wish
+from ..launching import ENGINE, Launcher, LaunchRequest
 from ..refusals import Refused, not_found
 from ..workflows import Workflow
 
@@ -180,8 +180,8 @@ def start(
             if any(values):
                 parameters[asked.name] = values
     launcher: Launcher = call.request.app.state.launcher
-    wish = Wish(ENGINE, site.path, parameters, catalog=site.folder)
-    return launcher.launch(wish, session, call.user, address(call))
+    request = LaunchRequest(ENGINE, site.path, parameters, catalog=site.folder)
+    return launcher.launch(request, session, call.user, address(call))
 
 
 def address(call: Call) -> str:

@@ -19,7 +19,7 @@ from .prearchive import COLUMNS, SESSION, find, row, table
 @endpoint
 def act(call: Call) -> Response:
     """Commit, build, reset or move a session."""
-    _take_json(call)
+    _read_json(call)
     action = call.get("action").lower()
     if action == "commit":
         return _commit(call)
@@ -34,7 +34,7 @@ def act(call: Call) -> Response:
     raise Refused(400, f"The action {call.get('action')!r} is not commit, build, reset or move.")
 
 
-def _take_json(call: Call) -> None:
+def _read_json(call: Call) -> None:
     """Take parameters from a JSON body."""
     if call.content_type != "application/json" or not call.body:
         return

@@ -110,7 +110,7 @@ def _store(connection: sqlite3.Connection, project: Item, change: Change) -> Non
     items.set_fields(connection, project, change.values)
     if change.document is not None:
         found = list(change.document.parts.get("studyProtocol", {}).values())
-        protocols.put_all(connection, project.id, found)
+        protocols.save_all(connection, project.id, found)
         if change.replaces:
             protocols.forget_others(connection, project.id, found)
 
@@ -234,7 +234,7 @@ def put_protocol(call: Call) -> Response:
     root = parse(call.body)
     with call.archive.database.write() as connection:
         project = lookup.project(connection, call.user, call.path("project"), own=True)
-        protocols.put(connection, project.id, root)
+        protocols.save(connection, project.id, root)
     return text()
 
 

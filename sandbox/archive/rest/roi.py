@@ -47,7 +47,7 @@ async def store(call: Call) -> Response:
         path = received[0].content.path
         read = await run_in_threadpool(roi_files.read_collection, path, kind)
         name = f"{call.path('label')}.{_FILES[kind][0]}"
-        blob = await run_in_threadpool(call.archive.blobs.keep, received[0].content, name)
+        blob = await run_in_threadpool(call.archive.blobs.commit, received[0].content, name)
     try:
         made, obsolete = await run_in_threadpool(_record, call, read, blob, name)
     except BaseException:

@@ -1,11 +1,12 @@
 """Services around stored files: refresh a catalog, show the elements of a DICOM file."""
 
-import hashlib
 import sqlite3
 from pathlib import Path
 
 from starlette.responses import Response
 from starlette.routing import Route
+
+from xnat_pic.files import file_digest
 
 from .. import listings, prearchive
 from ..accounts import demand, may_edit
@@ -60,7 +61,7 @@ def refresh(call: Call) -> Response:
     summed = []
     if "checksum" in wanted:
         there = (one.file for one in filed if one.file not in gone)
-        summed = [(_md5(blobs.path(file.blob)), file) for file in there]
+        summed = [(file_digest(blobs.path(file.blob), "md5"), file) for file in there]
     with call.archive.database.write() as connection:
         if "delete" in wanted:
             connection.executemany("DELETE FROM file WHERE blob = ?", [(f.blob,) for f in gone])
@@ -69,11 +70,6 @@ def refresh(call: Call) -> Response:
             [(digest, file.resource, file.path, file.blob) for digest, file in summed],
         )
     return text()
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 @endpoint

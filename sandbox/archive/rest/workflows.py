@@ -64,7 +64,7 @@ def put_workflow(call: Call) -> Response:
     with call.archive.database.write() as connection:
         known = _known(connection, given)
         demand(call.user.is_admin or (known is not None and known.login == call.user.login))
-        workflows.put(connection, given, call.user.login)
+        workflows.save(connection, given, call.user.login)
     return text()
 
 

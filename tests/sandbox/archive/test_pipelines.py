@@ -243,7 +243,7 @@ def test_new_server_closes_what_the_old_one_ran(served: Served, session: str) ->
     }
     with served.archive.database.write() as connection:
         ours = workflows.update(connection, _runs(served)[0], status="Running")
-        foreign = workflows.put(connection, {**theirs, "status": "Running"}, "admin")
+        foreign = workflows.save(connection, {**theirs, "status": "Running"}, "admin")
     Launcher(Archive(served.archive.folder)).close()
     with served.archive.database.read() as connection:
         closed, left = (workflows.get(connection, one.pk) for one in (ours, foreign))

@@ -250,7 +250,7 @@ def test_open_run_asks_again(served: Served) -> None:
     browser = _log_in(served)
     for status, again in (("Running", True), ("Complete", False)):
         with served.archive.database.write() as connection:
-            workflows.put(connection, {**values, "status": status}, "admin")
+            workflows.save(connection, {**values, "status": status}, "admin")
         text = browser.get(served.url + "/runs/1", timeout=20).text
         assert ('http-equiv="refresh"' in text) is again
 

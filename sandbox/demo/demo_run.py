@@ -21,14 +21,14 @@ from xnat_config.server.login import password_login
 from xnat_pic.errors import XnatPicError, describe
 
 from .closing import show_closing, show_self
-from .place import Options, Place, short, typed
+from .demo_folder import DemoFolder, Options, short, typed
 from .programs import USER, Programs, password, serving
 from .stages import STAGES, Stage, Work, prepare
 
 DONE, IN_PART = 0, 8
 
 
-def tell(
+def run_demo(
     folder: Path,
     options: Options | None = None,
     *,
@@ -57,7 +57,7 @@ def tell(
     int
         0 where every number agrees with what was planted, else 8.
     """
-    story = _Story(Place(folder.absolute()), options or Options(), console or Console())
+    story = _DemoRun(DemoFolder(folder.absolute()), options or Options(), console or Console())
     try:
         return story.run([one for one in STAGES if stage in ("", one.name)], not stage, stay)
     except (XnatPicError, OSError) as error:
@@ -67,9 +67,9 @@ def tell(
         return IN_PART
 
 
-class _Story:
-    def __init__(self, place: Place, options: Options, console: Console) -> None:
-        self.place, self.options, self.console = place, options, console
+class _DemoRun:
+    def __init__(self, folder: DemoFolder, options: Options, console: Console) -> None:
+        self.folder, self.options, self.console = folder, options, console
         self.notes: dict[str, Any] = {}
         self._stack = ExitStack()
         self._server: XnatClient | None = None
@@ -79,16 +79,16 @@ class _Story:
         """Run stages; the first that fails ends it."""
         start = time.monotonic()
         if whole or stages[0] is STAGES[0]:
-            self.place.begin()
+            self.folder.begin()
             self.notes = {"options": asdict(self.options), "stages": {}}
-            self.place.write_notes(self.notes)
+            self.folder.write_notes(self.notes)
         else:
-            self.notes = self.place.read_notes()
+            self.notes = self.folder.read_notes()
             kept = {**self.notes["options"], "port": self.options.port}
             self.options = Options(**kept)
         if whole:
             line = "A treatment study in digital mice, from the scanner to the numbers"
-            where = f"everything goes to {short(self.place.folder)}"
+            where = f"everything goes to {short(self.folder.folder)}"
             self.console.print(f"{line}; {where}.\n", markup=False, soft_wrap=True)
         with self._stack:
             work = None
@@ -106,10 +106,10 @@ class _Story:
         """Run one stage and say its line; None where it failed."""
         number = STAGES.index(stage) + 1
         head = f"{number:>2}/{len(STAGES)}  {stage.title:<22}"
-        programs = Programs(self.place, self.place.logs / f"{number:02}-{stage.name}.log")
-        work = Work(self.place, self.options, programs)
+        programs = Programs(self.folder, self.folder.logs / f"{number:02}-{stage.name}.log")
+        work = Work(self.folder, self.options, programs)
         start = time.monotonic()
-        with self._status(head) as work.tell:
+        with self._status(head) as work.show_progress:
             try:
                 if stage.served:
                     work.server = self._serve(programs.log)
@@ -124,11 +124,11 @@ class _Story:
         self.notes["stages"][stage.name] = {
             "seconds": round(seconds, 1), "said": said, "failed": failed, "typed": programs.typed,
         }  # fmt: skip
-        self.place.write_notes(self.notes)
+        self.folder.write_notes(self.notes)
         return None if failed else work
 
     def _say_how_to_go_on(self, stage: Stage) -> None:
-        line = f"python -m sandbox.demo {typed(self.place.folder)} --stage {stage.name}"
+        line = f"python -m sandbox.demo {typed(self.folder.folder)} --stage {stage.name}"
         self.console.print(
             f"When that is mended: {line}, then each stage after it; or all again.",
             markup=False,
@@ -148,9 +148,9 @@ class _Story:
     def _serve(self, log: Path) -> XnatClient:
         """Return the archive, logged in; served from the first time it is asked for."""
         if self._server is None:
-            prepare(self.place, log)
+            prepare(self.folder, log)
             address, self._process = self._stack.enter_context(
-                serving(self.place, self.options.port)
+                serving(self.folder, self.options.port)
             )
             connection = Connection(address, USER)
             self._server = self._stack.enter_context(
@@ -163,13 +163,13 @@ class _Story:
         found = work.found if work is not None else None
         if found is not None:
             show_closing(self.console, found, self.notes, seconds if whole else None)
-            _open(self.place.summary / "summary.html", self.console)
-        show_self(self.console, self.place, self.notes, whole)
+            _open(self.folder.summary / "summary.html", self.console)
+        show_self(self.console, self.folder, self.notes, whole)
         return found is None or not found.out
 
     def _stay(self) -> None:
         if self._server is None:
-            self._serve(self.place.logs / "server.log")
+            self._serve(self.folder.logs / "server.log")
         assert self._process is not None
         assert self._server is not None
         self.console.print(

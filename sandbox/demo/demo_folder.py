@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xnat_pic.errors import WrongCallError, XnatPicError
+from xnat_pic.files import write_file
 
 PROJECT = "DEMO"
 _OWN = "demo.json"
@@ -44,7 +45,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Place:
+class DemoFolder:
     """The folder."""
 
     folder: Path
@@ -123,12 +124,12 @@ class Place:
         self.write_notes({})
 
     def _check_ended(self) -> None:
-        from ..archive.serving import hold  # loads the server
+        from ..archive.serving import lock_folder  # loads the server
 
         if not self.archive.is_dir():
             return
         try:
-            hold(self.archive).close()
+            lock_folder(self.archive).close()
         except WrongCallError as error:
             raise XnatPicError(
                 f"The archive of the last demonstration in {self.folder} is still served.",
@@ -161,9 +162,7 @@ class Place:
 
     def write_notes(self, notes: dict[str, Any]) -> None:
         """Keep what the stages noted."""
-        aside = self.folder / f".{_OWN}.part"
-        aside.write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
-        aside.replace(self.folder / _OWN)
+        write_file(self.folder / _OWN, json.dumps(notes, indent=1) + "\n")
 
     def studies(self) -> list[Study]:
         """Return the studies of the mice.
