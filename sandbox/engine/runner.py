@@ -7,10 +7,10 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from ..archive.launching import Run
-from . import conditions, plan, process
+from . import plan, process
 from .documents import NAMESPACE, read_pipeline, text
 from .errors import RunError
-from .expressions import Values
+from .expressions import Values, is_true
 from .plan import Instance
 from .report import COMPLETE, FAILED, RUNNING, Reporter
 
@@ -125,7 +125,7 @@ class _Execution:
 
     def _step(self, instance: Instance, values: Values) -> None:
         """Run one instance, unless its condition does not hold."""
-        if not conditions.is_true(instance.precondition, values, instance.loop_values):
+        if not is_true(instance.precondition, values, instance.loop_values):
             instance.status = "Skipped"
             if instance.strict:
                 raise RunError(f"The condition of step {instance.name} does not hold.")

@@ -14,7 +14,7 @@ from .anatomy import load_table, make_animal
 from .dialects import load_dialect
 from .identity import identify
 from .options import MouseOptions, StudyPlan, WrittenStudy, plan_studies
-from .pet_ct_beds import write_beds
+from .pet_ct import write_beds
 from .protocols import choose_detail, make_scans
 from .study import StudyJob, write_study
 

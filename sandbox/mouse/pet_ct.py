@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from xnat_pic import tables
 
-from .anatomy import Animal, label_points, load_table
-from .identity import Identity
+from .anatomy import Animal, label_points, load_table, make_animal
+from .identity import Identity, identify
 from .inveon_write import InveonFrame, Record, write_inveon
+from .options import MouseOptions, StudyPlan, plan_studies
 
 Floats = npt.NDArray[np.float64]
 _MIDDAY = timedelta(hours=5)
@@ -349,3 +350,28 @@ def _write_nifti(path: Path, array: npt.NDArray[Any], voxel_mm: tuple[float, flo
     image = nib.Nifti1Image(array.transpose(2, 1, 0), affine)
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
+
+
+HOTEL = "hotel_petct"
+
+
+def write_beds(data: Path, truth: Path, options: MouseOptions) -> None:
+    """Write the PET and CT that the options ask for, beside the ParaVision studies."""
+    size = options.size.lower()
+    plans = plan_studies(options)
+    if options.pet_ct:
+        for plan in plans:
+            folder = plan.folder() / f"{plan.subject}_{plan.timepoint}_petct"
+            who = identify(options, plan)
+            guests = [_guest(options, plan)]
+            write_pet_ct(data / folder, truth / folder, who, guests, size, options.seed)
+    if options.hotel:
+        first = [plan for plan in plans if plan.time_index == 0]
+        guests = hotel_guests([_guest(options, plan) for plan in first])
+        who = identify(options, first[0])
+        write_pet_ct(data / HOTEL, truth / HOTEL, who, guests, size, options.seed)
+
+
+def _guest(options: MouseOptions, plan: StudyPlan) -> Guest:
+    animal = make_animal(options.seed, plan.animal, plan.dose_index, plan.time_index)
+    return guest_of(identify(options, plan), animal)
