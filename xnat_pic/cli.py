@@ -14,6 +14,7 @@ from typing import Any, NoReturn, Self
 
 import click
 
+from .errors import XnatPicError, describe, exit_code_of
 from .text import printable
 
 PATH = click.Path(path_type=Path)
@@ -75,8 +76,6 @@ def _completion(program: str, group: click.Group) -> click.Command:
 
 def echo_error(program: str, error: BaseException) -> int:
     """Say what is wrong on standard error; return the exit code that belongs to it."""
-    from .errors import describe, exit_code_of
-
     click.echo(f"{program}: {describe(error)}", err=True)
     return exit_code_of(error)
 
@@ -103,8 +102,6 @@ def exit_on_error(
     stopped_code : int
         Exit code when it was stopped: 8 where what is done stays, 130 where nothing does.
     """
-    from .errors import XnatPicError
-
     with _terminate_as_interrupt():
         try:
             yield

@@ -30,6 +30,7 @@ from .errors import (
     UnreachableError,
     UntrustedError,
 )
+from .faults import no_answer, reason_of, server_fault
 from .login import Login
 from .reasons import reason_in, version_numbers
 from .retry import IDEMPOTENT_METHODS, RetryPolicy
@@ -46,7 +47,6 @@ _CONNECTIONS = 16
 _LOGIN_ATTEMPTS = 4  # of the first login: a wrong address shows there
 _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _LOGIN_PAGE = "/app/template/Login"
-_TRY_LATER = "Try again later: what is done stays."
 
 
 class _Basic(requests.auth.HTTPBasicAuth):
@@ -369,7 +369,7 @@ class XnatClient:
             answer, fault = once()
             if answer is not None and answer.status_code not in statuses:
                 return answer
-            error = _no_answer(self.connection, fault) if answer is None else _server_fault(answer)
+            error = no_answer(self.connection, fault) if answer is None else server_fault(answer)
             if answer is not None:
                 answer.close()
             if isinstance(error, UntrustedError):
@@ -405,10 +405,10 @@ class XnatClient:
         if status in accept or status < 300 or status == 304:
             return answer
         if status >= 500 and status != 501:  # 501 is a refusal: this server does not have it
-            raise _server_fault(answer)
+            raise server_fault(answer)
         if status >= 400:
             kind = MissingError if status == 404 else RefusedError
-            raise kind(_reason(answer), status=status)
+            raise kind(reason_of(answer), status=status)
         target = urlsplit(answer.headers.get("location", ""))
         where = f" ({target.scheme}://{target.netloc})" if target.netloc else ""
         answer.close()
@@ -497,7 +497,7 @@ class XnatClient:
         try:
             yield from answer.iter_content(_BLOCK)
         except requests.RequestException as fault:
-            error = _no_answer(self.connection, fault)
+            error = no_answer(self.connection, fault)
             raise BrokenAnswerError(error.message, hint=error.hint) from None
 
     def read(
@@ -566,51 +566,6 @@ def _rows(found: Any) -> list[dict[str, str]]:
         return [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in rows]
     except (KeyError, TypeError, AttributeError) as error:
         raise ServerError("The server's listing is not what XNAT sends.") from error
-
-
-def _reason(answer: requests.Response) -> str:
-    """Return the server's reason in its own words, short and printable."""
-    otherwise = f"The server answered {answer.status_code} ({answer.reason})."
-    try:
-        return reason_in(answer.content, otherwise)
-    except requests.RequestException:
-        return otherwise
-
-
-def _server_fault(answer: requests.Response) -> UnreachableError:
-    return UnreachableError(
-        f"The server met a fault (status {answer.status_code}): {_reason(answer)}",
-        hint=_TRY_LATER,
-        status=answer.status_code,
-    )
-
-
-def _no_answer(connection: Connection, fault: Exception | None) -> UnreachableError:
-    """Put a fault of the connection into words; never the fault's own text, which has the URL."""
-    if isinstance(fault, requests.exceptions.SSLError):
-        return _untrusted(connection, str(fault))
-    if isinstance(fault, requests.exceptions.ProxyError):
-        text = f"The proxy on the way to {connection.host} does not let the request through."
-        hint = "Check HTTPS_PROXY and NO_PROXY in the environment."
-    elif isinstance(fault, requests.Timeout):
-        text, hint = f"{connection.host} did not answer in time.", _TRY_LATER
-    else:
-        text = f"The connection to {connection.host} failed or was cut."
-        hint = "Check address and network, then try again: what is done stays."
-    return UnreachableError(text, hint=hint)
-
-
-def _untrusted(connection: Connection, fault: str) -> UnreachableError:
-    if any(sign in fault for sign in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")):
-        text = f"{connection.host} does not speak https."
-        hint = "Check the address and its port; one that begins with http:// sends unprotected."
-        return UntrustedError(text, hint=hint)
-    if "CERTIFICATE" in fault:
-        text = f"The certificate of {connection.host} is not trusted."
-        hint = "Give your centre's certificates with --ca-bundle FILE or XNAT_PIC_CA_BUNDLE."
-        return UntrustedError(text, hint=hint)
-    text = f"The connection to {connection.host} failed or was cut."
-    return UnreachableError(text, hint="Check address and network, then try again.")
 
 
 def drop_empty(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
