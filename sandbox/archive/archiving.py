@@ -4,60 +4,21 @@ Everything happens inside the caller's transaction; contents are not copied, the
 hands.
 """
 
-import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections import Counter
 from dataclasses import dataclass
 
-from . import filing, items, prearchive
+from . import items, prearchive
 from .accounts import User, demand, may_edit
-from .dicom_rules import ScanDescription, SessionDescription, clean_label, numbered_id
-from .dicom_rules import resource_label as label_of
-from .filing import Resource
+from .dicom_rules import SessionDescription, clean_label
 from .items import Item
+from .merging import Merger, Policy
 from .prearchive import CONFLICT, ERROR, Session
 from .refusals import Refused
 
 EXISTS = "Session already exists, retry with overwrite enabled"
-MATCHING_FILES = "Session already exists with matching files."
 _INVALID = "Invalid modification of session {} via archive process."
 _OTHER_TYPE = _INVALID.format("modality") + "  Data may require a manual merge."
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What archiving may do with a session that is there already.
-
-    Attributes
-    ----------
-    merge : bool
-        Add to it.
-    override : bool
-        Overlook another study UID, open workflows and files of the same name.
-    replace : bool
-        Replace files of the same name.
-    """
-
-    merge: bool = False
-    override: bool = False
-    replace: bool = False
-
-    @classmethod
-    def of_import(cls, overwrite: str, overwrite_files: bool) -> "Policy":
-        """Return what the parameters of an import allow."""
-        word = overwrite.strip().lower()
-        return cls(bool(word), word in ("delete", "override"), overwrite_files)
-
-    @classmethod
-    def of_archive(cls, overwrite: str, overwrite_files: bool) -> "Policy":
-        """Return what the parameters of ``services/archive`` allow: merging always."""
-        word = overwrite.strip().lower()
-        return cls(True, word in ("append", "delete", "override"), overwrite_files)
-
-    @classmethod
-    def of_project(cls, autoarchive: str) -> "Policy":
-        """Return what automatic archiving does."""
-        return cls(True, autoarchive == "AutoArchiveOverwrite", False)
 
 
 @dataclass(frozen=True)
@@ -132,7 +93,9 @@ def _archive(
     if existing is not None:
         _check_open_workflows(connection, existing, policy)
     subject = _subject(connection, user, project, target.subject or session.subject, description)
-    merger = _Merger(connection, user, session, policy)
+    if not policy.override:
+        _check_duplicates(connection, session, description)
+    merger = Merger(connection, user, session, policy)
     if existing is None:
         existing = items.create(
             connection,
@@ -221,116 +184,17 @@ def _check_conflicts(
         raise Refused(409, _INVALID.format("session UID"))
 
 
-class _Merger:
-    """Moves the scans of one session of the prearchive into the archive."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, user: User, session: Session, policy: Policy
-    ) -> None:
-        self._connection = connection
-        self._user = user
-        self._session = session
-        self._policy = policy
-        self.obsolete: list[str] = []
-
-    def merge(self, existing: Item, description: SessionDescription) -> None:
-        """Add to a session that is there; values it has are kept."""
-        connection = self._connection
-        known = items.fields(connection, existing)
-        fresh = {k: v for k, v in description.fields.items() if not known.get(k)}
-        items.set_fields(connection, existing, fresh)
-        scans = {scan.id: scan for scan in items.children(connection, existing, "scan")}
-        uids = {key: items.fields(connection, scan).get("UID", "") for key, scan in scans.items()}
-        by_uid = {uid: key for key, uid in uids.items() if uid}
-        placed: list[ScanDescription] = []
-        into: dict[str, Item] = {}
-        taken = set(scans)
-        for scan in description.scans:
-            other = by_uid.get(scan.series)
-            if other is not None and other != scan.id and not self._policy.override:
-                raise Refused(
-                    409,
-                    "Session already contains a scan with the same UID, but a different number"
-                    f" ({other}).",
-                )
-            if scan.id in scans and uids[scan.id] in ("", scan.series):
-                into[scan.id] = scans[scan.id]
-            elif scan.id in taken:
-                header = {"Modality": scan.fields.get("modality", "")}
-                number = numbered_id(scan.id, header, taken)
-                scan = ScanDescription(number, scan.series, scan.xsi_type, scan.fields)
-            taken.add(scan.id)
-            placed.append(scan)
-        self.add_scans(existing, placed, into)
-
-    def add_scans(
-        self, experiment: Item, scans: Sequence[ScanDescription], into: Mapping[str, Item]
-    ) -> None:
-        """Move scans, into those that are there already where `into` names them by ID."""
-        for scan in scans:
-            item = into.get(scan.id)
-            fields = scan.fields
-            if item is None:
-                item = items.create(
-                    self._connection,
-                    "scan",
-                    label=scan.id,
-                    xsi_type=scan.xsi_type,
-                    project=experiment.project,
-                    parent=experiment,
-                    user=self._user.login,
-                    identifier=scan.id,
-                )
-            else:
-                known = items.fields(self._connection, item)
-                fields = {k: v for k, v in scan.fields.items() if not known.get(k)}
-            items.set_fields(self._connection, item, fields)
-            added = self._move_files(item, scan.series)
-            if scan.id in into:
-                self._count_frames(item, added)
-
-    def _move_files(self, scan: Item, series: str) -> int:
-        """Move a series' files; return how many the scan did not have."""
-        rows = prearchive.files(self._connection, self._session, [series])
-        parsed = [(row, json.loads(row["header"])) for row in rows]
-        added = 0
-        for label in sorted({label_of(header) for _, header in parsed}):
-            resource = filing.find_resource(
-                self._connection, scan, label
-            ) or filing.create_resource(
-                self._connection, scan, label, format="DICOM", content="RAW"
+def _check_duplicates(
+    connection: sqlite3.Connection, session: Session, description: SessionDescription
+) -> None:
+    """Refuse a scan that holds one object twice, under different file names."""
+    for scan in description.scans:
+        rows = prearchive.files(connection, session, [scan.series])
+        counted = Counter(str(row["uid"]) for row in rows)
+        twice = sorted(uid for uid, count in counted.items() if count > 1)
+        if twice:
+            raise Refused(
+                400,
+                f"Scan {scan.id} DICOM catalog contains duplicated SOP instance UIDs:"
+                f" {', '.join(twice)}",
             )
-            chosen = [row for row, header in parsed if label_of(header) == label]
-            added += self._file(resource, chosen)
-        return added
-
-    def _file(self, resource: Resource, rows: Sequence[sqlite3.Row]) -> int:
-        known = {f.path: f.blob for f in filing.files_of(self._connection, resource)}
-        same = [known[row["path"]] for row in rows if row["path"] in known]
-        if same and not (self._policy.override or self._policy.replace):
-            raise Refused(409, MATCHING_FILES)
-        self.obsolete += same
-        moment = items.now()
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO file (resource, path, blob, size, digest, format, content,"
-            " created, created_by, uid) VALUES (?, ?, ?, ?, ?, 'DICOM', 'RAW', ?, ?, ?)",
-            [
-                (
-                    resource.pk,
-                    row["path"],
-                    row["blob"],
-                    row["size"],
-                    row["digest"],
-                    moment,
-                    self._user.login,
-                    row["uid"],
-                )
-                for row in rows
-            ],
-        )
-        return len(rows) - len(same)
-
-    def _count_frames(self, scan: Item, added: int) -> None:
-        frames = items.fields(self._connection, scan).get("frames", "0")
-        total = (int(frames) if frames.isdigit() else 0) + added
-        items.set_fields(self._connection, scan, {"frames": str(total)})

@@ -1,6 +1,7 @@
 """Read DICOM files that nobody vouches for: a header for the rules, or a dump for people."""
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,9 +37,11 @@ def read_header(path: Path) -> dict[str, str]:
     tags = [tag for keyword in keywords() if (tag := tag_for_keyword(keyword)) is not None]
     dataset = _read(path, tags)
     header = {}
-    for keyword, tag in zip(keywords(), tags, strict=True):
-        if text := _text(dataset, tag):
-            header[keyword] = text
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a value may not be is decided where it is stored
+        for keyword, tag in zip(keywords(), tags, strict=True):
+            if text := _text(dataset, tag):
+                header[keyword] = text
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         if keyword not in header:
             raise NotDicomError(f"it has no {keyword}")

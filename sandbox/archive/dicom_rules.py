@@ -6,7 +6,7 @@ A header is a mapping from DICOM keyword to text; values of several are joined b
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -169,11 +169,30 @@ def scan_ids(series: Mapping[str, Header]) -> dict[str, str]:
 
 def numbered_id(number: str, header: Header, taken: Iterable[str]) -> str:
     """Return ``<number>-<modality><n>`` with the first n that is free."""
-    used = set(taken)
+    return _with_count(number, modality_code(header), set(taken))
+
+
+def type_code(xsi_type: str) -> str:
+    """Return the letters that tell merged scans of one number apart; they are the type's."""
+    prefix, _, name = xsi_type.partition(":")
+    code = name[:2].upper() if prefix == "xnat" else ""
+    return "PT" if code == "PE" else code
+
+
+def next_scan_id(number: str, code: str, used: Iterable[str]) -> str:
+    """Return a scan ID that is free: the number itself, else with letters and a count behind."""
+    taken = set(used)
+    if number not in taken:
+        return number
+    match = re.fullmatch(rf"(.)-{code}[0-9]+", number)
+    return _with_count(match[1] if match else number, code, taken)
+
+
+def _with_count(number: str, code: str, taken: Collection[str]) -> str:
     n = 1
-    while f"{number}-{modality_code(header)}{n}" in used:
+    while f"{number}-{code}{n}" in taken:
         n += 1
-    return f"{number}-{modality_code(header)}{n}"
+    return f"{number}-{code}{n}"
 
 
 def describe(headers: Sequence[Header]) -> SessionDescription:

@@ -73,6 +73,11 @@ def _split(path: str) -> list[tuple[str, str]]:
     return found
 
 
+def plain_path(path: str) -> str:
+    """Return a path without its predicates."""
+    return "/".join(name for name, _ in _split(path))
+
+
 def canonical(type_name: str, path: str) -> str:
     """Return a path in the schema's letters, with predicates in one spelling.
 
@@ -123,7 +128,7 @@ def value_type(type_name: str, path: str) -> str:
 
 def part_of(path: str, paths: Iterable[str]) -> str:
     """Return which of these parts a path leads into; empty for none."""
-    plain = "/".join(name for name, _ in _split(path)).lower() + "/"
+    plain = plain_path(path).lower() + "/"
     return next((part for part in paths if plain.startswith(part.lower() + "/")), "")
 
 

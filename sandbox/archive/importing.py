@@ -13,10 +13,11 @@ from pathlib import Path
 from . import archiving, items, prearchive
 from .accounts import User, demand, may_edit
 from .archive import Archive
-from .archiving import Outcome, Policy, Target
+from .archiving import Outcome, Target
 from .blobs import Blob, Blobs, Placing
 from .dicom_files import NotDicomError, read_header
 from .dicom_rules import Assignment, Header, assign, clean_label, file_name, rules
+from .merging import Policy
 from .prearchive import AUTO_ARCHIVE, RECEIVING, UNASSIGNED, PrearchiveRequest, Session
 from .refusals import Refused
 from .unpack import Budget, Member, archive_kind, members

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 
 from .database import next_number
 from .refusals import Refused
+from .values import check as check_value
 
 SITE = "XNATPIC"
 PROJECT_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
@@ -288,12 +289,19 @@ def fields(connection: sqlite3.Connection, item: Item) -> dict[str, str]:
 def set_fields(
     connection: sqlite3.Connection, item: Item, values: Mapping[str, str | None]
 ) -> None:
-    """Set element values; None and ``NULL`` clear one. Others stay as they are."""
+    """Set element values; None and ``NULL`` clear one. Others stay as they are.
+
+    Raises
+    ------
+    Refused
+        400 for a value that its element does not take.
+    """
     for path, value in values.items():
         key = canonical_path(path)
         if value is None or value == "NULL":
             connection.execute("DELETE FROM field WHERE item = ? AND path = ?", (item.pk, key))
         else:
+            check_value(item.xsi_type, key, value)
             connection.execute(
                 "INSERT INTO field VALUES (?, ?, ?)"
                 " ON CONFLICT (item, path) DO UPDATE SET value = excluded.value",

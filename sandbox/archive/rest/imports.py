@@ -13,12 +13,13 @@ from starlette.routing import Route
 
 from .. import importing, items, listings, prearchive
 from ..accounts import GUEST, demand, may_delete, may_edit
-from ..archiving import Outcome, Policy
+from ..archiving import Outcome
 from ..blobs import IncomingFile, Placing
 from ..dicom_files import NotDicomError, read_header
 from ..dicom_rules import file_name
 from ..http import Call, endpoint, json_text, streaming, text
 from ..importing import Destination, Incoming, Order, parse_destination
+from ..merging import Policy
 from ..prearchive import Session
 from ..refusals import Refused, not_found
 from ..unpack import PIECE, archive_kind

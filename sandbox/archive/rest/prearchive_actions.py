@@ -8,8 +8,9 @@ from starlette.routing import Route
 
 from .. import archiving, items, prearchive
 from ..accounts import demand, may_delete, may_edit
-from ..archiving import Outcome, Policy, Target
+from ..archiving import Outcome, Target
 from ..http import Call, endpoint, table_response, text
+from ..merging import Policy
 from ..prearchive import Session, may_change
 from ..refusals import Refused, not_found
 from .imports import uri_list

@@ -12,6 +12,7 @@ from study_calls import (
     contents,
     heading,
     scans,
+    sessions,
     states,
     study_site,
     waiting,
@@ -148,3 +149,130 @@ class TestAgain:
         assert answer.text == "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
         assert scans(site) == {"1": 2, "2": 2}
         assert (waiting(site), contents(site)) == ([], 4)
+
+
+class TestNothingIsLost:
+    """What a merge may never do: let one object take another's place."""
+
+    @pytest.mark.parametrize("word", ["append", "delete"])
+    def test_another_object_under_a_name_in_use(self, site: Served, word: str) -> None:
+        study = Study()
+        first = make_object(study, 1, 1)
+        archive(site, [first])
+        other = make_object(study, 1, 1, SOPInstanceUID="1.2.3.4")
+        answer = archive(site, [other], overwrite=word, overwrite_files="true")
+        assert answer.status_code == 400
+        assert "same name but different UID" in heading(answer)
+        assert states(site) == ["ERROR"]
+        (row,) = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/files")
+        assert row["digest"] == hashlib.md5(encode(first)).hexdigest()
+        assert contents(site) == 2
+
+    def test_a_file_of_another_kind_under_a_name_in_use(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1)])
+        base = "/data/projects/P1/experiments/mouse1_MR1/scans/1/resources/DICOM/files"
+        headers = {"Content-Type": "application/octet-stream"}
+        assert site.put(f"{base}/MR0002.dcm", data=b"notes", headers=headers).status_code == 200
+        answer = archive(site, [make_object(study, 1, 2)], overwrite="delete")
+        assert "A non-DICOM file exists with the same name" in heading(answer)
+        assert site.get(f"{base}/MR0002.dcm").content == b"notes"
+
+    def test_the_same_object_under_another_name(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1)])
+        renamed = make_object(study, 1, 1, InstanceNumber=7)
+        refused = archive(site, [renamed], overwrite="append")
+        assert heading(refused).endswith("Session already exists with the same resources.")
+        assert states(site) == ["CONFLICT"]
+        assert archive(site, [renamed], overwrite="delete").status_code == 200
+        (row,) = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/files")
+        assert (row["Name"], row["digest"]) == (
+            "MR0007.dcm",
+            hashlib.md5(encode(renamed)).hexdigest(),
+        )
+        assert contents(site) == 1
+
+    def test_an_object_twice_in_one_scan(self, site: Served) -> None:
+        study = Study()
+        twice = [make_object(study, 1, 1), make_object(study, 1, 1, InstanceNumber=2)]
+        answer = archive(site, twice)
+        assert answer.status_code == 400
+        assert "contains duplicated SOP instance UIDs" in heading(answer)
+        assert (states(site), sessions(site)) == (["ERROR"], [])
+        (row,) = waiting(site)
+        answer = site.post("/data/services/archive", params={"src": row["url"]})
+        assert answer.status_code == 500
+        query = {"src": row["url"], "overwrite": "append"}
+        assert site.post("/data/services/archive", params=query).status_code in (200, 303)
+        assert scans(site) == {"1": 2}
+
+    def test_later_files_of_a_renumbered_series_join_it(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1, series_uid="1.2.77")])
+        archive(site, [make_object(study, 1, 2, series_uid="1.2.78")], overwrite="append")
+        assert scans(site) == {"1": 1, "1-MR1": 1}
+        archive(site, [make_object(study, 1, 3, series_uid="1.2.78")], overwrite="append")
+        assert scans(site) == {"1": 1, "1-MR1": 2}
+        archive(site, [make_object(study, 1, 4, series_uid="1.2.79")], overwrite="append")
+        assert scans(site) == {"1": 1, "1-MR1": 2, "1-MR2": 1}
+
+    def test_the_letters_of_a_renumbered_scan_are_its_types(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1, series_uid="1.2.77")])
+        capture = make_object(
+            study, 1, 2, series_uid="1.2.78", sop_class="1.2.840.10008.5.1.4.1.1.7"
+        )
+        assert archive(site, [capture], overwrite="append").status_code == 200
+        assert scans(site) == {"1": 1, "1-SC1": 1}
+
+
+class TestValues:
+    """Values that XNAT's model does not take."""
+
+    @pytest.mark.parametrize(
+        ("query", "problem"),
+        [
+            ("xnat:mrSessionData/operator=" + "x" * 256, "Must Be Less Than 255 Characters"),
+            ("xnat:mrSessionData/note=" + "x" * 2501, "Must Be Less Than 2500 Characters"),
+            ("xnat:mrSessionData/date=2024-02-30", "Must Be A Valid Date"),
+            ("xnat:mrSessionData/time=noon", "Must Be A Valid Time"),
+        ],
+    )
+    def test_of_sessions(self, site: Served, query: str, problem: str) -> None:
+        archive(site, make_study(Study(), 1, 1))
+        answer = site.put(f"/data/projects/P1/experiments/mouse1_MR1?{query}")
+        assert answer.status_code == 400
+        assert problem in heading(answer)
+
+    def test_of_scans_and_subjects(self, site: Served) -> None:
+        archive(site, make_study(Study(), 1, 1))
+        scan = "/data/projects/P1/experiments/mouse1_MR1/scans/1"
+        subject = "/data/projects/P1/subjects/mouse1"
+        for path, query in (
+            (scan, "xnat:mrScanData/frames=two"),
+            (scan, "xnat:mrScanData/parameters/tr=long"),
+            (subject, "yob=MMXX"),
+            (subject, "gender=mouse"),
+            (subject, "xnat:subjectData/fields/field[name=dose]/field=" + "5" * 256),
+        ):
+            assert site.put(f"{path}?{query}").status_code == 400, query
+
+    def test_what_is_long_where_it_may_be(self, site: Served) -> None:
+        archive(site, make_study(Study(), 1, 1))
+        path = "/data/projects/P1/experiments/mouse1_MR1"
+        form = {
+            "xnat:mrSessionData/note": "x" * 2500,
+            "xnat:mrSessionData/fields/field[name=story]/field": "x" * 9000,
+        }
+        assert site.put(path, data=form).status_code == 200
+
+    @pytest.mark.filterwarnings("ignore:Invalid value for VR DA")
+    @pytest.mark.parametrize(
+        "value", [{"StudyDate": "20241399"}, {"OperatorsName": "\\".join(["x" * 60] * 6)}]
+    )
+    def test_archiving_ends_in_error(self, site: Served, value: dict[str, str]) -> None:
+        answer = archive(site, make_study(Study(values=value), 1, 1))
+        assert answer.status_code == 400
+        assert "Must Be" in heading(answer)
+        assert (states(site), sessions(site)) == (["ERROR"], [])
