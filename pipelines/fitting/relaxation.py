@@ -11,6 +11,7 @@ from ..inputs.frames import Doubles, Floats, Images
 from ..models.epg import fit_t2_epg
 from ..models.inversion import fit_t1_ir
 from ..models.result import FitResult
+from ..models.selection import FEWEST_FOR_THREE
 from ..models.t1 import fit_t1_sr
 from ..models.t2 import fit_t2
 from ..models.t2star import fit_t2star
@@ -18,7 +19,6 @@ from ..models.vfa import fit_t1_vfa
 from .data import FitInputs
 
 _LONG_ECHO = 0.05  # of the shortest TR: above it TE / 2 is no longer small
-_FEWEST_FOR_THREE = 6
 
 
 def fit_t2_map(signal: Floats, inputs: FitInputs) -> FitResult:
@@ -111,7 +111,7 @@ def fit_t1ir_map(signal: Floats, inputs: FitInputs) -> FitResult:
     own = None if repetition is None else repetition[inputs.slice_index]
     if own is not None and not np.all(own > times):
         own = None  # a TR that was written as the readout's own
-    model = inputs.options.model or ("3p" if len(times) >= _FEWEST_FOR_THREE else "2p")
+    model = inputs.options.model or ("3p" if len(times) >= FEWEST_FOR_THREE else "2p")
     return fit_t1_ir(
         signal,
         times,

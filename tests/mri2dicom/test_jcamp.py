@@ -274,6 +274,14 @@ def test_runs_are_bounded_before_they_are_expanded(monkeypatch, body):
         one("( 3 )\n" + body)
 
 
+def test_a_run_may_hold_twenty_million_values_and_no_more():
+    assert len(one("@20000000*(0)")) == 20_000_000
+    with pytest.raises(CorruptDataError, match="too long"):
+        one("@20000001*(0)")
+    with pytest.raises(CorruptDataError, match="too long"):
+        one("@20000001*((0, 1))")
+
+
 @contextlib.contextmanager
 def ended_after(processor_s: float) -> Iterator[None]:
     """Raise TimeoutError in work whose time grows with the square of its input.

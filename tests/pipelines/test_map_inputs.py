@@ -126,6 +126,25 @@ def test_one_series_for_each_inversion_time(tmp_path, everywhere):
     t1_of(run("t1ir", folder, tmp_path / "out", *everywhere))
 
 
+@pytest.mark.parametrize(("count", "fitted"), [(5, False), (6, True)])
+def test_the_inversion_is_fitted_from_six_times_on(tmp_path, everywhere, count, fitted):
+    """Fewer leave too little for a third parameter: the inversion is then taken for whole."""
+    data = np.abs(recovery(TI[:count, None, None, None], truth(500, 1500)))
+    path = nifti(tmp_path / "x.nii.gz", data, {"InversionTime": (TI[:count] / 1000).tolist()})
+    done = run("t1ir", path, tmp_path / "out", *everywhere)
+    assert ("kmap" in json.loads(done.stdout)["maps"]) is fitted
+
+
+@pytest.mark.parametrize(("count", "cut"), [(2, False), (3, True)])
+def test_an_image_is_cut_off_above_two_thousandths_of_its_pixels(tmp_path, count, cut):
+    data = np.repeat(np.repeat(decay()[..., :1], 10, axis=-1), 9, axis=2)[:, :, :100]
+    assert data[0, 0].size == 1000
+    data[0, 0, :count, 0] = 65535 * 0.5  # of 16 bits, at the slope that is written
+    folder = series.write_classic(tmp_path / "in", data, list(map(echo, range(8))))
+    images = load_images(folder, MAP_METHODS["t2"].requirement)
+    assert np.count_nonzero(np.isnan(images.data)) == (count if cut else 0)
+
+
 def slice_times(k):
     return TI + 35.0 * k  # slices are read one after the other
 

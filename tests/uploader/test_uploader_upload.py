@@ -34,6 +34,25 @@ def test_states_follow_the_work(work):
     assert _states(work) == {State.VERIFIED}
 
 
+@pytest.mark.parametrize(("changed", "damaged"), [(0, False), (1, True), (5, True), (6, False)])
+def test_what_some_files_became_on_the_way_is_damage(work, changed, damaged):
+    """A server that anonymises changes all of them, and says so with its checksums."""
+    write_study(work.folder / "m01")
+    other = "f" * 32
+    with work.server.served.archive.database.write() as connection:
+        connection.execute(
+            "CREATE TRIGGER damage AFTER INSERT ON file WHEN"
+            f" (SELECT count(*) FROM file WHERE digest = '{other}') < {changed}"
+            f" BEGIN UPDATE file SET digest = '{other}'"
+            " WHERE resource = NEW.resource AND path = NEW.path; END"
+        )
+    (row,) = work.upload(disguise=Anonymiser()).rows
+    said = f"{changed} of 6 files of m01_20240109_MR are not on the server as sent."
+    assert (row.outcome, said in row.reason) == (
+        (Outcome.FAILED, True) if damaged else (Outcome.DONE, False)
+    )
+
+
 def test_prearchive_holds_a_series_before_its_session_is_archived(work):
     write_study(work.folder / "m01")
     work.server.fault(

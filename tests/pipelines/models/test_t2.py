@@ -152,6 +152,22 @@ def test_a_good_first_echo_is_kept():
     assert result.notes == ()
 
 
+@pytest.mark.parametrize(("low", "skipped"), [(0.009, 0), (0.011, 1)])
+def test_the_first_echo_is_left_out_from_one_per_cent_on(low, skipped):
+    signal = 100 * np.exp(-TE / np.linspace(20, 50, 200)[:, None])
+    signal[:, 0] *= 1 - low
+    assert fit_t2(signal, TE).settings["skipped_samples"] == skipped
+
+
+def test_an_offset_above_half_the_first_sample_is_at_its_bound():
+    offsets = np.array([0.49, 0.51])
+    falling = np.exp(-(TE - TE[0]) / 30)
+    signal = 100 * (offsets[:, None] + (1 - offsets[:, None]) * falling)
+    result = fit_t2(signal, TE, model="3p", skip_echoes=0)
+    np.testing.assert_allclose(result.maps["Cmap"].values[0], 49, rtol=1e-3)
+    assert ((result.flags & Flag.AT_BOUND) > 0).tolist() == [False, True]
+
+
 def test_an_offset_is_chosen_only_where_it_is_there():
     t2 = np.random.default_rng(0).uniform(20, 50, 500)
     clean = np.exp(-TE / t2[:, None])

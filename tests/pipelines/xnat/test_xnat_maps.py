@@ -258,6 +258,20 @@ def test_a_damaged_result_is_made_again(bench, tmp_path):
     assert bench.scan("40001")[name][0] == stored[name][0]
 
 
+def test_a_result_with_a_file_of_another_is_made_again(bench, tmp_path):
+    """Such as what a run of another version left: the list of files says what belongs there."""
+    _run(bench, "process_T1w_SR", tmp_path)
+    stored = bench.scan("40001")
+    (folder,) = _folders(stored)
+    resource, _, path = folder.partition("/")
+    address = f"/data/experiments/{bench.mr}/scans/40001/resources/{resource}/files/{path}"
+    assert _run(bench, "process_T1w_SR", tmp_path).skipped
+    bench.served.put(f"{address}/old.nii.gz", params={"inbody": "true"}, data=b"old")
+    outcome = _run(bench, "process_T1w_SR", tmp_path)
+    assert (outcome.exit_code, outcome.skipped) == (0, False)
+    assert set(bench.scan("40001")) == set(stored)
+
+
 def test_results_say_what_they_were_made_of(bench, tmp_path):
     _run(bench, "process_T1w_SR", tmp_path)
     stored = bench.scan("40001")
