@@ -27,7 +27,7 @@ from measure import machine
 from project_parts import CLUSTER, PASSWORD, SERVER, Running, fill, running, wait_for
 
 from pipelines.project import run_project
-from pipelines.xnat.access import Access
+from pipelines.xnat.client import Access
 
 WORKERS = (1, 2)
 PIPELINE = "process_T2_project"

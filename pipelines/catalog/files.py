@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from xnat_pic.files import write_file
+
 from . import container_commands, descriptors
 from .table import Catalog, load_catalog
 
@@ -51,13 +53,5 @@ def write_files(folder: Path, location: str = "") -> list[Path]:
     """
     written = []
     for name, text in generated(load_catalog(), location).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.part")
-        try:
-            aside.write_text(text, "utf-8", newline="\n")
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
-        written.append(path)
+        written.append(write_file(folder / name, text))
     return written

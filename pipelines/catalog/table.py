@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import resources
 from typing import Any, Literal, get_args
+
+from xnat_pic.tables import load_table
 
 InputType = Literal["list", "choice", "text", "boolean"]
 Level = Literal["session", "project"]
@@ -154,8 +154,7 @@ def load_catalog() -> Catalog:
     ValueError
         Where the table contradicts itself.
     """
-    text = resources.files(__package__).joinpath("catalog.toml").read_text("utf-8")
-    return read_catalog(tomllib.loads(text))
+    return read_catalog(load_table("pipelines.catalog", "catalog.toml"))
 
 
 def read_catalog(table: Mapping[str, Any]) -> Catalog:

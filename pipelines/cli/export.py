@@ -6,13 +6,16 @@ from pathlib import Path
 
 import click
 
-from .parts import ending_in_words, plain
+from xnat_pic.cli import echo_json, exit_code_help, json_option
 
-EXIT_CODES = """\b
-Exit codes:
-  0  written
-  2  wrong call, or the folder cannot be written
-"""
+from .parts import echo_line, end_on_error
+
+EXIT_CODES = exit_code_help(
+    {
+        0: "written",
+        2: "wrong call, or the folder cannot be written",
+    }
+)
 
 
 @click.command("export", epilog=EXIT_CODES)
@@ -23,7 +26,7 @@ Exit codes:
     type=click.Path(path_type=Path),
     help="Folder of xnat-pic-pipelines on the engine's machine.  [default: found on its path]",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the names of the files on stdout.")
+@json_option
 def export(folder: Path, location: Path | None, as_json: bool) -> None:
     """Write what XNAT needs to offer the pipelines: DIR/engine and DIR/containers.
 
@@ -31,20 +34,17 @@ def export(folder: Path, location: Path | None, as_json: bool) -> None:
     containers is a command for the Container Service. Older files of these names are replaced,
     others are left alone.
     """
-    import json
-
     from ..catalog.files import write_files
 
     if location is not None and not location.is_absolute():
         raise click.BadParameter(
             "give a whole path, such as /opt/xnat-pic/bin.", param_hint="--bin"
         )
-    with ending_in_words():
+    with end_on_error():
         written = write_files(folder, str(location or ""))
-    click.echo(
-        f"{len(written)} files are in {plain(str(folder))}. Copy engine/xnat_pic into the catalog"
-        " folder of the engine, or add each file of containers to the Container Service.",
-        err=True,
+    echo_line(
+        f"{len(written)} files are in {folder}. Copy engine/xnat_pic into the catalog"
+        " folder of the engine, or add each file of containers to the Container Service."
     )
     if as_json:
-        click.echo(json.dumps([path.relative_to(folder).as_posix() for path in written], indent=1))
+        echo_json([path.relative_to(folder).as_posix() for path in written])

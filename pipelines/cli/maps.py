@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from .parts import ending_in_words, plain, tell
+from xnat_pic.cli import PATH, announce, echo_json, exit_code_help, json_option
 
-EXIT_CODES = """\b
-Exit codes:
-  0  all done
-  2  wrong call, or the output cannot be written
-  3  nothing usable found: the images do not serve this map
-  4  corrupt input
-  130  stopped by Ctrl-C
-"""
+from .parts import echo_line, end_on_error, format_option
+
+EXIT_CODES = {
+    0: "all done",
+    2: "wrong call, or the output cannot be written",
+    3: "nothing usable found: the images do not serve this map",
+    4: "corrupt input",
+    130: "stopped by Ctrl-C",
+}
 # Kept here as text, because reading the table itself would load the numerics.
 MAPS = {
     "t2": "T2 from spin echoes (MSME).",
@@ -30,12 +30,11 @@ MAPS = {
     "ivim": "Perfusion fraction, diffusion and pseudo-diffusion (IVIM).",
     "cest": "MTR asymmetry of Z-spectra, corrected for B0; AREX; pH; B0 and B1 by WASABI.",
 }
-_FORMATS = ("nifti", "dicom", "report")
 _TIMES = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
 _MOST_PPM = 100.0
 
 
-@click.group("map", epilog=EXIT_CODES)
+@click.group("map", epilog=exit_code_help(EXIT_CODES))
 def map_group() -> None:
     """Fit a map to INPUT and write everything to the folder OUT."""
 
@@ -76,19 +75,10 @@ def _offsets(
     return tuple(numbers), tuple(ranges)
 
 
-def _format(_context: Any, _parameter: Any, value: str) -> tuple[str, ...]:
-    chosen = tuple(part.strip() for part in value.split(",") if part.strip())
-    unknown = [part for part in chosen if part not in _FORMATS]
-    if unknown or not chosen:
-        raise click.BadParameter(f"choose among {', '.join(_FORMATS)}.")
-    return chosen
-
-
-_PATH = click.Path(path_type=Path)
 _OPTIONS = [
-    click.argument("source", metavar="INPUT", type=_PATH),
-    click.argument("out", metavar="OUT", type=_PATH),
-    click.option("--mask", type=_PATH, help="NIfTI on the images' grid.  [default: automatic]"),
+    click.argument("source", metavar="INPUT", type=PATH),
+    click.argument("out", metavar="OUT", type=PATH),
+    click.option("--mask", type=PATH, help="NIfTI on the images' grid.  [default: automatic]"),
     click.option(
         "--sigma",
         type=_AutoOr(float),
@@ -114,22 +104,15 @@ _OPTIONS = [
     ),
     click.option(
         "--b0",
-        type=_PATH,
+        type=PATH,
         help="Shift of water (cest): a map (ppm, Hz), or a WASSR or WASABI series.",
     ),
-    click.option("--t1", type=_PATH, help="T1 map (ms), for AREX (cest) and the EPG model (t2)."),
-    click.option("--b1", type=_PATH, help="Map of actual over nominal flip angle (t1vfa)."),
-    click.option("--ph", type=_PATH, help="pH calibration (cest), a TOML file."),
-    click.option(
-        "--format",
-        "formats",
-        default=",".join(_FORMATS),
-        show_default=True,
-        callback=_format,
-        help="What to write.",
-    ),
+    click.option("--t1", type=PATH, help="T1 map (ms), for AREX (cest) and the EPG model (t2)."),
+    click.option("--b1", type=PATH, help="Map of actual over nominal flip angle (t1vfa)."),
+    click.option("--ph", type=PATH, help="pH calibration (cest), a TOML file."),
+    format_option("What to write."),
     click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT."),
-    click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout."),
+    json_option,
 ]
 
 
@@ -140,7 +123,7 @@ def _register(name: str, text: str) -> None:
     command.__doc__ = text
     for decorate in reversed(_OPTIONS):
         command = decorate(command)
-    map_group.command(name, epilog=EXIT_CODES, help=text)(command)
+    map_group.command(name, epilog=exit_code_help(EXIT_CODES), help=text)(command)
 
 
 for _name, _text in MAPS.items():
@@ -162,26 +145,23 @@ def _run(
     from ..maps.run import make_maps
 
     chosen = MapOptions(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
-    with ending_in_words():
+    with end_on_error():
         summary = make_maps(
-            name, source, out, chosen, formats=formats, overwrite=overwrite, progress=tell
+            name, source, out, chosen, formats=formats, overwrite=overwrite, progress=announce
         )
     for warning in summary.warnings:
-        click.echo(f"note: {plain(warning)}", err=True)
+        echo_line(f"note: {warning}")
     for key, row in summary.maps.items():
         if row["median"] is not None:
-            click.echo(
-                f"{key}: median {row['median']:.4g} {row['unit']} in {row['valid']} voxels",
-                err=True,
-            )
-    click.echo(f"Results: {plain(str(out))}", err=True)
+            echo_line(f"{key}: median {row['median']:.4g} {row['unit']} in {row['valid']} voxels")
+    echo_line(f"Results: {out}")
     if as_json:
-        click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+        echo_json(summary.as_json())
 
 
 @map_group.command("suv", help="SUV by body weight from PET images (Bq/mL).")
-@click.argument("source", metavar="INPUT", type=_PATH)
-@click.argument("out", metavar="OUT", type=_PATH)
+@click.argument("source", metavar="INPUT", type=PATH)
+@click.argument("out", metavar="OUT", type=PATH)
 @click.option("--weight-g", type=click.FloatRange(min=0, min_open=True), help="Body weight, grams.")
 @click.option(
     "--dose-mbq",
@@ -197,16 +177,9 @@ def _run(
 @click.option(
     "--frame", type=click.IntRange(min=1), help="Frame of a dynamic series.  [default: the last]"
 )
-@click.option(
-    "--format",
-    "formats",
-    default=",".join(_FORMATS),
-    show_default=True,
-    callback=_format,
-    help="What to write.",
-)
+@format_option("What to write.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+@json_option
 def suv_command(
     source: Path,
     out: Path,
@@ -222,10 +195,10 @@ def suv_command(
     from ..maps.suv import SuvOptions, make_suv
 
     options = SuvOptions(weight_g, dose_mbq, injected, frame)
-    with ending_in_words():
+    with end_on_error():
         summary = make_suv(source, out, options, formats=formats, overwrite=overwrite)
     for warning in summary.warnings:
-        click.echo(f"note: {plain(warning)}", err=True)
-    click.echo(f"Results: {plain(str(out))}", err=True)
+        echo_line(f"note: {warning}")
+    echo_line(f"Results: {out}")
     if as_json:
-        click.echo(json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
+        echo_json(summary.as_json())

@@ -1,76 +1,88 @@
-"""What commands do alike: say what is done, end in words with a documented status."""
+"""What the commands of ``xnat-pic-pipelines`` share: options, login, and how they end."""
 
 from __future__ import annotations
 
-import signal
+import re
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-STOPPED = 130  # what shells use for a program that Ctrl-C ended
+from xnat_pic.cli import STOPPED, exit_on_error
+from xnat_pic.text import printable
+
+if TYPE_CHECKING:
+    from ..xnat.client import Access
+
+PROGRAM = "xnat-pic-pipelines"
+FORMATS = ("nifti", "dicom", "report")
+_PROJECT = re.compile(r"[A-Za-z0-9_-]+")
 
 
-@contextmanager
-def ending_in_words() -> Iterator[None]:
-    """Turn errors, Ctrl-C and the request of the system to end into a sentence and a status.
-
-    What is being written is cleaned up first, whether a person stops it or a container ends.
-    """
-    from ..errors import PipelineError
-
-    def end(_number: int, _frame: Any) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except (PipelineError, OSError) as error:
-        fail(error)
-    except KeyboardInterrupt:
-        click.echo("xnat-pic-pipelines: stopped; nothing was written.", err=True)
-        sys.exit(STOPPED)
-
-
-def tell(what: str) -> None:
-    """Say what is being done, where a person watches."""
-    if sys.stderr.isatty():
-        click.echo(f"{what} ...", err=True)
-
-
-def fail(error: Exception) -> NoReturn:
-    """Say what is wrong and end with the status of the error."""
-    from ..errors import CorruptInputError, ModelInputError, NothingUsableError, PipelineError
-
-    if isinstance(error, PipelineError):
-        text = error.sentence()
-    elif isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
-    else:
-        text = str(error)
-    codes: list[tuple[type[Exception], int]] = [
-        (NothingUsableError, 3),
-        (ModelInputError, 3),
-        (CorruptInputError, 4),
-    ]
-    exit_with(text, next((code for kind, code in codes if isinstance(error, kind)), 2))
-
-
-def plain(text: str) -> str:
-    """Return text from a file without signs that would steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
-def echo_line(line: str) -> None:
-    """Write a line for the person who watches."""
-    click.echo(plain(line), err=True)
+def end_on_error() -> AbstractContextManager[None]:
+    """Return a block whose errors end the program with a sentence and an exit code."""
+    stopped = "stopped; nothing was written."
+    return exit_on_error(PROGRAM, stopped=stopped, stopped_code=STOPPED)
 
 
 def exit_with(message: str, code: int) -> NoReturn:
     """Write what is wrong and end with a status."""
-    echo_line(f"xnat-pic-pipelines: {message}")
+    echo_line(f"{PROGRAM}: {message}")
     sys.exit(code)
+
+
+def echo_line(line: str) -> None:
+    """Write a line for the person who watches."""
+    click.echo(printable(line, "?"), err=True)
+
+
+def format_option(text: str, *, none: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Return the option ``--format``: a list of what to write.
+
+    Parameters
+    ----------
+    text : str
+        Its help.
+    none : bool
+        The word ``none`` stands for nothing.
+    """
+
+    def chosen(_context: Any, _parameter: Any, value: str) -> tuple[str, ...]:
+        words = tuple(part.strip() for part in value.split(",") if part.strip())
+        if set(words) - {*FORMATS, *(["none"] if none else [])} or not (words or none):
+            raise click.BadParameter(f"choose among {', '.join(FORMATS)}{', or none' * none}.")
+        return tuple(word for word in words if word != "none")
+
+    return click.option(
+        "--format",
+        "formats",
+        default=",".join(FORMATS),
+        show_default=True,
+        callback=chosen,
+        help=text,
+    )
+
+
+def check_project(_context: Any, _parameter: Any, value: str) -> str:
+    """Return an ID of a project; a callback of click."""
+    if not _PROJECT.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is no ID of a project: letters, digits, - and _ only.")
+    return value
+
+
+def person_access(server: str, user: str, ca_bundle: Path | None) -> Access:
+    """Return access by a token, made by the login of a person: environment, else a prompt.
+
+    Raises
+    ------
+    WrongCallError, LoginError, ServerError
+    """
+    from xnat_config.server.options import ask_password, ask_user, resolve_connection
+
+    from ..xnat.client import issue_access
+
+    connection = ask_user(resolve_connection(server, user, ca_bundle))
+    return issue_access(connection, ask_password(connection))

@@ -8,44 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .parts import ending_in_words, plain, tell
+from xnat_pic.cli import PATH, announce, exit_code_help, json_option
+
+from .parts import echo_line, end_on_error, format_option
 
 if TYPE_CHECKING:
     from ..regions.run import Summary
 
-EXIT_CODES = """\b
-Exit codes:
-  0  every ROI was measured
-  2  wrong call, or the output cannot be written
-  3  no ROI, or none that can be measured
-  4  a file is damaged
-  8  some ROIs were measured; the others are named with the reason
-"""
-_FORMATS = ("nifti", "dicom", "report")
-_PATH = click.Path(path_type=Path)
-
-
-def _formats(_context: Any, _parameter: Any, value: str) -> tuple[str, ...]:
-    chosen = tuple(part.strip() for part in value.split(",") if part.strip())
-    if [part for part in chosen if part not in (*_FORMATS, "none")]:
-        raise click.BadParameter(f"choose among {', '.join(_FORMATS)}, or none.")
-    return tuple(part for part in chosen if part != "none")
+EXIT_CODES = exit_code_help(
+    {
+        0: "every ROI was measured",
+        2: "wrong call, or the output cannot be written",
+        3: "no ROI, or none that can be measured",
+        4: "a file is damaged",
+        8: "some ROIs were measured; the others are named with the reason",
+    }
+)
 
 
 @click.command("mask-average", epilog=EXIT_CODES)
-@click.option("--image", type=_PATH, required=True, help="What the ROIs were drawn on.")
-@click.option(
-    "--roi", type=_PATH, required=True, help="AIM, RTSTRUCT, SEG, NIfTI, NRRD; or folder."
-)
+@click.option("--image", type=PATH, required=True, help="What the ROIs were drawn on.")
+@click.option("--roi", type=PATH, required=True, help="AIM, RTSTRUCT, SEG, NIfTI, NRRD; or folder.")
 @click.option(
     "--map",
     "maps",
-    type=_PATH,
+    type=PATH,
     required=True,
     multiple=True,
     help="Folder of a fit, or a map as NIfTI or DICOM; may be given several times.",
 )
-@click.argument("out", metavar="OUT", type=_PATH)
+@click.argument("out", metavar="OUT", type=PATH)
 @click.option(
     "--assume-aligned",
     is_flag=True,
@@ -60,16 +52,9 @@ def _formats(_context: Any, _parameter: Any, value: str) -> tuple[str, ...]:
 )
 @click.option("--keep-flagged", is_flag=True, help="Count voxels that the fit has flagged.")
 @click.option("--unit", default="", help="Unit of maps that say none, such as ms.")
-@click.option(
-    "--format",
-    "formats",
-    default=",".join(_FORMATS),
-    show_default=True,
-    callback=_formats,
-    help="What to write beside the tables; none for the tables alone.",
-)
+@format_option("What to write beside the tables; none for the tables alone.", none=True)
 @click.option("--overwrite", is_flag=True, help="Replace earlier statistics in OUT.")
-@click.option("--json", "as_json", is_flag=True, help="Print statistics.json on stdout.")
+@json_option
 def mask_average(
     image: Path,
     roi: Path,
@@ -82,31 +67,33 @@ def mask_average(
     """Measure ROIs in maps and write everything to the folder OUT."""
     from ..regions.run import Wishes, average_masks
 
-    with ending_in_words():
+    with end_on_error():
         wishes = Wishes(**choices)
-        summary = average_masks(image, roi, maps, out, wishes, overwrite=overwrite, progress=tell)
-    _say(summary)
+        summary = average_masks(
+            image, roi, maps, out, wishes, overwrite=overwrite, progress=announce
+        )
+    _echo_summary(summary)
     if as_json:
         click.echo((out / "statistics.json").read_text(encoding="utf-8"), nl=False)
     sys.exit(summary.exit_code)
 
 
-def _say(summary: Summary) -> None:
+def _echo_summary(summary: Summary) -> None:
     result = summary.result
     for note in result.warnings:
-        click.echo(f"note: {plain(note)}", err=True)
+        echo_line(f"note: {note}")
     for problem in result.regions.problems:
-        click.echo(f"not read: {plain(problem.sentence)}", err=True)
+        echo_line(f"not read: {problem.sentence}")
     for roi in result.rois:
-        name = plain(f"{roi.number} {roi.region.name}")
+        name = f"{roi.number} {roi.region.name}"
         if roi.unusable:
-            click.echo(f"{name}: not usable. {plain(roi.unusable)}", err=True)
+            echo_line(f"{name}: not usable. {roi.unusable}")
         for row in roi.maps:
             whole = row.own.whole
             if not row.unusable:
                 numbers = f"{whole.mean:.4g} +- {whole.sd:.3g} {row.own.unit}".rstrip()
                 text = f"{name}: {row.own.name} {numbers} in {whole.valid} voxels"
-                click.echo(plain(text), err=True)
+                echo_line(text)
             elif not roi.unusable:
-                click.echo(f"{name}: {plain(row.unusable)}", err=True)
-    click.echo(f"Results: {plain(str(summary.out))}", err=True)
+                echo_line(f"{name}: {row.unusable}")
+    echo_line(f"Results: {summary.out}")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import click
+from xnat_pic.cli import command_group
 
 from .export import export
 from .fair import fair
 from .maps import EXIT_CODES, map_group
+from .parts import PROGRAM
 from .regions import mask_average
 from .step import run_command, step
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
-@click.version_option(package_name="xnat-pic", prog_name="xnat-pic-pipelines")
+@command_group(PROGRAM, EXIT_CODES)
 def main() -> None:
     """Make maps from images, with their uncertainty."""
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import shutil
 import sys
 import tempfile
@@ -15,28 +13,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xnat_config.server.options import server_options
+from xnat_pic.cli import PATH, STOPPED, echo_json, exit_code_help, json_option
+
 from ..catalog import Input, load_catalog
-from .login import person_access, token_access
-from .parts import STOPPED, echo_line, ending_in_words, exit_with
+from .parts import PROGRAM, check_project, echo_line, end_on_error, exit_with, person_access
 
 if TYPE_CHECKING:
-    from ..xnat.access import Access
+    from ..xnat.client import Access
 
-EXIT_CODES = """\b
-Exit codes:
-  0  all done, or done before with the same images and parameters
-  2  wrong call
-  3  nothing to work on: no scan, map or ROI that serves
-  4  corrupt input
-  5  the server does not take the login
-  6  the server refuses or does not answer
-  8  done in part; the sentence names what is missing
-  130  stopped
-"""
+EXIT_CODES = exit_code_help(
+    {
+        0: "all done, or done before with the same images and parameters",
+        2: "wrong call",
+        3: "nothing to work on: no scan, map or ROI that serves",
+        4: "corrupt input",
+        5: "the server does not take the login",
+        6: "the server refuses or does not answer",
+        8: "done in part; the sentence names what is missing",
+        130: "stopped",
+    }
+)
 _HOST, _USER, _PASS = "XNAT_HOST", "XNAT_USER", "XNAT_PASS"
 _SECRET = "********"
-_PATH = click.Path(path_type=Path)
-_PROJECT = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def _inputs() -> dict[str, list[Input]]:
@@ -58,7 +57,7 @@ def _with_inputs(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-_VERSION = click.version_option(package_name="xnat-pic", prog_name="xnat-pic-pipelines")
+_VERSION = click.version_option(package_name="xnat-pic", prog_name=PROGRAM)
 
 
 @click.command("step", epilog=EXIT_CODES)
@@ -66,11 +65,11 @@ _VERSION = click.version_option(package_name="xnat-pic", prog_name="xnat-pic-pip
 @click.option("--host", default="", help=f"Address of the server.  [default: {_HOST}]")
 @click.option("--alias", default="", help=f"Alias of the token.  [default: {_USER}]")
 @click.option("--secret", default="", help=f"Secret of the token.  [default: {_PASS}]")
-@click.option("--project", required=True, help="Project of the session.")
+@click.option("--project", required=True, callback=check_project, help="Project of the session.")
 @click.option("--session", default="", help="ID of the session.")
 @click.option("--label", default="", help="Label of the session, for the log.")
-@click.option("--workdir", type=_PATH, required=True, help="Folder to work in.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@click.option("--workdir", type=PATH, required=True, help="Folder to work in.")
+@json_option
 @_VERSION
 @_with_inputs
 def step(
@@ -94,27 +93,28 @@ def step(
     host = host or os.environ.get(_HOST, "")
     if not host or not alias or not secret:
         exit_with(f"Address and token are missing: give them, or set {_HOST}, {_USER}, {_PASS}.", 2)
-    access = token_access(host, alias, secret)
-    if label:
-        echo_line(f"{pipeline}: session {label} of project {project}")
-    _go(access, pipeline, project, session, inputs, workdir, as_json)
+    with end_on_error():
+        access = _token_access(host, alias, secret)
+        if label:
+            echo_line(f"{pipeline}: session {label} of project {project}")
+        _run(access, pipeline, project, session, inputs, workdir, as_json)
 
 
 @click.command("run", epilog=EXIT_CODES)
 @click.argument("pipeline", metavar="NAME")
-@click.option("--server", default="", help="Address.  [default: XNAT_PIC_SERVER, or the last]")
-@click.option("--user", default="", help="[default: XNAT_PIC_USER, or the last]")
-@click.option("--project", required=True, help="Project.")
+@server_options
+@click.option("--project", required=True, callback=check_project, help="Project.")
 @click.option("--session", default="", help="Label or ID of the session.")
 @click.option(
-    "--workdir", type=_PATH, help="Folder to work in, kept on a failure.  [default: temporary]"
+    "--workdir", type=PATH, help="Folder to work in, kept on a failure.  [default: temporary]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
+@json_option
 @_with_inputs
 def run_command(
     pipeline: str,
     server: str,
     user: str,
+    ca_bundle: Path | None,
     project: str,
     session: str,
     workdir: Path | None,
@@ -125,23 +125,29 @@ def run_command(
 
     The password is that of XNAT_PIC_PASSWORD, or is asked for.
     """
-    from ..errors import PipelineError
-    from ..xnat.errors import exit_code, sentence
-
-    access = person_access(server, user)
-    try:
-        access = access.renewed()  # a token, so that the password goes no further
+    with end_on_error():
+        access = person_access(server, user, ca_bundle)
         if session:
-            from ..xnat.sessions import session_id
+            from ..xnat.client import RunClient
+            from ..xnat.find import session_id
 
-            session = session_id(access, _checked(project), session)
-    except PipelineError as error:
-        exit_with(sentence(error), exit_code(error))
-    own = workdir is None
-    workdir = workdir or Path(tempfile.mkdtemp(prefix="xnat-pic-"))
-    _go(access, pipeline, project, session, inputs, workdir, as_json)
+            with RunClient(access) as client:
+                session = session_id(client, project, session)
+        own = workdir is None
+        workdir = workdir or Path(tempfile.mkdtemp(prefix="xnat-pic-"))
+        _run(access, pipeline, project, session, inputs, workdir, as_json)
     if own:
         shutil.rmtree(workdir, ignore_errors=True)
+
+
+def _token_access(host: str, alias: str, secret: str) -> Access:
+    """Return access by the token that an engine or a container was given."""
+    from xnat_config.server.connection import CA_VARIABLE, normal_address
+
+    from ..xnat.client import Access
+
+    bundle = os.environ.get(CA_VARIABLE, "")
+    return Access(normal_address(host), alias, secret, Path(bundle) if bundle else None)
 
 
 def _without_secret(words: list[str], secret: str) -> list[str]:
@@ -149,13 +155,7 @@ def _without_secret(words: list[str], secret: str) -> list[str]:
     return [word.replace(secret, _SECRET) if secret else word for word in words]
 
 
-def _checked(project: str) -> str:
-    if not _PROJECT.fullmatch(project):
-        exit_with(f"{project!r} is no ID of a project: letters, digits, - and _ only.", 2)
-    return project
-
-
-def _go(
+def _run(
     access: Access,
     pipeline: str,
     project: str,
@@ -165,37 +165,32 @@ def _go(
     as_json: bool,
 ) -> None:
     """Run, say how it went, and end with the documented status."""
-    from ..errors import CallError
-    from ..xnat.errors import exit_code, sentence
+    from xnat_pic.errors import WrongCallError
+
     from ..xnat.parameters import find_pipeline
 
-    project = _checked(project)
     parameters = {name: value for name, value in inputs.items() if value.strip()}
-    with ending_in_words():
-        try:
-            named = find_pipeline(pipeline)
-            if named.level == "session" and not session:
-                raise CallError(
-                    f"{pipeline} works on one session.",
-                    hint=f"Name it with --session, or run {pipeline}_project.",
-                )
-        except CallError as error:
-            exit_with(sentence(error), exit_code(error))
-        try:
-            if named.level == "project":
-                outcome: Any = _run_project()(
-                    access, pipeline, project, parameters, workdir, say=echo_line
-                )
-            else:
-                from ..xnat.session_run import run_session
+    named = find_pipeline(pipeline)
+    if named.level == "session" and not session:
+        raise WrongCallError(
+            f"{pipeline} works on one session.",
+            hint=f"Name it with --session, or run {pipeline}_project.",
+        )
+    try:
+        if named.level == "project":
+            outcome: Any = _run_project()(
+                access, pipeline, project, parameters, workdir, say=echo_line
+            )
+        else:
+            from ..xnat.session_run import run_session
 
-                outcome = run_session(access, named, session, parameters, workdir, say=echo_line)
-        except KeyboardInterrupt:
-            exit_with(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
+            outcome = run_session(access, named, session, parameters, workdir, say=echo_line)
+    except KeyboardInterrupt:
+        exit_with(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
     if as_json:
         from ..outputs.nifti import jsonable
 
-        click.echo(json.dumps(jsonable(asdict(outcome)), indent=1, ensure_ascii=False))
+        echo_json(jsonable(asdict(outcome)))
     if outcome.exit_code:
         if workdir.is_dir():
             echo_line(f"The work folder is kept: {workdir}")

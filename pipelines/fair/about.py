@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import CallError
+from xnat_pic.errors import WrongCallError
+from xnat_pic.tables import read_toml
 
 _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 _LARGEST = 1 << 20
@@ -87,7 +87,7 @@ def read_about(path: Path | None) -> About:
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where it cannot be read, or says something that cannot be right.
     """
     if path is None:
@@ -95,9 +95,9 @@ def read_about(path: Path | None) -> About:
     try:
         if path.stat().st_size > _LARGEST:
             raise ValueError("it is larger than 1 MiB")
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise _wrong(path, f"cannot be read ({error})") from error
+    content = read_toml(path)
     unknown = set(content) - {*_TEXTS, *_LISTS, "year", "creators"}
     if unknown:
         raise _wrong(path, f"has names that mean nothing: {', '.join(sorted(unknown))}")
@@ -146,7 +146,7 @@ def _text(path: Path, name: str, value: Any) -> str:
     return value.strip()
 
 
-def _wrong(path: Path, what: str) -> CallError:
-    return CallError(
+def _wrong(path: Path, what: str) -> WrongCallError:
+    return WrongCallError(
         f"{path.name} {what}.", path=path, hint="See docs/how-to/fair.md for what it may hold."
     )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..version import version
+from xnat_pic.version import version
+
 from .about import About, Creator
 from .derived import Derived
 from .raw import Raw

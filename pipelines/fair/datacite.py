@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..version import version
+from xnat_pic.version import version
+
 from .about import About, Creator
 
 SCHEMA = "http://datacite.org/schema/kernel-4"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import CorruptInputError, NothingUsableError, PipelineError
+from xnat_pic.errors import CorruptDataError, NothingUsableError, XnatPicError
+
 from ..outputs.nifti import write_sidecar
 from .names import label
 from .raw import Raw
@@ -67,14 +68,14 @@ def write_result(out: Path, folder: Path, raws: dict[str, Raw]) -> Derived:
     ------
     NothingUsableError
         Where its images are not in the data set, or it has no maps as NIfTI.
-    CorruptInputError
+    CorruptDataError
         Where its tables cannot be read, or name files outside of its folder.
     """
     content = read_json(folder / CONTENTS)
     provenance = read_json(folder / PROVENANCE)
     rows = content.get("maps")
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
-        raise CorruptInputError(f"{CONTENTS} names no maps.", path=folder / CONTENTS)
+        raise CorruptDataError(f"{CONTENTS} names no maps.", path=folder / CONTENTS)
     found = [raws[uid] for uid in _series(rows, provenance) if uid in raws]
     if not found:
         raise NothingUsableError("The images it was made from are not in the export.")
@@ -87,7 +88,7 @@ def write_result(out: Path, folder: Path, raws: dict[str, Raw]) -> Derived:
         for row in rows.values():
             _copy_map(out, maps, rest, folder, row, done, found[0])
         _copy_rest(out, folder, rest, done)
-    except PipelineError:
+    except XnatPicError:
         # All of a result, or nothing.
         for name in done.files:
             (out / name).unlink()
@@ -165,11 +166,11 @@ def inside(folder: Path, name: str) -> Path:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         Where it leads out of the folder.
     """
     parts = PurePosixPath(name.replace("\\", "/"))
     path = folder.joinpath(*parts.parts)
     if parts.is_absolute() or ".." in parts.parts or path.is_symlink():
-        raise CorruptInputError(f"{CONTENTS} names a file outside of its folder.", path=folder)
+        raise CorruptDataError(f"{CONTENTS} names a file outside of its folder.", path=folder)
     return path

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xnat_config.variables import Variables
+from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError, XnatPicError
+from xnat_pic.files import file_digest, replacing_folder
+from xnat_pic.version import version
 
-from ..errors import CallError, CorruptInputError, NothingUsableError, PipelineError
 from ..outputs.nifti import write_sidecar
-from ..outputs.write import folder_aside
-from ..version import version
 from .about import About
 from .crate import FILE as CRATE_FILE
 from .crate import crate_of
@@ -109,14 +108,14 @@ def export(
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where `out` holds something else, or metadata for a DOI are incomplete.
     NothingUsableError
         Where no series could be exported.
     """
     check(about, crate=crate, datacite=datacite)
     done = Exported()
-    with folder_aside(out, overwrite, MANIFEST) as folder:
+    with replacing_folder(out, overwrite, MANIFEST) as folder:
         if bids or crate:
             _write_bids(study, folder, about, variables, done, say)
         if datacite:
@@ -135,14 +134,16 @@ def check(about: About, *, crate: bool, datacite: bool) -> None:
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where people have not said what a crate or a DOI needs.
     """
     hint = "Write it into a TOML file and name that with --about"
     if crate and not about.licence:
-        raise CallError("An RO-Crate needs a licence.", hint=f"{hint}, or ask for --bids alone.")
+        raise WrongCallError(
+            "An RO-Crate needs a licence.", hint=f"{hint}, or ask for --bids alone."
+        )
     if datacite and about.missing():
-        raise CallError(
+        raise WrongCallError(
             f"Metadata for a DOI need {', '.join(about.missing())}.",
             hint=f"{hint}, or leave out --datacite.",
         )
@@ -177,7 +178,7 @@ def _write_bids(
         try:
             with result.opened() as folder:
                 one = write_result(out, folder, done.raws)
-        except PipelineError as error:
+        except XnatPicError as error:
             done.left_out.append(f"{result.name}: {error.sentence()}")
             continue
         done.results.append(one)
@@ -246,7 +247,7 @@ def _in_order(files: list[Path]) -> list[Path]:
             ds = pydicom.dcmread(path, specific_tags=["InstanceNumber", "SOPInstanceUID"])
             return int(ds.get("InstanceNumber") or 0), str(ds.get("SOPInstanceUID", ""))
         except (InvalidDicomError, EOFError, OSError, ValueError, TypeError) as error:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"{path.name} is damaged.", path=path, hint="Get the file again."
             ) from error
 
@@ -306,7 +307,5 @@ def write_checksums(folder: Path) -> None:
     """Write the SHA-256 of every file, as ``sha256sum -c`` reads them."""
     lines = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        lines.append(f"{digest}  {path.relative_to(folder).as_posix()}")
+        lines.append(f"{file_digest(path)}  {path.relative_to(folder).as_posix()}")
     (folder / CHECKSUMS).write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 
-from ..errors import CorruptInputError, NothingUsableError
-from ..xnat.access import Access
-from ..xnat.client import Client
-from ..xnat.errors import MissingError, ServerError
-from ..xnat.files import RemoteFile, fetch, fetch_one, list_files
-from ..xnat.find import DICOM, Session, read_session
-from ..xnat.sessions import find_sessions
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import MissingError
+from xnat_config.server.files import RemoteFile, fetch_file, list_files
+from xnat_pic.errors import CorruptDataError, NothingUsableError, ServerError
+
+from ..xnat.files import fetch
+from ..xnat.find import DICOM, Session, find_sessions, read_session
 from .study import CONTENTS, Result, Series, Study
 
 _PROCESSED = re.compile(r"PROCESSED_[A-Za-z0-9_-]+|XNAT_PIC_[A-Za-z0-9_-]+")
@@ -22,17 +22,13 @@ _SECONDARY = "secondary"
 _KEPT = (".nii.gz", ".json", ".html")
 
 
-def read_project(
-    access: Access, client: Client, project: str, work: Path, say: Callable[[str], None]
-) -> Study:
+def read_project(client: XnatClient, project: str, work: Path, say: Callable[[str], None]) -> Study:
     """Return the study of a project.
 
     Parameters
     ----------
-    access : Access
+    client : XnatClient
         The server.
-    client : Client
-        Logged in there.
     project : str
         Its ID.
     work : Path
@@ -46,10 +42,10 @@ def read_project(
     NothingUsableError
         Where the project has no session.
     """
-    found = find_sessions(access, project)
+    found = find_sessions(client, project)
     if not found:
         raise NothingUsableError(
-            f"{project} has no session on {access.server} that may be read.",
+            f"{project} has no session on {client.server} that may be read.",
             hint="Check the project and the user's rights.",
         )
     study = Study(project)
@@ -71,7 +67,7 @@ def read_project(
 
 
 def _add_scans(
-    study: Study, client: Client, session: Session, variables: dict[str, str], work: Path
+    study: Study, client: XnatClient, session: Session, variables: dict[str, str], work: Path
 ) -> None:
     for scan in session.scans:
         try:
@@ -89,11 +85,10 @@ def _add_scans(
         study.results += _results(client, name, scan.address, files, work)
 
 
-def _variables(client: Client, address: str) -> dict[str, str]:
+def _variables(client: XnatClient, address: str) -> dict[str, str]:
     """Return the custom variables of an item, by name in lower case."""
-    answer = client.request("GET", address, params={"format": "json"})
+    item = client.item(address)
     try:
-        item = answer.json()["items"][0]
         found: dict[str, str] = {}
         for child in item.get("children", []):
             if child.get("field") != "fields/field":
@@ -103,12 +98,12 @@ def _variables(client: Client, address: str) -> dict[str, str]:
                 if fields.get("name") and fields.get("field") not in (None, ""):
                     found[str(fields["name"]).lower()] = str(fields["field"])
         return found
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ServerError(f"{client.access.server} gave no item for {address}.") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ServerError(f"{client.server} gave no item for {address}.") from error
 
 
 def _images(
-    client: Client, address: str, files: list[RemoteFile], work: Path
+    client: XnatClient, address: str, files: list[RemoteFile], work: Path
 ) -> Callable[[], AbstractContextManager[list[Path]]]:
     @contextmanager
     def opened() -> Iterator[list[Path]]:
@@ -124,7 +119,7 @@ def _images(
 
 
 def _results(
-    client: Client, name: str, address: str, files: list[RemoteFile], work: Path
+    client: XnatClient, name: str, address: str, files: list[RemoteFile], work: Path
 ) -> list[Result]:
     """Return the results among the files of an item: folders with a table of contents."""
     found = []
@@ -147,7 +142,7 @@ def _results(
 
 
 def _folder(
-    client: Client, files: list[RemoteFile], cut: int, work: Path
+    client: XnatClient, files: list[RemoteFile], cut: int, work: Path
 ) -> Callable[[], AbstractContextManager[Path]]:
     @contextmanager
     def opened() -> Iterator[Path]:
@@ -158,8 +153,8 @@ def _folder(
             for one in files:
                 name = one.path[cut:]
                 if name in ("", ".", "..") or "\\" in name or "\0" in name:
-                    raise CorruptInputError(f"The server names a file {name!r}.")
-                fetch_one(client, one, target / name)
+                    raise CorruptDataError(f"The server names a file {name!r}.")
+                fetch_file(client, one, target / name)
             yield target
         finally:
             _remove(target)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from datetime import datetime
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+from xnat_pic.tables import load_table
 
 from .volumes import Volume
 
@@ -17,11 +16,9 @@ if TYPE_CHECKING:
 UNKNOWN = "n/a"
 
 
-@cache
 def rules() -> dict[str, Any]:
     """Return ``rules.toml``."""
-    text = resources.files(__package__).joinpath("rules.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return load_table("pipelines.fair", "rules.toml")
 
 
 def general(header: Dataset, modality: str) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xnat_config.variables import Variables
-
-from ..errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 _T = TypeVar("_T")
 
@@ -137,7 +136,7 @@ def _series(folder: Path, place: Path, paths: list[Path], known: Variables) -> l
                     continue
             header = pydicom.dcmread(path, specific_tags=["SeriesInstanceUID"])
         except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError) as error:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"{path.name} is damaged.", path=path, hint="Get the file again."
             ) from error
         found.setdefault(str(header.get("SeriesInstanceUID", "")), []).append(path)
@@ -173,7 +172,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         Where it is none.
     """
     try:
@@ -183,7 +182,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("it is no object")
     except (OSError, ValueError, RecursionError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} of {path.parent.name} cannot be read ({error}).", path=path
         ) from error
     return content

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from xnat_config.variables import Variables
+from xnat_pic.text import one_line
+from xnat_pic.version import version
 
 from ..outputs.nifti import write_sidecar
-from ..version import version
 from .about import About
 from .sidecars import UNKNOWN, rules
 
@@ -102,7 +103,7 @@ def _write_tsv(path: Path, columns: list[str], rows: list[dict[str, str]]) -> No
 
 def _cell(text: str) -> str:
     """Return a value without the signs that end a cell or a line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split()) or UNKNOWN
+    return one_line(text) or UNKNOWN
 
 
 def write_description(out: Path, project: str, about: About, kind: str) -> None:

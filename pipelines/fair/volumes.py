@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from ..inputs import attributes, grid
 from ..inputs.dicom import Loaded, pixels, read_files
 from ..inputs.frames import Doubles, Floats, Frame
@@ -90,7 +91,7 @@ def read_volumes(files: list[Path], header: Dataset) -> list[Volume]:
     ------
     NothingUsableError
         Where the objects are of another kind, or the planes make no volume.
-    CorruptInputError
+    CorruptDataError
         Where a file is damaged.
     """
     kind = str(header.get("SOPClassUID", ""))
@@ -99,7 +100,7 @@ def read_volumes(files: list[Path], header: Dataset) -> list[Volume]:
     else:
         loaded, damaged = read_files(files, cest=True)
         if damaged:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"{damaged[0].name} is damaged.", path=damaged[0], hint="Get the file again."
             )
     groups: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
@@ -124,7 +125,7 @@ def _plane(path: Path) -> Loaded:
     except (
         InvalidDicomError, EOFError, OSError, ValueError, TypeError, AttributeError, KeyError,
     ) as error:  # fmt: skip
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} is damaged.", path=path, hint="Get the file again."
         ) from error
     return Loaded(path, ds, [frame], {})

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CallError, NothingUsableError
+from xnat_pic.errors import NothingUsableError, WrongCallError
+
 from ..inputs.frames import Doubles, Floats, Images
 from ..models.cest import WINDOWS, Window, fit_cest
 from ..models.cest_b0 import b0_by_symmetry
@@ -112,12 +113,12 @@ def _windows(wanted: tuple[str, ...]) -> tuple[Window, ...]:
         try:
             ends = float(low), float(high)
         except ValueError as error:
-            raise CallError(
+            raise WrongCallError(
                 f"There is no range of offsets {text}.",
                 hint=f"Give ends such as 3.2-3.8, or one of {', '.join(WINDOWS)}.",
             ) from error
         if not 0 < ends[0] < ends[1]:
-            raise CallError(
+            raise WrongCallError(
                 f"The range {text} does not go up from above 0.", hint="Write it as 3.2-3.8."
             )
         found.append(Window(f"{ends[0]:g}-{ends[1]:g}ppm", *ends))
@@ -135,7 +136,7 @@ def _check_calibration(calibration: PhCalibration, images: Images) -> list[str]:
         if found is None:
             notes.append(f"The images do not say their {name}; the calibration is of {wanted:g}.")
         elif abs(found - wanted) > tolerance * wanted:
-            raise CallError(
+            raise WrongCallError(
                 f"The pH calibration is of a {name} of {wanted:g} {unit}, and the images are of "
                 f"{found:g} {unit}.",
                 hint="Give a calibration measured as these images were.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
 from ..inputs.frames import Floats, Images
 from ..models.adc import fit_adc, fit_trace_adc
 from ..models.dti import fit_dti

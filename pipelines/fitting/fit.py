@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CallError, ModelInputError, NothingUsableError
+from xnat_pic.errors import NothingUsableError, WrongCallError
+
+from ..errors import ModelInputError
 from ..inputs.calibration import read_calibration
 from ..inputs.extra import fingerprint, is_map, read_extra, read_mask
 from ..inputs.frames import Floats, Images
@@ -44,7 +46,7 @@ def fit_images(name: str, images: Images, options: MapOptions) -> FittedMap:
 
     Raises
     ------
-    CallError
+    WrongCallError
         For an option that does not go with the images.
     NothingUsableError
         Where the images cannot be fitted.
@@ -84,12 +86,14 @@ def check_options(name: str, options: MapOptions) -> None:
 
     Raises
     ------
-    CallError
+    WrongCallError
     """
     method = MAP_METHODS[name]
     if options.model and options.model not in method.models:
         known = ", ".join(method.models) or "none"
-        raise CallError(f"{name} has no model {options.model}.", hint=f"It knows these: {known}.")
+        raise WrongCallError(
+            f"{name} has no model {options.model}.", hint=f"It knows these: {known}."
+        )
     for extra in (*_EXTRAS, "ph"):
         if getattr(options, extra) is None:
             continue
@@ -97,19 +101,19 @@ def check_options(name: str, options: MapOptions) -> None:
             one.partition(":") for one in method.extra_inputs if one.partition(":")[0] == extra
         ]
         if not takes:
-            raise CallError(f"{name} has no use for --{extra}.", hint="Leave it out.")
+            raise WrongCallError(f"{name} has no use for --{extra}.", hint="Leave it out.")
         chosen = options.model or method.models[0] if method.models else ""
         model = takes[0][2]
         path: Path = getattr(options, extra)
         if not path.exists():
-            raise CallError(f"There is no {path.name}.", path=path, hint="Check the path.")
+            raise WrongCallError(f"There is no {path.name}.", path=path, hint="Check the path.")
         if model and chosen != model:
-            raise CallError(
+            raise WrongCallError(
                 f"{name} has no use for --{extra} with the model {chosen}.",
                 hint=f"Leave it out, or give --model {model}.",
             )
     if (options.offsets_ppm or options.windows) and method.requirement.variable != "offset_ppm":
-        raise CallError(f"{name} has no use for --offsets.", hint="Leave it out.")
+        raise WrongCallError(f"{name} has no use for --offsets.", hint="Leave it out.")
 
 
 def _mask(method: MapMethod, images: Images, options: MapOptions) -> tuple[Bools, str]:
@@ -258,7 +262,7 @@ def with_extra_inputs(inputs: FitInputs, method: MapMethod) -> tuple[FitInputs, 
 
     Raises
     ------
-    CallError
+    WrongCallError
         For a map of another grid or unit, and values that miss the mask.
     """
     found: dict[str, Any] = {}
@@ -283,7 +287,7 @@ def _b0_from_series(path: Path, method: MapMethod, inputs: FitInputs) -> tuple[F
     images = inputs.images
     scan = load_images(path, method.requirement)
     if scan.grid != images.grid or not np.allclose(scan.affine, images.affine, atol=0.1):
-        raise CallError(
+        raise WrongCallError(
             f"The series {path.name} does not lie on the grid of the images.",
             path=path,
             hint="Give a series of the same slices and matrix.",
@@ -304,7 +308,7 @@ def _coverage_notes(values: Floats, kind: str, path: Path, mask: Bools) -> list[
         good &= values[mask] > 0
     lacking = int(good.size - np.count_nonzero(good))
     if lacking == good.size:
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} has no value inside the mask.",
             path=path,
             hint=f"Give a map that covers the subject as --{kind}.",

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
 from ..inputs.frames import Doubles, Floats, Images
 from ..models.epg import fit_t2_epg
 from ..models.inversion import fit_t1_ir

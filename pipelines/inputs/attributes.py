@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
+
+from xnat_pic.tables import load_table
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -14,11 +13,9 @@ if TYPE_CHECKING:
 _B_PARTS = ("XX", "XY", "XZ", "YY", "YZ", "ZZ")
 
 
-@cache
 def table() -> dict[str, Any]:
     """Return ``attributes.toml``."""
-    path = resources.files(__package__) / "attributes.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return load_table("pipelines.inputs", "attributes.toml")
 
 
 def wanted_tags() -> list[int | str]:

@@ -1,9 +1,11 @@
 """Read a pH calibration, which belongs to a field, a B1 and a temperature."""
 
-import tomllib
 from pathlib import Path
 
-from ..errors import CallError, CorruptInputError, ModelInputError
+from xnat_pic.errors import WrongCallError
+from xnat_pic.tables import read_toml
+
+from ..errors import ModelInputError
 from ..models.ph import IOPAMIDOL_PPM, PhCalibration
 
 _LISTS = ("ph", "ratio")
@@ -26,22 +28,15 @@ def read_calibration(path: Path) -> PhCalibration:
 
     Raises
     ------
-    CallError
-        Where the file is not there, or a row is missing or no number.
-    CorruptInputError
-        For a file that is no TOML.
+    WrongCallError
+        Where the file is not there or no TOML, or a row is missing or no number.
     """
     if not path.is_file():
-        raise CallError(f"There is no {path.name}.", path=path, hint="Check the path.")
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CorruptInputError(
-            f"{path.name} is no TOML ({error}).", path=path, hint="Correct it."
-        ) from error
+        raise WrongCallError(f"There is no {path.name}.", path=path, hint="Check the path.")
+    content = read_toml(path, "The pH calibration")
     missing = [key for key in (*_LISTS, *_NUMBERS, "source") if not content.get(key)]
     if missing:
-        raise CallError(
+        raise WrongCallError(
             f"The pH calibration {path.name} does not say {', '.join(missing)}.",
             path=path,
             hint="Write down under which conditions it was measured, and where it comes from.",
@@ -59,10 +54,10 @@ def read_calibration(path: Path) -> PhCalibration:
             offsets_ppm=(first, second),
         )
     except (TypeError, ValueError) as error:
-        raise CallError(
+        raise WrongCallError(
             f"The pH calibration {path.name} holds something that is no number.",
             path=path,
             hint="Give lists of numbers for ph and ratio, and two for offsets_ppm.",
         ) from error
     except ModelInputError as error:
-        raise CallError(f"{path.name}: {error.message}", path=path, hint=error.hint) from error
+        raise WrongCallError(f"{path.name}: {error.message}", path=path, hint=error.hint) from error

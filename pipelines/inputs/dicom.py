@@ -16,8 +16,8 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from private_dictionaries import reading
+from xnat_pic.errors import CorruptDataError
 
-from ..errors import CorruptInputError
 from . import attributes
 from .frames import Frame, Scan
 
@@ -102,7 +102,7 @@ class Loaded:
                 return stored if self.bits == ds.BitsAllocated or sign == "i" else stored & self.top
             return np.asarray(ds.pixel_array).reshape(shape)
         except (ValueError, AttributeError, RuntimeError, NotImplementedError) as error:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"The pixels of {self.path.name} cannot be read ({error}).",
                 path=self.path,
                 hint="Get the file again, or send it uncompressed.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..errors import CallError, CorruptInputError
+from xnat_pic.errors import CorruptDataError, WrongCallError
+from xnat_pic.files import file_digest, new_digest
+
 from .frames import Doubles, Floats, Images
 
 _GRID_TOLERANCE_MM = 0.01
@@ -59,21 +60,21 @@ def read_extra(path: Path, kind: str, images: Images) -> Floats:
 
     Raises
     ------
-    CallError
+    WrongCallError
         For another grid or unit, and values that cannot be in the unit expected.
     """
     values, unit = _on_grid(path, images)
     factors = UNITS[kind]
     if kind == "b0" and unit == "Hz":
         if not images.frequency_mhz:
-            raise CallError(
+            raise WrongCallError(
                 f"{path.name} is in Hz, and the images do not say their working frequency.",
                 path=path,
                 hint="Divide the map by the frequency in MHz, to give it in ppm.",
             )
         return np.asarray(values / np.float32(images.frequency_mhz)).ravel()
     if unit and unit not in factors:
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} is in {unit}, and --{kind} needs {' or '.join(factors)}.",
             path=path,
             hint="Convert it, or correct Units in its sidecar.",
@@ -87,12 +88,12 @@ def _check_likely(values: Floats, path: Path, kind: str, unit: str) -> None:
     low, high, meant = _LIKELY[kind]
     known = values[np.isfinite(values) & (values != 0)]
     if not known.size:
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} has no value.", path=path, hint="Give a map that covers the subject."
         )
     middle = float(np.median(known))
     if not unit and not low <= middle <= high:
-        raise CallError(
+        raise WrongCallError(
             f"The median of {path.name} is {middle:.4g}, and --{kind} needs {meant}.",
             path=path,
             hint="Convert it, or write its unit as Units into its sidecar.",
@@ -104,13 +105,13 @@ def read_mask(path: Path, images: Images) -> np.ndarray[tuple[int, ...], np.dtyp
 
     Raises
     ------
-    CallError
+    WrongCallError
         For another grid, and an empty mask.
     """
     values, _ = _on_grid(path, images)
     mask = np.nan_to_num(values) != 0
     if not mask.any():
-        raise CallError(
+        raise WrongCallError(
             f"The mask {path.name} is empty.",
             path=path,
             hint="Give one with at least one voxel that is not 0.",
@@ -121,7 +122,7 @@ def read_mask(path: Path, images: Images) -> np.ndarray[tuple[int, ...], np.dtyp
 def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
     """Return a volume on the grid of the images, (n_slices, rows, columns), and its unit."""
     if not path.is_file():
-        raise CallError(f"There is no {path.name}.", path=path, hint="Check the path.")
+        raise WrongCallError(f"There is no {path.name}.", path=path, hint="Check the path.")
     if _is_parametric(path):
         values, affine, unit = _read_parametric(path)
     else:
@@ -136,7 +137,7 @@ def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
         values = values[..., None]
     slices, rows, columns = images.grid
     if values.shape != (columns, rows, slices):
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} has {'x'.join(map(str, values.shape))} voxels and the images "
             f"{columns}x{rows}x{slices}.",
             path=path,
@@ -146,7 +147,7 @@ def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
     placed = np.vstack([corners, np.ones(8)])
     away = np.abs(affine @ placed - images.affine @ placed).max()
     if away > max(_GRID_TOLERANCE_MM, 0.1 * float(np.linalg.norm(images.affine[:3, 0]))):
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} lies {away:.2f} mm away from the images.",
             path=path,
             hint="Draw or resample it on these images.",
@@ -157,7 +158,7 @@ def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
 def _is_parametric(path: Path) -> bool:
     kind = _sop_class(path)
     if kind not in ("", _PARAMETRIC_MAP):
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} is a DICOM image, not a map.",
             path=path,
             hint="Give a Parametric Map or NIfTI.",
@@ -195,7 +196,7 @@ def _read_parametric(path: Path) -> tuple[Floats, Doubles, str]:
         offset = float(mapping.get("RealWorldValueIntercept", 0.0))
         thickness = float(measures.get("SliceThickness") or 1.0)
     except (AttributeError, IndexError, ValueError, TypeError, RuntimeError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} cannot be read as a Parametric Map ({error}).",
             path=path,
             hint="Get it again, or give NIfTI.",
@@ -224,10 +225,8 @@ def _of(groups: list[Any], name: str) -> Any:
 def fingerprint(path: Path) -> dict[str, str]:
     """Return name and SHA-256 of a file, or of all files of a folder in order of their names."""
     if path.is_file():
-        with path.open("rb") as file:
-            return {"file": path.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-    total = hashlib.sha256()
+        return {"file": path.name, "sha256": file_digest(path)}
+    total = new_digest()
     for one in sorted(p for p in path.rglob("*") if p.is_file()):
-        with one.open("rb") as file:
-            total.update(hashlib.file_digest(file, "sha256").digest())
+        total.update(bytes.fromhex(file_digest(one)))
     return {"file": path.name, "sha256": total.hexdigest()}

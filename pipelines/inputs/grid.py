@@ -7,7 +7,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
 from .frames import Doubles, Frame
 
 _TOLERANCE_MM = 0.01

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from . import dicom, grid
 from .frames import Floats, Frame, Images, SeriesRequirement
 from .nifti import find_nifti, load_nifti
@@ -32,7 +33,7 @@ def load_images(path: Path, requirement: SeriesRequirement) -> Images:
     ------
     NothingUsableError
         Where no series serves, several do, or the values are not complete.
-    CorruptInputError
+    CorruptDataError
         Where all files are damaged, or one of the chosen series is.
     """
     if not path.exists():
@@ -47,7 +48,7 @@ def load_images(path: Path, requirement: SeriesRequirement) -> Images:
         several = len(damaged) > 1
         which = f"{len(damaged)} files are damaged, such as" if several else "One file is damaged:"
         them = "them" if several else "it"
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{which} {damaged[0].name}.",
             path=damaged[0],
             hint=f"Get {them} again; a map without {them} could be wrong.",

@@ -8,7 +8,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CallError, CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
+
 from .frames import Doubles, Floats, Images, SeriesRequirement
 from .grid import in_words
 from .sidecar import (
@@ -58,7 +59,7 @@ def read_shape(path: Path) -> tuple[int, ...]:
         image: Any = nib.load(path)
         return tuple(int(size) for size in image.shape)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error
 
@@ -69,7 +70,7 @@ def read_array(path: Path) -> tuple[Floats, Doubles]:
         image: Any = nib.load(path)
         return np.asarray(image.dataobj, dtype=np.float32), np.asarray(image.affine, np.float64)
     except (OSError, EOFError, ValueError, nib.filebasedimages.ImageFileError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error
 
@@ -94,9 +95,9 @@ def load_nifti(paths: list[Path], requirement: SeriesRequirement) -> Images:
     ------
     NothingUsableError
         For too few volumes or values, several 4-D images, and images of phase alone.
-    CallError
+    WrongCallError
         For a list of another length, and 3-D images on different grids.
-    CorruptInputError
+    CorruptDataError
         For a file that breaks off.
     """
     one = _together(_chosen([_read(path) for path in paths], requirement), requirement)
@@ -156,7 +157,7 @@ def _read(path: Path) -> Volumes:
         files.append(bvals)
     for name, row in table.items():
         if row.shape not in ((count,), (data.shape[2], count)):
-            raise CallError(
+            raise WrongCallError(
                 f"{origin[name]} lists {row.size} values for {count} volumes.",
                 path=path,
                 hint="List one value for each volume, or for each slice a list of them.",
@@ -198,7 +199,7 @@ def _together(found: list[Volumes], requirement: SeriesRequirement) -> Volumes:
     for one in found[1:]:
         apart = np.abs(one.affine - first.affine).max() > _SAME_PLACE_MM
         if one.data.shape != first.data.shape or apart:
-            raise CallError(
+            raise WrongCallError(
                 f"{one.path.name} and {first.path.name} are not on the same grid.",
                 path=one.path,
                 hint="Give the images of one scan.",
@@ -220,7 +221,7 @@ def _check_values(
     rows: npt.NDArray[np.float64], path: Path, requirement: SeriesRequirement
 ) -> None:
     if not requirement.per_slice and not np.allclose(rows, rows[0], equal_nan=True):
-        raise CallError(
+        raise WrongCallError(
             f"The slices of {path.name} do not have the same {in_words(requirement.variable)}.",
             path=path,
             hint="List one value for each volume.",
@@ -238,7 +239,7 @@ def _numbers(path: Path) -> Doubles:
     try:
         return np.loadtxt(path, dtype=np.float64, ndmin=2)
     except ValueError as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} holds something that is no number.", path=path, hint="Correct it."
         ) from error
 
@@ -256,7 +257,7 @@ def _directions(one: Volumes) -> Doubles | None:
     vectors = _numbers(source)
     vectors = vectors.T if vectors.shape[0] == 3 else vectors
     if vectors.shape != (one.data.shape[3], 3):
-        raise CallError(
+        raise WrongCallError(
             f"{source.name} lists {vectors.size} numbers for {one.data.shape[3]} volumes.",
             path=source,
             hint="List three for each volume.",

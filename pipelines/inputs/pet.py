@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from ..models.suv import Uptake
 from .dicom import find_files
 from .frames import Frame, Images
@@ -64,7 +65,7 @@ def load_pet(path: Path, number: int | None = None) -> PetFrame:
     ------
     NothingUsableError
         If there is no PET series, several, a gated one, or no such frame.
-    CorruptInputError
+    CorruptDataError
         If a file is damaged, or slices are missing.
     """
     if not path.exists():
@@ -115,8 +116,8 @@ def _series(path: Path) -> list[tuple[Path, Dataset]]:
     return next(iter(found.values()))
 
 
-def _damaged(file: Path) -> CorruptInputError:
-    return CorruptInputError(f"{file.name} is damaged.", path=file, hint="Get the file again.")
+def _damaged(file: Path) -> CorruptDataError:
+    return CorruptDataError(f"{file.name} is damaged.", path=file, hint="Get the file again.")
 
 
 def _time_frames(series: list[tuple[Path, Dataset]]) -> list[list[tuple[Path, Dataset]]]:
@@ -132,7 +133,7 @@ def _time_frames(series: list[tuple[Path, Dataset]]) -> list[list[tuple[Path, Da
     frames = [times[key] for key in sorted(times)]
     counts = {len(one) for one in frames}
     if len(counts) > 1:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"The frames have {min(counts)} to {max(counts)} slices: files are missing.",
             hint="Get the whole series again.",
         )
@@ -143,7 +144,7 @@ def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
     described = [_described(file, ds) for file, ds in frames[chosen]]
     slices = by_slice([one for one, _ in described])
     if any(len(one) != 1 for one in slices):
-        raise CorruptInputError(
+        raise CorruptDataError(
             "Two images lie in one place at one time.", hint="Give one series alone."
         )
     pixels = {frame.path: values for frame, values in described}

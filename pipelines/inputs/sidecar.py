@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CorruptInputError
+from xnat_pic.errors import CorruptDataError
+
 from .frames import Doubles, Scan
 
 # Sidecar keyword and the factor from BIDS units (seconds) to the product's.
@@ -49,7 +50,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For one that is no JSON object.
     """
     sidecar = sidecar_of(path)
@@ -58,11 +59,11 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(sidecar.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{sidecar.name} is no JSON.", path=sidecar, hint="Correct it."
         ) from error
     if not isinstance(content, dict):
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{sidecar.name} is no JSON object.", path=sidecar, hint="Correct it."
         )
     return content

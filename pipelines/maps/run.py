@@ -11,13 +11,15 @@ from typing import Any
 
 import pydicom
 
-from ..errors import CallError, NothingUsableError
+from xnat_pic.errors import NothingUsableError, WrongCallError
+from xnat_pic.files import replacing_folder
+
 from ..fitting.data import FittedMap, MapOptions
 from ..fitting.fit import check_options, fit_images
 from ..fitting.methods import MAP_METHODS
 from ..inputs.load import load_images
 from ..inputs.sidecar import stem_of
-from ..outputs.write import FORMATS, folder_aside, write_contents, write_maps
+from ..outputs.write import FORMATS, write_contents, write_maps
 from ..report.page import write_report
 
 _PATHS: tuple[str, ...] = ("nifti", "dicom", "secondary", "error")
@@ -99,16 +101,18 @@ def make_maps(
 
     Raises
     ------
-    PipelineError
+    XnatPicError
         In words, with what to do; nothing is left behind.
     """
     if command not in MAP_METHODS:
-        raise CallError(f"There is no map {command}.", hint=f"There are {', '.join(MAP_METHODS)}.")
+        raise WrongCallError(
+            f"There is no map {command}.", hint=f"There are {', '.join(MAP_METHODS)}."
+        )
     options = options or MapOptions()
     check_options(command, options)
     times: dict[str, float] = {}
     started = datetime.now(UTC)
-    with folder_aside(out, overwrite) as folder:
+    with replacing_folder(out, overwrite, "maps.json") as folder:
         progress("reading")
         images = _timed(
             times, "read", lambda: load_images(source, MAP_METHODS[command].requirement)

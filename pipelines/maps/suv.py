@@ -7,21 +7,22 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
-from ..errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+from xnat_pic.files import replacing_folder
+from xnat_pic.version import version
+
 from ..fitting.data import FitInputs, FittedMap
 from ..inputs.pet import PetFrame, load_pet
 from ..models import suv
 from ..models.result import FitResult, Flag, Map
 from ..outputs.pictures import as_png, map_figure
-from ..outputs.write import FORMATS, folder_aside, write_contents, write_maps
-from ..version import version
+from ..outputs.write import FORMATS, write_contents, write_maps
+from ..report.template import render_page
 from .run import MapSummary, subject_stem
 
 NAME, UNIT = "SUVbw", "{SUVbw}g/ml"
@@ -89,12 +90,12 @@ def make_suv(
 
     Raises
     ------
-    PipelineError
+    XnatPicError
         In words, with what to do; nothing is left behind.
     """
     chosen = options or SuvOptions()
     begin, started = time.perf_counter(), datetime.now(UTC)
-    with folder_aside(out, overwrite) as folder:
+    with replacing_folder(out, overwrite, "maps.json") as folder:
         progress("reading")
         pet = load_pet(source, chosen.frame)
         study = chosen.apply(pet.uptake)
@@ -203,9 +204,9 @@ def _write_report(
     rows[NAME]["png"] = f"png/{NAME}.png"
     settings = fitted.result.settings
     volume = fitted.volume(values)
-    source = (resources.files("pipelines.report") / "suv.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    text = page.render(
+    text = render_page(
+        "pipelines.report",
+        "suv.html",
         subject=subject,
         facts=_facts(fitted, study),
         notes=fitted.notes,

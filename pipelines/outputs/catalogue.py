@@ -1,13 +1,13 @@
 """What is known of each map: name of its files, code, window."""
 
-import tomllib
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from xnat_pic.tables import load_table
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,14 @@ class Entry:
     secondary: bool
 
 
-@cache
 def _table() -> dict[str, Any]:
-    path = resources.files(__package__) / "maps.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return load_table("pipelines.outputs", "maps.toml")
 
 
 @cache
 def colours(name: str) -> npt.NDArray[np.uint8]:
     """Return the colours of a table of ``colours.toml``, lowest first, shape (256, 3)."""
-    path = resources.files(__package__) / "colours.toml"
-    text = tomllib.loads(path.read_text(encoding="utf-8"))[name]["rgb"]
+    text = load_table("pipelines.outputs", "colours.toml")[name]["rgb"]
     return np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(-1, 3)
 
 

@@ -16,7 +16,7 @@ from pydicom.sr.coding import Code
 
 from .catalogue import entry, unit_meaning, window
 from .header import plausible
-from .uids import derived_uid
+from .uids import result_uid
 
 if TYPE_CHECKING:
     from ..inputs.frames import Frame, Images
@@ -98,7 +98,7 @@ def write_parametric_map(
         _refer(made, references)
     made.SeriesDescription = f"{name} ({unit})"
     _complete(made, header)
-    organisation = derived_uid("dimensions", str(made.SeriesInstanceUID))
+    organisation = result_uid("dimensions", str(made.SeriesInstanceUID))
     rows = [*made.DimensionOrganizationSequence, *made.DimensionIndexSequence]
     for row in rows:
         row.DimensionOrganizationUID = organisation
@@ -126,9 +126,9 @@ def _object(
         source_images=[ds for ds in sources if ds.SeriesInstanceUID == first.series_uid],
         further_source_images=[ds for ds in sources if ds.SeriesInstanceUID != first.series_uid],
         pixel_array=np.ascontiguousarray(values, dtype=np.float32),
-        series_instance_uid=derived_uid("series", first.series_uid, name, key),
+        series_instance_uid=result_uid("series", first.series_uid, name, key),
         series_number=number,
-        sop_instance_uid=derived_uid("instance", first.series_uid, name, key),
+        sop_instance_uid=result_uid("instance", first.series_uid, name, key),
         instance_number=1,
         manufacturer="XNAT-PIC",
         manufacturer_model_name="xnat-pic-pipelines",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xnat_pic.version import version
+
 from ..models.result import count_flags
-from ..version import version
 
 if TYPE_CHECKING:
     from ..fitting.data import FittedMap

@@ -13,7 +13,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from private_dictionaries import format_ds
 
 from .catalogue import window
-from .uids import derived_uid
+from .uids import result_uid
 
 if TYPE_CHECKING:
     from ..inputs.frames import Images
@@ -114,8 +114,8 @@ def write_secondary(
     for index, plane in enumerate(stored.astype("<i2")):
         ds = _common(header)
         frame = images.frames[index][0]
-        ds.SOPInstanceUID = derived_uid("secondary", series, name, key, str(index))
-        ds.SeriesInstanceUID = derived_uid("secondary series", series, name, key)
+        ds.SOPInstanceUID = result_uid("secondary", series, name, key, str(index))
+        ds.SeriesInstanceUID = result_uid("secondary series", series, name, key)
         ds.SeriesNumber = number
         ds.SeriesDescription = f"{name} ({unit}) int16"
         ds.SoftwareVersions = version

@@ -1,15 +1,11 @@
-"""Write everything of a map into one folder, aside first, then renamed."""
+"""Write everything of a map into one folder."""
 
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CallError
-from ..version import version
+from xnat_pic.files import file_digest
+from xnat_pic.version import version
+
 from . import protocol
 from .catalogue import entry, window
 from .nifti import write_nifti, write_sidecar
-from .uids import file_hash, parameter_hash
+from .uids import parameter_hash
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -51,55 +48,6 @@ class Written:
     maps: dict[str, dict[str, Any]] = field(default_factory=dict)
     report: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-@contextmanager
-def folder_aside(out: Path, overwrite: bool, contents: str = "maps.json") -> Iterator[Path]:
-    """Yield a new folder beside `out`, which becomes `out` when all went well.
-
-    Parameters
-    ----------
-    out : Path
-        The folder wanted.
-    overwrite : bool
-        Replace earlier results there.
-    contents : str
-        The file by which earlier results are known.
-
-    Raises
-    ------
-    CallError
-        Where `out` holds something.
-    """
-    if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        ours = (out / contents).is_file()
-        if not (ours and overwrite):
-            hint = "Give --overwrite to replace them." if ours else "Name another folder."
-            what = f"holds {Path(contents).stem} already" if ours else "is not empty"
-            raise CallError(f"{out.name} {what}.", path=out, hint=hint)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    # Named before it is made, so that an interruption at any moment finds what to remove.
-    aside = out.parent / f".{out.name}.{secrets.token_hex(6)}"
-    try:
-        aside.mkdir(mode=0o700)
-        yield aside
-        old = None
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            out.replace(old / "maps")
-        aside.chmod(0o777 & ~_umask())
-        aside.replace(out)
-        if old is not None:
-            shutil.rmtree(old)
-    finally:
-        if aside.exists():
-            shutil.rmtree(aside)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_maps(
@@ -145,7 +93,7 @@ def write_maps(
         if "nifti" not in formats:
             for kind in ("nifti", "sidecar", "error", "flags", "r2fit"):
                 row.pop(kind, None)
-    provenance = protocol.provenance(fitted, key, [file_hash(p) for p in fitted.images.files])
+    provenance = protocol.provenance(fitted, key, [file_digest(p) for p in fitted.images.files])
     when = {"ended": datetime.now(UTC).isoformat(timespec="milliseconds")}
     if started:
         when = {"started": started.isoformat(timespec="milliseconds"), **when}

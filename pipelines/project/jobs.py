@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnat_config.variables import Variables
+from xnat_pic.errors import XnatPicError, describe, exit_code_of
 
-from ..errors import PipelineError
-from ..xnat.access import Access
-from ..xnat.errors import IN_PART, exit_code, sentence
-from ..xnat.sessions import Found
+from ..xnat.client import Access
+from ..xnat.find import SessionRow
+from ..xnat.outcome import IN_PART
 from .outcome import SessionResult
 from .table import summary_rows
 
@@ -31,7 +31,7 @@ class Job:
         The server.
     pipeline, project : str
         What runs on what.
-    session : Found
+    session : SessionRow
         The session.
     parameters : mapping of str to str
         Inputs of the pipeline.
@@ -44,7 +44,7 @@ class Job:
     access: Access
     pipeline: str
     project: str
-    session: Found
+    session: SessionRow
     parameters: Mapping[str, str]
     variables: Variables
     work: Path | None
@@ -60,11 +60,12 @@ def run_job(job: Job) -> SessionResult:
         return _run(job, log)
     except Exception as error:  # a fault of one session never stops the others
         return SessionResult(
-            found.id, found.label, found.subject, exit_code(error), _words(error), log=tuple(log)
+            found.id, found.label, found.subject, exit_code_of(error), _words(error), log=tuple(log)
         )
 
 
 def _run(job: Job, log: deque[str]) -> SessionResult:
+    from ..xnat.client import RunClient
     from ..xnat.session_run import run_session
     from .variables import session_variables
 
@@ -75,12 +76,12 @@ def _run(job: Job, log: deque[str]) -> SessionResult:
     code, failure = outcome.exit_code, outcome.failure
     if outcome.maps or outcome.statistics:
         try:
-            with job.access.client() as client:
+            with RunClient(job.access) as client:
                 values = session_variables(client, job.project, found.id, job.variables)
-        except PipelineError as error:
+        except XnatPicError as error:
             # The results are there; without its group the session would stand in a wrong place.
             return SessionResult(
-                found.id, found.label, found.subject, code or IN_PART, sentence(error)
+                found.id, found.label, found.subject, code or IN_PART, describe(error)
             )
         facts: dict[str, object] = {"subject": found.subject, "session": found.label, **values}
         facts["timepoint_days"] = job.variables.timepoint_days(values.get("timepoint", ""))
@@ -92,13 +93,13 @@ def _run(job: Job, log: deque[str]) -> SessionResult:
 
 
 def _words(error: Exception) -> str:
-    if isinstance(error, PipelineError):
-        return sentence(error)
+    if isinstance(error, XnatPicError):
+        return describe(error)
     return f"An error of this program: {type(error).__name__}: {error}"[:500]
 
 
 def software() -> str:
     """Return the version of this program where it is asked."""
-    from ..version import version
+    from xnat_pic.version import version
 
     return version()

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Self
 
-from ..errors import CallError, PipelineError
-from ..xnat.access import Access
-from ..xnat.client import Client
-from ..xnat.errors import MissingError, StoppedError
+from xnat_config.server.errors import MissingError
+from xnat_pic.errors import WrongCallError, XnatPicError
+
+from ..errors import StoppedError
+from ..xnat.client import Access, RunClient
 from ..xnat.store import Place, make_resource
 
 FILE = "running.json"
@@ -39,7 +40,7 @@ class Beats:
     stale_s: float = 45.0
 
 
-class BusyError(CallError):
+class BusyError(WrongCallError):
     """The same pipeline is under way on the project."""
 
 
@@ -67,7 +68,7 @@ class Lock:
 
     def __enter__(self) -> Self:
         """Take the lock; errors as of `_take`."""
-        with self._access.client() as client:
+        with RunClient(self._access) as client:
             make_resource(client, self._place)
             self._take(client)
         self._thread = threading.Thread(target=self._live, name="xnat-lock", daemon=True)
@@ -84,7 +85,7 @@ class Lock:
         self._over.set()
         if self._thread is not None:
             self._thread.join()
-        with suppress(PipelineError), self._access.client() as client:
+        with suppress(XnatPicError), RunClient(self._access) as client:
             if self._read(client).get("holder") == self._holder:
                 self._delete(client)
 
@@ -96,7 +97,7 @@ class Lock:
                 hint="Wait until that one is done.",
             )
 
-    def _take(self, client: Client) -> None:
+    def _take(self, client: RunClient) -> None:
         """Put the file where none is; wait for a sign of life of one that is there.
 
         Raises
@@ -132,7 +133,7 @@ class Lock:
     def _live(self) -> None:
         """Show a sign of life until the block ends; a server that is away is waited for."""
         while not self._over.wait(self._beats.beat_s):
-            with suppress(PipelineError), self._access.client() as client:
+            with suppress(XnatPicError), RunClient(self._access) as client:
                 while not self._over.wait(self._beats.beat_s):
                     if self._read(client).get("holder") != self._holder:
                         self.lost = True
@@ -141,25 +142,27 @@ class Lock:
                     self._put(client, overwrite=True)
                     self._access = client.access  # a token that was renewed on the way
 
-    def _put(self, client: Client, *, overwrite: bool) -> None:
+    def _put(self, client: RunClient, *, overwrite: bool) -> None:
         content = {"holder": self._holder, "beat": self._count, "since": self._since}
         options = {"inbody": "true"} | ({"overwrite": "true"} if overwrite else {})
-        client.request(
+        client.send(
             "PUT",
             self._place.address(FILE),
             params=options,
-            data=json.dumps(content).encode(),
-            headers={"Content-Type": "application/octet-stream"},
-        ).close()
+            body=json.dumps(content).encode,
+            content_type="application/octet-stream",
+        )
 
-    def _read(self, client: Client) -> dict[str, Any]:
+    def _read(self, client: RunClient) -> dict[str, Any]:
         try:
-            text = client.read(self._place.address(FILE), lambda so_far: len(so_far) > _LONGEST)
+            text = client.read(
+                self._place.address(FILE), enough=lambda so_far: len(so_far) > _LONGEST
+            )
             content = json.loads(text)
         except (MissingError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
 
-    def _delete(self, client: Client) -> None:
+    def _delete(self, client: RunClient) -> None:
         with suppress(MissingError):
-            client.request("DELETE", self._place.address(FILE)).close()
+            client.send("DELETE", self._place.address(FILE))

@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..xnat.errors import IN_PART, NOTHING
+from xnat_pic.errors import NothingUsableError
+
+from ..xnat.outcome import IN_PART
 
 DONE, SKIPPED, LEFT_OUT = "done", "done before", "left out"
 PARTLY, FAILED = "done in part", "failed"
@@ -54,7 +56,7 @@ class SessionResult:
 
         Left out is a session that holds nothing that serves.
         """
-        if self.exit_code == NOTHING:
+        if self.exit_code == NothingUsableError.exit_code:
             return LEFT_OUT
         if self.exit_code == IN_PART and self.rows:
             return PARTLY
@@ -129,7 +131,7 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
         failure = f"{text}. {' '.join(told)}"
         closing = failure
     elif not total:
-        code = NOTHING
+        code = NothingUsableError.exit_code
         reason = f" {left_out[0].label}: {left_out[0].failure}" if left_out else ""
         failure = f"{project} has no session that serves {pipeline}.{reason}"
         closing = failure

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from xnat_pic.version import version
+
 from ..report.plots import unit_words
-from ..version import version
+from ..report.template import render_page
 from .outcome import FAILED, LEFT_OUT, PARTLY, ProjectOutcome, SessionResult
 from .plots import colour, comparison_words, forest, interval_words, over_time
 from .study import Comparison, Measure, Study
@@ -46,15 +47,13 @@ def write_page(
     asked : mapping of str to str
         Inputs of the pipeline.
     """
-    import jinja2
-
-    source = (resources.files(__package__) / "summary_page.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
     ordered = sorted(study.measures, key=_rank)
     by_measure: dict[Measure, list[Comparison]] = {}
     for one in comparisons:
         by_measure.setdefault(one.measure, []).append(one)
-    text = page.render(
+    text = render_page(
+        "pipelines.project",
+        "summary_page.html",
         outcome=outcome,
         version=version(),
         study=study,

@@ -9,16 +9,18 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from xnat_config import SiteConfigError, load_config
+from xnat_config import load_config
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import data_path
 from xnat_config.variables import Variables
+from xnat_pic.errors import ServerError, WrongCallError, XnatPicError, describe, exit_code_of
 
-from ..errors import CallError, PipelineError
-from ..xnat.access import Access
-from ..xnat.client import Client, path_of
-from ..xnat.errors import IN_PART, SERVER, StoppedError, exit_code, sentence
+from ..errors import StoppedError
+from ..xnat.client import Access, RunClient
+from ..xnat.find import SessionRow, find_sessions
+from ..xnat.outcome import IN_PART
 from ..xnat.parameters import Asked, ask, find_pipeline
 from ..xnat.session_run import SUMMARY
-from ..xnat.sessions import Found, find_sessions
 from ..xnat.store import Place
 from ..xnat.work import plain
 from .jobs import Job, run_job
@@ -86,15 +88,15 @@ def run_project(
     try:
         run = _Run(access, pipeline, project, parameters, work, scheduler, workers, say)
         outcome = run.go(progress, cancel, beats or Beats())
-    except (PipelineError, OSError, SiteConfigError) as error:
-        text = sentence(error) if isinstance(error, PipelineError | OSError) else str(error)
-        outcome = ProjectOutcome(project, pipeline, exit_code(error), text, text)
+    except (XnatPicError, OSError) as error:
+        text = describe(error)
+        outcome = ProjectOutcome(project, pipeline, exit_code_of(error), text, text)
     say(outcome.closing)
     return replace(outcome, seconds=round(time.perf_counter() - started, 3))
 
 
 class _Run:
-    """What the parts of a run share; raises `PipelineError` for what stops all of it."""
+    """What the parts of a run share; raises `XnatPicError` for what stops all of it."""
 
     def __init__(
         self,
@@ -109,7 +111,7 @@ class _Run:
     ) -> None:
         self.pipeline = find_pipeline(pipeline)
         if self.pipeline.level != "project":
-            raise CallError(
+            raise WrongCallError(
                 f"{pipeline} works on one session.", hint=f"For a project run {pipeline}_project."
             )
         self.access, self.project, self.parameters = access, project, dict(parameters)
@@ -120,7 +122,7 @@ class _Run:
         )
         self.variables: Variables = load_config().variables
         self.work, self.say = work, say
-        self.place = Place(path_of("projects", project), SUMMARY, self.pipeline.name)
+        self.place = Place(data_path("projects", project), SUMMARY, self.pipeline.name)
 
     @property
     def folder(self) -> str:
@@ -131,10 +133,10 @@ class _Run:
 
     def go(self, progress: Progress, cancel: Callable[[], bool], beats: Beats) -> ProjectOutcome:
         self.work.mkdir(parents=True, exist_ok=True)
-        with Lock(self.access, self.place, beats) as lock, self.access.client() as client:
+        with Lock(self.access, self.place, beats) as lock, RunClient(self.access) as client:
             sessions = [
                 one
-                for one in find_sessions(client.access, self.project)
+                for one in find_sessions(client, self.project)
                 if one.type == self.pipeline.applies_to
             ]
             self.say(f"{self.pipeline.name} on {self.project}: {len(sessions)} sessions")
@@ -156,8 +158,8 @@ class _Run:
 
     def _all(
         self,
-        client: Client,
-        sessions: Sequence[Found],
+        client: RunClient,
+        sessions: Sequence[SessionRow],
         progress: Progress,
         stop: Callable[[], bool],
     ) -> list[SessionResult]:
@@ -196,7 +198,7 @@ class _Run:
         return (one.subject, self.variables.timepoint_key(when), one.label)
 
     def _send(
-        self, client: Client, outcome: ProjectOutcome, results: Sequence[SessionResult]
+        self, client: XnatClient, outcome: ProjectOutcome, results: Sequence[SessionResult]
     ) -> ProjectOutcome:
         """Make the summary and store it; where that fails, the outcome says so."""
         outcome = replace(outcome, resource=SUMMARY, folder=self.folder)
@@ -208,9 +210,9 @@ class _Run:
             send_summary(
                 client, replace(self.place, folder=self.folder), folder, outcome, self.asked
             )
-        except (PipelineError, OSError) as error:
-            text = f"{outcome.closing} The summary could not be stored: {sentence(error)}"
-            code = outcome.exit_code or (IN_PART if outcome.done else SERVER)
+        except (XnatPicError, OSError) as error:
+            text = f"{outcome.closing} The summary could not be stored: {describe(error)}"
+            code = outcome.exit_code or (IN_PART if outcome.done else ServerError.exit_code)
             return replace(outcome, exit_code=code, failure=text, closing=text)
         return outcome
 
@@ -219,7 +221,7 @@ def _workers(text: str) -> int:
     if not text:
         return 0
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_WORKERS:
-        raise CallError(
+        raise WrongCallError(
             f"{text!r} is no number of workers.", hint=f"Give 1 to {_MOST_WORKERS}, or nothing."
         )
     return int(text)
@@ -228,7 +230,7 @@ def _workers(text: str) -> int:
 def _stopped(outcome: ProjectOutcome, ended: int, total: int) -> ProjectOutcome:
     text = f"{outcome.closing} The run was stopped after {ended} of {total} sessions."
     text += " Start it again to do the rest."
-    return replace(outcome, exit_code=exit_code(StoppedError("")), failure=text, closing=text)
+    return replace(outcome, exit_code=StoppedError.exit_code, failure=text, closing=text)
 
 
 def _lost(error: BaseException) -> str:

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import CallError
-from ..version import version
-from ..xnat.errors import ServerError
+from xnat_pic.errors import ServerError, WrongCallError
+from xnat_pic.version import version
+
 from .jobs import software
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_jobs(
 
     Raises
     ------
-    CallError, ServerError
+    WrongCallError, ServerError
         Where the cluster cannot be used.
     """
     if not count:
@@ -131,7 +131,7 @@ def _cluster(scheduler: str, workers: int, folder: Path) -> Iterator[Client]:
                 env=dict.fromkeys(_ONE_THREAD, "1"),
             )
         except (RuntimeError, OSError) as error:
-            raise CallError(
+            raise WrongCallError(
                 f"The processes for the sessions do not start: {error}.",
                 hint="Check the space and the memory of this machine, or use fewer workers.",
             ) from error
@@ -149,7 +149,7 @@ def _remote(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=_WAIT_S)
     except (OSError, ValueError) as error:
-        raise CallError(
+        raise WrongCallError(
             f"No Dask scheduler answers at {address}.",
             hint="Check the address, such as tcp://node1:8786, and that the cluster runs.",
         ) from error
@@ -163,12 +163,12 @@ def _remote(address: str) -> Iterator[Client]:
                 hint="Start workers, and run again.",
             ) from error
         except Exception as error:  # whatever a worker without this program raises
-            raise CallError(
+            raise WrongCallError(
                 f"The workers of {address} cannot run this program: {type(error).__name__}.",
                 hint=f"Install xnat-pic {version()} with its pipelines where they run.",
             ) from error
         if theirs != version():
-            raise CallError(
+            raise WrongCallError(
                 f"The workers of {address} have xnat-pic {theirs}, this is {version()}.",
                 hint="Install the same version at both ends.",
             )

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from xnat_config.server.client import XnatClient
 from xnat_config.variables import Variables
+from xnat_pic.version import version
 
 from ..outputs.nifti import jsonable
 from ..outputs.uids import parameter_hash
-from ..version import version
-from ..xnat.client import Client
 from ..xnat.parameters import Asked
 from ..xnat.store import Place, describe, publish
 from .outcome import FAILED, PARTLY, ProjectOutcome, SessionResult
@@ -68,7 +68,7 @@ def write_summary(
 
 
 def send_summary(
-    client: Client, place: Place, folder: Path, outcome: ProjectOutcome, asked: Asked
+    client: XnatClient, place: Place, folder: Path, outcome: ProjectOutcome, asked: Asked
 ) -> None:
     """Send it in the place of an earlier one of the same parameters; errors as of `publish`."""
     lacking = sorted(outcome.failed | outcome.partly)

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from xnat_pic.text import one_line
+
 from .study import Comparison
 
 _DIGITS = 9
@@ -155,7 +157,7 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return format(value, f".{_DIGITS}g")
     if isinstance(value, str):
-        text = " ".join("".join(c if c.isprintable() else " " for c in value).split())
+        text = one_line(value)
         return f"'{text}" if text.startswith(_FORMULA) else text
     return value
 

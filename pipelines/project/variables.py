@@ -6,15 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.paths import data_path
 from xnat_config.variables import Variables
-
-from ..errors import PipelineError
-from ..xnat.client import Client, path_of
-from ..xnat.errors import LoginError
+from xnat_pic.errors import LoginError, XnatPicError
 
 
 def session_variables(
-    client: Client, project: str, session: str, names: Variables
+    client: XnatClient, project: str, session: str, names: Variables
 ) -> dict[str, str]:
     """Return the value of each variable of a session; empty where it has none.
 
@@ -23,7 +22,7 @@ def session_variables(
 
     Parameters
     ----------
-    client : Client
+    client : XnatClient
         The server.
     project, session : str
         Project, and ID of the session.
@@ -35,7 +34,7 @@ def session_variables(
     ServerError, LoginError
         Where the session cannot be read.
     """
-    item = _item(client, path_of("experiments", session))
+    item = client.item(data_path("experiments", session))
     found = classic(item)
     wanted = names.names
     if any(not found.get(name) for name in wanted):
@@ -43,7 +42,7 @@ def session_variables(
     subject = str(item.get("data_fields", {}).get("subject_ID", ""))
     of_subject = [name for name in wanted if names.of_subject(name)]
     if subject and any(not found.get(name) for name in of_subject):
-        theirs = classic(_item(client, path_of("subjects", subject)))
+        theirs = classic(client.item(data_path("subjects", subject)))
         _add(theirs, _forms(client, f"projects/{quote(project)}/subjects/{quote(subject)}"))
         _add(found, {name: theirs.get(name, "") for name in of_subject})
     return {name: found.get(name, "") for name in wanted}
@@ -72,24 +71,14 @@ def of_forms(content: Any) -> dict[str, str]:
     return found
 
 
-def _forms(client: Client, item: str) -> dict[str, str]:
+def _forms(client: XnatClient, item: str) -> dict[str, str]:
     """Return the values of an item's custom forms; none on a server without forms."""
     try:
-        answer = client.request("GET", f"/xapi/custom-fields/{item}/fields")
-        return of_forms(answer.json())
+        return of_forms(client.json(f"/xapi/custom-fields/{item}/fields"))
     except LoginError:
         raise
-    except (PipelineError, ValueError):
+    except XnatPicError:
         return {}
-
-
-def _item(client: Client, path: str) -> dict[str, Any]:
-    answer = client.request("GET", path, params={"format": "json"})
-    try:
-        items = _listed(answer.json().get("items"))
-    except (ValueError, AttributeError):
-        return {}
-    return items[0] if items else {}
 
 
 def _add(found: dict[str, str], more: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ import mmap
 import struct
 from pathlib import Path
 
-from ..errors import CorruptInputError
+from xnat_pic.errors import CorruptDataError
 
 _PREAMBLE = 132
 _UNDEFINED = 0xFFFFFFFF
@@ -39,14 +39,14 @@ def check_complete(path: Path) -> None:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         Where an element reaches beyond the end, or a sequence is not closed.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             _walk_file(data)
         except (_Short, struct.error, RecursionError) as error:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"{path.name} breaks off after {len(data)} bytes.",
                 path=path,
                 hint="Get the file again.",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
 from .model import Doubles, ImageGrid
 
 SAME_PLACE = 0.01

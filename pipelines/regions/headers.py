@@ -15,7 +15,8 @@ import numpy as np
 import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
-from ..errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from .model import Doubles
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def read_dataset(
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a file that is no DICOM or breaks off.
     """
     try:
@@ -139,10 +140,10 @@ def read_dataset(
         raise unreadable(path, fuss or "image", error) from error
 
 
-def unreadable(path: Path, kind: str, error: Exception) -> CorruptInputError:
+def unreadable(path: Path, kind: str, error: Exception) -> CorruptDataError:
     """Return the error of a file that is damaged."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return CorruptInputError(
+    return CorruptDataError(
         f"{path.name} cannot be read as a DICOM {kind} ({reason}).",
         path=path,
         hint="Get the file again.",

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CallError, CorruptInputError
+from xnat_pic.errors import CorruptDataError, WrongCallError
+
 from .geometry import same_grid
 from .model import ImageGrid, Mask, Region, RegionMask, RegionSet
 from .overlap import overlap
@@ -42,7 +43,7 @@ def _library() -> Iterator[tuple[Any, Any]]:
             facade = import_module("dcmrtstruct2nii.facade.dcmrtstruct2nii")
             names = import_module("dcmrtstruct2nii.adapters.convert.filenameconverter")
         except ImportError as error:
-            raise CallError(
+            raise WrongCallError(
                 f"dcmrtstruct2nii cannot be loaded ({error}).",
                 hint="Install it with: pip install xnat-pic[pipelines]",
             ) from error
@@ -79,20 +80,20 @@ def rasterize_with_dcmrtstruct2nii(
 
     Raises
     ------
-    CallError
+    WrongCallError
         For an image or regions that the library cannot read, and where it is not installed.
-    CorruptInputError
+    CorruptDataError
         Where the library breaks down on the file.
     """
     if not image_folder.is_dir() or any(plane.frame for plane in image.planes):
-        raise CallError(
+        raise WrongCallError(
             f"dcmrtstruct2nii reads folders of single-frame DICOM only, and {image_folder.name} is "
             "none.",
             hint="Leave --rasterizer out.",
         )
     others = sorted({one.source for one in regions.regions} - {"RTSTRUCT"})
     if others:
-        raise CallError(
+        raise WrongCallError(
             f"dcmrtstruct2nii reads RTSTRUCT only, and {path.name} is {', '.join(others)}.",
             hint="Give the RTSTRUCT file, or leave --rasterizer out.",
         )
@@ -129,7 +130,7 @@ def _one(
         )
     except Exception as error:
         # The library raises whatever its own libraries do; nothing of it may end a batch.
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"dcmrtstruct2nii stopped at {path.name} ({type(error).__name__}: {error}).",
             path=path,
             hint="Leave --rasterizer out.",

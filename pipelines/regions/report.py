@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..version import version
+from xnat_pic.version import version
+
+from ..report.template import render_page
 from .statistics import CORE, WHOLE, Histogram, RegionStatistics, Statistics
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ def write_report(
     pictures : mapping of int to mapping of int to bytes
         PNG by number of the region and slice of the image.
     """
-    import jinja2
-
-    source = (resources.files(__package__) / "report.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    text = page.render(
+    text = render_page(
+        "pipelines.regions",
+        "report.html",
         title=f"ROI statistics: {result.regions.name or result.regions.path.name}",
         subtitle=_subtitle(result),
         notes=[*result.warnings, *(one.sentence for one in result.regions.problems)],

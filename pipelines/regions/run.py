@@ -12,11 +12,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import CallError, NothingUsableError
+from xnat_pic.errors import NothingUsableError, WrongCallError
+from xnat_pic.files import file_digest, replacing_folder
+from xnat_pic.text import printable
+from xnat_pic.version import version
+
 from ..outputs.nifti import write_sidecar
-from ..outputs.uids import file_hash, parameter_hash
-from ..outputs.write import folder_aside
-from ..version import version
+from ..outputs.uids import parameter_hash
 from .model import ImageGrid, RegionSet
 from .outputs.table import as_csv, as_json
 from .outputs.text import as_text
@@ -113,17 +115,17 @@ def average_masks(
 
     Raises
     ------
-    PipelineError
+    XnatPicError
         In words, with what to do; nothing is left behind.
     """
     wishes = wishes or Wishes()
     if wishes.rasterizer not in RASTERIZERS:
-        raise CallError(
+        raise WrongCallError(
             f"There is no rasterizer {wishes.rasterizer}.",
             hint=f"There are {', '.join(RASTERIZERS)}.",
         )
     times: dict[str, float] = {}
-    with folder_aside(out, overwrite, _CONTENTS) as folder:
+    with replacing_folder(out, overwrite, _CONTENTS) as folder:
         result = find(image, roi, maps, wishes, times, progress)
         with _timed(times, "write"):
             result = _write(folder, result, wishes, times, progress)
@@ -266,7 +268,7 @@ def _inputs(result: RunResult) -> list[Path]:
 
 def _hashes(files: Sequence[Path]) -> list[str]:
     with ThreadPoolExecutor(4) as pool:
-        return list(pool.map(file_hash, files))
+        return list(pool.map(file_digest, files))
 
 
 def _pictures(folder: Path, result: RunResult) -> tuple[dict[int, dict[int, bytes]], list[str]]:
@@ -357,5 +359,5 @@ def _write_log(path: Path, result: RunResult, times: dict[str, float]) -> None:
         ),
         *(f"{part}: {seconds:.3f} s" for part, seconds in times.items()),
     ]
-    text = "\n".join("".join(c if c.isprintable() else " " for c in line) for line in lines)
+    text = "\n".join(printable(line) for line in lines)
     path.write_text(text + "\n", encoding="utf-8", newline="\n")

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CallError, CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
+
 from .run_maps_dicom import DicomMap, read_dicom_map
 
 Bools = npt.NDArray[np.bool_]
@@ -92,11 +93,11 @@ def read_maps(path: Path) -> list[MapVolume]:
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where several results lie below the folder.
     NothingUsableError
         Where there is no map.
-    CorruptInputError
+    CorruptDataError
         Where a file of the map is damaged.
     """
     if not path.exists():
@@ -110,7 +111,7 @@ def read_maps(path: Path) -> list[MapVolume]:
     if path.is_dir():
         nifti = [p for p in sorted(path.iterdir()) if p.name.endswith(_NIFTI)]
         if len(nifti) > 1:
-            raise CallError(
+            raise WrongCallError(
                 f"There are {len(nifti)} NIfTI files in {path.name} and no {_CONTENTS}.",
                 path=path,
                 hint="Name one file with --map; --map may be given several times.",
@@ -126,7 +127,7 @@ def _find_contents(folder: Path) -> Path | None:
     found = [p for p in islice(folder.rglob("*"), _MOST_FILES) if p.name == _CONTENTS]
     if len(found) > 1:
         names = ", ".join(sorted(p.parent.relative_to(folder).as_posix() for p in found)[:8])
-        raise CallError(
+        raise WrongCallError(
             f"{folder.name} holds the maps of {len(found)} fits: {names}.",
             path=folder,
             hint="Name the folder of one of them with --map.",
@@ -140,7 +141,7 @@ def _rows(contents: Path) -> dict[str, dict[str, Any]]:
         if not all(isinstance(row, dict) for row in rows.values()):
             raise TypeError("a row is no object")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{_CONTENTS} of {contents.parent.name} is no table of contents.",
             path=contents,
             hint="Make the maps again.",
@@ -244,7 +245,7 @@ def _lone_nifti(path: Path) -> MapVolume:
         try:
             said = json.loads(sidecar.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"{sidecar.name} is no JSON.", path=sidecar, hint="Correct it, or take it away."
             ) from error
     said = said if isinstance(said, dict) else {}
@@ -317,7 +318,7 @@ def _nifti(path: Path) -> tuple[Floats, Doubles]:
         )
     turned = _TO_LPS @ affine
     if not np.isfinite(turned).all() or abs(np.linalg.det(turned[:3, :3])) < 1e-12:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} does not say where its voxels are.",
             path=path,
             hint="Give a file whose sform or qform is set.",
@@ -334,7 +335,7 @@ def _flags(path: Path, affine: Doubles, shape: tuple[int, ...]) -> Bools:
     step = np.linalg.solve(place, affine)
     whole = np.rint(step)
     if not np.allclose(step, whole, rtol=0, atol=0.05):
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"The flags in {path.name} are not on the grid of their map.",
             path=path,
             hint="Make the maps again.",

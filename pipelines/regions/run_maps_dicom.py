@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from .complete import check_complete
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def read_dicom_map(path: Path) -> DicomMap:
     ------
     NothingUsableError
         Where there is no DICOM image, or several series.
-    CorruptInputError
+    CorruptDataError
         Where a file is damaged, or the planes are no volume.
     """
     from ..inputs.dicom import find_files
@@ -124,8 +125,8 @@ def _read(path: Path) -> Dataset | None:
         raise _damaged(path, error) from error
 
 
-def _damaged(path: Path, error: object) -> CorruptInputError:
-    return CorruptInputError(
+def _damaged(path: Path, error: object) -> CorruptDataError:
+    return CorruptDataError(
         f"{path.name} is damaged ({error}).", path=path, hint="Get the file again."
     )
 
@@ -196,7 +197,7 @@ def _volume(path: Path, planes: list[_Plane]) -> tuple[Floats, Doubles]:
         same = one.values.shape == first.values.shape
         turned = np.abs(one.orientation - first.orientation).max() > _PARALLEL
         if not same or turned or np.abs(one.spacing - first.spacing).max() > _PARALLEL:
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"The planes of the map {path.name} are not parallel or not of one size.",
                 path=path,
                 hint="Name the file or folder of one map with --map.",
@@ -208,7 +209,7 @@ def _volume(path: Path, planes: list[_Plane]) -> tuple[Floats, Doubles]:
         step = (places[-1] - places[0]) / (len(planes) - 1)
         even = places[0] + np.arange(len(planes))[:, None] * step
         if np.abs(places - even).max() > _UNEVEN * np.linalg.norm(step) or not step.any():
-            raise CorruptInputError(
+            raise CorruptDataError(
                 f"The planes of the map {path.name} are not evenly spaced.",
                 path=path,
                 hint="Files are missing, or there twice; get the map again.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import CallError
+from xnat_pic.errors import WrongCallError
+
 from .geometry import same_grid
 from .model import ImageGrid, Mask, RegionMask, Transferred
 from .overlap import overlap, volume_mm3
@@ -38,7 +39,7 @@ def transfer(
 
     Raises
     ------
-    CallError
+    WrongCallError
         For another frame of reference without `assume_aligned`.
     """
     voxels = mask.mask if isinstance(mask, RegionMask) else mask
@@ -57,7 +58,7 @@ def alignment(image: ImageGrid, target: ImageGrid, *, assume_aligned: bool = Fal
 
     Raises
     ------
-    CallError
+    WrongCallError
         For two different frames of reference without `assume_aligned`.
     """
     ours, theirs = image.frame_of_reference_uid, target.frame_of_reference_uid
@@ -70,7 +71,7 @@ def alignment(image: ImageGrid, target: ImageGrid, *, assume_aligned: bool = Fal
             f"the {'image' if ours else 'map'}."
         )
     if not assume_aligned:
-        raise CallError(
+        raise WrongCallError(
             f"Image and map have different frames of reference ({ours} and {theirs}): their "
             "positions cannot be compared.",
             hint="Register them first, or say --assume-aligned if nothing moved between them.",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CallError, CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
+
 from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
 from .headers import (
@@ -91,9 +92,9 @@ def read_image(path: Path, wanted: Collection[str] = ()) -> ImageGrid:
     ------
     NothingUsableError
         Where there is no image with a place in the patient.
-    CorruptInputError
+    CorruptDataError
         Where the only file is damaged.
-    CallError
+    WrongCallError
         Where the folder holds series on different grids and nothing says which one is meant.
     """
     with named(path):
@@ -131,9 +132,9 @@ def _files(path: Path) -> Iterator[Path]:
     yield from sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
+def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptDataError]]:
     frames: list[_Frame] = []
-    damaged: list[CorruptInputError] = []
+    damaged: list[CorruptDataError] = []
     for one in _files(path):
         if not is_dicom(one):
             continue
@@ -148,7 +149,7 @@ def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptInputError]]:
             if min(int(ds.Rows), int(ds.Columns)) < 1:
                 raise ValueError("no rows or columns")
             places = places_of(ds)
-        except CorruptInputError as error:
+        except CorruptDataError as error:
             damaged.append(error)
             continue
         except FAULTS as error:
@@ -183,7 +184,7 @@ def _choose(grids: list[ImageGrid], wanted: frozenset[str], path: Path) -> Image
     twins = [one for one in grids if one is not chosen and _on_one_grid(one, chosen)]
     if not scores[best] and len(twins) + 1 < len(grids):
         titles = ", ".join(sorted({f'"{grid.title}"' for grid in grids}))[:300]
-        raise CallError(
+        raise WrongCallError(
             f"{path.name} holds images on {len(grids)} different grids ({titles}), and the "
             "regions do not say which one they belong to.",
             path=path,
@@ -284,6 +285,6 @@ def _load_nifti(path: Path) -> Any:
     try:
         return nib.load(path)
     except (nib.filebasedimages.ImageFileError, *FAULTS) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error

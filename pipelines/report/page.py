@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from xnat_pic.version import version
 
 from ..fitting.data import FittedMap
 from ..fitting.methods import MAP_METHODS
@@ -16,10 +17,10 @@ from ..inputs.grid import in_words
 from ..models.result import Flag, count_flags
 from ..outputs.pictures import as_png, map_figure
 from ..outputs.protocol import values_used
-from ..version import version
 from . import checks, plots
 from .charts import Chart
 from .expected import Survey, snr_of, survey
+from .template import render_page
 
 _COLOURS = 3
 _KEYWORDS = {
@@ -45,12 +46,10 @@ def write_report(folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]
     rows : dict
         Rows of ``maps.json``; each gets the name of its picture.
     """
-    import jinja2
-
     found = survey(fitted)
-    source = (resources.files(__package__) / "page.html").read_text(encoding="utf-8")
-    page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    text = page.render(
+    text = render_page(
+        "pipelines.report",
+        "page.html",
         title=f"{MAP_METHODS[fitted.command].title} map",
         subtitle=_subtitle(fitted),
         notes=fitted.notes,

@@ -1,26 +1,29 @@
-"""Find the scans of a session that serve a map, by what their headers say."""
+"""Find sessions of a project, and the scans that serve a map by what their headers say."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
-from importlib import resources
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NothingUsableError
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import MissingError
+from xnat_config.server.files import RemoteFile, list_files
+from xnat_config.server.paths import data_path
+from xnat_pic.errors import NothingUsableError, ServerError
+from xnat_pic.tables import load_table
+
 from ..inputs import attributes
-from .client import Client, path_of
-from .errors import MissingError
-from .files import RemoteFile, list_files, read_header
+from .files import read_header
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 DICOM = "DICOM"
+_IMAGE_SESSION = "xnat:imageSessionData"
 _TOLERANCE = 1e-3
 _MOST_LOOKED_AT = 24
 _SHORT_MS = 30.0  # WASABI plays one pulse of about 5 ms; other saturation is longer, or a train
@@ -70,12 +73,12 @@ class Session:
     @property
     def address(self) -> str:
         """Where it is on the server."""
-        return path_of("experiments", self.id)
+        return data_path("experiments", self.id)
 
     @property
     def subject_address(self) -> str:
         """Where its subject is on the server."""
-        return path_of("subjects", self.subject_id)
+        return data_path("subjects", self.subject_id)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Candidate:
     reason: str = ""
 
 
-def read_session(client: Client, experiment_id: str) -> Session:
+def read_session(client: XnatClient, experiment_id: str) -> Session:
     """Return a session and its scans.
 
     Raises
@@ -96,24 +99,24 @@ def read_session(client: Client, experiment_id: str) -> Session:
     MissingError
         Where it is not there, or not for this user.
     """
-    address = path_of("experiments", experiment_id)
+    address = data_path("experiments", experiment_id)
     try:
-        fields = client.fields(address)
+        fields = _fields(client, address)
     except MissingError as error:
         raise MissingError(
-            f"There is no session {experiment_id} on {client.access.server} that may be read.",
+            f"There is no session {experiment_id} on {client.server} that may be read.",
             hint="Check the ID and the user's rights.",
         ) from error
     subject_id = fields.get("subject_ID", "")
-    subject = client.fields(path_of("subjects", subject_id)) if subject_id else {}
-    rows = client.rows(f"{address}/scans", columns="ID,type,UID,series_description,xsiType")
+    subject = _fields(client, data_path("subjects", subject_id)) if subject_id else {}
+    rows = client.rows(f"{address}/scans", {"columns": "ID,type,UID,series_description,xsiType"})
     scans = [
         Scan(
             id=row.get("ID", ""),
             type=row.get("type", ""),
             description=row.get("series_description", ""),
             uid=row.get("UID", ""),
-            address=path_of("experiments", experiment_id, "scans", row.get("ID", "")),
+            address=data_path("experiments", experiment_id, "scans", row.get("ID", "")),
         )
         for row in rows
     ]
@@ -125,6 +128,57 @@ def read_session(client: Client, experiment_id: str) -> Session:
         subject=subject.get("label", subject_id),
         scans=tuple(scans),
     )
+
+
+def _fields(client: XnatClient, address: str) -> dict[str, str]:
+    fields = client.item(address).get("data_fields")
+    if not isinstance(fields, dict):
+        raise ServerError(f"{client.server} gave no item for {address}.")
+    return {str(name): str(value) for name, value in fields.items()}
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """One session of a project as it is listed: ID, label, subject and type."""
+
+    id: str
+    label: str
+    subject: str
+    type: str
+
+
+def find_sessions(client: XnatClient, project: str) -> list[SessionRow]:
+    """Return the imaging sessions of a project in the order of labels.
+
+    Raises
+    ------
+    ServerError
+        Where the server gives no list.
+    """
+    columns = "ID,label,subject_label,xsiType"
+    params = {"project": project, "xsiType": _IMAGE_SESSION, "columns": columns}
+    found: dict[str, SessionRow] = {}
+    for row in client.rows("/data/experiments", params):
+        known = {name.lower(): value for name, value in row.items()}
+        one = SessionRow(*(known.get(name, "") for name in columns.lower().split(",")))
+        found.setdefault(one.id, one)
+    return sorted(found.values(), key=lambda one: one.label)
+
+
+def session_id(client: XnatClient, project: str, named: str) -> str:
+    """Return the ID of a session that a person named by ID or label.
+
+    Raises
+    ------
+    NothingUsableError
+        Where the project has none.
+    """
+    found = find_sessions(client, project)
+    for one in found:
+        if named in (one.id, one.label):
+            return one.id
+    labels = ", ".join(one.label for one in found[:20]) or "none"
+    raise NothingUsableError(f"{project} has no session {named}.", hint=f"It has these: {labels}.")
 
 
 def among(session: Session, named: Sequence[str]) -> tuple[list[Scan], bool]:
@@ -152,18 +206,22 @@ def among(session: Session, named: Sequence[str]) -> tuple[list[Scan], bool]:
 @cache
 def rules() -> dict[str, dict[str, Any]]:
     """Return ``rules.toml`` by the name of the map."""
-    text = resources.files(__package__).joinpath("rules.toml").read_text(encoding="utf-8")
-    return {row["map"]: row for row in tomllib.loads(text)["rule"]}
+    return {row["map"]: row for row in load_table("pipelines.xnat", "rules.toml")["rule"]}
 
 
 def find_scans(
-    client: Client, scans: Iterable[Scan], command: str, model: str = "", *, chosen: bool = False
+    client: XnatClient,
+    scans: Iterable[Scan],
+    command: str,
+    model: str = "",
+    *,
+    chosen: bool = False,
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Return the scans that serve a map, each with its images, and the others with a reason.
 
     Parameters
     ----------
-    client : Client
+    client : XnatClient
         The server.
     scans : iterable of Scan
         Where to look.
@@ -193,7 +251,7 @@ def find_scans(
     return [one for one in found if one.fit >= least], [one for one in found if one.fit < least]
 
 
-def _images(client: Client, scan: Scan) -> tuple[RemoteFile, ...]:
+def _images(client: XnatClient, scan: Scan) -> tuple[RemoteFile, ...]:
     try:
         return tuple(list_files(client, scan.address, DICOM))
     except MissingError:
@@ -201,7 +259,7 @@ def _images(client: Client, scan: Scan) -> tuple[RemoteFile, ...]:
 
 
 def _judge_some(
-    client: Client, scan: Scan, files: Sequence[RemoteFile], command: str, model: str
+    client: XnatClient, scan: Scan, files: Sequence[RemoteFile], command: str, model: str
 ) -> tuple[Fit, str]:
     """Judge a scan by the headers of a few images, and of more where these leave it open.
 

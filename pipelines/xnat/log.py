@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from xnat_pic.text import printable
+
 
 class Log:
     """Lines of a run.
@@ -41,4 +43,4 @@ class Log:
         """Return text on one line, without secrets and signs that steer a terminal."""
         for secret in self._secrets:
             text = text.replace(secret, "********")
-        return "".join(sign if sign.isprintable() else " " for sign in text)
+        return printable(text)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ModelInputError, NothingUsableError, PipelineError
-from .errors import LoginError, StoppedError, sentence
-from .files import fetch, list_files
+from xnat_config.server.files import list_files
+from xnat_pic.errors import LoginError, NothingUsableError, XnatPicError, describe
+
+from ..errors import ModelInputError, StoppedError
+from .files import fetch
 from .find import DICOM, Candidate, among, find_scans
 from .parameters import options, suv_options
 from .store import Place
@@ -26,7 +28,7 @@ def make_all(work: Work) -> None:
     ------
     LoginError, StoppedError
         What stops all.
-    PipelineError
+    XnatPicError
         Where the scans cannot be found.
     """
     asked = work.asked
@@ -51,12 +53,12 @@ def make_all(work: Work) -> None:
         except (LoginError, StoppedError):
             raise
         except (NothingUsableError, ModelInputError) as error:
-            text = f"Scan {candidate.scan.id} was left out. {sentence(error)}"
+            text = f"Scan {candidate.scan.id} was left out. {describe(error)}"
             work.made.left_out.append(text)
             work.note(text)
-        except (PipelineError, OSError, MemoryError) as error:
+        except (XnatPicError, OSError, MemoryError) as error:
             work.made.faults.append(error)
-            work.log.say(f"scan {candidate.scan.id}: failed. {sentence(error)}")
+            work.log.say(f"scan {candidate.scan.id}: failed. {describe(error)}")
 
 
 def _make(work: Work, candidate: Candidate) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .errors import IN_PART, NOTHING, LoginError, exit_code, sentence
+from xnat_pic.errors import LoginError, NothingUsableError, describe, exit_code_of
+
+IN_PART = 8
+"""Exit code of a run that has results and lacks others."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,12 @@ class Made:
         """
         some = self.results + self.found
         if self.faults:
-            text = " ".join(dict.fromkeys(sentence(one) for one in self.faults))
+            text = " ".join(dict.fromkeys(describe(one) for one in self.faults))
             login = next((one for one in self.faults if isinstance(one, LoginError)), None)
             worst = login or self.faults[0]
-            return (IN_PART if some else exit_code(worst)), text
+            return (IN_PART if some else exit_code_of(worst)), text
         if not some:
-            return NOTHING, " ".join([nothing, *dict.fromkeys(self.left_out)])
+            return NothingUsableError.exit_code, " ".join([nothing, *dict.fromkeys(self.left_out)])
         if self.partial:
             return IN_PART, "Some ROIs could not be measured; statistics.txt names them."
         return 0, ""

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xnat_pic.errors import WrongCallError
+
 from ..catalog import Pipeline, load_catalog
-from ..errors import CallError
 from ..outputs.uids import parameter_hash
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def find_pipeline(pipeline: str | Pipeline) -> Pipeline:
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where there is none.
     """
     if isinstance(pipeline, Pipeline):
@@ -82,7 +83,9 @@ def find_pipeline(pipeline: str | Pipeline) -> Pipeline:
         return load_catalog().pipeline(pipeline)
     except KeyError:
         known = ", ".join(one.name for one in load_catalog().pipelines)
-        raise CallError(f"There is no pipeline {pipeline}.", hint=f"There are {known}.") from None
+        raise WrongCallError(
+            f"There is no pipeline {pipeline}.", hint=f"There are {known}."
+        ) from None
 
 
 def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
@@ -90,7 +93,7 @@ def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
 
     Raises
     ------
-    CallError
+    WrongCallError
         For a name or a value that the pipeline does not know.
     """
     named = find_pipeline(pipeline)
@@ -98,7 +101,7 @@ def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
     unknown = sorted(set(given) - {one.name for one in named.inputs} - {"redo"})
     if unknown:
         known = ", ".join(one.name for one in named.inputs)
-        raise CallError(
+        raise WrongCallError(
             f"{named.name} has no input {', '.join(unknown)}.", hint=f"It has these: {known}."
         )
     own = find_pipeline(named.session) if named.session else named
@@ -133,7 +136,7 @@ def _checked(one: Any, value: str) -> str:
     if one.type == "boolean":
         return _boolean(one.name, value)
     if one.type == "choice" and value and value not in one.choices:
-        raise CallError(
+        raise WrongCallError(
             f"{value!r} is no choice for {one.name}.", hint=f"Choose {', '.join(one.choices)}."
         )
     return value
@@ -144,7 +147,9 @@ def _boolean(name: str, value: str) -> str:
         return "true"
     if value.lower() in _NO or not value:
         return "false"
-    raise CallError(f"{value!r} is neither true nor false, for {name}.", hint="Give one of them.")
+    raise WrongCallError(
+        f"{value!r} is neither true nor false, for {name}.", hint="Give one of them."
+    )
 
 
 def _number(asked: Asked, name: str, kind: type, auto: Any) -> Any:
@@ -157,7 +162,7 @@ def _number(asked: Asked, name: str, kind: type, auto: Any) -> Any:
         value = -1
     if not 0 <= value < float("inf"):
         word = "a number of 0 or more" + (", nor auto" if auto == "auto" else "")
-        raise CallError(f"{text!r} is not {word}, for {name}.", hint="Correct the value.")
+        raise WrongCallError(f"{text!r} is not {word}, for {name}.", hint="Correct the value.")
     return value
 
 
@@ -166,7 +171,7 @@ def options(asked: Asked, b0: Path | None = None) -> MapOptions:
 
     Raises
     ------
-    CallError
+    WrongCallError
     """
     from ..fitting.data import MapOptions
     from ..fitting.fit import check_options
@@ -179,7 +184,7 @@ def options(asked: Asked, b0: Path | None = None) -> MapOptions:
         except ValueError:
             ranges.append(part)
     if any(not 0 < number <= _MOST_PPM for number in numbers):
-        raise CallError(
+        raise WrongCallError(
             f"{asked.values['offsets']!r} is no list of offsets above 0.",
             hint="Write it like 3.5,2.0 (ppm).",
         )
@@ -200,7 +205,7 @@ def suv_options(asked: Asked) -> SuvOptions:
 
     Raises
     ------
-    CallError
+    WrongCallError
     """
     from ..maps.suv import SuvOptions
 
@@ -208,7 +213,7 @@ def suv_options(asked: Asked) -> SuvOptions:
     try:
         injected = datetime.fromisoformat(text) if text else None
     except ValueError:
-        raise CallError(
+        raise WrongCallError(
             f"{text!r} is no time of injection.", hint="Write it like 2024-01-08 10:30:00."
         ) from None
     return SuvOptions(

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from xnat_config.server.errors import MissingError
+from xnat_config.server.files import RemoteFile, fetch_file, list_files
+from xnat_config.server.paths import data_path
+from xnat_pic.errors import LoginError, NothingUsableError, WrongCallError, XnatPicError, describe
+
 from ..catalog import load_catalog
-from ..errors import CallError, ModelInputError, NothingUsableError, PipelineError
-from .client import path_of
-from .errors import LoginError, MissingError, StoppedError, sentence
-from .files import RemoteFile, fetch, fetch_one, list_files
+from ..errors import ModelInputError, StoppedError
+from .files import fetch
 from .find import DICOM, Scan, among
 from .parameters import MASK_AVERAGE, wishes
 from .store import Place, read_json
@@ -84,7 +87,7 @@ def measure_all(work: Work) -> None:
     ------
     LoginError, StoppedError
         What stops all.
-    PipelineError
+    XnatPicError
         Where there is nothing to measure, or several maps of which none was named.
     """
     asked = work.asked
@@ -103,19 +106,19 @@ def measure_all(work: Work) -> None:
         except (LoginError, StoppedError):
             raise
         except (NothingUsableError, ModelInputError) as error:
-            text = f"{collection.label} was left out. {sentence(error)}"
+            text = f"{collection.label} was left out. {describe(error)}"
             work.made.left_out.append(text)
             work.note(text)
-        except (PipelineError, OSError, MemoryError) as error:
+        except (XnatPicError, OSError, MemoryError) as error:
             work.made.faults.append(error)
-            work.log.say(f"{collection.label}: failed. {sentence(error)}")
+            work.log.say(f"{collection.label}: failed. {describe(error)}")
 
 
 def _collections(work: Work) -> list[Collection]:
     """Return the ROI collections that were asked for, all where none was named."""
     named = work.asked.listed("rois")
     session = work.session
-    rows = work.client.rows(f"{session.address}/assessors", columns="ID,label,xsiType")
+    rows = work.client.rows(f"{session.address}/assessors", {"columns": "ID,label,xsiType"})
     known = {row.get("ID", ""): row for row in rows}
     by_label = {row.get("label", ""): row for row in rows}
     unknown = [one for one in named if one not in known and one not in by_label]
@@ -129,7 +132,7 @@ def _collections(work: Work) -> list[Collection]:
     for row in chosen:
         if row.get("xsiType") != COLLECTION:
             continue
-        address = path_of("experiments", session.id, "assessors", row["ID"])
+        address = data_path("experiments", session.id, "assessors", row["ID"])
         files = tuple(list_files(work.client, address))
         address, files = (address, files) if files else _outputs(work, address)
         if files:
@@ -155,7 +158,7 @@ def find_results(work: Work, scans: Sequence[Scan]) -> list[Result]:
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where a scan has several results of one fit and none is named.
     NothingUsableError
         Where there is none.
@@ -220,13 +223,13 @@ def _refuse_several(scan: Scan, results: Sequence[Result]) -> None:
 
     Raises
     ------
-    CallError
+    WrongCallError
     """
     for command in {one.command for one in results}:
         several = [one for one in results if one.command == command]
         if len(several) > 1:
             names = ", ".join(f"{one.folder} ({one.hashes[1]})" for one in several)
-            raise CallError(
+            raise WrongCallError(
                 f"Scan {scan.id} has {len(several)} results of {command}, made with different "
                 f"parameters: {names}.",
                 hint="Name one with made_with: the letters and digits in brackets.",
@@ -239,7 +242,7 @@ def _measure(work: Work, collection: Collection, results: Sequence[Result]) -> N
         roi = work.fresh("RAW", "rois", plain(collection.label))
         roi.mkdir(parents=True)
         for number, file in enumerate(collection.files):
-            fetch_one(work.client, file, roi / f"{number:03d}.{_ending(file)}")
+            fetch_file(work.client, file, roi / f"{number:03d}.{_ending(file)}")
     scans, named = _drawn_on(work, collection, roi)
     images = {one: list_files(work.client, one.address, DICOM) for one in scans}
     waiting = []
@@ -360,7 +363,7 @@ def _fetch_result(work: Work, result: Result) -> Path:
             continue
         place = aside.joinpath(*path.parts)
         place.parent.mkdir(parents=True, exist_ok=True)
-        fetch_one(work.client, file, place)
+        fetch_file(work.client, file, place)
     aside.replace(target)
     return target
 
@@ -372,7 +375,7 @@ def _keep_stored(work: Work, scan: Scan, place: Place) -> None:
         return
     path = work.folder / "RAW" / "stored.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    fetch_one(work.client, file, path)
+    fetch_file(work.client, file, path)
     _keep(work, scan, place, path.read_text(encoding="utf-8"))
 
 

@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from xnat_config.server.client import XnatClient
+from xnat_pic.errors import WrongCallError, XnatPicError, describe, exit_code_of
+
 from ..catalog import Pipeline
-from ..errors import CallError, PipelineError
 from ..outputs.nifti import jsonable
-from .access import Access
-from .client import Client
-from .errors import exit_code, sentence
+from .client import Access, RunClient
 from .find import Session, read_session
 from .log import Log
 from .outcome import Made, SessionOutcome
@@ -70,14 +70,14 @@ def run_session(
         # The alias of a token is masked too; the short name of a person is no secret.
         alias = access.alias if len(access.alias) >= _TOKEN else ""
         log = Log(work / "LOGS" / "log.txt", (alias, access.secret), say)
-    except (PipelineError, OSError) as error:
-        return SessionOutcome(experiment_id, exit_code=exit_code(error), failure=sentence(error))
+    except (XnatPicError, OSError) as error:
+        return SessionOutcome(experiment_id, exit_code=exit_code_of(error), failure=describe(error))
     session: Session | None = None
     asked: Asked | None = None
     code, failure = 0, ""
     try:
         asked = ask(pipeline, parameters)
-        with access.client() as client:
+        with RunClient(access) as client:
             session = read_session(client, experiment_id)
             log.say(f"{asked.pipeline.name} on {session.label} of {session.subject}")
             task = Work(client, asked, session, work, log, made, cancel)
@@ -86,7 +86,7 @@ def run_session(
             log.say(failure or f"Done: {made.results} made, {made.found} there already.")
             if not asked.per_subject:
                 _tell(client, task, code, failure)
-    except (PipelineError, OSError) as error:
+    except (XnatPicError, OSError) as error:
         code, failure = _stopped(made, error)
         failure = log.clean(failure)
         log.say(failure)
@@ -105,14 +105,14 @@ def _take(work: Path) -> None:
 
     Raises
     ------
-    CallError
+    WrongCallError
         Where there is something that no run made.
     """
     parts = [work / part for part in (*_PARTS, "LOGS")]
     ours = (work / _MARK).is_file()
     for part in parts:
         if part.is_symlink() or (not ours and part.exists() and not _is_empty(part)):
-            raise CallError(
+            raise WrongCallError(
                 f"{work} holds {part.name}, which no run made there.",
                 hint="Name another folder to work in.",
             )
@@ -143,7 +143,7 @@ def _do(work: Work) -> tuple[int, str]:
                 f"{work.session.label} has no scan that serves {work.asked.pipeline.name} "
                 f"({work.asked.pipeline.description})."
             )
-    except (PipelineError, OSError) as error:
+    except (XnatPicError, OSError) as error:
         return _stopped(work.made, error)
     return work.made.verdict(nothing)
 
@@ -153,7 +153,7 @@ def _stopped(made: Made, error: Exception) -> tuple[int, str]:
     if made.results + made.found:
         made.faults.append(error)
         return made.verdict("")
-    return exit_code(error), sentence(error)
+    return exit_code_of(error), describe(error)
 
 
 def _outcome(
@@ -179,7 +179,7 @@ def _outcome(
     )
 
 
-def _tell(client: Client, work: Work, code: int, failure: str) -> None:
+def _tell(client: XnatClient, work: Work, code: int, failure: str) -> None:
     """Store log and summary with the session; a fault of this alone is no fault of the run."""
     outcome = _outcome(work.session.id, work.session, work.asked, work.made, code, failure)
     folder = f"{work.asked.pipeline.name}-{work.asked.key[:8]}"
@@ -192,8 +192,8 @@ def _tell(client: Client, work: Work, code: int, failure: str) -> None:
         make_resource(client, place)
         put_file(client, place, summary.name, summary)
         put_file(client, place, work.log.path.name, work.log.path)
-    except (PipelineError, OSError) as error:
-        work.log.say(f"The summary could not be stored: {sentence(error)}")
+    except (XnatPicError, OSError) as error:
+        work.log.say(f"The summary could not be stored: {describe(error)}")
 
 
 def _remove(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -10,11 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from .client import Client
-from .errors import MissingError, ServerError
-from .files import RemoteFile, list_files
+from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import MissingError
+from xnat_config.server.files import RemoteFile, list_files
+from xnat_config.server.paths import files_path
+from xnat_pic.errors import ServerError
+from xnat_pic.files import file_digest, write_file
 
 PROVENANCE = "provenance.json"
 _ROUNDS = 3
@@ -41,10 +42,9 @@ class Place:
 
     def address(self, name: str = "") -> str:
         """Return the address of a file of the folder, or of the resource's files."""
-        files = f"{self.parent}/resources/{quote(self.resource, safe='')}/files"
-        return f"{files}/{quote(f'{self.folder}/{name}')}" if name else files
+        return files_path(self.parent, self.resource, f"{self.folder}/{name}" if name else "")
 
-    def files(self, client: Client) -> dict[str, RemoteFile]:
+    def files(self, client: XnatClient) -> dict[str, RemoteFile]:
         """Return what is there, by the path below the folder."""
         try:
             found = list_files(client, self.parent, self.resource)
@@ -54,7 +54,7 @@ class Place:
         return {one.path.removeprefix(head): one for one in found if one.path.startswith(head)}
 
 
-def read_json(client: Client, file: RemoteFile) -> dict[str, Any]:
+def read_json(client: XnatClient, file: RemoteFile) -> dict[str, Any]:
     """Return a JSON file of the server; empty where it holds none.
 
     Raises
@@ -64,18 +64,24 @@ def read_json(client: Client, file: RemoteFile) -> dict[str, Any]:
     if file.size > _LONGEST_JSON:
         return {}
     try:
-        content = json.loads(client.read(file.uri, lambda so_far: len(so_far) > _LONGEST_JSON))
+        content = json.loads(client.read(file.uri, enough=_is_too_long))
     except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
 
-def find_done(client: Client, place: Place, request: str, contents: str) -> dict[str, Any] | None:
+def _is_too_long(so_far: bytearray) -> bool:
+    return len(so_far) > _LONGEST_JSON
+
+
+def find_done(
+    client: XnatClient, place: Place, request: str, contents: str
+) -> dict[str, Any] | None:
     """Return the table of contents of a result that is there, whole, and made of the same.
 
     Parameters
     ----------
-    client : Client
+    client : XnatClient
         The server.
     place : Place
         Where the result would go.
@@ -130,10 +136,7 @@ def describe(folder: Path, step: Mapping[str, Any], contents: str) -> None:
         if name not in (PROVENANCE, contents)
     }
     content["step"] = {**step, "files": listed}
-    aside = path.with_name(path.name + ".part")
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    aside.write_text(text + "\n", encoding="utf-8", newline="\n")
-    aside.replace(path)
+    write_file(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def _local(folder: Path) -> dict[str, tuple[int, str]]:
@@ -141,13 +144,12 @@ def _local(folder: Path) -> dict[str, tuple[int, str]]:
     for path in sorted(folder.rglob("*")):
         # The server takes no empty file.
         if path.is_file() and path.stat().st_size:
-            with path.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "md5").hexdigest()
+            digest = file_digest(path, "md5")
             found[path.relative_to(folder).as_posix()] = (path.stat().st_size, digest)
     return found
 
 
-def publish(client: Client, place: Place, folder: Path, contents: str) -> None:
+def publish(client: XnatClient, place: Place, folder: Path, contents: str) -> None:
     """Send a result in the place of an earlier one of the same parameters.
 
     The table of contents goes first and comes last, so that whoever looks for a result finds a
@@ -155,7 +157,7 @@ def publish(client: Client, place: Place, folder: Path, contents: str) -> None:
 
     Parameters
     ----------
-    client : Client
+    client : XnatClient
         The server.
     place : Place
         Where it goes.
@@ -205,19 +207,18 @@ def publish(client: Client, place: Place, folder: Path, contents: str) -> None:
     )
 
 
-def make_resource(client: Client, place: Place) -> None:
+def make_resource(client: XnatClient, place: Place) -> None:
     """Make the resource where it is not there."""
     address = place.address().removesuffix("/files")
-    answer = client.request("PUT", address, accept=(409,))
-    answer.close()
+    client.send("PUT", address, accept=(409,))
 
 
-def _remove(client: Client, place: Place, name: str) -> None:
+def _remove(client: XnatClient, place: Place, name: str) -> None:
     with suppress(MissingError):
-        client.request("DELETE", place.address(name)).close()
+        client.send("DELETE", place.address(name))
 
 
-def _send(client: Client, place: Place, folder: Path, names: list[str]) -> None:
+def _send(client: XnatClient, place: Place, folder: Path, names: list[str]) -> None:
     """Send files in one archive, which the server unpacks."""
     if not names:
         return
@@ -226,23 +227,23 @@ def _send(client: Client, place: Place, folder: Path, names: list[str]) -> None:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
             for name in names:
                 archive.write(folder / name, f"{place.folder}/{name}")
-        options = {"extract": "true", "overwrite": "true"}
-        headers = {"Content-Type": "application/zip"}
-        answer = client.request(
-            "PUT", f"{place.address()}/result.zip", params=options, headers=headers, file=packed
+        client.send(
+            "PUT",
+            f"{place.address()}/result.zip",
+            params={"extract": "true", "overwrite": "true"},
+            body=lambda: packed.open("rb"),
+            content_type="application/zip",
         )
-        answer.close()
     finally:
         packed.unlink(missing_ok=True)
 
 
-def put_file(client: Client, place: Place, name: str, path: Path) -> None:
-    """Send one file in the place of an earlier one; errors as of `Client.request`."""
-    answer = client.request(
+def put_file(client: XnatClient, place: Place, name: str, path: Path) -> None:
+    """Send one file in the place of an earlier one; errors as of `XnatClient.send`."""
+    client.send(
         "PUT",
         place.address(name),
         params={"inbody": "true", "overwrite": "true"},
-        headers={"Content-Type": "application/octet-stream"},
-        file=path,
+        body=lambda: path.open("rb"),
+        content_type="application/octet-stream",
     )
-    answer.close()

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xnat_config.server.client import XnatClient
+from xnat_config.server.files import RemoteFile
+from xnat_pic.version import version
+
+from ..errors import StoppedError
 from ..outputs.uids import parameter_hash
-from ..version import version
-from .client import Client
-from .errors import StoppedError
-from .files import RemoteFile
 from .find import Scan, Session
 from .log import Log
 from .outcome import Made
@@ -30,7 +31,7 @@ class Work:
 
     Attributes
     ----------
-    client : Client
+    client : XnatClient
         The server.
     asked : Asked
         What is wanted.
@@ -46,7 +47,7 @@ class Work:
         True ends the run.
     """
 
-    client: Client
+    client: XnatClient
     asked: Asked
     session: Session
     folder: Path

@@ -305,7 +305,7 @@ def test_calibration_that_does_not_hold(tmp_path, iopamidol, whole, old, new, wo
 
 def test_calibration_that_is_no_toml(tmp_path, iopamidol):
     path = calibration(tmp_path, "ph = [")
-    refused(run("cest", iopamidol, tmp_path / "out", "--ph", path), 4, "no TOML")
+    refused(run("cest", iopamidol, tmp_path / "out", "--ph", path), 2, "no valid TOML")
 
 
 # --- Parametric Map, provenance, stopping --------------------------------------------------------

@@ -25,10 +25,11 @@ from pet_series import (
 )
 
 from pipelines.cli import main
-from pipelines.errors import CorruptInputError, ModelInputError, NothingUsableError
+from pipelines.errors import ModelInputError
 from pipelines.inputs.pet import load_pet, uptake_of
 from pipelines.maps.suv import SuvOptions, make_suv
 from pipelines.models.suv import Uptake, check, decayed, reference_dose, suv_body_weight
+from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 WAIT_S = (START - INJECTED).total_seconds()
 
@@ -256,14 +257,14 @@ class TestSeries:
             tmp_path, activity(0), series="1.2", study="1.3", first=21, skip=(3,),
             FrameReferenceTime=900000,
         )  # fmt: skip
-        with pytest.raises(CorruptInputError, match="19 to 20 slices"):
+        with pytest.raises(CorruptDataError, match="19 to 20 slices"):
             load_pet(tmp_path)
 
     def test_truncated(self, tmp_path):
         write_pet(tmp_path, activity(0))
         path = tmp_path / "0003.dcm"
         path.write_bytes(path.read_bytes()[:-700])
-        with pytest.raises(CorruptInputError, match=r"0003.dcm is damaged"):
+        with pytest.raises(CorruptDataError, match=r"0003.dcm is damaged"):
             load_pet(tmp_path)
 
     @pytest.mark.parametrize(

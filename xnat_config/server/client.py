@@ -45,8 +45,10 @@ NOT_THERE = frozenset({400, 403, 404, 405, 415, 501})
 _BLOCK = 1 << 20
 _CONNECTIONS = 16
 _LOGIN_ATTEMPTS = 4  # of the first login: a wrong address shows there
+_RENEWALS = 3  # of the login for one request: a server may take it and lose it again at once
 _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _LOGIN_PAGE = "/app/template/Login"
+_LACKS_RIGHT = "The user lacks the right for it."
 
 
 class _Basic(requests.auth.HTTPBasicAuth):
@@ -331,7 +333,7 @@ class XnatClient:
             ),
             "stream": stream,
         }
-        for renewed in (False, True):
+        for renewals_left in range(_RENEWALS, -1, -1):
             self.open()
             logins = self._logins
             answer = self._repeat(
@@ -345,9 +347,13 @@ class XnatClient:
             if answer.status_code != 401 and not _is_login_page(answer):
                 return self._accepted(answer, accept)
             answer.close()
-            if not renewed:
+            if renewals_left:
                 self._log_in_again(logins)
         raise LoginError("The server no longer accepts the login.", hint=_renew_hint(self._login))
+
+    def pause(self, attempt: int) -> None:
+        """Wait after an attempt, counted from 1, of work that is more than one request."""
+        self._sleep(self.retry.wait_s(attempt))
 
     def _repeat(
         self,
@@ -408,7 +414,8 @@ class XnatClient:
             raise server_fault(answer)
         if status >= 400:
             kind = MissingError if status == 404 else RefusedError
-            raise kind(reason_of(answer), status=status)
+            hint = _LACKS_RIGHT if status == 403 else ""
+            raise kind(reason_of(answer), hint=hint, status=status)
         target = urlsplit(answer.headers.get("location", ""))
         where = f" ({target.scheme}://{target.netloc})" if target.netloc else ""
         answer.close()
@@ -538,7 +545,7 @@ class XnatClient:
             try:
                 return work()
             except BrokenAnswerError:
-                self._sleep(self.retry.wait_s(attempt))
+                self.pause(attempt)
         return work()
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...outputs.uids import derived_uid
-from ...version import version
+from xnat_pic.version import version
+
+from ...outputs.uids import result_uid
 from .rates import coded
 from .segmentation import finish, plain, tracking_uid
 
@@ -65,7 +66,7 @@ def _object(result: RunResult, sources: list[Dataset], segmentation: Dataset, ke
     device = hd.sr.ObserverContext(
         observer_type=hd.sr.CodedConcept("121007", "DCM", "Device"),
         observer_identifying_attributes=hd.sr.DeviceObserverIdentifyingAttributes(
-            uid=derived_uid("device", "xnat-pic-pipelines"),
+            uid=result_uid("device", "xnat-pic-pipelines"),
             name="xnat-pic-pipelines",
             manufacturer_name="XNAT-PIC",
             model_name=f"xnat-pic {version()}"[:64],
@@ -83,9 +84,9 @@ def _object(result: RunResult, sources: list[Dataset], segmentation: Dataset, ke
     return hd.sr.Comprehensive3DSR(
         evidence=[*sources, segmentation],
         content=content[0],
-        series_instance_uid=derived_uid("region statistics", key),
+        series_instance_uid=result_uid("region statistics", key),
         series_number=901,
-        sop_instance_uid=derived_uid("region statistics instance", key),
+        sop_instance_uid=result_uid("region statistics instance", key),
         instance_number=1,
         manufacturer="XNAT-PIC",
         is_complete=True,
@@ -128,7 +129,7 @@ def _measurements(roi: RegionResult, row: MapResult) -> Iterator[Any]:
             value = _of(found.whole, field)
             if value is None:
                 continue
-            uid = derived_uid("measurement", tracking_uid(roi), row.map.source, found.name, field)
+            uid = result_uid("measurement", tracking_uid(roi), row.map.source, found.name, field)
             yield hd.sr.Measurement(
                 name=hd.sr.CodedConcept(*quantity),
                 value=value,

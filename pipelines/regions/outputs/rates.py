@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import Any
+
+from xnat_pic.tables import load_table
 
 from ...outputs import catalogue
 
@@ -34,10 +33,8 @@ class Rate:
     quantity: tuple[str, str, str]
 
 
-@cache
 def _table() -> dict[str, Any]:
-    path = resources.files(__package__) / "rates.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+    return load_table("pipelines.regions.outputs", "rates.toml")
 
 
 def rate_of(name: str, unit: str) -> Rate | None:

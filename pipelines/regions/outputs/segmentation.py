@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...outputs.uids import derived_uid
-from ...version import version
+from xnat_pic.text import one_line
+from xnat_pic.version import version
+
+from ...outputs.uids import result_uid
 from ..statistics import WHOLE
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def write_segmentation(path: Path, result: RunResult, sources: list[Dataset], ke
         warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
         made = _object(result, sources, key)
     finish(made, sources[0], f"ROIs: {result.regions.name or result.regions.path.stem}")
-    organisation = derived_uid("dimensions", str(made.SeriesInstanceUID))
+    organisation = result_uid("dimensions", str(made.SeriesInstanceUID))
     for row in [*made.DimensionOrganizationSequence, *made.DimensionIndexSequence]:
         row.DimensionOrganizationUID = organisation
     made.save_as(path, enforce_file_format=True)
@@ -105,9 +107,9 @@ def _object(result: RunResult, sources: list[Dataset], key: str) -> Any:
         pixel_array=np.stack(masks, axis=-1).astype(np.uint8),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(n, roi) for n, roi in enumerate(result.labels, 1)],
-        series_instance_uid=derived_uid("region masks", key),
+        series_instance_uid=result_uid("region masks", key),
         series_number=900,
-        sop_instance_uid=derived_uid("region masks instance", key),
+        sop_instance_uid=result_uid("region masks instance", key),
         instance_number=1,
         manufacturer="XNAT-PIC",
         manufacturer_model_name="xnat-pic-pipelines",
@@ -150,13 +152,12 @@ def _lab(colour: tuple[int, int, int]) -> Any:
 
 def tracking_uid(roi: RegionResult) -> str:
     """Return a UID of a region that is the same in every object and every run."""
-    return derived_uid("region", roi.region.uid, str(roi.region.number), roi.region.name)
+    return result_uid("region", roi.region.uid, str(roi.region.number), roi.region.name)
 
 
 def plain(text: str) -> str:
     """Return text that one DICOM value can hold: no backslash or control sign, 64 letters."""
-    clean = "".join(c if c.isprintable() and c != "\\" else " " for c in text)
-    return " ".join(clean.split())[:_MOST_LETTERS].strip()
+    return one_line(text.replace("\\", " "), _MOST_LETTERS).strip()
 
 
 def finish(made: Any, header: Dataset, description: str) -> None:

@@ -7,8 +7,9 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
+from xnat_pic.version import version
+
 from ...outputs.nifti import jsonable
-from ...version import version
 from ..run_result import MapResult, RegionResult, RunResult
 from ..statistics import CORE, WHOLE, RegionStatistics, Statistics
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...version import version
+from xnat_pic.text import printable
+from xnat_pic.version import version
+
 from ..run_result import MapResult, RegionResult, RunResult
 from ..statistics import RegionStatistics
 
@@ -26,7 +28,7 @@ def as_text(result: RunResult) -> str:
             "Image",
             f"{result.image.title or result.image_path.name}, {columns} x {rows} x {slices}",
         ),
-        _row("ROI collection", _plain(name)),
+        _row("ROI collection", printable(name)),
         *(
             _row("Map", f"{one.name}{_unit(one.unit)}, {one.source}".replace("  ", " "))
             for one in result.maps
@@ -38,12 +40,7 @@ def as_text(result: RunResult) -> str:
     ]
     for roi in result.rois:
         lines += [*_region(roi), _LINE]
-    return "\n".join(_plain(line) for line in lines) + "\n"
-
-
-def _plain(text: str) -> str:
-    """Return text on one line, without signs that a terminal or editor would act on."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return "\n".join(printable(line) for line in lines) + "\n"
 
 
 def _row(name: str, value: object) -> str:

@@ -11,7 +11,8 @@ from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
-from ...errors import CorruptInputError, NothingUsableError, PipelineError
+from xnat_pic.errors import CorruptDataError, NothingUsableError, XnatPicError
+
 from ..complete import check_complete
 from ..headers import FAULTS, is_dicom, is_part_10, named, read_dataset, unreadable, unwarned
 from ..model import ImageGrid, Problem, RegionSet
@@ -55,7 +56,7 @@ def sniff(path: Path) -> Kind:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a DICOM file whose header breaks off.
     """
     if path.name.endswith(_NIFTI):
@@ -109,7 +110,7 @@ def referenced_instances(path: Path) -> frozenset[str]:
             elif kind is Kind.SEG:
                 tags = ("ReferencedSeriesSequence",)
                 uids |= seg.references(read_dataset(one, tags, pixels=False, fuss="segmentation"))
-        except (PipelineError, *FAULTS):
+        except (XnatPicError, *FAULTS):
             continue
     return uids
 
@@ -135,7 +136,7 @@ def read_regions(path: Path, image: ImageGrid) -> RegionSet:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a single file that is damaged.
     NothingUsableError
         For a single file that is of another kind, and a folder without files of these kinds.
@@ -149,8 +150,8 @@ def read_regions(path: Path, image: ImageGrid) -> RegionSet:
             kind = sniff(one)
             if kind is not Kind.OTHER:
                 sets.append(_read_one(one, kind, image))
-        except (NothingUsableError, CorruptInputError) as error:
-            corrupt = isinstance(error, CorruptInputError)
+        except (NothingUsableError, CorruptDataError) as error:
+            corrupt = isinstance(error, CorruptDataError)
             problems.append(Problem(one, error.sentence(), corrupt=corrupt))
     if not sets and not problems:
         raise NothingUsableError(f"{path.name} holds no file of regions.", path=path, hint=_HINT)
@@ -189,7 +190,7 @@ def _checked(path: Path, found: RegionSet, image: ImageGrid) -> RegionSet:
             continue
         try:
             drawn = aim.read_aim(near, image)
-        except (NothingUsableError, CorruptInputError):
+        except (NothingUsableError, CorruptDataError):
             continue
         result = compare(drawn, found, image)
         if result.twin is not Twin.EQUAL and result.compared:

@@ -16,7 +16,8 @@ from xml.parsers import expat
 
 import numpy as np
 
-from ...errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from ..geometry import to_patient
 from ..model import Contour, Doubles, ImageGrid, Region, RegionSet
 
@@ -33,13 +34,13 @@ def parse(path: Path) -> Any:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For text that is no XML, declares entities, or is larger than 512 MiB.
     NothingUsableError
         For AIM of another version, and other XML.
     """
     if path.stat().st_size > _MOST_BYTES:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} is larger than any drawing (512 MiB).", path=path, hint="Get it again."
         )
     try:
@@ -47,7 +48,7 @@ def parse(path: Path) -> Any:
         _refuse_document_type(data, path)
         root = ElementTree.fromstring(data)
     except (expat.ExpatError, ElementTree.ParseError, OSError, ValueError, LookupError) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} cannot be read as XML ({error}).", path=path, hint="Get it again."
         ) from error
     if _local(root) == "ImageAnnotation":
@@ -80,7 +81,7 @@ def _refuse_document_type(data: bytes, path: Path) -> None:
     """
 
     def refuse(*_: object) -> None:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} declares a document type, which no AIM file needs.",
             path=path,
             hint="It was not opened; get the file from the archive again.",
@@ -118,7 +119,7 @@ def read_aim(path: Path, image: ImageGrid) -> RegionSet:
 
     Raises
     ------
-    CorruptInputError, NothingUsableError
+    CorruptDataError, NothingUsableError
         As `parse`.
     """
     root = parse(path)

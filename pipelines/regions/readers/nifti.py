@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from ..geometry import grid_of_affine
 from ..headers import FAULTS
 from ..model import RegionSet
@@ -19,7 +20,7 @@ def read_nifti_mask(path: Path) -> RegionSet:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a file that breaks off.
     NothingUsableError
         For a file without a mask in 3-D.
@@ -38,7 +39,7 @@ def read_nifti_mask(path: Path) -> RegionSet:
             )
         values = np.asarray(image.dataobj).reshape(shape[:3]).transpose(2, 1, 0)
     except (nib.filebasedimages.ImageFileError, *FAULTS) as error:
-        raise CorruptInputError(
+        raise CorruptDataError(
             f"{path.name} cannot be read as NIfTI ({error}).", path=path, hint="Get it again."
         ) from error
     code = image.header["sform_code"], image.header["qform_code"]

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import CorruptInputError, NothingUsableError
+from xnat_pic.errors import CorruptDataError, NothingUsableError
+
 from ..geometry import grid_of_affine
 from ..headers import FAULTS
 from ..model import Region, RegionSet
@@ -52,7 +53,7 @@ def read_nrrd_mask(path: Path) -> RegionSet:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a header that contradicts itself, and data that break off.
     NothingUsableError
         For data in another file, another type or encoding, or without a place in the patient.
@@ -78,8 +79,8 @@ def read_nrrd_mask(path: Path) -> RegionSet:
     return RegionSet(path, "", tuple(regions), (path,))
 
 
-def _corrupt(path: Path, why: str) -> CorruptInputError:
-    return CorruptInputError(
+def _corrupt(path: Path, why: str) -> CorruptDataError:
+    return CorruptDataError(
         f"{path.name} cannot be read as NRRD ({why}).", path=path, hint="Get the file again."
     )
 

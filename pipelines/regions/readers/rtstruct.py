@@ -29,7 +29,7 @@ def read_rtstruct(path: Path) -> RegionSet:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a file that breaks off.
     """
     ds = read_dataset(path, fuss="structure set")

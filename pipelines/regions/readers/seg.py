@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
 from ..colour import rgb_of_cielab
 from ..geometry import SAME_PLACE, nearest_slice
 from ..headers import FAULTS, Place, places_of, read_dataset, unreadable
@@ -47,7 +48,7 @@ def read_seg(path: Path, image: ImageGrid) -> RegionSet:
 
     Raises
     ------
-    CorruptInputError
+    CorruptDataError
         For a file that breaks off or does not hold the frames it announces.
     NothingUsableError
         For a type of segmentation that does not exist in the standard.

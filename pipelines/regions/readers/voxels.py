@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import NothingUsableError
+from xnat_pic.errors import NothingUsableError
+
 from ..model import DrawnMask, ImageGrid, Region
 from ..overlap import crop
 

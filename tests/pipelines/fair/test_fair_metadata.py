@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import pytest
 from datacite import schema45
 
-from pipelines.errors import CallError
 from pipelines.fair.about import read_about
 from pipelines.fair.crate import _times
+from xnat_pic.errors import WrongCallError
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -141,7 +141,7 @@ def test_datacite_fits_its_schema(exported):
         ('titel = "x"', "titel"),
         ("year = 26", "year"),
         ("title = 3", "title"),
-        ("title = [", "cannot be read"),
+        ("title = [", "is no valid TOML"),
         ('[[creators]]\ngiven = "A"', "family"),
         ('[[creators]]\nfamily = "A"\norcid = "0000-0002-1825-0098"', "ORCID"),
         ('[[creators]]\nfamily = "A"\nmail = "a@b.c"', "no other name"),
@@ -151,5 +151,5 @@ def test_datacite_fits_its_schema(exported):
 def test_what_people_say_is_checked(tmp_path, text, said):
     path = tmp_path / "about.toml"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(CallError, match=said):
+    with pytest.raises(WrongCallError, match=said):
         read_about(path)

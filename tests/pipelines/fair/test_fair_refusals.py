@@ -6,9 +6,9 @@ import shutil
 import pydicom
 import pytest
 
-from pipelines.errors import CorruptInputError
 from pipelines.fair.derived import inside
 from pipelines.fair.names import Labels, label
+from xnat_pic.errors import CorruptDataError
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_a_map_whose_images_are_not_there(small, tmp_path, command):
 
 @pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../../b", "..\\a"])
 def test_inside(tmp_path, name):
-    with pytest.raises(CorruptInputError):
+    with pytest.raises(CorruptDataError):
         inside(tmp_path, name)
 
 

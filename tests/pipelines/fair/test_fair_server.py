@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines.xnat.access import Access, Patience
+from pipelines.xnat.client import Access
 from pipelines.xnat.session_run import run_session
 from sandbox.archive.archive import PASSWORD_VARIABLE as ARCHIVE_PASSWORD
 from sandbox.archive.archive import Archive, Settings
@@ -15,6 +15,7 @@ from xnat_config import load_config
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import PASSWORD_VARIABLE, Connection
 from xnat_config.server.login import password_login
+from xnat_config.server.retry import RetryPolicy
 
 
 @pytest.fixture
@@ -33,8 +34,8 @@ def server(study, tmp_path, monkeypatch):
         with Journal(home / "j") as journal, XnatClient(Connection(served.url), login) as client:
             upload(plan, client, journal, config, Options(settle_s=20))
         token = served.get("/data/services/tokens/issue").json()
-        patience = Patience(attempts=4, first_wait_s=0.02, longest_wait_s=0.1, read_s=60)
-        access = Access(served.url, token["alias"], token["secret"], patience=patience)
+        retry = RetryPolicy(attempts=4, first_wait_s=0.02, longest_wait_s=0.1)
+        access = Access(served.url, token["alias"], token["secret"], retry=retry)
         rows = served.rows("/data/projects/P1/experiments")
         [session] = [one["ID"] for one in rows if one["xsiType"] == "xnat:mrSessionData"]
         done = run_session(access, "process_T2", session, {}, tmp_path / "work")

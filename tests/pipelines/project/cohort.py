@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from region_files import write_seg
 
 import mri2dicom
-from pipelines.xnat.access import Access, Patience
+from pipelines.xnat.client import Access
 from sandbox.archive.archive import Archive, Settings
 from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
@@ -25,8 +25,9 @@ from xnat_config import load_config
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login
+from xnat_config.server.retry import RetryPolicy
 
-PATIENCE = Patience(attempts=4, first_wait_s=0.05, longest_wait_s=0.5, read_s=60)
+RETRY = RetryPolicy(attempts=4, first_wait_s=0.05, longest_wait_s=0.5)
 PROJECT = "P1"
 T2_SCAN = "3"
 ROIS = ("tumour", "brain", "kidney")
@@ -116,7 +117,7 @@ def _remove(folder):
 def bench_of(served, cohort):
     """Return access to a served copy by a fresh token."""
     token = served.get("/data/services/tokens/issue").json()
-    access = Access(served.url, token["alias"], token["secret"], patience=PATIENCE)
+    access = Access(served.url, token["alias"], token["secret"], retry=RETRY)
     return Bench(served, access, cohort)
 
 

@@ -6,8 +6,9 @@ import time
 import pytest
 from cohort import PROJECT
 
+from pipelines.errors import StoppedError
 from pipelines.project.lock import FILE, Beats, BusyError, Lock
-from pipelines.xnat.errors import StoppedError
+from pipelines.xnat.client import RunClient
 from pipelines.xnat.store import Place
 
 BEATS = Beats(0.25, 2.5)  # stale only after ten beats: those of a busy machine come late
@@ -41,7 +42,7 @@ def test_another_pipeline_is_not_refused(bench):
 
 def test_a_killed_run_does_not_leave_the_lock_for_ever(bench):
     dead = Lock(bench.access, PLACE, BEATS)
-    with bench.access.client() as client:
+    with RunClient(bench.access) as client:
         from pipelines.xnat.store import make_resource
 
         make_resource(client, PLACE)

@@ -5,8 +5,8 @@ import io
 import pydicom
 import pytest
 
-from pipelines.errors import CorruptInputError
 from pipelines.regions.complete import check_complete
+from xnat_pic.errors import CorruptDataError
 
 
 def test_every_whole_file_of_the_shared_regions_passes(shared_data):
@@ -26,7 +26,7 @@ def test_a_file_cut_anywhere_is_damaged(shared_data, tmp_path, kind):
         cut.write_bytes(data[:length])
         # Between two elements of the top level nothing tells a cut file from a whole one.
         if not _ends_between_elements(data, length):
-            with pytest.raises(CorruptInputError, match=r"cut\.dcm"):
+            with pytest.raises(CorruptDataError, match=r"cut\.dcm"):
                 check_complete(cut)
 
 

@@ -8,10 +8,10 @@ import pydicom
 import pytest
 from region_files import Scan, aim_text, box, write_rtstruct, write_seg, write_series
 
-from pipelines.errors import CallError, CorruptInputError, NothingUsableError, PipelineError
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions, referenced_instances
 from pipelines.regions.volume import read_image
+from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError, XnatPicError
 
 SQUARE = box(3.5, 3.5, 9.5, 9.5)
 
@@ -144,7 +144,7 @@ def test_a_region_beside_the_image_is_named_and_a_partial_one_cut(tmp_path, scan
 def test_hostile_xml_is_refused(tmp_path, image, text):
     path = tmp_path / "a.xml"
     path.write_text(text.replace("{bomb}", "b" * 10_000), encoding="utf-8")
-    with pytest.raises(CorruptInputError, match=r"a\.xml"):
+    with pytest.raises(CorruptDataError, match=r"a\.xml"):
         read_regions(path, image)
 
 
@@ -178,7 +178,7 @@ def test_a_structure_set_or_segmentation_cut_short_never_ends_in_a_traceback(
         write_seg(tmp_path / "s.dcm", scan, frames),
     ):
         _cut(path, part)
-        with pytest.raises(CorruptInputError, match=path.name):
+        with pytest.raises(CorruptDataError, match=path.name):
             read_regions(path, image)
 
 
@@ -187,7 +187,7 @@ def test_a_segmentation_with_fewer_pixels_than_announced_is_damaged(tmp_path, sc
     ds = pydicom.dcmread(path)
     ds.PixelData = ds.PixelData[:100]
     ds.save_as(path)
-    with pytest.raises(CorruptInputError, match="384 bytes of pixels announced, 100 there"):
+    with pytest.raises(CorruptDataError, match="384 bytes of pixels announced, 100 there"):
         read_regions(path, image)
 
 
@@ -247,10 +247,10 @@ def test_an_empty_mask_is_named(tmp_path, image):
 
 def test_damaged_nifti_and_nrrd(tmp_path, image):
     nib.save(nib.Nifti1Image(np.ones((9, 9, 9), dtype=np.uint8), np.eye(4)), tmp_path / "m.nii")
-    with pytest.raises(CorruptInputError):
+    with pytest.raises(CorruptDataError):
         read_regions(_cut(tmp_path / "m.nii", 0.5), image)
     (tmp_path / "m.nii.gz").write_bytes(b"\x1f\x8b no")
-    with pytest.raises(CorruptInputError):
+    with pytest.raises(CorruptDataError):
         read_regions(tmp_path / "m.nii.gz", image)
 
 
@@ -264,10 +264,10 @@ NRRD = {
     ("change", "kind", "words"),
     [
         ({"data file": "../../secret.raw"}, NothingUsableError, "another file"),
-        ({"sizes": "4 4 5"}, CorruptInputError, "80 bytes announced, 64 there"),
+        ({"sizes": "4 4 5"}, CorruptDataError, "80 bytes announced, 64 there"),
         ({"sizes": "900000 900000 900000"}, NothingUsableError, "announces"),
         ({"sizes": "4 4"}, NothingUsableError, "2 axes"),
-        ({"sizes": "4 4 x"}, CorruptInputError, "m.nrrd"),
+        ({"sizes": "4 4 x"}, CorruptDataError, "m.nrrd"),
         ({"encoding": "hex"}, NothingUsableError, "encoded as hex"),
         ({"type": "block"}, NothingUsableError, "type block"),
         ({"space": "scanner-xyz"}, NothingUsableError, "scanner-xyz"),
@@ -318,7 +318,7 @@ def _said(path, image):
         referenced_instances(path)
         for region in read_regions(path, image).regions:
             rasterize(region, image, assume_aligned=True)
-    except PipelineError as error:
+    except XnatPicError as error:
         return error.message
     return ""
 
@@ -346,7 +346,7 @@ def test_images_that_cannot_carry_regions(tmp_path, scan):
     folder = write_series(tmp_path / "cut", Scan(shape=(1, 8, 8)))
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(CorruptInputError, match=path.name):
+    with pytest.raises(CorruptDataError, match=path.name):
         read_image(path)
 
 
@@ -362,7 +362,7 @@ def test_an_error_of_geometry_says_in_which_file(tmp_path, image):
 def test_two_series_and_nothing_that_says_which(tmp_path):
     write_series(tmp_path / "image/a", Scan())
     write_series(tmp_path / "image/b", Scan(spacing=(0.7, 0.7)))
-    with pytest.raises(CallError, match="2 different grids"):
+    with pytest.raises(WrongCallError, match="2 different grids"):
         read_image(tmp_path / "image")
 
 

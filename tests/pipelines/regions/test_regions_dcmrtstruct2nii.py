@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from region_files import Scan, aim_text, box, oblique, write_enhanced, write_rtstruct, write_series
 
-from pipelines.errors import CallError
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.rasterize_dcmrtstruct2nii import rasterize_with_dcmrtstruct2nii
 from pipelines.regions.readers import read_regions
 from pipelines.regions.volume import read_image
+from xnat_pic.errors import WrongCallError
 
 SQUARE = box(3.5, 3.5, 9.5, 9.5)
 
@@ -55,9 +55,9 @@ def test_what_it_cannot_read_is_said(tmp_path):
     folder = write_series(tmp_path / "image", scan)
     aim = tmp_path / "a.xml"
     aim.write_text(aim_text({"A": [(scan.uids[0], 1, SQUARE)]}), encoding="utf-8")
-    with pytest.raises(CallError, match=r"reads RTSTRUCT only, and a\.xml is AIM"):
+    with pytest.raises(WrongCallError, match=r"reads RTSTRUCT only, and a\.xml is AIM"):
         _both(aim, folder)
     write_enhanced(tmp_path / "enhanced/one.dcm", scan)
     path = write_rtstruct(tmp_path / "r.dcm", scan, {"A": [(scan.mm(SQUARE, 0), None)]})
-    with pytest.raises(CallError, match="single-frame"):
+    with pytest.raises(WrongCallError, match="single-frame"):
         _both(path, tmp_path / "enhanced")

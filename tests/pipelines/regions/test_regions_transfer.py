@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from region_files import Scan, box, centres_inside, circle, oblique, write_rtstruct, write_series
 
-from pipelines.errors import CallError
 from pipelines.regions.geometry import grid_of_affine, same_grid, slabs
 from pipelines.regions.overlap import crop, overlap, volume_mm3
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions
 from pipelines.regions.transfer import transfer
 from pipelines.regions.volume import read_image
+from xnat_pic.errors import WrongCallError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 FRAME = "1.2.3"
@@ -155,7 +155,7 @@ def test_another_frame_of_reference_is_refused_unless_assumed():
     scan = Scan(shape=(2, 4, 4))
     mask = np.ones(scan.shape, dtype=bool)
     other = replace(_grid(scan), frame_of_reference_uid="9.9")
-    with pytest.raises(CallError, match=r"different frames of reference \(1\.2\.3 and 9\.9\)"):
+    with pytest.raises(WrongCallError, match=r"different frames of reference \(1\.2\.3 and 9\.9\)"):
         transfer(mask, _grid(scan), other)
     found = transfer(mask, _grid(scan), other, assume_aligned=True)
     assert "as asked" in found.note

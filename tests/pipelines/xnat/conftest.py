@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from patience import PATIENCE
+from quick_retry import RETRY
 
 import mri2dicom
-from pipelines.xnat.access import Access
+from pipelines.xnat.client import Access
 from pipelines.xnat.session_run import run_session
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from sandbox.mouse import MouseOptions, write_mice
@@ -141,9 +141,9 @@ def served_copy(source, folder):
     with ExitStack() as stack:
         archive = Archive(folder, Settings(faults=True))
         served = stack.enter_context(serving(archive))
-        made = Bench(served, Access(served.url, "", "", patience=PATIENCE))
+        made = Bench(served, Access(served.url, "", "", retry=RETRY))
         alias, secret = made.token()
-        made.access = Access(served.url, alias, secret, patience=PATIENCE)
+        made.access = Access(served.url, alias, secret, retry=RETRY)
         kinds = {
             "xnat:mrSessionData": "MR",
             "xnat:petSessionData": "PT",

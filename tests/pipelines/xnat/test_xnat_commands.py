@@ -97,7 +97,7 @@ def test_a_person_runs_a_pipeline_from_a_terminal(bench, tmp_path):
     assert "has no session m99" in wrong.stderr
     no = _call([*words, "--session", label], {**env, "XNAT_PIC_PASSWORD": "another"})
     assert no.returncode == 5
-    assert "does not take the login" in no.stderr
+    assert "refuses the login of admin" in no.stderr
 
 
 @pytest.mark.parametrize(

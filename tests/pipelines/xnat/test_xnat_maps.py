@@ -9,12 +9,14 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from pyxnat import Interface
 
 from pipelines.catalog import Input, Pipeline
 from pipelines.maps.run import make_maps
+from pipelines.xnat.client import RunClient
+from pipelines.xnat.find import find_sessions, session_id
 from pipelines.xnat.parameters import ask, options
 from pipelines.xnat.session_run import run_session
-from pipelines.xnat.sessions import find_sessions, session_id
 
 SUV = Pipeline(
     name="process_SUV", label="SUV", level="session", description="SUV", makes="SUV",
@@ -342,16 +344,27 @@ def test_outcome_and_access_travel_between_processes(bench, tmp_path):
     assert bench.access.alias not in repr(bench.access)
 
 
-def test_sessions_of_a_project_through_pyxnat(bench):
-    found = {one.id: one for one in find_sessions(bench.access, "P1")}
+def test_sessions_of_a_project(bench):
+    """By ID and label, as pyxnat lists them too."""
+    with RunClient(bench.access) as client:
+        found = {one.id: one for one in find_sessions(client, "P1")}
+        mr = found[bench.mr]
+        for named in (mr.label, bench.mr):
+            assert session_id(client, "P1", named) == bench.mr
     assert set(found) == set(bench.sessions.values())
-    mr = found[bench.mr]
     assert mr.type == "xnat:mrSessionData"
-    assert (
-        session_id(bench.access, "P1", mr.label)
-        == bench.mr
-        == session_id(bench.access, "P1", bench.mr)
+    interface = Interface(
+        server=bench.served.url, user=bench.access.alias, password=bench.access.secret
     )
+    columns = ["ID", "label", "subject_label", "xsiType"]
+    listed = interface.array.experiments(
+        project_id="P1", experiment_type="xnat:imageSessionData", columns=columns
+    ).data
+    interface.disconnect()
+    rows = [{name.lower(): value for name, value in row.items()} for row in listed]
+    assert {tuple(row[name.lower()] for name in columns) for row in rows} == {
+        (one.id, one.label, one.subject, one.type) for one in found.values()
+    }
 
 
 def test_a_folder_with_files_of_somebody_else_is_refused(bench, tmp_path):
