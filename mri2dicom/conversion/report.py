@@ -154,7 +154,7 @@ def skipped_result(series: Skipped, study: Path) -> SeriesResult:
         study=study.as_posix(),
         expno=series.expno,
         procno=series.procno,
-        status="skipped",
+        status="failed" if series.failed else "skipped",
         protocol=str(series.attributes.get("ProtocolName") or ""),
         method=_method(series),
         paravision=_version(versions[-1]),

@@ -88,11 +88,17 @@ def read_roster(path: Path) -> list[Place]:
     try:
         rows = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first else ",")
         heads = [head.strip().lower() for head in rows.fieldnames or ()]
-        _check_heads(path, heads)
         rows.fieldnames = heads
-        lines = [(rows.line_num, {k: (v or "").strip() for k, v in row.items()}) for row in rows]
-    except (csv.Error, AttributeError) as error:
+        found = [(rows.line_num, row) for row in rows]
+    except csv.Error as error:
         raise WrongCallError(f"{path.name} is no table: {error}.", path=path) from error
+    _check_heads(path, heads)
+    for number, row in found:
+        if None in row:
+            raise WrongCallError(
+                f"{path.name}, line {number} has more values than there are columns.", path=path
+            )
+    lines = [(number, {k: (v or "").strip() for k, v in row.items()}) for number, row in found]
     places = [_place(path, number, row) for number, row in lines if any(row.values())]
     _check_all(path, places)
     return places

@@ -300,6 +300,8 @@ class Skipped:
     damaged : bool
         True where the data should have been an image and is not whole; False where there is
         nothing to convert (spectroscopy, an aborted scan).
+    failed : bool
+        True where the reader is at fault, and not the data: it did not expect them.
     """
 
     reader: str
@@ -310,6 +312,7 @@ class Skipped:
     reason: str
     damaged: bool = False
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    failed: bool = False
 
     def __repr__(self) -> str:
         """Return number and reason."""

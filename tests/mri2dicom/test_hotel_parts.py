@@ -20,6 +20,7 @@ HEAD = "position,subject,weight_g,dose_mbq,injection_time\n"
         ("position,subject,colour\nleft,a,red\n", "column 'colour'"),
         (HEAD, "names 0 animals"),
         (HEAD + "left,a,heavy,,\n", "line 2: weight_g 'heavy'"),
+        (HEAD + "left,a,20,7,10:00,more\n", "line 2 has more values than there are columns"),
         (HEAD + "left,a,-3,,\n", "weight_g"),
         (HEAD + "left,a,nan,,\n", "weight_g"),
         (HEAD + "left,,20,,\n", "subject ''"),

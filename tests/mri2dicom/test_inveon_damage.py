@@ -212,3 +212,16 @@ def test_a_second_run_keeps_and_workers_agree(tmp_path):
     assert workers.count("converted") == 1
     ours, theirs = (files_below(tmp_path / name) for name in ("out", "workers"))
     assert [p.read_bytes() for p in ours] == [p.read_bytes() for p in theirs]
+
+
+@pytest.mark.parametrize("mistake", [TypeError, ValueError, KeyError, AttributeError])
+def test_a_mistake_of_the_reader_is_not_called_damage(tmp_path, monkeypatch, mistake):
+    def wrong(*_):
+        raise mistake("of ours")
+
+    write_image(tmp_path / "in" / "a.pet.img")
+    monkeypatch.setattr("mri2dicom.readers.inveon.reader.plane_geometry", wrong)
+    (series,) = mri2dicom.convert(tmp_path / "in", tmp_path / "out").series
+    assert (series.status, series.damaged) == ("failed", False)
+    assert "of ours" in series.reason
+    assert "please report" in series.reason

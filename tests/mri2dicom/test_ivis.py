@@ -335,6 +335,15 @@ class TestDamage:
         found = open_click(click).image_file(image_row("luminescent"))
         assert found == click / "luminescent.TIF"
 
+    def test_a_mistake_of_the_reader_is_not_called_damage(self, tmp_path, monkeypatch):
+        def wrong(*_):
+            raise TypeError("of ours")
+
+        (tmp_path / "a.tif").write_bytes(tiff_bytes(np.zeros((4, 4), np.uint16)))
+        monkeypatch.setattr("mri2dicom.readers.ivis.tiff._check", wrong)
+        with pytest.raises(TypeError, match="of ours"):
+            read_tiff(tmp_path / "a.tif")
+
     @settings(max_examples=40, deadline=None)
     @given(st.binary(max_size=300), st.integers(0, 127))
     def test_any_bytes_are_an_image_or_a_sentence(self, tmp_path_factory, junk, place):

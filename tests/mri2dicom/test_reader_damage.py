@@ -17,6 +17,7 @@ from builder import (
     write_parameters,
 )
 
+import mri2dicom
 from mri2dicom.readers.paravision.reader import ParaVisionReader
 from mri2dicom.series.model import RawSeries, Skipped
 from xnat_pic.errors import NothingUsableError
@@ -311,3 +312,16 @@ def test_dangling_links_and_old_exports_do_not_matter(tmp_path):
     except OSError:
         pytest.skip("this system makes no links")
     assert read_one(tmp_path / "s").expno == 1
+
+
+@pytest.mark.parametrize("mistake", [TypeError, ValueError, KeyError, AttributeError])
+def test_a_mistake_of_the_reader_is_not_called_damage(tmp_path, monkeypatch, mistake):
+    def wrong(*_):
+        raise mistake("of ours")
+
+    make_reco(tmp_path / "study")
+    monkeypatch.setattr("mri2dicom.readers.paravision.reader.read_frame_groups", wrong)
+    (series,) = mri2dicom.convert(tmp_path / "study", tmp_path / "out").series
+    assert (series.status, series.damaged) == ("failed", False)
+    assert "of ours" in series.reason
+    assert "please report" in series.reason

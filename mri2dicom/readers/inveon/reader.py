@@ -35,6 +35,7 @@ _UNIT = {BQML: "Bq/mL", HOUNSFIELD: "[hnsf'U]"}
 def read_series(path: InveonPath) -> RawSeries | Skipped:
     """Read one series, or say why it is no image that can be converted."""
     header: Header | None = None
+    failed = False
     try:
         header = read_header(path.header)
         reason, damaged = _why_not(header, path)
@@ -44,10 +45,9 @@ def read_series(path: InveonPath) -> RawSeries | Skipped:
         reason, damaged = error.message, True
     except OSError as error:
         reason, damaged = f"It cannot be read: {error.strerror or error}.", True
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        # One strange file must not stop a study.
+    except Exception as error:  # a fault of this program must not stop a study
         reason = f"It cannot be understood ({error}): please report this with its header."
-        damaged = True
+        damaged, failed = False, True
     return Skipped(
         reader=NAME,
         study=path.study,
@@ -56,6 +56,7 @@ def read_series(path: InveonPath) -> RawSeries | Skipped:
         procno=path.procno,
         reason=reason,
         damaged=damaged,
+        failed=failed,
         attributes=_known(header, path),
     )
 

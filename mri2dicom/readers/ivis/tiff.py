@@ -40,13 +40,23 @@ class TiffSource(PixelSource):
 def _opened(path: Path) -> "Iterator[Image]":
     from PIL import Image
 
+    with _pillow(path):
+        image = Image.open(path, formats=["TIFF"])
+    with image:
+        _check(path, image)
+        yield image
+
+
+@contextmanager
+def _pillow(path: Path) -> Iterator[None]:
+    """Name what Pillow raises for a damaged file; calls of Pillow alone belong inside."""
+    from PIL import Image
+
     try:
         with warnings.catch_warnings():
             # What Pillow warns of (odd tags, a large image) is checked here in its own words.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=["TIFF"]) as image:
-                _check(path, image)
-                yield image
+            yield
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError) as error:
         raise CorruptDataError(
             f"{path.name} is no whole TIFF image ({_words(error)}).",
@@ -83,10 +93,11 @@ def _check(path: Path, image: "Image") -> None:
             path=path,
             hint="It was saved by another program: take the original.",
         )
-    try:
-        image.seek(1)
-    except EOFError:
-        return
+    with _pillow(path):
+        try:
+            image.seek(1)
+        except EOFError:
+            return
     raise CorruptDataError(
         f"{path.name} has several pages, and which one is the image is not known.",
         path=path,
@@ -108,8 +119,9 @@ def read_tiff(path: Path) -> npt.NDArray[Any]:
     """
     with _opened(path) as image:
         kind = np.dtype(_TYPES[image.mode])
-        image.load()
-        pixels = np.asarray(image)
+        with _pillow(path):
+            image.load()
+            pixels = np.asarray(image)
         if pixels.ndim != 2:
             raise CorruptDataError(f"{path.name} is no grey image.", path=path)
         return np.ascontiguousarray(pixels.astype(kind.newbyteorder("<"), copy=False))

@@ -28,7 +28,8 @@ def parse_datetime(value: Any) -> datetime | None:
     """
     try:
         if isinstance(value, tuple):
-            seconds, milliseconds, minutes = (int(part) for part in value[:3])
+            parts = [part for part in value[:3] if isinstance(part, int | float | str)]
+            seconds, milliseconds, minutes = map(int, parts)
             zone = timezone(timedelta(minutes=minutes))
             return datetime.fromtimestamp(seconds, UTC).astimezone(zone) + timedelta(
                 milliseconds=milliseconds
@@ -41,7 +42,7 @@ def parse_datetime(value: Any) -> datetime | None:
         if match := _ISO.search(text):
             fraction = (match[3] or "0").ljust(6, "0")
             return datetime.fromisoformat(f"{match[1]}T{match[2]}.{fraction}{match[4] or ''}")
-    except (ValueError, TypeError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError):
         return None
     return None
 

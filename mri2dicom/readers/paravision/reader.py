@@ -38,6 +38,7 @@ _WIDE = ("i4", "f4")
 def read_reco(path: RecoPath) -> RawSeries | Skipped:
     """Read one reconstruction, or say why it is no image that can be converted."""
     reco = Reco(path)
+    failed = False
     try:
         reason, damaged = _why_not(reco)
         if not reason:
@@ -46,14 +47,13 @@ def read_reco(path: RecoPath) -> RawSeries | Skipped:
         reason, damaged = error.message, True
     except OSError as error:
         reason, damaged = f"It cannot be read: {error.strerror or error}.", True
-    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        # One strange file must not stop a study.
+    except Exception as error:  # a fault of this program must not stop a study
         reason = f"It cannot be understood ({error}): please report this with its visu_pars."
-        damaged = True
-    return _skipped(reco, reason, damaged=damaged)
+        damaged, failed = False, True
+    return _skipped(reco, reason, damaged=damaged, failed=failed)
 
 
-def _skipped(reco: Reco, reason: str, *, damaged: bool) -> Skipped:
+def _skipped(reco: Reco, reason: str, *, damaged: bool, failed: bool) -> Skipped:
     attributes: dict[str, Any] = {}
     try:
         constant, _ = map_attributes(reco, TRANSFORMS)
@@ -71,6 +71,7 @@ def _skipped(reco: Reco, reason: str, *, damaged: bool) -> Skipped:
         reason=reason,
         damaged=damaged,
         attributes=attributes,
+        failed=failed,
     )
 
 
