@@ -21,7 +21,7 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
@@ -138,7 +138,7 @@ def fill(folder: Path, url: str, matrix: int, sizes: tuple[int, ...]) -> None:
         requests.put(f"{url}/data/projects/N{size}", auth=auth, timeout=300).raise_for_status()
         plan = build_plan(scan_folder(at / "dicom", config), f"N{size}", config)
         with Journal(at / "j") as journal, XnatClient(Connection(url), login) as client:
-            done = upload(plan, client, journal, config, Options(settle_s=60))
+            done = upload(plan, client, journal, config, UploadOptions(settle_s=60))
         if done.exit_code:
             raise RuntimeError(f"The upload of N{size} failed: {done}")
         shutil.rmtree(at)

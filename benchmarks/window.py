@@ -18,7 +18,7 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer
 from uploader.gui import app, main_window, worker
 from uploader.gui.upload.plan_step import PlanStep
 from uploader.gui.upload.states import RowState
-from uploader.gui.upload.table import PlanTable, Wanted
+from uploader.gui.upload.table import PlanTable, RowFilter
 from uploader.planning.plan import Plan, PlanRow
 from xnat_config import load_config
 
@@ -57,8 +57,8 @@ def act_on_rows() -> dict[str, tuple[float, float]]:
     actions: dict[str, Callable[[], object]] = {
         "show": lambda: step.show_plan(plan, "plan.csv"),
         "sort": lambda: table.sort(table.columns.index("bytes"), Qt.SortOrder.DescendingOrder),
-        "filter": lambda: table.show_only(Wanted("m12")),
-        "show all": lambda: table.show_only(Wanted("")),
+        "filter": lambda: table.show_only(RowFilter("m12")),
+        "show all": lambda: table.show_only(RowFilter("")),
         "write": lambda: table.write(range(ROWS), "dose", "5"),
         "undo": table.undo,
         "leave out": lambda: table.include(range(ROWS), False),

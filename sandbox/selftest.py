@@ -18,9 +18,9 @@ from uploader.planning.journal import Journal
 from uploader.planning.plan import Plan
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
-from uploader.verification.session_verification import Proof, verify
+from uploader.verification.session_verification import VerificationLevel, verify
 from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.engine_component import EngineComponent
 from xnat_config.admin.installation import Installation
@@ -195,18 +195,23 @@ class SelfTest:
         return build_plan(scan, self.project, config, layout="", given=VALUES)
 
     def _upload(self, client: XnatClient, journal: Journal, plan: Plan) -> str:
-        result = upload(plan, client, journal, self._spec.config, Options(jobs=1))
+        result = upload(plan, client, journal, self._spec.config, UploadOptions(jobs=1))
         problems = [*result.problems, *(row.error or row.reason for row in result.rows)]
         reason = "; ".join(str(one) for one in problems if one)
         _require(result.exit_code == 0 and bool(result.rows), reason or "Nothing was sent.")
         return f"{len(result.rows)} sessions, {sum(row.files for row in plan.rows)} files"
 
     def _verify(self, client: XnatClient, journal: Journal, plan: Plan) -> str:
-        proofs = verify(plan, client, self._spec.config, journal)
-        bad = [text for one in proofs if one.proof is Proof.NONE for text in one.problems]
-        _require(not bad and bool(proofs), "; ".join(bad[:3]) or "Nothing was found.")
-        ways = ", ".join(sorted({one.proof.value for one in proofs}))
-        return f"{sum(one.found for one in proofs)} images {ways}"
+        verifications = verify(plan, client, self._spec.config, journal)
+        bad = [
+            text
+            for one in verifications
+            if one.level is VerificationLevel.NONE
+            for text in one.problems
+        ]
+        _require(not bad and bool(verifications), "; ".join(bad[:3]) or "Nothing was found.")
+        ways = ", ".join(sorted({one.level.value for one in verifications}))
+        return f"{sum(one.found for one in verifications)} images {ways}"
 
     def _variables(self, server: XnatClient) -> str:
         subject = self._address("subjects", "SELFTEST_VALUES")

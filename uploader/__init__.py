@@ -7,50 +7,64 @@ server, `upload` sends what is missing, `verify` proves that it arrived.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xnat_config.server.tokens import issue_token
-
-    from .control import Control, Progress
-    from .deidentification.mode import Way, find_disguise
+    from .control import Progress, RunControl
+    from .deidentification.mode import DeidentificationMode, load_deidentifier
+    from .errors import PlanError, RowError
     from .findings import Finding, Level
-    from .login.login_store import forget_login, has_keyring, load_login, save_login, stored_in
+    from .login.login_store import (
+        LoginStore,
+        find_store,
+        forget_login,
+        has_keyring,
+        load_login,
+        save_login,
+    )
     from .planning.journal import Journal, journal_path
-    from .planning.labels import relabelled
+    from .planning.labels import relabel_rows
     from .planning.plan import Plan, PlanRow
     from .planning.plan_building import AUTO, build_plan, check_plan, with_sessions
     from .planning.plan_files import companions, read_plan, write_plan
     from .planning.variable_table import read_variable_table
     from .reports.report import write_report
-    from .scanning.folder_scan import Scan, scan_folder
+    from .scanning.folder_scan import FolderScan, scan_folder
     from .scanning.layout import parse_layout
     from .scanning.sessions import Series, Session
     from .server.project import list_projects
-    from .transfer.jobs import Options
+    from .transfer.jobs import UploadOptions
     from .transfer.plan_upload import Outcome, RowResult, UploadResult, upload
     from .transfer.variable_changes import apply_changes, find_changes
     from .verification.plan_check import RowCheck, Verdict, check
-    from .verification.session_verification import Proof, RowProof, verify, verify_uploads
+    from .verification.session_verification import (
+        RowVerification,
+        VerificationLevel,
+        verify,
+        verify_uploads,
+    )
 
 __all__ = [
     "AUTO",
-    "Control",
+    "DeidentificationMode",
     "Finding",
+    "FolderScan",
     "Journal",
     "Level",
-    "Options",
+    "LoginStore",
     "Outcome",
     "Plan",
+    "PlanError",
     "PlanRow",
     "Progress",
-    "Proof",
     "RowCheck",
-    "RowProof",
+    "RowError",
     "RowResult",
-    "Scan",
+    "RowVerification",
+    "RunControl",
     "Series",
     "Session",
+    "UploadOptions",
     "UploadResult",
     "Verdict",
-    "Way",
+    "VerificationLevel",
     "__version__",
     "apply_changes",
     "build_plan",
@@ -58,20 +72,19 @@ __all__ = [
     "check_plan",
     "companions",
     "find_changes",
-    "find_disguise",
+    "find_store",
     "forget_login",
     "has_keyring",
-    "issue_token",
     "journal_path",
     "list_projects",
+    "load_deidentifier",
     "load_login",
     "parse_layout",
     "read_plan",
     "read_variable_table",
-    "relabelled",
+    "relabel_rows",
     "save_login",
     "scan_folder",
-    "stored_in",
     "upload",
     "verify",
     "verify_uploads",
@@ -82,33 +95,81 @@ __all__ = [
 
 # The module of each public name; none of them lies beside this one under such a name.
 _MODULES = {
-    "control": ("Control", "Progress"),
-    "deidentification.mode": ("Way", "find_disguise"),
-    "findings": ("Finding", "Level"),
+    "control": (
+        "Progress",
+        "RunControl",
+    ),
+    "deidentification.mode": (
+        "DeidentificationMode",
+        "load_deidentifier",
+    ),
+    "errors": ("PlanError", "RowError"),
+    "findings": (
+        "Finding",
+        "Level",
+    ),
     "login.login_store": (
+        "LoginStore",
+        "find_store",
         "forget_login",
         "has_keyring",
         "load_login",
         "save_login",
-        "stored_in",
     ),
-    "login.tokens": ("issue_token",),
-    "planning.journal": ("Journal", "journal_path"),
-    "planning.labels": ("relabelled",),
-    "planning.plan": ("Plan", "PlanRow"),
-    "planning.plan_building": ("AUTO", "build_plan", "check_plan", "with_sessions"),
-    "planning.plan_files": ("companions", "read_plan", "write_plan"),
+    "planning.journal": (
+        "Journal",
+        "journal_path",
+    ),
+    "planning.labels": ("relabel_rows",),
+    "planning.plan": (
+        "Plan",
+        "PlanRow",
+    ),
+    "planning.plan_building": (
+        "AUTO",
+        "build_plan",
+        "check_plan",
+        "with_sessions",
+    ),
+    "planning.plan_files": (
+        "companions",
+        "read_plan",
+        "write_plan",
+    ),
     "planning.variable_table": ("read_variable_table",),
     "reports.report": ("write_report",),
-    "scanning.folder_scan": ("Scan", "scan_folder"),
+    "scanning.folder_scan": (
+        "FolderScan",
+        "scan_folder",
+    ),
     "scanning.layout": ("parse_layout",),
-    "scanning.sessions": ("Series", "Session"),
+    "scanning.sessions": (
+        "Series",
+        "Session",
+    ),
     "server.project": ("list_projects",),
-    "transfer.jobs": ("Options",),
-    "transfer.plan_upload": ("Outcome", "RowResult", "UploadResult", "upload"),
-    "transfer.variable_changes": ("apply_changes", "find_changes"),
-    "verification.plan_check": ("RowCheck", "Verdict", "check"),
-    "verification.session_verification": ("Proof", "RowProof", "verify", "verify_uploads"),
+    "transfer.jobs": ("UploadOptions",),
+    "transfer.plan_upload": (
+        "Outcome",
+        "RowResult",
+        "UploadResult",
+        "upload",
+    ),
+    "transfer.variable_changes": (
+        "apply_changes",
+        "find_changes",
+    ),
+    "verification.plan_check": (
+        "RowCheck",
+        "Verdict",
+        "check",
+    ),
+    "verification.session_verification": (
+        "RowVerification",
+        "VerificationLevel",
+        "verify",
+        "verify_uploads",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from xnat_pic.errors import CancelledError
 
 _WINDOW_S = 15.0
-_TELL_EVERY_S = 0.2
+_REPORT_EVERY_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Progress:
         Rate of the last seconds.
     remaining_s : float or None
         None while it cannot be told.
-    what : str
+    activity : str
         What is at work now, in words.
     """
 
@@ -34,10 +34,10 @@ class Progress:
     bytes_total: int
     bytes_per_s: float
     remaining_s: float | None
-    what: str
+    activity: str
 
 
-class Control:
+class RunControl:
     """Stops and pauses work; `cancel` and `pause` may be called from any thread."""
 
     def __init__(self) -> None:
@@ -90,16 +90,16 @@ class Control:
         self.check()
 
 
-class Meter:
+class ProgressMeter:
     """Counts bytes of several threads and tells somebody from time to time."""
 
-    def __init__(self, total: int, tell: Callable[[Progress], None] | None = None) -> None:
+    def __init__(self, total: int, on_progress: Callable[[Progress], None] | None = None) -> None:
         self._lock = threading.Lock()
         self._total = total
         self._done = 0
-        self._what = ""
-        self._tell = tell
-        self._told = 0.0
+        self._activity = ""
+        self._on_progress = on_progress
+        self._reported_at = 0.0
         self._past: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
 
     def add(self, count: int) -> None:
@@ -110,29 +110,33 @@ class Meter:
         """Correct the number of bytes to send."""
         self._step(0, count, None)
 
-    def say(self, what: str) -> None:
+    def set_activity(self, activity: str) -> None:
         """Tell what is at work now."""
-        self._step(0, 0, what)
+        self._step(0, 0, activity)
 
     def progress(self) -> Progress:
         """Return how far the work is."""
         with self._lock:
             return self._progress(time.monotonic())
 
-    def _step(self, done: int, total: int, what: str | None) -> None:
+    def _step(self, done: int, total: int, activity: str | None) -> None:
         with self._lock:
             now = time.monotonic()
             self._done = max(self._done + done, 0)
             self._total = max(self._total + total, 0)
-            if what is not None:
-                self._what = what
-            if what is None and now - self._told < _TELL_EVERY_S and self._done < self._total:
+            if activity is not None:
+                self._activity = activity
+            if (
+                activity is None
+                and now - self._reported_at < _REPORT_EVERY_S
+                and self._done < self._total
+            ):
                 return
-            self._told = now
+            self._reported_at = now
             progress = self._progress(now)
-            tell = self._tell
-        if tell is not None:
-            tell(progress)
+            on_progress = self._on_progress
+        if on_progress is not None:
+            on_progress(progress)
 
     def _progress(self, now: float) -> Progress:
         self._past.append((now, self._done))
@@ -142,23 +146,23 @@ class Meter:
         rate = max(self._done - before, 0) / max(now - then, 1e-3)
         left = max(self._total - self._done, 0)
         remaining = left / rate if rate > 1.0 else None
-        return Progress(self._done, self._total, rate, remaining, self._what)
+        return Progress(self._done, self._total, rate, remaining, self._activity)
 
 
-class PartMeter:
+class ArchiveMeter:
     """Counts the bytes of one archive, and takes them back when it is sent again."""
 
-    def __init__(self, meter: Meter, control: Control) -> None:
+    def __init__(self, meter: ProgressMeter, control: RunControl) -> None:
         self._meter = meter
         self._control = control
         self._sent = 0
 
-    def again(self) -> None:
+    def restart(self) -> None:
         """Start from nothing."""
         self._meter.add(-self._sent)
         self._sent = 0
 
-    def sent(self, count: int) -> None:
+    def count(self, count: int) -> None:
         """Count a block; raise if the work was stopped."""
         self._control.check()
         self._sent += count

@@ -54,19 +54,21 @@ def counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def few(things: Collection[object]) -> str:
+def list_some(things: Collection[object]) -> str:
     """Name the first of several things, and say how many more there are."""
     named = ", ".join(str(thing) for thing in list(things)[:_NAMED])
     more = len(things) - _NAMED
     return f"{named} and {more} more" if more > 0 else named
 
 
-def together(said: Iterable[tuple[str, str, str]], rows: int) -> list[tuple[str, list[str]]]:
+def group_by_message(
+    messages: Iterable[tuple[str, str, str]], rows: int
+) -> list[tuple[str, list[str]]]:
     """Say once what is said of many rows.
 
     Parameters
     ----------
-    said : iterable of (str, str, str)
+    messages : iterable of (str, str, str)
         Level, row and sentence.
     rows : int
         How many rows there are in all.
@@ -78,7 +80,7 @@ def together(said: Iterable[tuple[str, str, str]], rows: int) -> list[tuple[str,
         for are counted, and named below it unless it holds for all of them.
     """
     names: dict[tuple[str, str], list[str]] = {}
-    for level, row, sentence in said:
+    for level, row, sentence in messages:
         names.setdefault((level, sentence), []).append(row)
     found = []
     for (level, sentence), mine in names.items():
@@ -95,12 +97,12 @@ def together(said: Iterable[tuple[str, str, str]], rows: int) -> list[tuple[str,
     return found
 
 
-def ended(text: str) -> str:
+def as_sentence(text: str) -> str:
     """Return what a server said as a sentence that others can follow."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def below(path: Path, root: Path) -> str:
+def path_below(path: Path, root: Path) -> str:
     """Return a path as people read it: relative to the folder that was scanned."""
     try:
         return path.relative_to(root).as_posix()

@@ -21,7 +21,7 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
@@ -56,7 +56,7 @@ def study(folder: Path) -> Cohort:
             Journal(folder / "home/j") as journal,
             XnatClient(Connection(served.url), login) as client,
         ):
-            upload(plan, client, journal, config, Options(settle_s=30))
+            upload(plan, client, journal, config, UploadOptions(settle_s=30))
     labels = {f"{one.subject}_{one.timepoint}_MR": one for one in studies}
     return Cohort(folder / "data", folder / "dicom", labels)
 

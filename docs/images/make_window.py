@@ -30,8 +30,8 @@ from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
 from uploader.gui import app as window_app
 from uploader.gui import theme
-from uploader.gui.keys import add_keys
 from uploader.gui.main_window import MainWindow
+from uploader.gui.shortcuts import add_shortcuts
 
 SIZE = (1120, 740)
 COLOURS = 200
@@ -74,7 +74,7 @@ class Session:
     def __init__(self, app: QApplication, out: Path, mark: str) -> None:
         self.app, self.out, self.mark = app, out, mark
         self.window = MainWindow()
-        add_keys(self.window)
+        add_shortcuts(self.window)
         self.window.resize(*SIZE)
         self.window.show()
 
@@ -116,8 +116,8 @@ class Session:
         self.until(lambda: self.window.name == "convert")
         page: Any = self.window.pages["convert"]
         self.picture("convert_empty")
-        page.look(study)  # a folder that was dropped; the dialog for folders is the system's
-        self.until(lambda: page.looking is None)
+        page.show_folder(study)  # a folder that was dropped; the dialog for folders is the system's
+        self.until(lambda: page.listing is None)
         page.table.selectRow(2)
         self.picture("convert_looked")
         self.click(page.go_button)

@@ -11,7 +11,7 @@ from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
 from uploader.verification.session_verification import verify
 from xnat_config import load_config
@@ -120,7 +120,7 @@ class Work:
                 logged_in,
                 journal,
                 self.config,
-                Options(settle_s=20, **options),
+                UploadOptions(settle_s=20, **options),
                 control=control,
                 on_row=on_row,
             )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.scanning.layout import parse_layout
-from uploader.scanning.layout_detection import Folder, find_layout, levels_above
+from uploader.scanning.layout_detection import ImageFolder, detect_layout, levels_above
 from xnat_config import load_config
 from xnat_pic.errors import WrongCallError
 
@@ -123,8 +123,8 @@ def test_auto_finds_a_layout_that_reads_every_folder(order, animals):
     folders = []
     for subject, present, value in animals:
         pairs = [part for name in order if name in present for part in (name, value)]
-        folders.append(Folder((*pairs, subject, "study", "1_scan"), subject))
-    text = find_layout(folders, VARIABLES, lambda a, b: a == b)
+        folders.append(ImageFolder((*pairs, subject, "study", "1_scan"), subject))
+    text = detect_layout(folders, VARIABLES, lambda a, b: a == b)
     layout = parse_layout(text, VARIABLES)
     for folder, (subject, present, value) in zip(folders, animals, strict=True):
         match = layout.match(folder.levels, lambda name, s=subject: parse(name) == parse(s))
@@ -134,8 +134,8 @@ def test_auto_finds_a_layout_that_reads_every_folder(order, animals):
 
 
 def auto(*pairs):
-    folders = [Folder(tuple(path.split("/")), patient) for path, patient in pairs]
-    return find_layout(folders, VARIABLES, lambda a, b: a.casefold() == b.casefold())
+    folders = [ImageFolder(tuple(path.split("/")), patient) for path, patient in pairs]
+    return detect_layout(folders, VARIABLES, lambda a, b: a.casefold() == b.casefold())
 
 
 def test_auto_says_what_it_found():

@@ -9,7 +9,7 @@ import pytest
 from disk import expected_files, write_study
 from small_dicom import CT, MR, PET, SC, US, write_series
 
-from uploader.cli.display import UploadBar
+from uploader.cli.display import UploadProgressBar
 from uploader.control import Progress
 from uploader.server.variables import find_forms
 from uploader.transfer.variable_changes import apply_changes, find_changes
@@ -67,7 +67,7 @@ def test_bar_shows_bytes_rate_and_remaining_time(monkeypatch, what):
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with UploadBar() as bar:
+    with UploadProgressBar() as bar:
         for k in range(1, 9):
             bar.update(Progress(k << 20, 16 << 20, 1 << 20, 8.0, what))
             time.sleep(0.03)

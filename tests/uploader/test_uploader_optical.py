@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import mri2dicom
-from uploader.verification.session_verification import Proof
+from uploader.verification.session_verification import VerificationLevel
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mri2dicom"))
 
@@ -32,4 +32,4 @@ def test_a_click_becomes_a_session_of_other_dicom(work, tmp_path):
         2: "xnat:scScanData",
         4: "xnat:otherDicomScanData",
     }
-    assert all(one.proof is Proof.CHECKSUMMED for one in work.verify())
+    assert all(one.level is VerificationLevel.CHECKSUMMED for one in work.verify())

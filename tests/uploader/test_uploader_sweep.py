@@ -11,7 +11,7 @@ from disk import expected_files, write_study
 
 from uploader.transfer.archives import entries
 from uploader.transfer.zip_stream import ZipStream
-from uploader.verification.payload import load_session
+from uploader.verification.payload import build_payload
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.retry import RetryPolicy
@@ -47,8 +47,8 @@ def _upload_through(work, name, rule):
     assert result.exit_code == 0, (name, rule, first, [row.reason for row in result.rows])
     assert work.server.files(name) == expected_files(work.folder), (name, rule)
     assert work.server.waiting(name) == [], (name, rule)
-    (proof,) = fresh.verify(plan)
-    assert proof.problems == [], (name, rule)
+    (verification,) = fresh.verify(plan)
+    assert verification.problems == [], (name, rule)
     return hits
 
 
@@ -70,7 +70,7 @@ def test_fault_at_each_request_in_turn(work, step, fault):
 def test_import_cut_at_bytes_all_over_it(work):
     write_study(work.folder / "m01", series=(1,), count=2)
     ((_key, session),) = work.plan().sessions.items()
-    (series,) = load_session(session).series
+    (series,) = build_payload(session).series
     length = len(ZipStream(entries(list(series.instances.values()))))
     cuts = [0, 1, *range(29, length, 83), length - 1]
     assert len(cuts) > 15

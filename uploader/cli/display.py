@@ -11,7 +11,7 @@ import click
 
 from xnat_pic.text import printable
 
-from ..findings import Level, together
+from ..findings import Level, group_by_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from ..control import Progress
     from ..planning.plan import Plan
     from ..transfer.plan_upload import RowResult, UploadResult
-    from ..transfer.variable_changes import Change, Differences
+    from ..transfer.variable_changes import VariableChange, VariableDifferences
     from ..verification.plan_check import RowCheck
-    from ..verification.session_verification import RowProof
+    from ..verification.session_verification import RowVerification
 
 _STYLES = {"error": "red", "failed": "red", "warning": "yellow"}
 
 
-def _say(text: str, style: str = "") -> None:
+def _print(text: str, style: str = "") -> None:
     click.secho(printable(text, "?"), err=True, fg=style or None)
 
 
@@ -49,14 +49,14 @@ def _table(heads: tuple[str, ...], rows: list[list[str]], numbers: tuple[str, ..
     console.print(table)
 
 
-def _said(said: Iterable[tuple[str, str, str]], rows: int) -> None:
+def _print_messages(messages: Iterable[tuple[str, str, str]], rows: int) -> None:
     """Show sentences about rows, each of them once."""
-    for level, lines in together(said, rows):
+    for level, lines in group_by_message(messages, rows):
         for line in lines:
-            _say(line, _STYLES.get(level, ""))
+            _print(line, _STYLES.get(level, ""))
 
 
-def plan(one: Plan) -> None:
+def print_plan(one: Plan) -> None:
     """Show what a scan found."""
     if one.rows:
         names = list(dict.fromkeys(name for row in one.rows for name in row.variables))
@@ -77,8 +77,8 @@ def plan(one: Plan) -> None:
         )
     for finding in one.findings:
         level = finding.level.value
-        _say(f"{level}: {finding.message}", _STYLES.get(level, ""))
-    _said(
+        _print(f"{level}: {finding.message}", _STYLES.get(level, ""))
+    _print_messages(
         [
             (finding.level.value, row.session or row.source, finding.message)
             for row in one.rows
@@ -88,13 +88,13 @@ def plan(one: Plan) -> None:
     )
 
 
-def checks(rows: list[RowCheck]) -> None:
+def print_checks(rows: list[RowCheck]) -> None:
     """Show a comparison; the bad rows last, with what to do."""
     _table(
         ("session", "subject", "is", "files to send"),
         [[one.row.session, one.row.subject, one.verdict.value, str(one.missing)] for one in rows],
     )
-    _said(
+    _print_messages(
         [
             (finding.level.value, one.row.session or one.row.source, finding.message)
             for level in Level
@@ -104,12 +104,14 @@ def checks(rows: list[RowCheck]) -> None:
         ],
         len(rows),
     )
-    bad = sum(one.is_bad for one in rows)
+    bad = sum(one.has_errors for one in rows)
     if bad:
-        _say(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
+        _print(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
     counts = Counter(one.verdict.value for one in rows)
-    told = ", ".join(f"{count} {name}" for name, count in counts.items())
-    _say(f"Rows: {told}; {sum(one.missing for one in rows if not one.is_bad)} files to send.")
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items())
+    _print(
+        f"Rows: {counted}; {sum(one.missing for one in rows if not one.has_errors)} files to send."
+    )
 
 
 def check_as_json(one: RowCheck) -> dict[str, Any]:
@@ -126,18 +128,18 @@ def check_as_json(one: RowCheck) -> dict[str, Any]:
     }
 
 
-def uploaded(result: UploadResult) -> None:
+def print_upload(result: UploadResult) -> None:
     """Show how an upload ended."""
     included = [row for row in result.rows if row.outcome.value != "left out"]
     refused = [
         (row.outcome.value, row.row.session, row.reason) for row in included if _is_refused(row)
     ]
-    _said(refused, len(included))
+    _print_messages(refused, len(included))
     counts = Counter(row.outcome.value for row in result.rows)
     for problem in result.problems:
-        _say(problem.sentence(), "red")
-    told = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
-    _say(f"Sessions: {told}.")
+        _print(problem.sentence(), "red")
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
+    _print(f"Sessions: {counted}.")
 
 
 def _is_refused(row: RowResult) -> bool:
@@ -161,7 +163,7 @@ def upload_as_json(result: UploadResult) -> dict[str, Any]:
     }
 
 
-def proofs(rows: list[RowProof], problems: list[str], uploads: int = 0) -> None:
+def print_verifications(rows: list[RowVerification], problems: list[str], uploads: int = 0) -> None:
     """Show what a verification found; `problems` are those of so many files beside the images."""
     _table(
         ("session", "planned", "found", "checksummed", "is"),
@@ -171,22 +173,26 @@ def proofs(rows: list[RowProof], problems: list[str], uploads: int = 0) -> None:
                 str(one.planned),
                 str(one.found),
                 str(one.checksummed),
-                one.proof.value,
+                one.level.value,
             ]
             for one in rows
         ],
     )
-    _said([("note", one.row.session, text) for one in rows for text in one.notes], len(rows))
-    _said([("error", one.row.session, text) for one in rows for text in one.problems], len(rows))
+    _print_messages(
+        [("note", one.row.session, text) for one in rows for text in one.notes], len(rows)
+    )
+    _print_messages(
+        [("error", one.row.session, text) for one in rows for text in one.problems], len(rows)
+    )
     for text in problems:
-        _say(text, "red")
-    counts = Counter(one.proof.value for one in rows)
-    _say(f"Sessions: {', '.join(f'{count} {name}' for name, count in counts.items())}.")
+        _print(text, "red")
+    counts = Counter(one.level.value for one in rows)
+    _print(f"Sessions: {', '.join(f'{count} {name}' for name, count in counts.items())}.")
     if uploads:
-        _say(f"Files beside the images: {uploads - len(problems)} of {uploads} are as sent.")
+        _print(f"Files beside the images: {uploads - len(problems)} of {uploads} are as sent.")
 
 
-def proof_as_json(one: RowProof) -> dict[str, Any]:
+def verification_as_json(one: RowVerification) -> dict[str, Any]:
     """Return what was found of one session as JSON values."""
     return {
         "key": one.row.key,
@@ -194,23 +200,23 @@ def proof_as_json(one: RowProof) -> dict[str, Any]:
         "planned": one.planned,
         "found": one.found,
         "checksummed": one.checksummed,
-        "proof": one.proof.value,
+        "proof": one.level.value,
         "problems": one.problems,
         "notes": one.notes,
     }
 
 
-def changes(found: Differences) -> None:
+def print_changes(found: VariableDifferences) -> None:
     """Show old and new values."""
     for one in found.changes:
-        _say(one.sentence())
+        _print(one.sentence())
     for row in found.absent:
-        _say(f"{row.session} is not on the server: nothing to correct.", "yellow")
+        _print(f"{row.session} is not on the server: nothing to correct.", "yellow")
     if not found.changes:
-        _say("Every value is as in the plan.")
+        _print("Every value is as in the plan.")
 
 
-def change_as_json(one: Change) -> dict[str, str]:
+def change_as_json(one: VariableChange) -> dict[str, str]:
     """Return a value to write as JSON values."""
     return {
         "project": one.project,
@@ -222,14 +228,14 @@ def change_as_json(one: Change) -> dict[str, str]:
     }
 
 
-class UploadBar:
+class UploadProgressBar:
     """Progress in bytes, rate and remaining time on standard error; one line for each row."""
 
     def __init__(self) -> None:
         self._progress: Any = None
         self._task: Any = None
 
-    def __enter__(self) -> UploadBar:
+    def __enter__(self) -> UploadProgressBar:
         """Start to draw, where a person watches."""
         if sys.stderr.isatty():
             from rich.console import Console
@@ -267,7 +273,7 @@ class UploadBar:
 
             self._progress.update(
                 self._task,
-                description=escape(printable(progress.what, "?")),
+                description=escape(printable(progress.activity, "?")),
                 completed=progress.bytes_done,
                 total=progress.bytes_total or None,
             )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from xnat_config.server.connection import Connection
     from xnat_config.server.login import Login
 
-    from ..login.login_store import Store
+    from ..login.login_store import LoginStore
 
 _STORES = ("keyring", "file", "memory")
 
@@ -43,7 +43,7 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
         from xnat_config.server.login import password_login
         from xnat_config.server.tokens import issue_token
 
-        from ..login.login_store import Store, save_login
+        from ..login.login_store import LoginStore, save_login
         from .server_access import ask_new_passphrase
 
         address = server or os.environ.get(SERVER_VARIABLE, "") or _ask_server()
@@ -51,7 +51,9 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
         login = password_login(connection.user, ask_password(connection, piped=True))
         with XnatClient(connection, login, agent=PROGRAM) as client:
             token = issue_token(client)
-        kept = save_login(connection, token, Store(store) if store else None, ask_new_passphrase)
+        kept = save_login(
+            connection, token, LoginStore(store) if store else None, ask_new_passphrase
+        )
         save(connection)
         click.echo(f"{connection.user} is logged in at {connection.server}.", err=True)
         click.echo(f"The login is kept in {kept.title}{_until(token.expires_s, kept)}.", err=True)
@@ -69,7 +71,7 @@ def _ask_server() -> str:
     return str(click.prompt("Address of the XNAT server", err=True))
 
 
-def _until(expires_s: float, kept: Store) -> str:
+def _until(expires_s: float, kept: LoginStore) -> str:
     from datetime import datetime
 
     if kept.value == "memory":
@@ -83,15 +85,15 @@ def logout_command(server: str, user: str, ca_bundle: Path | None) -> None:
     """Forget the stored login, and make its token invalid on the server."""
 
     def work() -> int:
-        from ..login.login_store import Store, forget_login, load_login, stored_in
+        from ..login.login_store import LoginStore, find_store, forget_login, load_login
         from .server_access import ask_passphrase
 
         connection = resolve_connection(server, user, ca_bundle)
-        where = stored_in(connection)
+        where = find_store(connection)
         token = None
-        if where is Store.KEYRING:
+        if where is LoginStore.KEYRING:
             token = load_login(connection)
-        elif where is Store.FILE and is_interactive():
+        elif where is LoginStore.FILE and is_interactive():
             token = load_login(connection, ask_passphrase)
         withdrawn = token is not None and _withdraw(connection, token)
         held = forget_login(connection)

@@ -36,7 +36,7 @@ def run(work: Callable[[], int]) -> NoReturn:
     run_command(PROGRAM, work, stopped=_STOPPED)
 
 
-def way_options(command: _Command) -> _Command:
+def deidentification_options(command: _Command) -> _Command:
     """Add the options that say how objects are sent."""
     for option in (
         click.option(

@@ -12,7 +12,7 @@ import click
 from xnat_config.server.options import server_options
 from xnat_pic.cli import PATH, echo_json, json_option
 
-from .options import PLAN, SITE, load_plan, run, way_options
+from .options import PLAN, SITE, deidentification_options, load_plan, run
 
 if TYPE_CHECKING:
     from ..planning.journal import Journal
@@ -31,7 +31,7 @@ def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
 @server_options
 @SITE
 @click.option("--create-project", is_flag=True, help="A missing project is no fault.")
-@way_options
+@deidentification_options
 @json_option
 def check_command(
     plan_path: Path,
@@ -48,11 +48,11 @@ def check_command(
     def work() -> int:
         from xnat_config import load_config
 
-        from ..deidentification.mode import Way, find_disguise
+        from ..deidentification.mode import DeidentificationMode, load_deidentifier
         from ..verification.plan_check import check
         from . import display, server_access
 
-        asked = Way(anonymise, map_uids, map_uids_with)
+        mode = DeidentificationMode(anonymise, map_uids, map_uids_with)
         config = load_config(site)
         plan = load_plan(plan_path, config)
         with _journal_of(plan_path) as journal, server_access.open_client(**options) as client:
@@ -61,13 +61,13 @@ def check_command(
                 client,
                 config,
                 journal=journal,
-                disguise=find_disguise(plan_path, journal, asked if anonymise else None),
+                deidentifier=load_deidentifier(plan_path, journal, mode if anonymise else None),
                 create_project=create_project,
             )
         if as_json:
             echo_json([display.check_as_json(one) for one in rows])
-        display.checks(rows)
-        return 8 if any(one.is_bad for one in rows) else 0
+        display.print_checks(rows)
+        return 8 if any(one.has_errors for one in rows) else 0
 
     run(work)
 
@@ -84,7 +84,7 @@ def check_command(
 @click.option(
     "--create-project", is_flag=True, help="Make the project, and define the variables it lacks."
 )
-@way_options
+@deidentification_options
 @json_option
 def upload_command(
     plan_path: Path,
@@ -104,29 +104,31 @@ def upload_command(
     def work() -> int:
         from xnat_config import load_config
 
-        from ..control import Control
-        from ..deidentification.mode import Way, find_disguise
+        from ..control import RunControl
+        from ..deidentification.mode import DeidentificationMode, load_deidentifier
         from ..planning.journal import Journal, journal_path
-        from ..transfer.jobs import Options
+        from ..transfer.jobs import UploadOptions
         from ..transfer.plan_upload import upload
         from . import display, server_access
 
-        way = Way(anonymise, map_uids, map_uids_with)
+        mode = DeidentificationMode(anonymise, map_uids, map_uids_with)
         config = load_config(site)
         plan = load_plan(plan_path, config)
-        control = Control()
+        control = RunControl()
         with (
             Journal(journal_path(plan_path)) as journal,
             server_access.open_client(**options, sleep=control.sleep) as client,
-            display.UploadBar() as bar,
+            display.UploadProgressBar() as bar,
         ):
-            disguise = find_disguise(plan_path, journal, way, keep=True)
-            settings = Options(jobs, direct_archive, create_project, raw, disguise=disguise)
+            deidentifier = load_deidentifier(plan_path, journal, mode, record=True)
+            settings = UploadOptions(
+                jobs, direct_archive, create_project, raw, deidentifier=deidentifier
+            )
             send = partial(upload, control=control, on_progress=bar.update, on_row=bar.row)
             result = send(plan, client, journal, config, settings)
         if as_json:
             echo_json(display.upload_as_json(result))
-        display.uploaded(result)
+        display.print_upload(result)
         return result.exit_code
 
     run(work)
@@ -143,9 +145,9 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
     def work() -> int:
         from xnat_config import load_config
 
-        from ..deidentification.mode import find_disguise
+        from ..deidentification.mode import load_deidentifier
         from ..planning.journal import Journal, journal_path
-        from ..verification.session_verification import Proof, verify, verify_uploads
+        from ..verification.session_verification import VerificationLevel, verify, verify_uploads
         from . import display, server_access
 
         config = load_config(site)
@@ -153,18 +155,22 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
         with (
             Journal(journal_path(plan_path)) as journal,
             server_access.open_client(**options) as client,
-            display.UploadBar() as bar,
+            display.UploadProgressBar() as bar,
         ):
-            disguise = find_disguise(plan_path, journal)
-            proofs = verify(
-                plan, client, config, journal, disguise=disguise, on_progress=bar.update
+            deidentifier = load_deidentifier(plan_path, journal)
+            verifications = verify(
+                plan, client, config, journal, deidentifier=deidentifier, on_progress=bar.update
             )
             problems, uploads = verify_uploads(client, journal), len(journal.uploads())
         if as_json:
-            rows = [display.proof_as_json(one) for one in proofs]
+            rows = [display.verification_as_json(one) for one in verifications]
             echo_json({"rows": rows, "problems": problems})
-        display.proofs(proofs, problems, uploads)
-        return 8 if problems or any(one.proof is Proof.NONE for one in proofs) else 0
+        display.print_verifications(verifications, problems, uploads)
+        return (
+            8
+            if problems or any(one.level is VerificationLevel.NONE for one in verifications)
+            else 0
+        )
 
     run(work)
 
@@ -227,7 +233,7 @@ def set_variables_command(
             found = find_changes(plan, client, config, clear_empty=clear_empty)
             if as_json:
                 echo_json([display.change_as_json(one) for one in found.changes])
-            display.changes(found)
+            display.print_changes(found)
             if not found.changes:
                 return 8 if found.absent else 0
             if not yes and not click.confirm("Write these values?", err=True):

@@ -81,7 +81,7 @@ def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> N
         plan, damaged = _scan(folder, output, **options)
         if as_json:
             echo_json(plan_as_json(plan))
-        display.plan(plan)
+        display.print_plan(plan)
         if not plan.rows:
             click.echo(f"No DICOM image was found in {folder}; no plan was written.", err=True)
             click.echo("Convert scanner data with mri2dicom first.", err=True)

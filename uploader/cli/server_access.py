@@ -16,7 +16,7 @@ from xnat_config.server.options import ask_password, ask_user, resolve_connectio
 from xnat_pic.cli import is_interactive
 from xnat_pic.errors import LoginError
 
-from ..login.login_store import load_login, stored_in
+from ..login.login_store import find_store, load_login
 from .options import PROGRAM
 
 
@@ -62,7 +62,7 @@ def find_login(connection: Connection) -> tuple[Login, str]:
         return password_login(connection.user, os.environ[PASSWORD_VARIABLE]), source
     login = load_login(connection, ask_passphrase if is_interactive() else None)
     if login is not None:
-        return login, f"login from {stored_in(connection).title}"
+        return login, f"login from {find_store(connection).title}"
     if not is_interactive():
         raise LoginError(
             f"No login for {connection.user} at {connection.host} is stored.",

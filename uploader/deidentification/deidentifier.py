@@ -63,7 +63,7 @@ def load_profile() -> Profile:
 
 
 @dataclass(frozen=True)
-class Anonymiser:
+class Deidentifier:
     """Changes objects by a profile.
 
     Attributes

@@ -17,7 +17,7 @@ from xnat_pic.files import bytes_digest, write_file
 
 from ..errors import PlanError
 from ..planning.journal import Journal
-from .deidentifier import Anonymiser
+from .deidentifier import Deidentifier
 
 _AS_THEY_ARE = "as they are"
 _ANONYMISED = "anonymised"
@@ -27,7 +27,7 @@ _LONGEST = 1024
 
 
 @dataclass(frozen=True)
-class Way:
+class DeidentificationMode:
     """What a person asked for.
 
     Attributes
@@ -73,16 +73,20 @@ def key_path(plan: Path) -> Path:
     return plan.with_name(f"{plan.name}.uid-key")
 
 
-def find_disguise(
-    plan: Path, journal: Journal | None, way: Way | None = None, *, keep: bool = False
-) -> Anonymiser | None:
+def load_deidentifier(
+    plan: Path,
+    journal: Journal | None,
+    mode: DeidentificationMode | None = None,
+    *,
+    record: bool = False,
+) -> Deidentifier | None:
     """Return the change of a plan's objects on their way; None where they go as they are.
 
     Parameters
     ----------
-    way : Way, optional
+    mode : DeidentificationMode, optional
         What is asked for; by default what the journal says.
-    keep : bool
+    record : bool
         Note it in the journal, and write the key beside the plan.
 
     Raises
@@ -92,8 +96,8 @@ def find_disguise(
     PlanError
         If the key of an earlier run is gone, is another one, or cannot be read or written.
     """
-    before = journal.about("objects") if journal else ""
-    asked = way.text if way else ""
+    before = journal.value("objects") if journal else ""
+    asked = mode.text if mode else ""
     if asked and before and asked != before:
         raise WrongCallError(
             f"An earlier run of this plan sent the objects {before}, and this one asks for "
@@ -103,15 +107,17 @@ def find_disguise(
     text = asked or before or _AS_THEY_ARE
     key = b""
     if text == _OTHER_UIDS:
-        key = _find_key(key_path(plan), journal, way.map_uids_with if way else None, keep=keep)
-    if keep and journal is not None:
-        journal.set_about("objects", text)
+        key = _find_key(
+            key_path(plan), journal, mode.map_uids_with if mode else None, record=record
+        )
+    if record and journal is not None:
+        journal.set_value("objects", text)
     if text == _AS_THEY_ARE:
         return None
-    return Anonymiser(key)
+    return Deidentifier(key)
 
 
-def _find_key(path: Path, journal: Journal | None, given: Path | None, *, keep: bool) -> bytes:
+def _find_key(path: Path, journal: Journal | None, given: Path | None, *, record: bool) -> bytes:
     own = read_key(path) if path.exists() else b""
     other = read_key(given) if given else b""
     if own and other and own != other:
@@ -120,7 +126,7 @@ def _find_key(path: Path, journal: Journal | None, given: Path | None, *, keep: 
             hint="Leave --map-uids-with out, or copy the plan under another name.",
         )
     key = own or other
-    mark = journal.about("uid key") if journal else ""
+    mark = journal.value("uid key") if journal else ""
     if mark and (not key or _mark(key) != mark):
         what = "is not the one" if key else "is gone"
         raise PlanError(
@@ -129,11 +135,11 @@ def _find_key(path: Path, journal: Journal | None, given: Path | None, *, keep: 
             hint="Put it back beside the plan: with another one, everything would be sent twice.",
         )
     key = key or secrets.token_bytes(32)
-    if keep:
+    if record:
         if not own:
             _write_key(path, key)
         if journal is not None:
-            journal.set_about("uid key", _mark(key))
+            journal.set_value("uid key", _mark(key))
     return key
 
 

@@ -36,10 +36,10 @@ def run(folder: Path | None, language: str | None) -> None:
     FOLDER may be a plan (a .csv file): the window goes on with it.
     """
     app = application(language or "")
-    from . import keys, main_window, worker
+    from . import main_window, shortcuts, worker
 
     window = main_window.MainWindow()
-    keys.add_keys(window)
+    shortcuts.add_shortcuts(window)
     window.show()
     if folder is not None:
         is_plan = folder.suffix.casefold() == ".csv" and folder.is_file()
@@ -64,7 +64,7 @@ def application(language: str = "") -> QApplication:
     """Return the application, dressed after the system, in the person's language."""
     from PySide6.QtWidgets import QApplication
 
-    from . import memory, theme, words
+    from . import preferences, theme, translation
 
     sys.setswitchinterval(_SWITCH_SECONDS)
     found = QApplication.instance()
@@ -73,7 +73,7 @@ def application(language: str = "") -> QApplication:
     app.setApplicationDisplayName("XNAT-PIC")
     app.setDesktopFileName("xnat-pic")
     app.setWindowIcon(icon())
-    words.choose(language or memory.language() or words.system_language())
+    translation.choose(language or preferences.language() or translation.system_language())
     theme.follow_system(app)
     return app
 

@@ -5,10 +5,10 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QWi
 
 from .page import Notice
 from .theme import MARGIN, SPACE, label
-from .words import say
+from .translation import translate
 
 
-class Band(QFrame):
+class NoticeBand(QFrame):
     """Shows a `Notice`, or nothing.
 
     Attributes
@@ -26,7 +26,7 @@ class Band(QFrame):
         self.text.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.action = QPushButton()
         self.action.clicked.connect(self.pressed)
-        self.away = QPushButton(say("frame.dismiss"))
+        self.away = QPushButton(translate("frame.dismiss"))
         self.away.setProperty("role", "quiet")
         self.away.clicked.connect(lambda: self.show_notice(None))
         row = QHBoxLayout(self)

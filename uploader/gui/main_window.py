@@ -16,16 +16,16 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from . import memory, words, worker
-from .band import Band
-from .child import Call
-from .collector import spare
-from .failures import sentence_of
+from . import preferences, translation, worker
+from .band import NoticeBand
+from .child_process import TaskHandle
+from .error_texts import error_text
+from .garbage_collection import freeze_gc
 from .icons import icon
 from .page import Notice, Page
 from .start import StartPage
 from .theme import GAP, MARGIN, SPACE, label, theme
-from .words import say
+from .translation import translate
 
 # Name of a page: module below this package, and the class in it. Loaded when it is first opened.
 PAGES = {
@@ -45,12 +45,12 @@ class MainWindow(QMainWindow):
     def __init__(self) -> None:
         super().__init__()
         self.pages: dict[str, Page] = {}
-        self.bands: dict[str, Band] = {}
+        self.bands: dict[str, NoticeBand] = {}
         self.name = ""
         self._way: list[str] = []
         self._wanted: tuple[str, Any] | None = None
         self.stack = QStackedWidget()
-        self.waiting = label(say("frame.opening"), "soft")
+        self.waiting = label(translate("frame.opening"), "soft")
         self.waiting.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.stack.addWidget(self.waiting)
         self.back = QToolButton()
@@ -66,11 +66,11 @@ class MainWindow(QMainWindow):
         self._shortcuts()
         self.setMinimumSize(760, 520)
         self.resize(1120, 760)
-        where = memory.geometry()
+        where = preferences.geometry()
         if where is not None:
             self.restoreGeometry(where)
-        theme().changed.connect(self._dress)
-        self._dress()
+        theme().changed.connect(self._refresh)
+        self._refresh()
         self.open(HOME)
 
     @property
@@ -82,7 +82,7 @@ class MainWindow(QMainWindow):
         """Return a page by its name, made when it is first asked for."""
         if name not in self.pages:
             page = _made(name)
-            band = Band()
+            band = NoticeBand()
             page.go.connect(self.open)
             page.notice.connect(band.show_notice)
             page.title_changed.connect(lambda _: self._show_title())
@@ -137,12 +137,12 @@ class MainWindow(QMainWindow):
 
     def speak(self, code: str) -> None:
         """Speak another language: at once if no page holds anything, else from the next start."""
-        memory.remember_language(code)
-        before = words.language()
-        words.choose(code)
+        preferences.remember_language(code)
+        before = translation.language()
+        translation.choose(code)
         if not all(page.at_rest() for page in self.pages.values()):
-            notice = Notice(say("start.language_later")) if code != before else None
-            words.choose(before)
+            notice = Notice(translate("start.language_later")) if code != before else None
+            translation.choose(before)
             self.notify(notice)
             return
         for page in self.pages.values():
@@ -165,7 +165,7 @@ class MainWindow(QMainWindow):
                 return
         self.hide()
         worker.stop_all()
-        memory.remember_geometry(self.saveGeometry())
+        preferences.remember_geometry(self.saveGeometry())
         event.accept()
 
     def _load(self, name: str, argument: Any) -> None:
@@ -192,7 +192,7 @@ class MainWindow(QMainWindow):
     def _not_loaded(self, name: str, error: Exception) -> None:
         if self.opening == name:
             self.go_back()
-            self.notify(Notice(sentence_of(error), "bad"))
+            self.notify(Notice(error_text(error), "bad"))
 
     def _show(self, name: str, page: Page, argument: Any) -> None:
         self.name = name
@@ -208,7 +208,7 @@ class MainWindow(QMainWindow):
         home = self.name == HOME
         self.bar.setVisible(not home)
         self.back.setEnabled(bool(self._way))
-        product = say("frame.product")
+        product = translate("frame.product")
         self.setWindowTitle(product if home else f"{title} - {product}")
 
     def _bar(self) -> QFrame:
@@ -223,9 +223,9 @@ class MainWindow(QMainWindow):
         return self.bar
 
     def _name_controls(self) -> None:
-        self.waiting.setText(say("frame.opening"))
-        self.back.setToolTip(say("frame.back"))
-        self.back.setAccessibleName(say("frame.back"))
+        self.waiting.setText(translate("frame.opening"))
+        self.back.setToolTip(translate("frame.back"))
+        self.back.setAccessibleName(translate("frame.back"))
 
     def _shortcuts(self) -> None:
         for keys, method in (
@@ -238,11 +238,11 @@ class MainWindow(QMainWindow):
             action.triggered.connect(method)
             self.addAction(action)
 
-    def _dress(self) -> None:
+    def _refresh(self) -> None:
         self.back.setIcon(icon("back"))
 
 
-def load(call: Call, name: str) -> str:
+def load(handle: TaskHandle, name: str) -> str:
     """Load the modules of one page; return its name.
 
     One at a time: two threads that import the same modules may see them half made.
@@ -253,12 +253,12 @@ def load(call: Call, name: str) -> str:
     return name
 
 
-def preload(call: Call) -> None:
+def preload(handle: TaskHandle) -> None:
     """Load the modules of all pages beside the window, so that each opens at once."""
     for name in PAGES:
-        call.check()
-        load(call, name)
-    spare()
+        handle.check()
+        load(handle, name)
+    freeze_gc()
 
 
 def _made(name: str) -> Page:
@@ -267,7 +267,7 @@ def _made(name: str) -> Page:
     return page
 
 
-def _holder(band: Band, page: Page) -> QWidget:
+def _holder(band: NoticeBand, page: Page) -> QWidget:
     """Return the page with its band above it."""
     holder = QWidget()
     column = QVBoxLayout(holder)

@@ -7,11 +7,11 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent
 from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QPushButton, QVBoxLayout
 
-from . import memory, words
+from . import preferences, translation
 from .icons import picture
 from .page import Page
 from .theme import GAP, MARGIN, SPACE, WIDE, colours, label, theme
-from .words import say
+from .translation import translate
 
 
 class Choice(QPushButton):
@@ -38,10 +38,10 @@ class Choice(QPushButton):
         self.setMinimumHeight(88)
         for child in self.findChildren(QFrame):
             child.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-        theme().changed.connect(self._dress)
-        self._dress()
+        theme().changed.connect(self._refresh)
+        self._refresh()
 
-    def _dress(self) -> None:
+    def _refresh(self) -> None:
         scale = self.devicePixelRatioF()
         self.picture.setPixmap(picture(self.symbol, 28, colours().accent, scale))
 
@@ -60,23 +60,25 @@ class StartPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self.setAcceptDrops(True)
-        self.convert = Choice("convert", say("start.convert"), say("start.convert_says"))
-        self.upload = Choice("upload", say("start.upload"), say("start.upload_says"))
-        self.resume = Choice("continue", say("start.resume"), "")
+        self.convert = Choice(
+            "convert", translate("start.convert"), translate("start.convert_says")
+        )
+        self.upload = Choice("upload", translate("start.upload"), translate("start.upload_says"))
+        self.resume = Choice("continue", translate("start.resume"), "")
         self.convert.clicked.connect(lambda: self.go.emit("convert", None))
         self.upload.clicked.connect(lambda: self.go.emit("upload", None))
-        self.resume.clicked.connect(lambda: self.go.emit("upload", memory.last_plan()))
+        self.resume.clicked.connect(lambda: self.go.emit("upload", preferences.last_plan()))
         self.language = self._languages()
         middle = QVBoxLayout()
         middle.setSpacing(SPACE)
         middle.addStretch(2)
-        middle.addWidget(label(say("frame.product"), "title"))
-        middle.addWidget(label(say("start.says"), "soft", wrap=True))
+        middle.addWidget(label(translate("frame.product"), "title"))
+        middle.addWidget(label(translate("start.says"), "soft", wrap=True))
         middle.addSpacing(MARGIN)
         for choice in (self.convert, self.upload, self.resume):
             middle.addWidget(choice)
         middle.addSpacing(SPACE)
-        middle.addWidget(label(say("start.drop"), "soft", wrap=True))
+        middle.addWidget(label(translate("start.drop"), "soft", wrap=True))
         middle.addStretch(3)
         row = QHBoxLayout()
         row.addStretch(1)
@@ -89,7 +91,7 @@ class StartPage(Page):
 
     def title(self) -> str:
         """Return the product's name."""
-        return say("frame.product")
+        return translate("frame.product")
 
     def at_rest(self) -> bool:
         """Return True: it holds nothing."""
@@ -97,7 +99,7 @@ class StartPage(Page):
 
     def enter(self, argument: Any = None) -> None:
         """Offer the last plan if it is still there."""
-        plan = memory.last_plan()
+        plan = preferences.last_plan()
         self.resume.setVisible(plan is not None)
         if plan is not None:
             self.resume.sentence.setText(str(plan))
@@ -126,10 +128,10 @@ class StartPage(Page):
 
     def _languages(self) -> QComboBox:
         box = QComboBox()
-        for code, name in words.LANGUAGES.items():
+        for code, name in translation.LANGUAGES.items():
             box.addItem(name, code)
-        box.setCurrentIndex(box.findData(words.language()))
-        box.setAccessibleName(say("start.language"))
-        box.setToolTip(say("start.language"))
+        box.setCurrentIndex(box.findData(translation.language()))
+        box.setAccessibleName(translate("start.language"))
+        box.setToolTip(translate("start.language"))
         box.activated.connect(lambda _: self.language_chosen.emit(str(box.currentData())))
         return box

@@ -11,7 +11,7 @@ from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
 
-from .child import FAILED, REPORT, RESULT, STOPPED, Call, Stopped, run_in_child
+from .child_process import FAILED, REPORT, RESULT, STOPPED, TaskHandle, TaskStopped, run_in_child
 
 # How long one turn may hand out reports before the window gets its turn again.
 _TURN_SECONDS = 0.02
@@ -30,7 +30,7 @@ class Task(QObject):
     result : signal
         What the function returned.
     failed : signal
-        The exception that it raised (`failures.sentence_of` gives the sentence).
+        The exception that it raised (`error_texts.error_text` gives the sentence).
     stopped : signal
         It was cancelled and handed nothing back.
     ended : signal
@@ -75,10 +75,10 @@ class Task(QObject):
 
     def run_here(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> None:
         """Do the work in the calling thread."""
-        call = Call(lambda value: self._post(REPORT, value), self._cancel.is_set)
+        handle = TaskHandle(lambda value: self._post(REPORT, value), self._cancel.is_set)
         try:
-            value = function(call, *arguments, **keywords)
-        except Stopped:
+            value = function(handle, *arguments, **keywords)
+        except TaskStopped:
             self._finish(STOPPED, None)
         except Exception as error:  # every fault becomes a sentence in the window
             self._finish(FAILED, error)
@@ -198,7 +198,7 @@ def start(
     Parameters
     ----------
     function : callable
-        Its first argument is a `child.Call`: ``call.report(value)``, ``call.cancelled()``,
+        Its first argument is a `child.TaskHandle`: ``call.report(value)``, ``call.cancelled()``,
         ``call.check()``. It touches no widget.
     aside : bool
         Run in a process of its own, for work that computes: a thread would share the

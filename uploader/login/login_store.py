@@ -28,7 +28,7 @@ _SCRYPT_LIMIT = {"n": 2**20, "r": 16, "p": 4}
 _SCRYPT_MEMORY = 2**31 - 1
 
 
-class Store(Enum):
+class LoginStore(Enum):
     """Where a login is kept."""
 
     KEYRING = "keyring"
@@ -39,24 +39,24 @@ class Store(Enum):
     def title(self) -> str:
         """The store in words for a person."""
         return {
-            Store.KEYRING: "the keyring of this system",
-            Store.FILE: "an encrypted file with your passphrase",
-            Store.MEMORY: "memory only: it is forgotten when the program ends",
+            LoginStore.KEYRING: "the keyring of this system",
+            LoginStore.FILE: "an encrypted file with your passphrase",
+            LoginStore.MEMORY: "memory only: it is forgotten when the program ends",
         }[self]
 
 
 def save_login(
     connection: Connection,
     login: Login,
-    store: Store | None = None,
+    store: LoginStore | None = None,
     ask_passphrase: Callable[[], str] | None = None,
     environ: Mapping[str, str] = os.environ,
-) -> Store:
+) -> LoginStore:
     """Keep a token; return the store that took it.
 
     Parameters
     ----------
-    store : Store, optional
+    store : LoginStore, optional
         The only one to use. By default the keyring, then the file where a passphrase can be
         asked for, then memory.
     ask_passphrase : callable, optional
@@ -69,24 +69,24 @@ def save_login(
     """
     if not login.is_token:
         raise WrongCallError("A password is never stored; only a token that the server issued is.")
-    if store in (None, Store.KEYRING):
+    if store in (None, LoginStore.KEYRING):
         if _keyring_save(connection, login):
             _file(environ).unlink(missing_ok=True)
-            return Store.KEYRING
-        if store is Store.KEYRING:
+            return LoginStore.KEYRING
+        if store is LoginStore.KEYRING:
             raise WrongCallError(
                 "This system has no keyring that can be used.", hint="Use --store file."
             )
-    if store in (None, Store.FILE) and ask_passphrase is not None:
+    if store in (None, LoginStore.FILE) and ask_passphrase is not None:
         passphrase = ask_passphrase()
         if passphrase:
             _file_save(_file(environ), connection, login, passphrase)
-            return Store.FILE
-    if store is Store.FILE:
+            return LoginStore.FILE
+    if store is LoginStore.FILE:
         raise WrongCallError(
             "The file needs a passphrase.", hint="Type one, or use --store memory."
         )
-    return Store.MEMORY
+    return LoginStore.MEMORY
 
 
 def load_login(
@@ -111,11 +111,11 @@ def load_login(
     return _file_load(path, connection, passphrase) if passphrase else None
 
 
-def stored_in(connection: Connection, environ: Mapping[str, str] = os.environ) -> Store:
+def find_store(connection: Connection, environ: Mapping[str, str] = os.environ) -> LoginStore:
     """Tell which store holds a login, without opening the encrypted file."""
     if _keyring_load(connection) is not None:
-        return Store.KEYRING
-    return Store.FILE if _file(environ).is_file() else Store.MEMORY
+        return LoginStore.KEYRING
+    return LoginStore.FILE if _file(environ).is_file() else LoginStore.MEMORY
 
 
 def has_keyring() -> bool:
@@ -126,15 +126,17 @@ def has_keyring() -> bool:
     return not isinstance(keyring.get_keyring(), fail.Keyring | null.Keyring)
 
 
-def forget_login(connection: Connection, environ: Mapping[str, str] = os.environ) -> list[Store]:
+def forget_login(
+    connection: Connection, environ: Mapping[str, str] = os.environ
+) -> list[LoginStore]:
     """Remove what is stored; return the stores that held something."""
     held = []
     if _keyring_load(connection) is not None and _keyring_delete(connection):
-        held.append(Store.KEYRING)
+        held.append(LoginStore.KEYRING)
     path = _file(environ)
     if path.is_file():
         path.unlink()
-        held.append(Store.FILE)
+        held.append(LoginStore.FILE)
     return held
 
 

@@ -45,7 +45,7 @@ CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL NOT NULL, row_key TEXT NOT N
 """
 
 
-class State(Enum):
+class SeriesState(Enum):
     """How far a series is."""
 
     PLANNED = "planned"
@@ -169,17 +169,17 @@ class Journal:
         with self._lock:
             return self._connection.execute(query, values).fetchall()
 
-    def about(self, name: str) -> str:
+    def value(self, name: str) -> str:
         """Return a value that concerns the whole upload, such as ``server``; empty if none."""
         rows = self._rows("SELECT value FROM about WHERE name = ?", name)
         return rows[0][0] if rows else ""
 
-    def set_about(self, name: str, value: str) -> None:
+    def set_value(self, name: str, value: str) -> None:
         """Keep a value that concerns the whole upload."""
         with self._writing() as connection:
             connection.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
 
-    def plan_session(
+    def add_session(
         self,
         row_key: str,
         project: str,
@@ -218,7 +218,7 @@ class Journal:
             for row in rows
         ]
 
-    def begin_sending(self, row_key: str) -> None:
+    def mark_sending(self, row_key: str) -> None:
         """Note that the prearchive may soon hold something of ours."""
         self._set_session(row_key, "sending = 1")
 
@@ -243,12 +243,12 @@ class Journal:
                 (*values, time.time(), row_key),
             )
 
-    def states(self, row_key: str) -> dict[str, State]:
+    def states(self, row_key: str) -> dict[str, SeriesState]:
         """Return the state of each series of a session by its UID."""
         rows = self._rows("SELECT uid, state FROM series WHERE row_key = ?", row_key)
-        return {uid: State(state) for uid, state in rows}
+        return {uid: SeriesState(state) for uid, state in rows}
 
-    def set_state(self, row_key: str, uids: Iterable[str], state: State) -> None:
+    def set_state(self, row_key: str, uids: Iterable[str], state: SeriesState) -> None:
         """Note the state of series."""
         with self._writing() as connection:
             connection.executemany(

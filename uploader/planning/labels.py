@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from xnat_config.labels import LabelRules
 
-from ..findings import Finding, error, few, warning
+from ..findings import Finding, error, list_some, warning
 from .plan import PlanRow
 
 
 @dataclass(frozen=True)
-class Naming:
+class LabelParts:
     """What the name of a session is made from.
 
     Attributes
@@ -31,7 +31,7 @@ class Naming:
     order: tuple[str, ...]
 
 
-def session_labels(names: Sequence[Naming], rules: LabelRules) -> list[str]:
+def session_labels(names: Sequence[LabelParts], rules: LabelRules) -> list[str]:
     """Return the label of each session; a second one of the same name gets ``_2``.
 
     Without regard to case, because XNAT does not tell such names apart.
@@ -49,7 +49,7 @@ def session_labels(names: Sequence[Naming], rules: LabelRules) -> list[str]:
     return labels
 
 
-def collisions(raw_subjects: Mapping[str, str], rules: LabelRules) -> dict[str, Finding]:
+def find_collisions(raw_subjects: Mapping[str, str], rules: LabelRules) -> dict[str, Finding]:
     """Find different subjects that XNAT would take for one.
 
     Parameters
@@ -71,7 +71,7 @@ def collisions(raw_subjects: Mapping[str, str], rules: LabelRules) -> dict[str, 
         if len(names) < 2:
             continue
         for raw, keys in names.items():
-            others = few([repr(other) for other in names if other != raw])
+            others = list_some([repr(other) for other in names if other != raw])
             finding = error(
                 "subject-collision",
                 f"The subject {raw!r} and {others} become one subject in XNAT. Write different "
@@ -103,7 +103,7 @@ def label_findings(rows: Iterable[PlanRow], rules: LabelRules) -> dict[str, list
                 found[row.key].append(_not_clean(what, value, rules))
     for same in sessions.values():
         if len(same) > 1 and same[0].session:
-            sources = few([row.source for row in same])
+            sources = list_some([row.source for row in same])
             for row in same:
                 found[row.key].append(
                     error(
@@ -147,11 +147,11 @@ def subject_findings(
     return found
 
 
-def without_solved_collisions(rows: Sequence[PlanRow]) -> list[PlanRow]:
+def drop_solved_collisions(rows: Sequence[PlanRow]) -> list[PlanRow]:
     """Take out the collisions of subjects that a person has put right."""
-    said: dict[str, set[str]] = defaultdict(set)
+    messages: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        said[row.subject.casefold()] |= {
+        messages[row.subject.casefold()] |= {
             f.message for f in row.findings if f.code == "subject-collision"
         }
     return [
@@ -160,7 +160,7 @@ def without_solved_collisions(rows: Sequence[PlanRow]) -> list[PlanRow]:
             findings=tuple(
                 f
                 for f in row.findings
-                if f.code != "subject-collision" or len(said[row.subject.casefold()]) > 1
+                if f.code != "subject-collision" or len(messages[row.subject.casefold()]) > 1
             ),
         )
         for row in rows
@@ -170,7 +170,7 @@ def without_solved_collisions(rows: Sequence[PlanRow]) -> list[PlanRow]:
 _MOST = 1000  # sessions of one animal and day that a rule may have to number
 
 
-def relabelled(
+def relabel_rows(
     rows: Iterable[PlanRow], changed: Mapping[str, PlanRow], rules: LabelRules
 ) -> dict[str, PlanRow]:
     """Give rows that a person changed the labels that the site's rules make of them now.
@@ -201,20 +201,20 @@ def relabelled(
     if not wanted:
         return dict(changed)
     now = {**before, **changed}
-    taken = {_place(row, row.session) for key, row in now.items() if key not in wanted}
+    taken = {_unique_key(row, row.session) for key, row in now.items() if key not in wanted}
     found = dict(changed)
     for key, row in wanted.items():
         label = row.session
         for number in range(1, _MOST):
             label = _label(row, rules, number)
-            if _place(row, label) not in taken:
+            if _unique_key(row, label) not in taken:
                 break
-        taken.add(_place(row, label))
+        taken.add(_unique_key(row, label))
         found[key] = replace(row, session=label)
     return found
 
 
-def _place(row: PlanRow, label: str) -> tuple[str, str]:
+def _unique_key(row: PlanRow, label: str) -> tuple[str, str]:
     """Return what XNAT tells sessions apart by."""
     return row.project.casefold(), label.casefold()
 

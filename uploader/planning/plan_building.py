@@ -12,18 +12,18 @@ from xnat_config import SiteConfig
 from xnat_config.variables import RESERVED, VARIABLE_NAME
 from xnat_pic.errors import WrongCallError
 
-from ..findings import Finding, below, counted, error, few, note, warning
-from ..scanning.folder_scan import FILE_CODES, Scan
+from ..findings import Finding, counted, error, list_some, note, path_below, warning
+from ..scanning.folder_scan import FILE_CODES, FolderScan
 from ..scanning.layout import SUBJECT, Layout, parse_layout
-from ..scanning.layout_detection import Folder, find_layout, levels_above
+from ..scanning.layout_detection import ImageFolder, detect_layout, levels_above
 from ..scanning.sessions import Session
 from .labels import (
-    Naming,
-    collisions,
+    LabelParts,
+    drop_solved_collisions,
+    find_collisions,
     label_findings,
     session_labels,
     subject_findings,
-    without_solved_collisions,
 )
 from .plan import Plan, PlanRow
 from .variable_table import VariableTable, apply_table
@@ -37,7 +37,7 @@ _RECHECKED = frozenset(
 
 
 @dataclass(frozen=True)
-class _Read:
+class _FolderValues:
     """What the folders of a session say."""
 
     values: dict[str, str]
@@ -46,7 +46,7 @@ class _Read:
 
 
 def build_plan(
-    scan: Scan,
+    scan: FolderScan,
     project: str,
     config: SiteConfig,
     *,
@@ -74,33 +74,35 @@ def build_plan(
     _check_names(given)
     above = _above(scan, config)
     pattern, findings = _layout_of(scan, config, layout, above)
-    reads = {one.key: _read_levels(one, scan.root, pattern, above, config) for one in scan.sessions}
+    folder_values = {
+        one.key: _read_levels(one, scan.root, pattern, above, config) for one in scan.sessions
+    }
     names = _variable_names(config, pattern, given, table)
-    raw = {one.key: _subject(one, reads[one.key]) for one in scan.sessions}
+    raw = {one.key: _subject(one, folder_values[one.key]) for one in scan.sessions}
     rows = [
         _row(one, scan.root, project, config.labels.clean(raw[one.key]), {
-            name: reads[one.key].values.get(name) or given.get(name, "") for name in names
+            name: folder_values[one.key].values.get(name) or given.get(name, "") for name in names
         })
         for one in scan.sessions
     ]  # fmt: skip
-    collided = collisions(raw, config.labels)
+    collided = find_collisions(raw, config.labels)
     rows = [
         replace(
             row,
             findings=(
                 *one.findings,
-                *reads[one.key].findings,
+                *folder_values[one.key].findings,
                 *([collided[one.key]] if one.key in collided else []),
             ),
         )
         for row, one in zip(rows, scan.sessions, strict=True)
     ]
-    rows = _named(rows, scan.sessions, reads, config)
+    rows = _with_labels(rows, scan.sessions, folder_values, config)
     if table is not None:
         rows, unused = apply_table(table, rows, pattern.tokens)
         findings += unused
         if table.keys[0] != "session":
-            rows = _named(rows, scan.sessions, reads, config)
+            rows = _with_labels(rows, scan.sessions, folder_values, config)
     plan = Plan(
         root=scan.root,
         project=project,
@@ -112,7 +114,7 @@ def build_plan(
     return check_plan(plan, config)
 
 
-def _above(scan: Scan, config: SiteConfig) -> tuple[str, ...]:
+def _above(scan: FolderScan, config: SiteConfig) -> tuple[str, ...]:
     """Return the folders above the scanned one that count: none whose variable stands below too."""
     announced = config.variables.announced_by
     above = levels_above(scan.root, config.variables)
@@ -135,17 +137,17 @@ def _check_names(given: Mapping[str, str]) -> None:
 
 
 def _layout_of(
-    scan: Scan, config: SiteConfig, layout: str, above: tuple[str, ...]
+    scan: FolderScan, config: SiteConfig, layout: str, above: tuple[str, ...]
 ) -> tuple[Layout, list[Finding]]:
     if layout != AUTO:
         return parse_layout(layout, config.variables), []
     clean = config.labels.clean
     folders = [
-        Folder((*above, *levels), one.patient_id)
+        ImageFolder((*above, *levels), one.patient_id)
         for one in scan.sessions
         for levels in _levels(one, scan.root)
     ]
-    text = find_layout(folders, config.variables, lambda a, b: _same(clean(a), clean(b)))
+    text = detect_layout(folders, config.variables, lambda a, b: _same(clean(a), clean(b)))
     found = parse_layout(text, config.variables)
     if found.tokens:
         message = f"The folder levels read as {text}."
@@ -170,18 +172,18 @@ def _levels(session: Session, root: Path) -> list[tuple[str, ...]]:
 
 def _read_levels(
     session: Session, root: Path, layout: Layout, above: tuple[str, ...], config: SiteConfig
-) -> _Read:
+) -> _FolderValues:
     patient = config.labels.clean(session.patient_id)
 
     def is_subject(name: str) -> bool:
         return bool(patient) and _same(config.labels.clean(name), patient)
 
-    said: dict[str, dict[str, str]] = defaultdict(dict)
+    values_of: dict[str, dict[str, str]] = defaultdict(dict)
     problems: dict[str, None] = {}
     from_above: dict[str, None] = {}
     for levels in _levels(session, root):
         match = layout.match(levels, is_subject)
-        if above and layout.has_names:
+        if above and layout.has_announced_values:
             wider = layout.match((*above, *levels), is_subject)
             if len(wider.values) > len(match.values) or match.problem:
                 from_above |= dict.fromkeys(set(wider.values) - set(match.values) - {SUBJECT})
@@ -189,7 +191,7 @@ def _read_levels(
         if match.problem:
             problems[match.problem] = None
         for name, value in match.values.items():
-            said[name].setdefault(value, "/".join(levels) or ".")
+            values_of[name].setdefault(value, "/".join(levels) or ".")
     findings = [
         error(
             "layout",
@@ -198,24 +200,24 @@ def _read_levels(
         )
         for problem in list(problems)[:1]
     ]
-    for name, values in said.items():
+    for name, values in values_of.items():
         if len(values) > 1 and name != "study":
-            told = " and ".join(f"{value!r} in {where}" for value, where in values.items())
+            described = " and ".join(f"{value!r} in {where}" for value, where in values.items())
             findings.append(
                 error(
                     "study-in-two-places",
                     f"The files of this study lie in folders that say different things: {name} is "
-                    f"{told}. Move the files to where they belong, and scan again.",
+                    f"{described}. Move the files to where they belong, and scan again.",
                 )
             )
-    read = {name: next(iter(values)) for name, values in said.items()}
+    read = {name: next(iter(values)) for name, values in values_of.items()}
     if from_above:
-        told = ", ".join(f"{name}={read[name]}" for name in sorted(from_above))
-        findings.append(note("from-above", f"The folders above the scanned one say {told}."))
-    return _Read(read, tuple(findings), tuple(from_above))
+        described = ", ".join(f"{name}={read[name]}" for name in sorted(from_above))
+        findings.append(note("from-above", f"The folders above the scanned one say {described}."))
+    return _FolderValues(read, tuple(findings), tuple(from_above))
 
 
-def _subject(session: Session, read: _Read) -> str:
+def _subject(session: Session, read: _FolderValues) -> str:
     name = read.values.get(SUBJECT) or session.patient_id
     return unicodedata.normalize("NFC", name.strip())
 
@@ -237,7 +239,7 @@ def _row(
     return PlanRow(
         key=session.key,
         include=True,
-        source=below(session.source, root),
+        source=path_below(session.source, root),
         project=project,
         subject=subject,
         session="",
@@ -250,19 +252,19 @@ def _row(
     )
 
 
-def _named(
+def _with_labels(
     rows: Sequence[PlanRow],
     sessions: Sequence[Session],
-    reads: Mapping[str, _Read],
+    folder_values: Mapping[str, _FolderValues],
     config: SiteConfig,
 ) -> list[PlanRow]:
     """Give each row its session label."""
     names = [
-        Naming(
+        LabelParts(
             subject=row.subject,
             modality=row.modality,
             date=one.study_date,
-            values={"study": reads[one.key].values.get("study", ""), **row.variables},
+            values={"study": folder_values[one.key].values.get("study", ""), **row.variables},
             order=(one.study_date, one.study_time, one.study_uid),
         )
         for row, one in zip(rows, sessions, strict=True)
@@ -280,7 +282,7 @@ def check_plan(plan: Plan, config: SiteConfig) -> Plan:
         replace(row, findings=tuple(f for f in row.findings if f.code not in _RECHECKED))
         for row in plan.rows
     ]
-    rows = without_solved_collisions(kept)
+    rows = drop_solved_collisions(kept)
     patients = {key: one.patient_id for key, one in plan.sessions.items()}
     if not patients:  # without the files, what was found about them earlier still holds
         patient_findings = {
@@ -325,31 +327,31 @@ def _value_findings(rows: Iterable[PlanRow], config: SiteConfig) -> dict[str, li
             continue
         for same in values.values():
             for row in same:
-                told = few([f"{v!r} ({rs[0].session})" for v, rs in values.items()])
+                described = list_some([f"{v!r} ({rs[0].session})" for v, rs in values.items()])
                 found[row.key].append(
                     error(
                         "subject-variable-differs",
-                        f"The subject {row.subject} has several values of {name}: {told}. An "
+                        f"The subject {row.subject} has several values of {name}: {described}. An "
                         "animal has one; correct the rows, or the names of the subjects.",
                     )
                 )
     return found
 
 
-def with_sessions(plan: Plan, scan: Scan, config: SiteConfig) -> Plan:
+def with_sessions(plan: Plan, scan: FolderScan, config: SiteConfig) -> Plan:
     """Join a plan that was read from a file with what its folder holds now.
 
     A row whose session is gone, or has other files than planned, gets an error; a session that no
     row plans, a warning of the plan.
     """
     sessions = {one.key: one for one in scan.sessions}
-    rows = [_joined(row, sessions.get(row.key), plan.root) for row in plan.rows]
+    rows = [_join(row, sessions.get(row.key), plan.root) for row in plan.rows]
     planned = {row.key for row in plan.rows}
     unplanned = [one for key, one in sessions.items() if key not in planned]
     findings = [f for f in plan.findings if f.code not in ("not-in-plan", *FILE_CODES)]
     findings += scan.findings
     if unplanned:
-        names = few([below(one.source, plan.root) for one in unplanned])
+        names = list_some([path_below(one.source, plan.root) for one in unplanned])
         findings.append(
             warning(
                 "not-in-plan",
@@ -361,7 +363,7 @@ def with_sessions(plan: Plan, scan: Scan, config: SiteConfig) -> Plan:
     return check_plan(joined, config)
 
 
-def _joined(row: PlanRow, session: Session | None, root: Path) -> PlanRow:
+def _join(row: PlanRow, session: Session | None, root: Path) -> PlanRow:
     kept = [f for f in row.findings if f.code not in ("no-session", "changed", *FILE_CODES)]
     found = list(session.findings) if session else []
     if session is None:

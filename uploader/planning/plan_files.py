@@ -106,7 +106,7 @@ def read_plan(path: Path) -> Plan:
     if is_xlsx(path):
         sheets = read_xlsx(path)
         if "plan" not in sheets:
-            raise _no_plan(path, "it has no sheet named plan")
+            raise _plan_error(path, "it has no sheet named plan")
         rows = [*sheets.get("about", []), *sheets["plan"]]
     else:
         rows = read_csv(path)
@@ -115,9 +115,11 @@ def read_plan(path: Path) -> Plan:
     table = [row for row in rows if not row[0].startswith("#")]
     known = {row[0][1:].strip(): (row[1] if len(row) > 1 else "") for row in about}
     if "plan" not in known or not known.get("root"):
-        raise _no_plan(path, "it lacks the lines that begin with #")
+        raise _plan_error(path, "it lacks the lines that begin with #")
     if known["plan"].strip() != _FORMAT:
-        raise _no_plan(path, f"it has the format {known['plan']}, which this version does not know")
+        raise _plan_error(
+            path, f"it has the format {known['plan']}, which this version does not know"
+        )
     return Plan(
         root=Path(known["root"]),
         project=known.get("project", ""),
@@ -145,24 +147,24 @@ def _finding(line: str) -> Finding | None:
 
 def _rows(path: Path, table: Rows) -> tuple[PlanRow, ...]:
     if not table:
-        raise _no_plan(path, "it has no line with the names of the columns")
+        raise _plan_error(path, "it has no line with the names of the columns")
     heads = [cell.strip().casefold() for cell in table[0]]
     while heads and not heads[-1]:
         heads.pop()
     missing = [name for name in ("key", "project", "subject", "session") if name not in heads]
     if missing:
-        raise _no_plan(path, f"the column {missing[0]} is missing")
+        raise _plan_error(path, f"the column {missing[0]} is missing")
     for head in heads:
         if heads.count(head) > 1:
-            raise _no_plan(path, f"the column {head or 'without a name'} is there twice")
+            raise _plan_error(path, f"the column {head or 'without a name'} is there twice")
         if head not in COLUMNS and not VARIABLE_NAME.fullmatch(head):
-            raise _no_plan(path, f"the column {head!r} cannot name a variable: write it in "
+            raise _plan_error(path, f"the column {head!r} cannot name a variable: write it in "
                            "lower-case letters, digits and _")  # fmt: skip
     rows = tuple(_row(path, heads, cells) for cells in table[1:])
     keys = Counter(row.key for row in rows)
     for row in rows:
         if keys[row.key] > 1:
-            raise _no_plan(path, f"the row of {row.source or row.session} is there twice")
+            raise _plan_error(path, f"the row of {row.source or row.session} is there twice")
     return rows
 
 
@@ -175,10 +177,10 @@ def _row(path: Path, heads: Sequence[str], cells: Sequence[str]) -> PlanRow:
 
     where = clean("session") or texts.get("source", "")
     if not clean("key"):
-        raise _no_plan(path, f"the row of {where or 'a session'} has lost its key")
+        raise _plan_error(path, f"the row of {where or 'a session'} has lost its key")
     answer = clean("include").casefold() if "include" in heads else "yes"
     if answer not in _YES | _NO:
-        raise _no_plan(path, f"include is {answer!r} in the row of {where}: write yes or no")
+        raise _plan_error(path, f"include is {answer!r} in the row of {where}: write yes or no")
     return PlanRow(
         key=clean("key"),
         include=answer in _YES,
@@ -205,11 +207,11 @@ def _count(path: Path, texts: dict[str, str], name: str, where: str) -> int:
     if not text:
         return 0
     if not (text.isascii() and text.isdigit()):
-        raise _no_plan(path, f"{name} is {text!r} in the row of {where}: leave it as it was")
+        raise _plan_error(path, f"{name} is {text!r} in the row of {where}: leave it as it was")
     return int(text)
 
 
-def _no_plan(path: Path, why: str) -> PlanError:
+def _plan_error(path: Path, why: str) -> PlanError:
     return PlanError(
         f"{path} is no plan: {why}.", path=path, hint="Correct it, or make a new one with scan."
     )

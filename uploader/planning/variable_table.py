@@ -9,7 +9,7 @@ from pathlib import Path
 from xnat_config.variables import RESERVED, VARIABLE_NAME, Variables
 from xnat_pic.errors import WrongCallError
 
-from ..findings import Finding, counted, few, warning
+from ..findings import Finding, counted, list_some, warning
 from .plan import PlanRow
 from .spreadsheets import Rows, read_csv, read_xlsx
 
@@ -55,17 +55,21 @@ def read_variable_table(path: Path, variables: Variables) -> VariableTable:
         rows = read_csv(path)
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     if len(rows) < 2:
-        raise _wrong(path, "has no lines", "Write the names of the columns and a line a subject.")
+        raise _table_error(
+            path, "has no lines", "Write the names of the columns and a line a subject."
+        )
     heads = [_column(cell, variables) for cell in rows[0]]
     keys = tuple(key for key in KEYS if key in heads)[:1]
     if not keys:
-        raise _wrong(path, "has neither a column subject nor session", "Name one of its columns so")
+        raise _table_error(
+            path, "has neither a column subject nor session", "Name one of its columns so"
+        )
     twice = [head for head in heads if head and heads.count(head) > 1]
     if twice:
-        raise _wrong(path, f"has the column {twice[0]} twice", "Take one of them out.")
+        raise _table_error(path, f"has the column {twice[0]} twice", "Take one of them out.")
     for head in heads:
         if head and head not in KEYS and (not VARIABLE_NAME.fullmatch(head) or head in RESERVED):
-            raise _wrong(
+            raise _table_error(
                 path,
                 f"has the column {head!r}, which cannot name a variable",
                 "Use lower-case letters, digits and _, or take the column out.",
@@ -94,7 +98,7 @@ def _lines(
         key = tuple(_cell(row, heads.index(name)).casefold() for name in keys)
         values = {name: _cell(row, heads.index(name)) for name in names}
         if lines.setdefault(key, values) != values:
-            raise _wrong(
+            raise _table_error(
                 path,
                 f"says different things of {' '.join(key)} in two lines",
                 "Leave one of the lines, or add a column timepoint.",
@@ -137,14 +141,14 @@ def apply_table(
         ]
         findings = row.findings
         if differing:
-            told = f"The table counts: {'; '.join(differing)}. Correct the row if it is wrong."
-            findings = (*findings, warning("table-differs", told))
+            text = f"The table counts: {'; '.join(differing)}. Correct the row if it is wrong."
+            findings = (*findings, warning("table-differs", text))
         done.append(replace(row, variables={**row.variables, **values}, findings=findings))
     idle = [" ".join(key) for key in table.lines if key not in used]
     if not idle:
         return done, []
     lines = counted(len(idle), "line", "lines")
-    text = f"{lines} of {table.path.name} for no session of this folder: {few(idle)}."
+    text = f"{lines} of {table.path.name} for no session of this folder: {list_some(idle)}."
     return done, [warning("table-line-unused", f"{text} Check how {table.keys[0]} is spelt there.")]
 
 
@@ -153,5 +157,5 @@ def _key_of(table: VariableTable, row: PlanRow) -> tuple[str, ...]:
     return tuple((own.get(name) or row.variables.get(name, "")).casefold() for name in table.keys)
 
 
-def _wrong(path: Path, what: str, hint: str) -> WrongCallError:
+def _table_error(path: Path, what: str, hint: str) -> WrongCallError:
     return WrongCallError(f"The table {path} {what}.", path=path, hint=hint)

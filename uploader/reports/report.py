@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 from xnat_pic.text import printable
 
-from ..planning.journal import Event, Journal, SessionEntry, State
+from ..planning.journal import Event, Journal, SeriesState, SessionEntry
 from ..planning.plan import Plan, PlanRow
 from ..planning.spreadsheets import save_file
 
-_ORDER = list(State)
+_ORDER = list(SeriesState)
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --bad: #b3261e; --good: #1b6e3c; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem; }
@@ -44,15 +44,15 @@ class ReportRow:
     ----------
     state : str
         The least of the states of its series.
-    proof : str
+    verification : str
         ``checksummed``, ``counted``, or ``not verified``.
     """
 
     row: PlanRow
     state: str
-    proof: str
+    verification: str
     findings: tuple[str, ...]
-    is_bad: bool
+    has_errors: bool
 
 
 def report_rows(plan: Plan, journal: Journal) -> list[ReportRow]:
@@ -63,8 +63,8 @@ def report_rows(plan: Plan, journal: Journal) -> list[ReportRow]:
 
 def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRow:
     states = list(journal.states(row.key).values())
-    state = min(states, key=_ORDER.index) if states else State.PLANNED
-    proof = (entry.verified if entry else "") or "not verified"
+    state = min(states, key=_ORDER.index) if states else SeriesState.PLANNED
+    verification = (entry.verified if entry else "") or "not verified"
     findings = [f"{one.level.value}: {one.message}" for one in row.findings]
     problem = entry.problem if entry else ""
     if problem:
@@ -72,9 +72,9 @@ def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRo
     return ReportRow(
         row=row,
         state=state.value if row.include else "left out",
-        proof=proof if row.include else "",
+        verification=verification if row.include else "",
         findings=tuple(findings),
-        is_bad=row.include and (bool(problem) or state is State.PLANNED),
+        has_errors=row.include and (bool(problem) or state is SeriesState.PLANNED),
     )
 
 
@@ -107,7 +107,7 @@ def _values(one: ReportRow, names: Iterable[str]) -> dict[str, str]:
         "bytes": str(row.bytes),
         "MiB": f"{row.bytes / 2**20:.1f}",
         "state": one.state,
-        "proof": one.proof,
+        "proof": one.verification,
         "findings": " | ".join(one.findings),
         "source": row.source,
     }
@@ -151,9 +151,9 @@ def _page(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
 
 def _summary(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
     included = [one for one in rows if one.row.include]
-    bad = sum(1 for one in included if one.is_bad)
-    proofs = {name: sum(1 for one in included if one.proof == name) for name in _PROOFS}
-    told = ", ".join(f"{count} {name}" for name, count in proofs.items() if count)
+    bad = sum(1 for one in included if one.has_errors)
+    levels = {name: sum(1 for one in included if one.verification == name) for name in _LEVELS}
+    counts = ", ".join(f"{count} {name}" for name, count in levels.items() if count)
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     state = (
         f'<span class="bad">{bad} need attention</span>'
@@ -161,15 +161,15 @@ def _summary(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
         else '<span class="good">none needs attention</span>'
     )
     return (
-        f"<p>Server {_text(journal.about('server') or 'not asked yet')}; folder "
+        f"<p>Server {_text(journal.value('server') or 'not asked yet')}; folder "
         f"<code>{_text(str(plan.root))}</code>; written {_text(now)}.</p>\n"
-        f"<p>{len(included)} sessions: {_text(told)}; {state}. "
+        f"<p>{len(included)} sessions: {_text(counts)}; {state}. "
         "<em>Checksummed</em>: every file has on the server the MD5 of the bytes sent. "
         "<em>Counted</em>: every file is there by its UID; the server keeps no MD5 to compare.</p>"
     )
 
 
-_PROOFS = ("checksummed", "counted", "not verified")
+_LEVELS = ("checksummed", "counted", "not verified")
 
 
 def _line(one: ReportRow, heads: list[str], names: list[str]) -> str:
@@ -178,7 +178,7 @@ def _line(one: ReportRow, heads: list[str], names: list[str]) -> str:
     cells = []
     for name in heads:
         text = _text(values[name]).replace("\n", "<br>")
-        is_marked = name in ("state", "findings") and one.is_bad
+        is_marked = name in ("state", "findings") and one.has_errors
         kind = ' class="bad"' if is_marked else _kind(name)
         cells.append(f"<td{kind}>{text}</td>")
     return f"<tr>{''.join(cells)}</tr>"

@@ -16,11 +16,11 @@ from xnat_config import SiteConfig
 from xnat_config.kinds import Kinds
 from xnat_pic.errors import CancelledError
 
-from ..findings import Finding, below, counted, error, few, note, warning
-from .folder_tree import Tree, walk
-from .headers import Header, State, read_headers
+from ..findings import Finding, counted, error, list_some, note, path_below, warning
+from .folder_tree import FolderTree, list_tree
+from .headers import FileStatus, Header, read_headers
 from .sessions import Series, Session, SourceFile
-from .side_files import assign_side_files, folders_held, nearest
+from .side_files import assign_side_files, nearest_sessions, sessions_by_folder
 
 OnRead = Callable[[int, int], None]
 # What reading the files can show; a later scan says it anew.
@@ -32,7 +32,7 @@ FILE_CODES = frozenset(
 
 
 @dataclass(frozen=True)
-class Scan:
+class FolderScan:
     """What a folder holds.
 
     Attributes
@@ -59,7 +59,7 @@ def scan_folder(
     on_read: OnRead | None = None,
     cancelled: Callable[[], bool] | None = None,
     leave_out: Iterable[Path] = (),
-) -> Scan:
+) -> FolderScan:
     """Read the headers of all DICOM files in a folder and sort them into sessions.
 
     Parameters
@@ -81,7 +81,7 @@ def scan_folder(
         If `cancelled` answered true.
     """
     root = root.absolute()
-    tree = walk(root, config.resources, frozenset(path.absolute() for path in leave_out))
+    tree = list_tree(root, config.resources, frozenset(path.absolute() for path in leave_out))
 
     def progress(done: int, total: int) -> None:
         if cancelled is not None and cancelled():
@@ -91,23 +91,23 @@ def scan_folder(
 
     headers = read_headers(tree.files, jobs=jobs, on_read=progress)
     headers = [_without_pixels(one, config.kinds) for one in headers]
-    usable = [one for one in headers if one.state is State.DICOM]
-    bad = [one for one in headers if one.state in (State.DAMAGED, State.UNREADABLE)]
+    usable = [one for one in headers if one.status is FileStatus.DICOM]
+    bad = [one for one in headers if one.status in (FileStatus.DAMAGED, FileStatus.UNREADABLE)]
     sessions = _sessions(usable, config.kinds, root)
     sessions, homeless = _add_damage(sessions, bad, root)
-    others = [one.path for one in headers if one.state is State.OTHER]
+    others = [one.path for one in headers if one.status is FileStatus.OTHER]
     sessions, loose = assign_side_files(sessions, [*others, *tree.raw_files], root)
     findings = [*_tree_findings(tree, root), *_bad_findings(homeless, root), *loose]
-    return Scan(root, tuple(sessions), tuple(findings), damaged=len(bad) + len(tree.closed))
+    return FolderScan(root, tuple(sessions), tuple(findings), damaged=len(bad) + len(tree.closed))
 
 
 def _without_pixels(header: Header, kinds: Kinds) -> Header:
     """Call an image damaged that has no pixels: the file ends before them."""
     uid = header.sop_class_uid
     is_image = kinds.is_primary(uid) or "Image Storage" in UID(uid).name
-    if header.state is not State.DICOM or header.has_pixels or not is_image:
+    if header.status is not FileStatus.DICOM or header.has_pixels or not is_image:
         return header
-    return replace(header, state=State.DAMAGED, problem="it ends before the pixels")
+    return replace(header, status=FileStatus.DAMAGED, problem="it ends before the pixels")
 
 
 def _sessions(headers: Sequence[Header], kinds: Kinds, root: Path) -> list[Session]:
@@ -122,15 +122,15 @@ def _sessions(headers: Sequence[Header], kinds: Kinds, root: Path) -> list[Sessi
         for kind, series in by_kind.items():
             session = _session(kind, series)
             findings = [*_session_findings(series, kinds, root)]
-            mine = {one.series_uid for files in series for one in files}
-            findings += [f for series_uid, f in doubles if series_uid in mine]
+            own = {one.series_uid for files in series for one in files}
+            findings += [f for series_uid, f in doubles if series_uid in own]
             twice = [one for files in series for one in files if one.sop_instance_uid in shared]
             if twice:
                 findings.append(
                     warning(
                         "instance-in-two-studies",
                         f"{counted(len(twice), 'image has', 'images have')} a SOP Instance UID "
-                        f"that another study has too, such as {below(twice[0].path, root)}. "
+                        f"that another study has too, such as {path_below(twice[0].path, root)}. "
                         "Convert the data again.",
                     )
                 )
@@ -170,7 +170,7 @@ def _without_doubles(
             note(
                 "duplicate-instance",
                 f"{counted(len(doubles), 'file is a copy', 'files are copies')} of others, "
-                f"not sent twice: {few([below(one.path, root) for one in doubles])}.",
+                f"not sent twice: {list_some([path_below(one.path, root) for one in doubles])}.",
             ),
         )
         for uid, doubles in same.items()
@@ -182,7 +182,7 @@ def _without_doubles(
                 "duplicate-differs",
                 f"{counted(len(doubles), 'file has', 'files have')} the SOP Instance UID "
                 "of another file and other content: "
-                f"{few([below(one.path, root) for one in doubles])}. "
+                f"{list_some([path_below(one.path, root) for one in doubles])}. "
                 "Move what is wrong out of the folder and scan again.",
             ),
         )
@@ -264,7 +264,7 @@ def _session_findings(
     if len(patients) > 1:
         yield warning(
             "patients-differ",
-            f"The files of this study name different subjects: {few(patients)}. "
+            f"The files of this study name different subjects: {list_some(patients)}. "
             "Check that no other animal's files are among them.",
         )
     unnumbered = [files[0] for files in series if files[0].series_number is None]
@@ -272,7 +272,7 @@ def _session_findings(
         yield warning(
             "no-series-number",
             f"{counted(len(unnumbered), 'series has', 'series have')} no Series Number, such as "
-            f"{below(unnumbered[0].path.parent, root)}: XNAT names the scan by its Series "
+            f"{path_below(unnumbered[0].path.parent, root)}: XNAT names the scan by its Series "
             "Instance UID.",
         )
     numbers = [files[0].series_number for files in series if files[0].series_number is not None]
@@ -280,19 +280,19 @@ def _session_findings(
     if twice:
         yield warning(
             "same-series-number",
-            f"Several series have the number {few(twice)}: XNAT adds the modality and a count to "
-            "the names of these scans.",
+            f"Several series have the number {list_some(twice)}: XNAT adds the modality and a "
+            "count to the names of these scans.",
         )
-    unknown = sorted({one.sop_class_uid for one in everything if not _known(one, kinds)})
+    unknown = sorted({one.sop_class_uid for one in everything if not _is_known_class(one, kinds)})
     if unknown:
         yield warning(
             "unknown-sop-class",
-            f"The SOP class {few(unknown)} is not known: XNAT files such objects by their "
+            f"The SOP class {list_some(unknown)} is not known: XNAT files such objects by their "
             "modality, and viewers may not show them.",
         )
 
 
-def _known(header: Header, kinds: Kinds) -> bool:
+def _is_known_class(header: Header, kinds: Kinds) -> bool:
     uid = UID(header.sop_class_uid)
     return header.sop_class_uid in kinds.by_uid or (uid.is_valid and uid.type == "SOP Class")
 
@@ -301,31 +301,31 @@ def _add_damage(
     sessions: Sequence[Session], bad: Sequence[Header], root: Path
 ) -> tuple[list[Session], list[Header]]:
     """Tell each session of the damaged files among its own; return those of no one session."""
-    holds = folders_held(sessions, root)
-    mine: dict[str, list[Header]] = defaultdict(list)
+    by_folder = sessions_by_folder(sessions, root)
+    own: dict[str, list[Header]] = defaultdict(list)
     homeless = []
     for header in bad:
-        keys = nearest(header.path, holds, root)
-        if len(keys) == 1 or header.path.parent in holds:
+        keys = nearest_sessions(header.path, by_folder, root)
+        if len(keys) == 1 or header.path.parent in by_folder:
             for key in keys:
-                mine[key].append(header)
+                own[key].append(header)
         else:
             homeless.append(header)
-    told = partial(_bad_findings, root=root)
+    described = partial(_bad_findings, root=root)
     return [
-        replace(session, findings=(*session.findings, *told(mine[session.key])))
+        replace(session, findings=(*session.findings, *described(own[session.key])))
         for session in sessions
     ], homeless
 
 
 def _bad_findings(bad: Sequence[Header], root: Path) -> Iterable[Finding]:
-    for state, code, what in (
-        (State.DAMAGED, "damaged", "damaged"),
-        (State.UNREADABLE, "unreadable", "not readable"),
+    for status, code, what in (
+        (FileStatus.DAMAGED, "damaged", "damaged"),
+        (FileStatus.UNREADABLE, "unreadable", "not readable"),
     ):
-        files = [one for one in bad if one.state is state]
+        files = [one for one in bad if one.status is status]
         if files:
-            named = few([f"{below(one.path, root)} ({one.problem})" for one in files])
+            named = list_some([f"{path_below(one.path, root)} ({one.problem})" for one in files])
             yield error(
                 code,
                 f"{counted(len(files), 'file is', 'files are')} {what} and cannot be "
@@ -334,24 +334,25 @@ def _bad_findings(bad: Sequence[Header], root: Path) -> Iterable[Finding]:
             )
 
 
-def _tree_findings(tree: Tree, root: Path) -> Iterable[Finding]:
+def _tree_findings(tree: FolderTree, root: Path) -> Iterable[Finding]:
     for folder, reason in tree.closed:
         yield error(
             "closed-folder",
-            f"The folder {below(folder, root)} cannot be listed ({reason}). Ask for the right to "
-            "read it, and scan again.",
+            f"The folder {path_below(folder, root)} cannot be listed ({reason}). Ask for the right "
+            "to read it, and scan again.",
         )
     if tree.empty:
-        names = [below(folder, root) for folder in tree.empty]
+        names = [path_below(folder, root) for folder in tree.empty]
         yield note(
             "empty-folder",
-            f"{counted(len(names), 'folder is', 'folders are')} empty: {few(names)}.",
+            f"{counted(len(names), 'folder is', 'folders are')} empty: {list_some(names)}.",
         )
     hidden = [path for path in tree.raw_files if path.suffix.casefold() in (".dcm", ".ima")]
     if hidden:
         yield warning(
             "dicom-in-raw",
             f"{counted(len(hidden), 'DICOM file', 'DICOM files')} in folders of scanner data: "
-            f"kept with these, not imported: {few([below(path, root) for path in hidden])}. "
-            "Move them out, or convert the scanner data with mri2dicom.",
+            "kept with these, not imported: "
+            f"{list_some([path_below(path, root) for path in hidden])}. Move them out, or convert "
+            "the scanner data with mri2dicom.",
         )

@@ -11,7 +11,7 @@ from xnat_pic.errors import WrongCallError
 
 
 @dataclass
-class Tree:
+class FolderTree:
     """What a folder holds, each list in the order of names.
 
     Attributes
@@ -31,7 +31,9 @@ class Tree:
     closed: list[tuple[Path, str]] = field(default_factory=list)
 
 
-def walk(root: Path, resources: Resources, leave_out: frozenset[Path] = frozenset()) -> Tree:
+def list_tree(
+    root: Path, resources: Resources, leave_out: frozenset[Path] = frozenset()
+) -> FolderTree:
     """List a folder and all below it; links are followed, each folder once.
 
     Parameters
@@ -47,16 +49,16 @@ def walk(root: Path, resources: Resources, leave_out: frozenset[Path] = frozense
     if not root.is_dir():
         what = "is a file" if root.exists() else "is not there"
         raise WrongCallError(f"{root} {what}.", path=root, hint="Name a folder of DICOM files.")
-    tree = Tree()
-    _walk(root, resources, leave_out, tree, raw=False, seen=set())
+    tree = FolderTree()
+    _list_folder(root, resources, leave_out, tree, raw=False, seen=set())
     return tree
 
 
-def _walk(
+def _list_folder(
     folder: Path,
     resources: Resources,
     leave_out: frozenset[Path],
-    tree: Tree,
+    tree: FolderTree,
     *,
     raw: bool,
     seen: set[Path],
@@ -82,7 +84,8 @@ def _walk(
     (tree.raw_files if raw else tree.files).extend(files)
     # Each is walked, so no short-circuit.
     below = [
-        _walk(folder / e.name, resources, leave_out, tree, raw=raw, seen=seen) for e in folders
+        _list_folder(folder / e.name, resources, leave_out, tree, raw=raw, seen=seen)
+        for e in folders
     ]
     if not files and not any(below):
         tree.empty.append(folder)

@@ -56,7 +56,7 @@ _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 OnRead = Callable[[int, int], None]
 
 
-class State(Enum):
+class FileStatus(Enum):
     """What a file is."""
 
     DICOM = "dicom"
@@ -77,7 +77,7 @@ class Header:
     """
 
     path: Path
-    state: State
+    status: FileStatus
     size: int = 0
     mtime_ns: int = 0
     problem: str = ""
@@ -142,7 +142,7 @@ def read_header(path: Path) -> Header:
             status = os.fstat(file.fileno())
             return _read(path, file, status.st_size, status.st_mtime_ns)
     except OSError as error:
-        return Header(path, State.UNREADABLE, problem=error.strerror or "the disk refuses")
+        return Header(path, FileStatus.UNREADABLE, problem=error.strerror or "the disk refuses")
 
 
 class _AtPixels:
@@ -169,20 +169,20 @@ def _read(path: Path, file: BinaryIO, size: int, mtime_ns: int) -> Header:
     start = file.read(_HEAD)
     marked = start[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
     if not (marked or _looks_like_dicom(start)):
-        return Header(path, State.OTHER, size, mtime_ns)
+        return Header(path, FileStatus.OTHER, size, mtime_ns)
     try:
         dataset, pixels = _parse(file, start, size, marked)
         values = _texts(dataset)
     except Exception as error:
         # Damaged bytes make pydicom raise nearly anything; one file must not end the scan.
         if not marked:
-            return Header(path, State.OTHER, size, mtime_ns)
-        return Header(path, State.DAMAGED, size, mtime_ns, f"its header breaks off ({error})")
+            return Header(path, FileStatus.OTHER, size, mtime_ns)
+        return Header(path, FileStatus.DAMAGED, size, mtime_ns, f"its header breaks off ({error})")
     meta = dataset.file_meta
     if str(meta.get("MediaStorageSOPClassUID", "")) == _MEDIA_DIRECTORY:
-        return Header(path, State.INDEX, size, mtime_ns)
+        return Header(path, FileStatus.INDEX, size, mtime_ns)
     if not marked and not values["sop_class_uid"].startswith("1.2."):
-        return Header(path, State.OTHER, size, mtime_ns)
+        return Header(path, FileStatus.OTHER, size, mtime_ns)
     problem = ""
     if str(meta.get("TransferSyntaxUID", "")) != DeflatedExplicitVRLittleEndian:
         missing = pixels.missing
@@ -192,7 +192,7 @@ def _read(path: Path, file: BinaryIO, size: int, mtime_ns: int) -> Header:
     problem = problem or _missing_identity(values)
     return Header(
         path,
-        State.DAMAGED if problem else State.DICOM,
+        FileStatus.DAMAGED if problem else FileStatus.DICOM,
         size,
         mtime_ns,
         problem,

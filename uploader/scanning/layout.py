@@ -32,7 +32,7 @@ _ANY_LEVELS = "**"
 
 
 @dataclass(frozen=True)
-class Segment:
+class LayoutSegment:
     """One level of a pattern.
 
     Attributes
@@ -52,7 +52,7 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Unit:
+class LayoutUnit:
     """Levels that are there together or not at all.
 
     Attributes
@@ -61,7 +61,7 @@ class Unit:
         Branches may lack it.
     """
 
-    segments: tuple[Segment, ...]
+    segments: tuple[LayoutSegment, ...]
     optional: bool
 
     @property
@@ -71,7 +71,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Match:
+class LayoutMatch:
     """How a folder fits a layout.
 
     Attributes
@@ -87,7 +87,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class _Way:
+class _Alignment:
     """One way to lay a pattern over a folder's levels; less is better."""
 
     values: dict[str, str]
@@ -109,12 +109,12 @@ class Layout:
     ----------
     text : str
         As a person writes it.
-    alternatives : tuple of tuple of Unit
+    alternatives : tuple of tuple of LayoutUnit
         The patterns between ``|``.
     """
 
     text: str
-    alternatives: tuple[tuple[Unit, ...], ...]
+    alternatives: tuple[tuple[LayoutUnit, ...], ...]
     variables: Variables
 
     @property
@@ -131,7 +131,7 @@ class Layout:
         return tuple(found)
 
     @property
-    def has_names(self) -> bool:
+    def has_announced_values(self) -> bool:
         """Whether any value has the name of its variable before it."""
         return any(
             unit.segments[0].literal and len(unit.segments) > 1
@@ -139,7 +139,7 @@ class Layout:
             for unit in units
         )
 
-    def match(self, levels: Sequence[str], is_subject: Callable[[str], bool]) -> Match:
+    def match(self, levels: Sequence[str], is_subject: Callable[[str], bool]) -> LayoutMatch:
         """Read the values of a folder.
 
         Parameters
@@ -151,39 +151,49 @@ class Layout:
             absent in a shorter branch.
         """
         if not self.text:
-            return Match({})
+            return LayoutMatch({})
         names = [unicodedata.normalize("NFC", level.strip()) for level in levels]
-        ways = [
+        alignments = [
             self._judge(values, dropped, implicit, is_subject)
             for units in self.alternatives
-            for values, dropped, implicit in _lay(units, names, 0)
+            for values, dropped, implicit in _align(units, names, 0)
             if self._allowed(units, values, names)
         ]
-        told = [way for way in ways if not way.implicit]
-        if not any(_has_subject(way) for way in told):
-            hinted = [way for way in ways if way.implicit and _has_subject(way)]
+        explicit = [alignment for alignment in alignments if not alignment.implicit]
+        if not any(_has_subject(alignment) for alignment in explicit):
+            hinted = [
+                alignment
+                for alignment in alignments
+                if alignment.implicit and _has_subject(alignment)
+            ]
             # A way that finds every level absent reads nothing: it is no fit.
-            told = hinted or told or [way for way in ways if way.values]
-        if not told:
-            return Match({}, f"the folder {'/'.join(levels)} does not fit {self.text}")
-        best = min(way.cost for way in told)
-        values = [way.values for way in told if way.cost == best]
+            explicit = (
+                hinted or explicit or [alignment for alignment in alignments if alignment.values]
+            )
+        if not explicit:
+            return LayoutMatch({}, f"the folder {'/'.join(levels)} does not fit {self.text}")
+        best = min(alignment.cost for alignment in explicit)
+        values = [alignment.values for alignment in explicit if alignment.cost == best]
         if any(one != values[0] for one in values):
-            return Match({}, f"the folder {'/'.join(levels)} fits {self.text} in more than one way")
-        return Match(values[0])
+            return LayoutMatch(
+                {}, f"the folder {'/'.join(levels)} fits {self.text} in more than one way"
+            )
+        return LayoutMatch(values[0])
 
     def _judge(
         self, values: dict[str, str], dropped: int, implicit: int, is_subject: Callable[[str], bool]
-    ) -> _Way:
+    ) -> _Alignment:
         odd = sum(
             not self.variables.by_name[name].accepts(value)
             for name, value in values.items()
             if name in self.variables.by_name
         )
         wrong = SUBJECT in values and not is_subject(values[SUBJECT])
-        return _Way(values, dropped + implicit, implicit, wrong, odd)
+        return _Alignment(values, dropped + implicit, implicit, wrong, odd)
 
-    def _allowed(self, units: Sequence[Unit], values: dict[str, str], names: Sequence[str]) -> bool:
+    def _allowed(
+        self, units: Sequence[LayoutUnit], values: dict[str, str], names: Sequence[str]
+    ) -> bool:
         """Refuse ways that read a level's announcement as a value, or overlook one."""
         if any(self.variables.announced_by(value) for value in values.values()):
             return False
@@ -196,32 +206,32 @@ class Layout:
         return True
 
 
-def _has_subject(way: _Way) -> bool:
-    return SUBJECT in way.values and not way.wrong_subject
+def _has_subject(alignment: _Alignment) -> bool:
+    return SUBJECT in alignment.values and not alignment.wrong_subject
 
 
-def _lay(
-    units: Sequence[Unit], names: Sequence[str], start: int
+def _align(
+    units: Sequence[LayoutUnit], names: Sequence[str], start: int
 ) -> Iterator[tuple[dict[str, str], int, int]]:
     """Yield every way to lay units over names: values, units told absent, units found absent."""
     if not units:
         yield {}, 0, 0
         return
     unit, rest = units[0], units[1:]
-    for values, end in _lay_segments(unit.segments, names, start):
-        for others, dropped, implicit in _lay(rest, names, end):
+    for values, end in _align_segments(unit.segments, names, start):
+        for others, dropped, implicit in _align(rest, names, end):
             if all(others.get(name, value) == value for name, value in values.items()):
                 yield {**others, **values}, dropped, implicit
     if unit.optional:
-        for others, dropped, implicit in _lay(rest, names, start):
+        for others, dropped, implicit in _align(rest, names, start):
             yield others, dropped + 1, implicit
     elif unit.may_be_missing:
-        for others, dropped, implicit in _lay(rest, names, start):
+        for others, dropped, implicit in _align(rest, names, start):
             yield others, dropped, implicit + 1
 
 
-def _lay_segments(
-    segments: Sequence[Segment], names: Sequence[str], start: int
+def _align_segments(
+    segments: Sequence[LayoutSegment], names: Sequence[str], start: int
 ) -> Iterator[tuple[dict[str, str], int]]:
     if not segments:
         yield {}, start
@@ -229,14 +239,14 @@ def _lay_segments(
     segment, rest = segments[0], segments[1:]
     if segment.regex is None:
         for end in range(start, len(names) + 1):
-            yield from _lay_segments(rest, names, end)
+            yield from _align_segments(rest, names, end)
         return
     if start >= len(names):
         return
     found = segment.regex.fullmatch(names[start])
     if found is None:
         return
-    for values, end in _lay_segments(rest, names, start + 1):
+    for values, end in _align_segments(rest, names, start + 1):
         yield {**values, **found.groupdict()}, end
 
 
@@ -255,10 +265,10 @@ def parse_layout(text: str, variables: Variables) -> Layout:
     return Layout(text, alternatives, variables)
 
 
-def _units(text: str, variables: Variables) -> tuple[Unit, ...]:
-    units: list[Unit] = []
+def _units(text: str, variables: Variables) -> tuple[LayoutUnit, ...]:
+    units: list[LayoutUnit] = []
     depth = 0
-    bracketed: list[Segment] = []
+    bracketed: list[LayoutSegment] = []
     at_border = True
     for part in re.findall(r"[\[\]/]|[^\[\]/]+", text):
         if part == "[":
@@ -269,7 +279,7 @@ def _units(text: str, variables: Variables) -> tuple[Unit, ...]:
             if not depth or not bracketed:
                 raise _wrong(text, "a ] has no [ with levels before it")
             depth = 0
-            units.append(Unit(tuple(bracketed), optional=True))
+            units.append(LayoutUnit(tuple(bracketed), optional=True))
             at_border = True
         elif part == "/":
             at_border = True
@@ -280,7 +290,7 @@ def _units(text: str, variables: Variables) -> tuple[Unit, ...]:
             if depth:
                 bracketed.append(segment)
             else:
-                units.append(Unit((segment,), optional=False))
+                units.append(LayoutUnit((segment,), optional=False))
             at_border = False
     if depth:
         raise _wrong(text, "a [ is not closed")
@@ -288,31 +298,31 @@ def _units(text: str, variables: Variables) -> tuple[Unit, ...]:
     return tuple(_pairs(units, variables))
 
 
-def _pairs(units: Sequence[Unit], variables: Variables) -> Iterator[Unit]:
+def _pairs(units: Sequence[LayoutUnit], variables: Variables) -> Iterator[LayoutUnit]:
     """Join a level that announces a variable with the level that holds its value."""
-    waiting: Unit | None = None
+    announced: LayoutUnit | None = None
     for unit in units:
         single = unit.segments[0] if len(unit.segments) == 1 and not unit.optional else None
-        if waiting is not None:
-            name = waiting.segments[0].literal
+        if announced is not None:
+            name = announced.segments[0].literal
             tokens = single.tokens if single else ()
             if single and len(tokens) == 1 and tokens[0] in (name, variables.announced_by(name)):
-                yield Unit((waiting.segments[0], single), optional=True)
-                waiting = None
+                yield LayoutUnit((announced.segments[0], single), optional=True)
+                announced = None
                 continue
-            yield waiting
-            waiting = None
+            yield announced
+            announced = None
         if single and single.literal:
-            waiting = unit
+            announced = unit
         else:
             yield unit
-    if waiting is not None:
-        yield waiting
+    if announced is not None:
+        yield announced
 
 
-def _segment(text: str, pattern: str) -> Segment:
+def _segment(text: str, pattern: str) -> LayoutSegment:
     if text == _ANY_LEVELS:
-        return Segment(text, None, (), "")
+        return LayoutSegment(text, None, (), "")
     regex, tokens = "", []
     for token, star, mark, literal, other in _PIECE.findall(text):
         if other:
@@ -328,7 +338,7 @@ def _segment(text: str, pattern: str) -> Segment:
         raise _wrong(pattern, f"{text!r} names a token twice")
     plain = not tokens and not re.search(r"[*?]", text)
     compiled = re.compile(regex, re.IGNORECASE | re.DOTALL)
-    return Segment(text, compiled, tuple(tokens), text.casefold() if plain else "")
+    return LayoutSegment(text, compiled, tuple(tokens), text.casefold() if plain else "")
 
 
 def _token(name: str, pattern: str) -> str:
@@ -341,7 +351,7 @@ def _token(name: str, pattern: str) -> str:
     )
 
 
-def _check_tokens(units: Sequence[Unit], text: str) -> None:
+def _check_tokens(units: Sequence[LayoutUnit], text: str) -> None:
     tokens = [t for unit in units for segment in unit.segments for t in segment.tokens]
     twice = {token for token in tokens if tokens.count(token) > 1}
     if twice:

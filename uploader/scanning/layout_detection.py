@@ -13,7 +13,7 @@ Shape = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Folder:
+class ImageFolder:
     """A folder with images, and the subject its files name.
 
     Attributes
@@ -56,8 +56,8 @@ def _chain(parts: Sequence[str], variables: Variables) -> tuple[str, ...]:
     return chain
 
 
-def find_layout(
-    folders: Iterable[Folder], variables: Variables, same: Callable[[str, str], bool]
+def detect_layout(
+    folders: Iterable[ImageFolder], variables: Variables, same: Callable[[str, str], bool]
 ) -> str:
     """Return the pattern that the folders follow; empty where none announces anything.
 
@@ -103,7 +103,7 @@ def _literal(name: str) -> str:
 
 
 def _subject_level(
-    read: Sequence[tuple[Folder, list[tuple[str, str]]]], same: Callable[[str, str], bool]
+    read: Sequence[tuple[ImageFolder, list[tuple[str, str]]]], same: Callable[[str, str], bool]
 ) -> int:
     """Return which of the levels outside of pairs is the subject's, -1 where none is."""
     agree: Counter[int] = Counter()

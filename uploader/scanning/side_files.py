@@ -9,7 +9,7 @@ from pathlib import Path
 
 from xnat_config.resources import Resources
 
-from ..findings import Finding, below, counted, few, note, warning
+from ..findings import Finding, counted, list_some, note, path_below, warning
 from .sessions import Session
 
 
@@ -44,13 +44,13 @@ def assign_side_files(
     findings : list of Finding
         Which files belong to no session.
     """
-    holds = folders_held(sessions, root)
-    mine: dict[str, list[Path]] = defaultdict(list)
+    by_folder = sessions_by_folder(sessions, root)
+    own: dict[str, list[Path]] = defaultdict(list)
     shared: list[Path] = []
     for path in sorted(paths):
-        keys = nearest(path, holds, root)
+        keys = nearest_sessions(path, by_folder, root)
         if len(keys) == 1:
-            mine[next(iter(keys))].append(path)
+            own[next(iter(keys))].append(path)
         else:
             shared.append(path)
     findings = []
@@ -59,8 +59,8 @@ def assign_side_files(
             warning(
                 "shared-side-file",
                 f"{counted(len(shared), 'file', 'files')} beside several sessions, not uploaded: "
-                f"{few([below(path, root) for path in shared])}. Move each into the folder of "
-                "its session and scan again, or upload them to the project.",
+                f"{list_some([path_below(path, root) for path in shared])}. Move each into the "
+                "folder of its session and scan again, or upload them to the project.",
             )
         )
     elif shared:
@@ -68,29 +68,29 @@ def assign_side_files(
             note(
                 "no-dicom",
                 f"{counted(len(shared), 'file is', 'files are')} no DICOM: "
-                f"{few([below(path, root) for path in shared])}.",
+                f"{list_some([path_below(path, root) for path in shared])}.",
             )
         )
-    return [replace(one, side_files=tuple(mine[one.key])) for one in sessions], findings
+    return [replace(one, side_files=tuple(own[one.key])) for one in sessions], findings
 
 
-def folders_held(sessions: Iterable[Session], root: Path) -> dict[Path, set[str]]:
+def sessions_by_folder(sessions: Iterable[Session], root: Path) -> dict[Path, set[str]]:
     """Return, for each folder with images in it or below, the keys of their sessions."""
-    holds: dict[Path, set[str]] = defaultdict(set)
+    by_folder: dict[Path, set[str]] = defaultdict(set)
     for session in sessions:
         for folder in {file.path.parent for one in session.series for file in one.files}:
             for place in (folder, *folder.parents):
-                holds[place].add(session.key)
+                by_folder[place].add(session.key)
                 if place == root:
                     break
-    return dict(holds)
+    return dict(by_folder)
 
 
-def nearest(path: Path, holds: Mapping[Path, set[str]], root: Path) -> set[str]:
+def nearest_sessions(path: Path, by_folder: Mapping[Path, set[str]], root: Path) -> set[str]:
     """Return the sessions of the first folder, from the file upwards, that holds any."""
     for folder in path.parents:
-        if folder in holds:
-            return holds[folder]
+        if folder in by_folder:
+            return by_folder[folder]
         if folder == root:
             break
     return set()

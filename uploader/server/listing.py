@@ -50,7 +50,7 @@ class RemoteScan:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class PrearchiveSession:
     """A session in the prearchive.
 
     Attributes
@@ -176,7 +176,7 @@ def children(item: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     ]
 
 
-def variables_of(item: Mapping[str, Any]) -> dict[str, str]:
+def variables_in(item: Mapping[str, Any]) -> dict[str, str]:
     """Return the classic custom variables of a subject or session."""
     found = {}
     for child in children(item, "fields/field"):
@@ -222,11 +222,11 @@ def read_resource_files(client: XnatClient, parent: str, resource: str) -> list[
     return [file_of(row) for row in _rows_or_none(client, files_path(parent, resource))]
 
 
-def read_prearchive(client: XnatClient, project: str) -> list[Waiting]:
+def read_prearchive(client: XnatClient, project: str) -> list[PrearchiveSession]:
     """Return what waits in the prearchive of a project."""
     rows = _rows_or_none(client, data_path("prearchive", "projects", project))
     return [
-        Waiting(
+        PrearchiveSession(
             address=_address(row.get("url", "")),
             status=row.get("status", "").removeprefix("_").removeprefix("QUEUED_"),
             study_uid=row.get("tag", ""),
@@ -242,13 +242,13 @@ def _address(text: str) -> str:
     return unquote(text.strip().removeprefix("/data").rstrip("/"))
 
 
-def read_waiting_files(client: XnatClient, path: str) -> dict[str, list[RemoteFile]]:
+def read_prearchive_files(client: XnatClient, path: str) -> dict[str, list[RemoteFile]]:
     """Return the files of a session in the prearchive by the UID of their series.
 
     Parameters
     ----------
     path : str
-        `Waiting.path`.
+        `PrearchiveSession.path`.
     """
     found: dict[str, list[RemoteFile]] = {}
     uids = _series_uids(client, path)

@@ -11,9 +11,9 @@ from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 
 from .listing import (
+    PrearchiveSession,
     RemoteSession,
     RemoteSubject,
-    Waiting,
     read_prearchive,
     read_sessions,
     read_subjects,
@@ -22,7 +22,7 @@ from .variables import Definitions, read_definitions
 
 
 @dataclass(frozen=True)
-class ProjectView:
+class RemoteProject:
     """What the server has of one project.
 
     Attributes
@@ -41,27 +41,27 @@ class ProjectView:
     definitions: Definitions = field(default_factory=dict)
     subjects: Mapping[str, RemoteSubject] = field(default_factory=dict)
     sessions: Mapping[str, RemoteSession] = field(default_factory=dict)
-    waiting: tuple[Waiting, ...] = ()
+    prearchived: tuple[PrearchiveSession, ...] = ()
 
 
-def read_project(client: XnatClient, name: str, config: SiteConfig) -> ProjectView:
+def read_project(client: XnatClient, name: str, config: SiteConfig) -> RemoteProject:
     """Return what the server has of a project."""
     if not client.exists(data_path("projects", name)):
-        return ProjectView(name, False)
+        return RemoteProject(name, False)
     names = [one.name for one in config.variables if one.level == "subject"]
     try:
-        waiting = tuple(read_prearchive(client, name))
+        prearchived = tuple(read_prearchive(client, name))
         writable = _may_write(client, name)
     except RefusedError:
-        waiting, writable = (), False
-    return ProjectView(
+        prearchived, writable = (), False
+    return RemoteProject(
         name=name,
         exists=True,
         writable=writable,
         definitions=read_definitions(client, name),
         subjects={one.label.casefold(): one for one in read_subjects(client, name, names)},
         sessions={one.label.casefold(): one for one in read_sessions(client, name)},
-        waiting=waiting,
+        prearchived=prearchived,
     )
 
 

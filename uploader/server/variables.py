@@ -42,14 +42,16 @@ def _read_project(client: XnatClient, project: str) -> Element:
         ) from error
 
 
-def wanted_types(variables: Variables, session_types: Iterable[str]) -> dict[str, list[Variable]]:
+def variables_by_type(
+    variables: Variables, session_types: Iterable[str]
+) -> dict[str, list[Variable]]:
     """Return which variables each data type carries."""
     every = list(variables)
     subject = [one for one in every if one.level == "subject"]
     return {definitions.SUBJECT: subject, **dict.fromkeys(sorted(set(session_types)), every)}
 
 
-def define(
+def define_variables(
     client: XnatClient, project: str, variables: Variables, session_types: Iterable[str]
 ) -> list[str]:
     """Define what a project lacks, in the classic way and as a custom form.
@@ -59,9 +61,9 @@ def define(
     list of str
         Sentences about what was done, and about what could not be.
     """
-    wanted = wanted_types(variables, session_types)
-    said = _define_classic(client, project, wanted)
-    return said + _define_forms(client, project, variables, wanted)
+    wanted = variables_by_type(variables, session_types)
+    done = _define_classic(client, project, wanted)
+    return done + _define_forms(client, project, variables, wanted)
 
 
 def _define_classic(
@@ -69,14 +71,14 @@ def _define_classic(
 ) -> list[str]:
     root = _read_project(client, project)
     known = _definitions(root)
-    said = []
+    done = []
     for data_type, variables in wanted.items():
         missing = [one for one in variables if one.name not in known.get(data_type, {})]
         if missing:
             definitions.add_fields(root, project, data_type, missing)
             names = ", ".join(one.name for one in missing)
-            said.append(f"Defined {names} for {data_type} in {project}.")
-    if said:
+            done.append(f"Defined {names} for {data_type} in {project}.")
+    if done:
         document = definitions.to_bytes(root)
         client.send(
             "PUT",
@@ -84,7 +86,7 @@ def _define_classic(
             body=lambda: document,
             content_type="text/xml",
         )
-    return said
+    return done
 
 
 def find_forms(client: XnatClient, project: str, title: str) -> dict[str, str]:
@@ -102,7 +104,7 @@ def _define_forms(
     version = client.version
     if version and version < forms.SINCE:
         return []
-    said = []
+    done = []
     known = find_forms(client, project, variables.form_title)
     for data_type, ours in wanted.items():
         if data_type in known:
@@ -115,13 +117,13 @@ def _define_forms(
             )
         except RefusedError as refusal:
             if refusal.status not in (404, 405, 501):
-                said.append(
+                done.append(
                     f"The server keeps no form for {data_type} ({refusal.message}). The classic "
                     "variables hold the same values; an administrator can add the form."
                 )
             break
-        said.append(f"Made the form '{variables.form_title}' for {data_type} in {project}.")
-    return said
+        done.append(f"Made the form '{variables.form_title}' for {data_type} in {project}.")
+    return done
 
 
 def write_values(

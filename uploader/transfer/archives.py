@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
-from ..control import PartMeter
-from ..verification.payload import Disguise, Instance, SeriesLoad
-from .jobs import Job, Tools
+from ..control import ArchiveMeter
+from ..deidentification.deidentifier import Deidentifier
+from ..verification.payload import Instance, SeriesPayload
+from .jobs import SessionJob, UploadContext
 from .zip_stream import Entry, ZipStream
 
 
@@ -21,20 +22,22 @@ class _Unsized:
         return iter(self._stream)
 
 
-def body_of(stream: ZipStream, counter: PartMeter) -> Callable[[], Iterable[bytes]]:
+def body_of(stream: ZipStream, counter: ArchiveMeter) -> Callable[[], Iterable[bytes]]:
     """Return what makes the body anew for each attempt, and counts it anew."""
 
     def body() -> Iterable[bytes]:
-        counter.again()
+        counter.restart()
         return stream if stream.is_sized else _Unsized(stream)
 
     return body
 
 
-def keep_digests(tools: Tools, job: Job, series: SeriesLoad, stream: ZipStream) -> None:
+def record_digests(
+    context: UploadContext, job: SessionJob, series: SeriesPayload, stream: ZipStream
+) -> None:
     """Write into the journal what an archive held."""
     by_name = {one.name: one for one in series.instances.values()}
-    tools.journal.add_digests(
+    context.journal.add_digests(
         job.key,
         [
             (by_name[name].sop_uid, by_name[name].sent_uid, digest)
@@ -43,12 +46,12 @@ def keep_digests(tools: Tools, job: Job, series: SeriesLoad, stream: ZipStream) 
     )
 
 
-def entries(instances: list[Instance], disguise: Disguise | None = None) -> list[Entry]:
+def entries(instances: list[Instance], deidentifier: Deidentifier | None = None) -> list[Entry]:
     """Return instances as entries of an archive, with their content made on the way if need be."""
     found = []
     for one in instances:
         content: Callable[[], bytes] | None = None
-        if disguise is not None:
-            content = partial(disguise.content, one.file.path)
+        if deidentifier is not None:
+            content = partial(deidentifier.content, one.file.path)
         found.append(Entry(one.name, one.file.path, one.file.size, content))
     return found

@@ -7,19 +7,19 @@ import time
 from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import LostAnswerError, RefusedError
 
-from ..control import PartMeter
+from ..control import ArchiveMeter
 from ..errors import RowError
-from ..findings import ended
-from ..planning.journal import State
-from ..verification.payload import SeriesLoad
-from .archives import body_of, entries, keep_digests
-from .jobs import Job, Tools, look
+from ..findings import as_sentence
+from ..planning.journal import SeriesState
+from ..verification.payload import SeriesPayload
+from .archives import body_of, entries, record_digests
+from .jobs import SessionJob, UploadContext, compare_with_server
 from .zip_stream import Entry, ZipStream, split
 
 OLDEST = (1, 8, 3)
 
 
-def deliver_directly(tools: Tools, job: Job) -> None:
+def send_to_archive(context: UploadContext, job: SessionJob) -> None:
     """Bring what is missing of a session into the archive.
 
     Sending an instance again before the session is archived replaces it, so that a lost answer
@@ -32,19 +32,21 @@ def deliver_directly(tools: Tools, job: Job) -> None:
     XnatPicError
         If the server cannot be reached, the login ended, or a file cannot be read.
     """
-    tools.journal.begin_sending(job.key)
+    context.journal.mark_sending(job.key)
     for series in job.pending:
         wanted = job.todo[series.uid]
-        for part in split(entries(wanted, tools.options.disguise), tools.options.part_bytes):
-            tools.control.wait_if_paused()
-            _send_part(tools, job, series, part)
-        tools.journal.set_state(job.key, [series.uid], State.SENT)
-    address = f"/xapi/direct-archive/{job.row.project}/{job.load.study_uid}/{job.row.session}"
-    _trigger(tools.client, address)
-    end = time.monotonic() + tools.options.settle_s
+        for part in split(
+            entries(wanted, context.options.deidentifier), context.options.part_bytes
+        ):
+            context.control.wait_if_paused()
+            _send_part(context, job, series, part)
+        context.journal.set_state(job.key, [series.uid], SeriesState.SENT)
+    address = f"/xapi/direct-archive/{job.row.project}/{job.payload.study_uid}/{job.row.session}"
+    _trigger(context.client, address)
+    end = time.monotonic() + context.options.settle_s
     attempt = 0
-    while any(match.missing for match in look(tools, job)):
-        state = tools.client.find_json(address)
+    while any(match.missing for match in compare_with_server(context, job)):
+        state = context.client.find_json(address)
         status = str(state.get("status", "")) if isinstance(state, dict) else ""
         if status in ("ERROR", "CONFLICT") or time.monotonic() > end:
             raise RowError(
@@ -54,14 +56,16 @@ def deliver_directly(tools: Tools, job: Job) -> None:
             )
         attempt += 1
         if status.startswith("RECEIVING"):
-            _trigger(tools.client, address)  # the first call may have been lost
-        tools.control.sleep(min(tools.client.retry.wait_s(attempt), 5.0))
-    tools.journal.set_prearchive(job.key, "")
+            _trigger(context.client, address)  # the first call may have been lost
+        context.control.sleep(min(context.client.retry.wait_s(attempt), 5.0))
+    context.journal.set_prearchive(job.key, "")
 
 
-def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) -> None:
-    counter = PartMeter(tools.meter, tools.control)
-    stream = ZipStream(part, counter.sent)
+def _send_part(
+    context: UploadContext, job: SessionJob, series: SeriesPayload, part: list[Entry]
+) -> None:
+    counter = ArchiveMeter(context.meter, context.control)
+    stream = ZipStream(part, counter.count)
     params = {
         "import-handler": "DICOM-zip",
         "Direct-Archive": "true",
@@ -72,7 +76,7 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) ->
         "overwrite_files": "true",
     }
     try:
-        tools.client.send(
+        context.client.send(
             "POST",
             "/data/services/import",
             params=params,
@@ -83,10 +87,10 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry]) ->
     except RefusedError as refusal:
         raise RowError(
             "refused",
-            f"The server refuses {job.row.session}: {ended(refusal.message)}",
+            f"The server refuses {job.row.session}: {as_sentence(refusal.message)}",
             hint="Correct what it names, then run the same command again.",
         ) from refusal
-    keep_digests(tools, job, series, stream)
+    record_digests(context, job, series, stream)
 
 
 def _trigger(client: XnatClient, address: str) -> None:

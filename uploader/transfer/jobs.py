@@ -8,17 +8,18 @@ from pathlib import Path
 from xnat_config.server.client import XnatClient
 from xnat_config.site import SiteConfig
 
-from ..control import Control, Meter
+from ..control import ProgressMeter, RunControl
+from ..deidentification.deidentifier import Deidentifier
 from ..errors import RowError
 from ..planning.journal import Journal
 from ..planning.plan import PlanRow
 from ..server.listing import RemoteSession, read_scans, read_sessions
 from ..verification.matching import SeriesMatch, match_series
-from ..verification.payload import Disguise, Instance, SeriesLoad, SessionLoad
+from ..verification.payload import Instance, SeriesPayload, SessionPayload
 
 
 @dataclass(frozen=True)
-class Options:
+class UploadOptions:
     """How to upload.
 
     Attributes
@@ -35,7 +36,7 @@ class Options:
         A series larger than this goes in several archives.
     settle_s : float
         How long to wait for the server to finish building or archiving one session.
-    disguise : Disguise, optional
+    deidentifier : Deidentifier, optional
         Changes objects on their way.
     """
 
@@ -45,23 +46,23 @@ class Options:
     raw: Path | None = None
     part_bytes: int = 512 << 20
     settle_s: float = 900.0
-    disguise: Disguise | None = None
+    deidentifier: Deidentifier | None = None
 
 
 @dataclass(frozen=True)
-class Tools:
+class UploadContext:
     """What every job works with."""
 
     client: XnatClient
     journal: Journal
     config: SiteConfig
-    control: Control
-    meter: Meter
-    options: Options
+    control: RunControl
+    meter: ProgressMeter
+    options: UploadOptions
 
 
 @dataclass
-class Job:
+class SessionJob:
     """One session on its way.
 
     Attributes
@@ -73,7 +74,7 @@ class Job:
     """
 
     row: PlanRow
-    load: SessionLoad
+    payload: SessionPayload
     todo: dict[str, list[Instance]] = field(default_factory=dict)
     existing: RemoteSession | None = None
     is_repair: bool = False
@@ -84,12 +85,12 @@ class Job:
         return self.row.key
 
     @property
-    def pending(self) -> list[SeriesLoad]:
+    def pending(self) -> list[SeriesPayload]:
         """The series that are not wholly on the server."""
-        return [one for one in self.load.series if self.todo.get(one.uid)]
+        return [one for one in self.payload.series if self.todo.get(one.uid)]
 
 
-def look(tools: Tools, job: Job) -> list[SeriesMatch]:
+def compare_with_server(context: UploadContext, job: SessionJob) -> list[SeriesMatch]:
     """Compare a session with the server, and note in the job what is missing.
 
     Raises
@@ -98,24 +99,26 @@ def look(tools: Tools, job: Job) -> list[SeriesMatch]:
         If the label belongs to another study or another subject.
     """
     row = job.row
-    found = read_sessions(tools.client, row.project, row.session)
+    found = read_sessions(context.client, row.project, row.session)
     job.existing = found[0] if found else None
     scans = []
     if job.existing is not None:
-        _check_same(job, job.existing)
-        scans = read_scans(tools.client, job.existing.path)
-    matches = [match_series(tools.client, one, scans, trust_names=True) for one in job.load.series]
+        _check_identity(job, job.existing)
+        scans = read_scans(context.client, job.existing.path)
+    matches = [
+        match_series(context.client, one, scans, trust_names=True) for one in job.payload.series
+    ]
     job.todo = {}
-    for one, match in zip(job.load.series, matches, strict=True):
+    for one, match in zip(job.payload.series, matches, strict=True):
         if match.missing:
             job.todo[one.uid] = [one.instances[uid] for uid in match.missing]
             job.is_repair = job.is_repair or bool(match.scans)
     return matches
 
 
-def _check_same(job: Job, session: RemoteSession) -> None:
+def _check_identity(job: SessionJob, session: RemoteSession) -> None:
     row = job.row
-    if session.study_uid and session.study_uid != job.load.study_uid:
+    if session.study_uid and session.study_uid != job.payload.study_uid:
         raise RowError(
             "label-clash",
             f"The session {row.session} on the server is another study.",

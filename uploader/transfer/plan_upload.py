@@ -18,19 +18,19 @@ from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CancelledError, LoginError, WrongCallError, XnatPicError
 
-from ..control import Control, Meter, Progress
+from ..control import Progress, ProgressMeter, RunControl
 from ..errors import RowError
 from ..findings import Level, counted
-from ..planning.journal import Journal, State
+from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
-from ..server.listing import read_item, variables_of
+from ..server.listing import read_item, variables_in
 from ..server.variables import find_forms, form_item, write_form, write_values
 from ..verification.matching import SeriesMatch
-from ..verification.payload import load_session
+from ..verification.payload import build_payload
 from ..verification.plan_check import RowCheck, Verdict, check
-from .direct_archive import OLDEST, deliver_directly
-from .jobs import Job, Options, Tools, look
-from .prearchive import deliver, find_ours
+from .direct_archive import OLDEST, send_to_archive
+from .jobs import SessionJob, UploadContext, UploadOptions, compare_with_server
+from .prearchive import find_own_session, send_to_prearchive
 from .raw_data import RawItem, find_raw, send_raw
 from .resource_files import send_side_files
 from .subjects import ensure_project, ensure_subjects
@@ -95,9 +95,9 @@ def upload(
     client: XnatClient,
     journal: Journal,
     config: SiteConfig,
-    options: Options | None = None,
+    options: UploadOptions | None = None,
     *,
-    control: Control | None = None,
+    control: RunControl | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     on_start: Callable[[PlanRow], None] | None = None,
     on_row: Callable[[RowResult], None] | None = None,
@@ -116,70 +116,70 @@ def upload(
     XnatPicError
         If the server cannot be asked at all, or a setting makes no sense.
     """
-    options = options or Options()
-    control = control or Control()
-    _same_server(client, journal)
+    options = options or UploadOptions()
+    control = control or RunControl()
+    _check_server(client, journal)
     raw = find_raw(options.raw, config.resources) if options.raw else []
     checks = check(
         plan,
         client,
         config,
         journal=journal,
-        disguise=options.disguise,
+        deidentifier=options.deidentifier,
         create_project=options.create_project,
     )
     total = sum(_bytes_missing(plan, one, options) for one in checks)
-    meter = Meter(total + sum(item.bytes for item in raw), on_progress)
-    tools = Tools(client, journal, config, control, meter, options)
+    meter = ProgressMeter(total + sum(item.bytes for item in raw), on_progress)
+    context = UploadContext(client, journal, config, control, meter, options)
     if options.direct_archive and client.version and client.version < OLDEST:
         raise WrongCallError(
             "This server is too old for --direct-archive, which XNAT has from 1.8.3 on.",
             hint="Leave the option out.",
         )
-    run = _Run(tools, plan, on_start, on_row)
-    good = [one.row for one in run.refuse_bad(checks)]
+    run = _UploadRun(context, plan, on_start, on_row)
+    good = [one.row for one in run.record_refused(checks)]
     good = run.prepare(good)
     run.send(good)
     run.send_raw(raw)
     return run.result
 
 
-def _same_server(client: XnatClient, journal: Journal) -> None:
-    before = journal.about("server")
+def _check_server(client: XnatClient, journal: Journal) -> None:
+    before = journal.value("server")
     if before and before != client.connection.server:
         raise WrongCallError(
             f"This plan was uploaded to {before}, and its journal belongs to that server.",
             hint="Copy the plan under another name to upload it to another server.",
         )
-    journal.set_about("server", client.connection.server)
+    journal.set_value("server", client.connection.server)
 
 
-def _bytes_missing(plan: Plan, one: RowCheck, options: Options) -> int:
-    if one.is_bad or not one.row.include or one.row.key not in plan.sessions:
+def _bytes_missing(plan: Plan, one: RowCheck, options: UploadOptions) -> int:
+    if one.has_errors or not one.row.include or one.row.key not in plan.sessions:
         return 0
-    load = load_session(plan.sessions[one.row.key], options.disguise)
-    share = one.missing / load.instances if load.instances else 0
-    return round(load.bytes * share)
+    payload = build_payload(plan.sessions[one.row.key], options.deidentifier)
+    share = one.missing / payload.instances if payload.instances else 0
+    return round(payload.bytes * share)
 
 
-class _Run:
+class _UploadRun:
     """The work on all rows."""
 
     def __init__(
         self,
-        tools: Tools,
+        context: UploadContext,
         plan: Plan,
         on_start: Callable[[PlanRow], None] | None,
         on_row: Callable[[RowResult], None] | None,
     ) -> None:
-        self._tools = tools
+        self._tools = context
         self._plan = plan
         self._on_start = on_start
         self._on_row = on_row
         self._forms: dict[str, dict[str, str]] = {}
         self.result = UploadResult()
 
-    def refuse_bad(self, checks: list[RowCheck]) -> list[RowCheck]:
+    def record_refused(self, checks: list[RowCheck]) -> list[RowCheck]:
         """Note the rows that cannot be uploaded; return the others."""
         good = []
         for one in checks:
@@ -198,7 +198,7 @@ class _Run:
     def _note_planned(self, row: PlanRow) -> None:
         session = self._plan.sessions.get(row.key)
         series = [(one.uid, len(one.files), one.bytes) for one in session.series] if session else []
-        self._tools.journal.plan_session(row.key, row.project, row.subject, row.session, series)
+        self._tools.journal.add_session(row.key, row.project, row.subject, row.session, series)
 
     def prepare(self, rows: list[PlanRow]) -> list[PlanRow]:
         """Make projects and subjects; return the rows that can be sent."""
@@ -207,7 +207,7 @@ class _Run:
             by_project[row.project].append(row)
         ready = []
         for project, mine in by_project.items():
-            self._tools.meter.say(f"Project {project}")
+            self._tools.meter.set_activity(f"Project {project}")
             try:
                 if self._tools.options.create_project:
                     ensure_project(self._tools, project, mine)
@@ -231,12 +231,12 @@ class _Run:
         for row in rows:
             by_study[self._plan.sessions[row.key].study_uid].append(row)
         with ThreadPoolExecutor(max(self._tools.options.jobs, 1)) as pool:
-            waiting: set[Future[None]] = {
+            pending: set[Future[None]] = {
                 pool.submit(self._send_all, mine) for mine in by_study.values()
             }
             try:
-                while waiting:
-                    done, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                while pending:
+                    done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
                     for one in done:
                         one.result()
             except BaseException:
@@ -257,31 +257,31 @@ class _Run:
                 self._end(RowResult(row, outcome))
 
     def _send_one(self, row: PlanRow) -> Outcome:
-        tools = self._tools
+        context = self._tools
         session = self._plan.sessions[row.key]
-        job = Job(row, load_session(session, tools.options.disguise))
-        look(tools, job)
+        job = SessionJob(row, build_payload(session, context.options.deidentifier))
+        compare_with_server(context, job)
         outcome = Outcome.NOTHING_TO_DO
         if job.pending:
             outcome = Outcome.DONE
-            tools.meter.say(f"Session {row.session}")
-            way = deliver_directly if tools.options.direct_archive else deliver
-            way(tools, job)
-            _check_archived(tools, job, look(tools, job))
+            context.meter.set_activity(f"Session {row.session}")
+            send = send_to_archive if context.options.direct_archive else send_to_prearchive
+            send(context, job)
+            _check_archived(context, job, compare_with_server(context, job))
         else:
-            _clear_leftover(tools, job)
-        _set_states(tools, job)
+            _clear_leftover(context, job)
+        _set_states(context, job)
         if job.existing is None:
             raise RowError("lost", f"{row.session} is not on the server.", hint="Run it again.")
         self._write_variables(job)
-        send_side_files(tools, session, job.existing.path, row.key)
+        send_side_files(context, session, job.existing.path, row.key)
         return outcome
 
-    def _write_variables(self, job: Job) -> None:
+    def _write_variables(self, job: SessionJob) -> None:
         """Fill in the session's variables; what the server has stays."""
         assert job.existing is not None
         client, row = self._tools.client, job.row
-        there = variables_of(read_item(client, job.existing.path))
+        there = variables_in(read_item(client, job.existing.path))
         filled = {
             name: value for name, value in row.variables.items() if value and not there.get(name)
         }
@@ -329,28 +329,30 @@ class _Run:
             self._on_row(result)
 
 
-def _clear_leftover(tools: Tools, job: Job) -> None:
+def _clear_leftover(context: UploadContext, job: SessionJob) -> None:
     """Remove a session of ours that waits in the prearchive though the archive has all of it."""
-    entry = tools.journal.session(job.key)
+    entry = context.journal.session(job.key)
     if entry is None or not (entry.prearchive or entry.sending):
         return
-    found = find_ours(tools, job)
+    found = find_own_session(context, job)
     if found is not None:
         try:
-            tools.client.send("DELETE", found.path)
+            context.client.send("DELETE", found.path)
         except RefusedError as refusal:
             if refusal.status != 404:
                 raise
-    tools.journal.set_prearchive(job.key, "")
+    context.journal.set_prearchive(job.key, "")
 
 
-def _set_states(tools: Tools, job: Job) -> None:
-    states = tools.journal.states(job.key)
-    uids = [one.uid for one in job.load.series if states.get(one.uid) is not State.VERIFIED]
-    tools.journal.set_state(job.key, uids, State.ARCHIVED)
+def _set_states(context: UploadContext, job: SessionJob) -> None:
+    states = context.journal.states(job.key)
+    uids = [
+        one.uid for one in job.payload.series if states.get(one.uid) is not SeriesState.VERIFIED
+    ]
+    context.journal.set_state(job.key, uids, SeriesState.ARCHIVED)
 
 
-def _check_archived(tools: Tools, job: Job, matches: list[SeriesMatch]) -> None:
+def _check_archived(context: UploadContext, job: SessionJob, matches: list[SeriesMatch]) -> None:
     """Compare the archive with what was sent.
 
     Raises
@@ -369,7 +371,7 @@ def _check_archived(tools: Tools, job: Job, matches: list[SeriesMatch]) -> None:
             f"{job.row.session} is archived, but {what}.",
             hint="Run the same command again: it sends what is missing." if missing else "",
         )
-    sent = {uid: md5 for uid, md5 in tools.journal.digests(job.key).values()}
+    sent = {uid: md5 for uid, md5 in context.journal.digests(job.key).values()}
     known = [
         (file.md5, sent[uid])
         for match in matches

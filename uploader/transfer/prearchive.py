@@ -13,15 +13,20 @@ from xnat_config.server.errors import LostAnswerError, RefusedError
 from xnat_config.server.files import RemoteFile
 from xnat_pic.errors import ServerError
 
-from ..control import PartMeter
+from ..control import ArchiveMeter
 from ..errors import RowError
-from ..findings import ended
-from ..planning.journal import State
-from ..server.listing import Waiting, instance_uid_of_name, read_prearchive, read_waiting_files
+from ..findings import as_sentence
+from ..planning.journal import SeriesState
+from ..server.listing import (
+    PrearchiveSession,
+    instance_uid_of_name,
+    read_prearchive,
+    read_prearchive_files,
+)
 from ..verification.matching import SeriesMatch, match_files
-from ..verification.payload import Instance, SeriesLoad
-from .archives import body_of, entries, keep_digests
-from .jobs import Job, Tools, look
+from ..verification.payload import Instance, SeriesPayload
+from .archives import body_of, entries, record_digests
+from .jobs import SessionJob, UploadContext, compare_with_server
 from .zip_stream import Entry, ZipStream, split
 
 _RECEIVING = ("RECEIVING", "RECEIVING_INTERRUPT")
@@ -29,7 +34,7 @@ _STUCK = ("CONFLICT", "ERROR")
 _CONCURRENT = "concurrent file sends"
 
 
-def deliver(tools: Tools, job: Job) -> None:
+def send_to_prearchive(context: UploadContext, job: SessionJob) -> None:
     """Bring what is missing of a session through the prearchive into the archive.
 
     Raises
@@ -40,32 +45,34 @@ def deliver(tools: Tools, job: Job) -> None:
         If the server cannot be reached, the login ended, a file cannot be read, or a person
         stopped the work.
     """
-    waiting = find_ours(tools, job)
-    address = waiting.address if waiting else ""
-    there = read_waiting_files(tools.client, waiting.path) if waiting else {}
+    prearchived = find_own_session(context, job)
+    address = prearchived.address if prearchived else ""
+    there = read_prearchive_files(context.client, prearchived.path) if prearchived else {}
     for series in job.pending:
-        needed = _lacking(tools, series, job.todo[series.uid], there)
-        for part in split(entries(needed, tools.options.disguise), tools.options.part_bytes):
-            tools.control.wait_if_paused()
-            address = _send_part(tools, job, series, part, address)
-        tools.journal.set_state(job.key, [series.uid], State.SENT)
-    waiting = _settle(tools, job, address)
-    _check_received(tools, job, waiting)
-    tools.journal.set_state(job.key, [one.uid for one in job.pending], State.RECEIVED)
-    _archive(tools, job, waiting)
+        needed = _missing_instances(context, series, job.todo[series.uid], there)
+        for part in split(
+            entries(needed, context.options.deidentifier), context.options.part_bytes
+        ):
+            context.control.wait_if_paused()
+            address = _send_part(context, job, series, part, address)
+        context.journal.set_state(job.key, [series.uid], SeriesState.SENT)
+    prearchived = _wait_until_built(context, job, address)
+    _check_received(context, job, prearchived)
+    context.journal.set_state(job.key, [one.uid for one in job.pending], SeriesState.RECEIVED)
+    _archive(context, job, prearchived)
 
 
-def _rows(tools: Tools, job: Job) -> list[Waiting]:
+def _rows(context: UploadContext, job: SessionJob) -> list[PrearchiveSession]:
     """Return what waits for this session: the same study under the same label."""
     label = job.row.session.casefold()
     return [
         one
-        for one in read_prearchive(tools.client, job.row.project)
-        if one.study_uid == job.load.study_uid and one.label.casefold() == label
+        for one in read_prearchive(context.client, job.row.project)
+        if one.study_uid == job.payload.study_uid and one.label.casefold() == label
     ]
 
 
-def find_ours(tools: Tools, job: Job) -> Waiting | None:
+def find_own_session(context: UploadContext, job: SessionJob) -> PrearchiveSession | None:
     """Return our session in the prearchive, ready to go on with; None if there is none.
 
     Raises
@@ -73,9 +80,9 @@ def find_ours(tools: Tools, job: Job) -> Waiting | None:
     RowError
         If the prearchive holds this session from somebody else.
     """
-    entry = tools.journal.session(job.key)
+    entry = context.journal.session(job.key)
     address, may_be_ours = (entry.prearchive, entry.sending) if entry else ("", False)
-    rows = _rows(tools, job)
+    rows = _rows(context, job)
     ours = [one for one in rows if one.address == address or may_be_ours]
     if len(ours) < len(rows):
         raise RowError(
@@ -85,44 +92,49 @@ def find_ours(tools: Tools, job: Job) -> Waiting | None:
             hint="Archive or delete it in XNAT's prearchive, then run the same command again.",
         )
     if not ours:
-        tools.journal.set_prearchive(job.key, "")
+        context.journal.set_prearchive(job.key, "")
         return None
-    tools.journal.set_prearchive(job.key, ours[0].address)
-    return _revive(tools, job, ours[0])
+    context.journal.set_prearchive(job.key, ours[0].address)
+    return _resume_session(context, job, ours[0])
 
 
-def _revive(tools: Tools, job: Job, waiting: Waiting) -> Waiting | None:
+def _resume_session(
+    context: UploadContext, job: SessionJob, prearchived: PrearchiveSession
+) -> PrearchiveSession | None:
     """Bring a session that an earlier run left into a state to go on with."""
-    found = _wait_while(tools, job, waiting.address, lambda one: one.is_busy)
+    found = _wait_while(context, job, prearchived.address, lambda one: one.is_busy)
     if found is None:
-        tools.journal.set_prearchive(job.key, "")
-        look(tools, job)  # it was archived meanwhile
+        context.journal.set_prearchive(job.key, "")
+        compare_with_server(context, job)  # it was archived meanwhile
         return None
     if found.status == "READY":
         return found
     try:
-        tools.client.send("POST", found.path, params={"action": "build"}, repeat=True)
+        context.client.send("POST", found.path, params={"action": "build"}, repeat=True)
     except RefusedError:
         pass  # what cannot be built is removed below
     except ServerError as error:
         if error.status != 500:
             raise
-    found = _wait_while(tools, job, waiting.address, lambda one: one.is_busy)
+    found = _wait_while(context, job, prearchived.address, lambda one: one.is_busy)
     if found is not None and found.status not in ("READY", *_RECEIVING):
-        tools.client.send("DELETE", found.path)
+        context.client.send("DELETE", found.path)
         found = None
-    tools.journal.set_prearchive(job.key, found.address if found else "")
+    context.journal.set_prearchive(job.key, found.address if found else "")
     return found
 
 
 def _wait_while(
-    tools: Tools, job: Job, address: str, condition: Callable[[Waiting], bool]
-) -> Waiting | None:
+    context: UploadContext,
+    job: SessionJob,
+    address: str,
+    condition: Callable[[PrearchiveSession], bool],
+) -> PrearchiveSession | None:
     """Wait while a condition holds for our session; return it, or None once it is gone."""
-    end = time.monotonic() + tools.options.settle_s
+    end = time.monotonic() + context.options.settle_s
     attempt = 0
     while True:
-        found = next((one for one in _rows(tools, job) if one.address == address), None)
+        found = next((one for one in _rows(context, job) if one.address == address), None)
         if found is None or not condition(found):
             return found
         if time.monotonic() > end:
@@ -132,21 +144,23 @@ def _wait_while(
                 hint="Run the same command again later: it goes on.",
             )
         attempt += 1
-        tools.control.sleep(min(tools.client.retry.wait_s(attempt), 5.0))
+        context.control.sleep(min(context.client.retry.wait_s(attempt), 5.0))
 
 
-def _lacking(
-    tools: Tools,
-    series: SeriesLoad,
+def _missing_instances(
+    context: UploadContext,
+    series: SeriesPayload,
     wanted: list[Instance],
     there: dict[str, list[RemoteFile]],
 ) -> list[Instance]:
     """Return the instances that our session in the prearchive does not hold yet."""
-    match = _match(tools, series, there)
+    match = _match(context, series, there)
     return [one for one in wanted if one.sent_uid not in match.present]
 
 
-def _match(tools: Tools, series: SeriesLoad, there: dict[str, list[RemoteFile]]) -> SeriesMatch:
+def _match(
+    context: UploadContext, series: SeriesPayload, there: dict[str, list[RemoteFile]]
+) -> SeriesMatch:
     """Match a series with the prearchive; a file that was cut off does not count."""
     files = [
         file
@@ -154,22 +168,24 @@ def _match(tools: Tools, series: SeriesLoad, there: dict[str, list[RemoteFile]])
         for file in some
         if uid == series.sent_uid or instance_uid_of_name(file) in series.instances
     ]
-    if tools.options.disguise is None:
+    if context.options.deidentifier is None:
         sizes = {uid: one.file.size for uid, one in series.instances.items()}
         # Where the server keeps the bytes as they are, a file of another size is cut off.
         planned = [sizes.get(instance_uid_of_name(file)) for file in files]
         if any(size == file.size for size, file in zip(planned, files, strict=True)):
             pairs = zip(planned, files, strict=True)
             files = [file for size, file in pairs if size in (None, file.size)]
-    return match_files(tools.client, series, files, trust_names=True)
+    return match_files(context.client, series, files, trust_names=True)
 
 
-def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], address: str) -> str:
+def _send_part(
+    context: UploadContext, job: SessionJob, series: SeriesPayload, part: list[Entry], address: str
+) -> str:
     """Send one archive, looking before each repetition; return the session's address."""
-    client, counter = tools.client, PartMeter(tools.meter, tools.control)
-    stream = ZipStream(part, counter.sent)
+    client, counter = context.client, ArchiveMeter(context.meter, context.control)
+    stream = ZipStream(part, counter.count)
     if not address:
-        tools.journal.begin_sending(job.key)
+        context.journal.mark_sending(job.key)
     for attempt in range(1, client.retry.attempts + 1):
         try:
             answer = client.send(
@@ -185,19 +201,19 @@ def _send_part(tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], ad
                 raise _refused(job, error) from error
             if attempt == client.retry.attempts:
                 raise
-            tools.control.sleep(client.retry.wait_s(attempt))
-            address, is_there = _look_after_loss(tools, job, series, part, address)
+            context.control.sleep(client.retry.wait_s(attempt))
+            address, is_there = _check_after_lost_answer(context, job, series, part, address)
             if not is_there:
                 continue
         else:
             address = _address_of(answer.text) or address
         break
-    tools.journal.set_prearchive(job.key, address)
-    keep_digests(tools, job, series, stream)
+    context.journal.set_prearchive(job.key, address)
+    record_digests(context, job, series, stream)
     return address
 
 
-def _import_params(job: Job, address: str) -> dict[str, str]:
+def _import_params(job: SessionJob, address: str) -> dict[str, str]:
     return {
         "import-handler": "DICOM-zip",
         "dest": address or f"/prearchive/projects/{job.row.project}",
@@ -209,20 +225,20 @@ def _import_params(job: Job, address: str) -> dict[str, str]:
     }
 
 
-def _look_after_loss(
-    tools: Tools, job: Job, series: SeriesLoad, part: list[Entry], address: str
+def _check_after_lost_answer(
+    context: UploadContext, job: SessionJob, series: SeriesPayload, part: list[Entry], address: str
 ) -> tuple[str, bool]:
     """Return our session's address, and whether the archive arrived whole after all."""
-    rows = [one for one in _rows(tools, job) if not address or one.address == address]
+    rows = [one for one in _rows(context, job) if not address or one.address == address]
     if not rows:
         return "", False
-    found = _wait_while(tools, job, rows[0].address, lambda one: one.is_busy)
+    found = _wait_while(context, job, rows[0].address, lambda one: one.is_busy)
     if found is None:
         return "", False
-    tools.journal.set_prearchive(job.key, found.address)
+    context.journal.set_prearchive(job.key, found.address)
     if found.status != "READY":
         return found.address, False
-    there = _match(tools, series, read_waiting_files(tools.client, found.path))
+    there = _match(context, series, read_prearchive_files(context.client, found.path))
     names = {f"{uid}.dcm" for uid in there.present}
     return found.address, all(entry.name in names for entry in part)
 
@@ -233,21 +249,21 @@ def _address_of(text: str) -> str:
     return found if found.startswith("/prearchive/") else ""
 
 
-def _refused(job: Job, error: ServerError) -> RowError:
+def _refused(job: SessionJob, error: ServerError) -> RowError:
     return RowError(
         "refused",
-        f"The server refuses {job.row.session}: {ended(error.message)}",
+        f"The server refuses {job.row.session}: {as_sentence(error.message)}",
         hint="Correct what it names, then run the same command again.",
     )
 
 
-def _settle(tools: Tools, job: Job, address: str) -> Waiting:
+def _wait_until_built(context: UploadContext, job: SessionJob, address: str) -> PrearchiveSession:
     """Wait until the server has built our session."""
-    found = _wait_while(tools, job, address, lambda one: one.is_busy)
+    found = _wait_while(context, job, address, lambda one: one.is_busy)
     if found is not None and found.status in _RECEIVING:
-        tools.client.send("POST", found.path, params={"action": "build"}, repeat=True)
+        context.client.send("POST", found.path, params={"action": "build"}, repeat=True)
         found = _wait_while(
-            tools, job, address, lambda one: one.is_busy or one.status in _RECEIVING
+            context, job, address, lambda one: one.is_busy or one.status in _RECEIVING
         )
     if found is None:
         raise RowError(
@@ -258,11 +274,13 @@ def _settle(tools: Tools, job: Job, address: str) -> Waiting:
     return found
 
 
-def _check_received(tools: Tools, job: Job, waiting: Waiting) -> None:
+def _check_received(
+    context: UploadContext, job: SessionJob, prearchived: PrearchiveSession
+) -> None:
     """Compare what the prearchive holds with what was sent, series by series."""
-    there = read_waiting_files(tools.client, waiting.path)
+    there = read_prearchive_files(context.client, prearchived.path)
     for series in job.pending:
-        lacking = _lacking(tools, series, job.todo[series.uid], there)
+        lacking = _missing_instances(context, series, job.todo[series.uid], there)
         if lacking:
             raise RowError(
                 "incomplete",
@@ -272,31 +290,31 @@ def _check_received(tools: Tools, job: Job, waiting: Waiting) -> None:
             )
 
 
-def _archive(tools: Tools, job: Job, waiting: Waiting) -> None:
+def _archive(context: UploadContext, job: SessionJob, prearchived: PrearchiveSession) -> None:
     """Archive our session, once; a lost answer is looked after."""
-    client = tools.client
+    client = context.client
     for attempt in range(1, client.retry.attempts + 1):
         try:
             client.send(
                 "POST",
                 "/data/services/archive",
-                params=_archive_params(job, waiting),
+                params=_archive_params(job, prearchived),
                 repeat=False,
-                read_timeout_s=tools.options.settle_s,
+                read_timeout_s=context.options.settle_s,
             )
             break
         except (LostAnswerError, RefusedError) as error:
             if attempt == client.retry.attempts:
                 raise
-            tools.control.sleep(client.retry.wait_s(attempt))
-            if _is_archived(tools, job, waiting, error):
+            context.control.sleep(client.retry.wait_s(attempt))
+            if _is_archived(context, job, prearchived, error):
                 break
-    tools.journal.set_prearchive(job.key, "")
+    context.journal.set_prearchive(job.key, "")
 
 
-def _archive_params(job: Job, waiting: Waiting) -> dict[str, str]:
+def _archive_params(job: SessionJob, prearchived: PrearchiveSession) -> dict[str, str]:
     params = {
-        "src": waiting.address,
+        "src": prearchived.address,
         "project": job.row.project,
         "subject": job.row.subject,
         "session": job.row.session,
@@ -308,7 +326,9 @@ def _archive_params(job: Job, waiting: Waiting) -> dict[str, str]:
     return params
 
 
-def _is_archived(tools: Tools, job: Job, waiting: Waiting, error: ServerError) -> bool:
+def _is_archived(
+    context: UploadContext, job: SessionJob, prearchived: PrearchiveSession, error: ServerError
+) -> bool:
     """Tell whether the archive has it after all; False: try again.
 
     Raises
@@ -316,7 +336,7 @@ def _is_archived(tools: Tools, job: Job, waiting: Waiting, error: ServerError) -
     RowError
         With the server's reason, where it has one.
     """
-    found = _wait_while(tools, job, waiting.address, lambda one: one.is_busy)
+    found = _wait_while(context, job, prearchived.address, lambda one: one.is_busy)
     if found is None:
         return True
     said_why = "unable to archive" in error.message.lower()

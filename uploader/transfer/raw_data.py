@@ -13,11 +13,11 @@ from xnat_config.server.paths import data_path, files_path
 from xnat_pic.errors import NothingUsableError
 from xnat_pic.files import new_digest
 
-from ..control import PartMeter
+from ..control import ArchiveMeter
 from ..server.listing import find_file, read_resource_files
-from ..verification.payload import blocks_of
-from .jobs import Tools
-from .resource_files import check_arrived, put_file
+from ..verification.payload import read_blocks
+from .jobs import UploadContext
+from .resource_files import send_file, verify_arrival
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)
 _SUMS = "MD5SUMS"
@@ -117,7 +117,7 @@ def _item(source: Path, root: Path, resources: Resources, *, loose: bool) -> Raw
     return RawItem(f"{name}.zip", source, tuple(files))
 
 
-class ZippedFolder:
+class FolderArchive:
     """A compressed archive of scanner data, made while it is sent: its length is not known.
 
     It also holds a list of the MD5 of every file.
@@ -152,7 +152,7 @@ class ZippedFolder:
 
     def _blocks(self) -> Iterator[bytes]:
         if self._item.is_archive:
-            yield from blocks_of(self._item.source, self._on_read)
+            yield from read_blocks(self._item.source, self._on_read)
             return
         sink = _Sink()
         sums = []
@@ -163,14 +163,14 @@ class ZippedFolder:
                 info = zipfile.ZipInfo(name, _EARLIEST)
                 info.compress_type = zipfile.ZIP_DEFLATED
                 with archive.open(info, "w", force_zip64=True) as target:
-                    for block in blocks_of(path, self._on_read):
+                    for block in read_blocks(path, self._on_read):
                         digest.update(block)
                         target.write(block)
-                        yield from sink.take()
+                        yield from sink.drain()
                 sums.append(f"{digest.hexdigest()}  {name}\n")
             listing = zipfile.ZipInfo(_SUMS, _EARLIEST)
             archive.writestr(listing, "".join(sums))
-        yield from sink.take()
+        yield from sink.drain()
 
 
 class _Sink:
@@ -184,12 +184,12 @@ class _Sink:
         return len(data)
 
     def flush(self) -> None:
-        """Do nothing: what was written waits for `take`."""
+        """Do nothing: what was written waits for `drain`."""
 
     def close(self) -> None:
         """Do nothing, too."""
 
-    def take(self) -> Iterator[bytes]:
+    def drain(self) -> Iterator[bytes]:
         """Yield and forget what was written."""
         parts, self._parts = self._parts, []
         joined = b"".join(parts)
@@ -197,7 +197,7 @@ class _Sink:
             yield joined
 
 
-def send_raw(tools: Tools, project: str, items: Iterable[RawItem]) -> None:
+def send_raw(context: UploadContext, project: str, items: Iterable[RawItem]) -> None:
     """Send scanner data as files of the project's resource, each checked on arrival.
 
     Raises
@@ -205,26 +205,26 @@ def send_raw(tools: Tools, project: str, items: Iterable[RawItem]) -> None:
     RowError
         If what arrived is not what was sent.
     """
-    resource = tools.config.resources.raw_project
+    resource = context.config.resources.raw_project
     parent = data_path("projects", project)
     for item in items:
-        tools.control.wait_if_paused()
-        tools.meter.say(f"Scanner data {item.name}")
+        context.control.wait_if_paused()
+        context.meter.set_activity(f"Scanner data {item.name}")
         target = files_path(parent, resource, item.name)
         fingerprint = item.fingerprint()
-        known, md5 = tools.journal.uploaded(target)
-        there = find_file(read_resource_files(tools.client, parent, resource), item.name)
+        known, md5 = context.journal.uploaded(target)
+        there = find_file(read_resource_files(context.client, parent, resource), item.name)
         if there and known == fingerprint and there.md5 in ("", md5):
-            tools.meter.add(item.bytes)
+            context.meter.add(item.bytes)
             continue
-        counter = PartMeter(tools.meter, tools.control)
-        stream = ZippedFolder(item, counter.sent)
-        put_file(tools.client, target, "application/zip", partial(_anew, stream, counter))
-        found = find_file(read_resource_files(tools.client, parent, resource), item.name)
-        check_arrived(item.name, found, stream.md5, stream.size)
-        tools.journal.set_uploaded(target, str(item.source), fingerprint, stream.md5, stream.size)
+        counter = ArchiveMeter(context.meter, context.control)
+        stream = FolderArchive(item, counter.count)
+        send_file(context.client, target, "application/zip", partial(_restarted, stream, counter))
+        found = find_file(read_resource_files(context.client, parent, resource), item.name)
+        verify_arrival(item.name, found, stream.md5, stream.size)
+        context.journal.set_uploaded(target, str(item.source), fingerprint, stream.md5, stream.size)
 
 
-def _anew(stream: ZippedFolder, counter: PartMeter) -> Iterator[bytes]:
-    counter.again()
+def _restarted(stream: FolderArchive, counter: ArchiveMeter) -> Iterator[bytes]:
+    counter.restart()
     return iter(stream)

@@ -12,12 +12,12 @@ from xnat_pic.errors import ServerError
 from xnat_pic.files import new_digest
 
 from ..errors import RowError
-from ..findings import few
+from ..findings import list_some
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
 from ..server.listing import find_file, read_resource_files
-from ..verification.payload import blocks_of, file_md5
-from .jobs import Tools
+from ..verification.payload import file_md5, read_blocks
+from .jobs import UploadContext
 
 
 class FileBody:
@@ -34,13 +34,13 @@ class FileBody:
 
     def __iter__(self) -> Iterator[bytes]:
         digest = new_digest("md5")
-        for block in blocks_of(self._path, self._on_read):
+        for block in read_blocks(self._path, self._on_read):
             digest.update(block)
             yield block
         self.md5 = digest.hexdigest()
 
 
-def put_file(
+def send_file(
     client: XnatClient, target: str, content_type: str, body: Callable[[], Iterable[bytes]]
 ) -> None:
     """Put a file into a resource, in place of an older one.
@@ -69,7 +69,7 @@ def put_file(
         raise ServerError("The server kept an older file of the same name.")
 
 
-def check_arrived(name: str, found: RemoteFile | None, md5: str, size: int) -> None:
+def verify_arrival(name: str, found: RemoteFile | None, md5: str, size: int) -> None:
     """Compare a file on the server with what was sent.
 
     Raises
@@ -86,7 +86,7 @@ def check_arrived(name: str, found: RemoteFile | None, md5: str, size: int) -> N
     )
 
 
-def send_side_files(tools: Tools, session: Session, parent: str, row_key: str) -> None:
+def send_side_files(context: UploadContext, session: Session, parent: str, row_key: str) -> None:
     """Send the files beside the images as resources of a session; what is there stays.
 
     Parameters
@@ -99,36 +99,36 @@ def send_side_files(tools: Tools, session: Session, parent: str, row_key: str) -
     RowError
         If what arrived is not what was sent.
     """
-    found = side_resources(session, tools.config.resources)
+    found = side_resources(session, context.config.resources)
     empty = [one.name for one in found if one.path.stat().st_size == 0]
     if empty:
-        tools.journal.add_event(row_key, "note", f"Empty files are not sent: {few(empty)}.")
+        context.journal.add_event(row_key, "note", f"Empty files are not sent: {list_some(empty)}.")
     there: dict[str, list[RemoteFile]] = {}
     for one in found:
         size = one.path.stat().st_size
         if not size:
             continue
         if one.resource not in there:
-            there[one.resource] = read_resource_files(tools.client, parent, one.resource)
+            there[one.resource] = read_resource_files(context.client, parent, one.resource)
         target = files_path(parent, one.resource, one.name)
         older = find_file(there[one.resource], one.name)
-        if _is_same(tools, target, one.path, older):
+        if _is_same(context, target, one.path, older):
             continue
-        if older is not None and not tools.journal.uploaded(target)[0]:
+        if older is not None and not context.journal.uploaded(target)[0]:
             text = f"{one.name} is on the server with other contents, which were kept."
-            tools.journal.add_event(row_key, "note", text)
+            context.journal.add_event(row_key, "note", text)
             continue
-        tools.control.wait_if_paused()
+        context.control.wait_if_paused()
         bodies: list[FileBody] = []
 
         def body(path: Path = one.path, made: list[FileBody] = bodies) -> FileBody:
-            made.append(FileBody(path, lambda _count: tools.control.check()))
+            made.append(FileBody(path, lambda _count: context.control.check()))
             return made[-1]
 
-        put_file(tools.client, target, "application/octet-stream", body)
-        listing = read_resource_files(tools.client, parent, one.resource)
-        check_arrived(one.name, find_file(listing, one.name), bodies[-1].md5, size)
-        tools.journal.set_uploaded(target, str(one.path), _stamp(one.path), bodies[-1].md5, size)
+        send_file(context.client, target, "application/octet-stream", body)
+        listing = read_resource_files(context.client, parent, one.resource)
+        verify_arrival(one.name, find_file(listing, one.name), bodies[-1].md5, size)
+        context.journal.set_uploaded(target, str(one.path), _stamp(one.path), bodies[-1].md5, size)
 
 
 def _stamp(path: Path) -> str:
@@ -136,10 +136,10 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _is_same(tools: Tools, target: str, path: Path, there: RemoteFile | None) -> bool:
+def _is_same(context: UploadContext, target: str, path: Path, there: RemoteFile | None) -> bool:
     """Tell whether the server has a file as it is on disk."""
     if there is None:
         return False
     if there.md5:
         return there.md5 == file_md5(path)
-    return tools.journal.uploaded(target)[0] == _stamp(path)
+    return context.journal.uploaded(target)[0] == _stamp(path)

@@ -11,13 +11,13 @@ from xnat_config.server.paths import data_path
 from ..errors import RowError
 from ..planning.plan import PlanRow
 from ..server.listing import RemoteSubject, read_subjects
-from ..server.variables import define, find_forms, form_item, write_form, write_values
-from .jobs import Tools
+from ..server.variables import define_variables, find_forms, form_item, write_form, write_values
+from .jobs import UploadContext
 
 _SUBJECT = "xnat:subjectData"
 
 
-def ensure_project(tools: Tools, project: str, rows: Iterable[PlanRow]) -> None:
+def ensure_project(context: UploadContext, project: str, rows: Iterable[PlanRow]) -> None:
     """Make a project where it is missing, and define the variables that it lacks.
 
     Raises
@@ -25,8 +25,8 @@ def ensure_project(tools: Tools, project: str, rows: Iterable[PlanRow]) -> None:
     RowError
         If the server does not let us.
     """
-    client = tools.client
-    types = {tools.config.kinds.by_code[row.modality].session_type for row in rows}
+    client = context.client
+    types = {context.config.kinds.by_code[row.modality].session_type for row in rows}
     try:
         if not client.exists(data_path("projects", project)):
             client.send(
@@ -34,9 +34,9 @@ def ensure_project(tools: Tools, project: str, rows: Iterable[PlanRow]) -> None:
                 data_path("projects", project),
                 params={"xsiType": "xnat:projectData", "xnat:projectData/name": project},
             )
-            tools.journal.add_event("", "made", f"Made the project {project}.")
-        for sentence in define(client, project, tools.config.variables, types):
-            tools.journal.add_event("", "made", sentence)
+            context.journal.add_event("", "made", f"Made the project {project}.")
+        for sentence in define_variables(client, project, context.config.variables, types):
+            context.journal.add_event("", "made", sentence)
     except RefusedError as refusal:
         raise RowError(
             "no-permission",
@@ -45,7 +45,7 @@ def ensure_project(tools: Tools, project: str, rows: Iterable[PlanRow]) -> None:
         ) from refusal
 
 
-def ensure_subjects(tools: Tools, project: str, rows: list[PlanRow]) -> dict[str, str]:
+def ensure_subjects(context: UploadContext, project: str, rows: list[PlanRow]) -> dict[str, str]:
     """Make the subjects of a project's rows, and fill in their empty variables.
 
     Returns
@@ -53,7 +53,7 @@ def ensure_subjects(tools: Tools, project: str, rows: list[PlanRow]) -> dict[str
     dict of str to str
         Sentence by row key, for rows whose subject could not be made.
     """
-    config, client = tools.config, tools.client
+    config, client = context.config, context.client
     names = [one.name for one in config.variables if one.level == "subject"]
     known = {one.label.casefold(): one for one in read_subjects(client, project, names)}
     form = find_forms(client, project, config.variables.form_title).get(_SUBJECT, "")

@@ -12,14 +12,14 @@ from xnat_config.site import SiteConfig
 from ..errors import RowError
 from ..planning.journal import Journal
 from ..planning.plan import Plan, PlanRow
-from ..server.listing import RemoteSession, read_item, read_sessions, variables_of
+from ..server.listing import RemoteSession, read_item, read_sessions, variables_in
 from ..server.variables import find_forms, form_item, write_form, write_values
 
 _SUBJECT = "xnat:subjectData"
 
 
 @dataclass(frozen=True)
-class Change:
+class VariableChange:
     """One value to write.
 
     Attributes
@@ -58,7 +58,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Differences:
+class VariableDifferences:
     """What differs between a plan and the server.
 
     Attributes
@@ -67,13 +67,13 @@ class Differences:
         Rows whose session is not on the server.
     """
 
-    changes: tuple[Change, ...]
+    changes: tuple[VariableChange, ...]
     absent: tuple[PlanRow, ...]
 
 
 def find_changes(
     plan: Plan, client: XnatClient, config: SiteConfig, *, clear_empty: bool = False
-) -> Differences:
+) -> VariableDifferences:
     """Compare the variables of a plan with those on the server. Reads only.
 
     Parameters
@@ -108,7 +108,7 @@ def find_changes(
         *_of_subjects(client, found, config, clear_empty),
         *_of_sessions(client, found, config, clear_empty),
     ]
-    return Differences(tuple(changes), tuple(absent))
+    return VariableDifferences(tuple(changes), tuple(absent))
 
 
 def _of_subjects(
@@ -116,7 +116,7 @@ def _of_subjects(
     found: list[tuple[PlanRow, RemoteSession]],
     config: SiteConfig,
     clear_empty: bool,
-) -> Iterable[Change]:
+) -> Iterable[VariableChange]:
     wanted: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
     for row, session in found:
         values = wanted.setdefault((row.project, session.subject), {})
@@ -133,11 +133,11 @@ def _of_subjects(
             if value:
                 values[name] = (row.key, value)
     for (project, subject), values in wanted.items():
-        there = variables_of(read_item(client, data_path("projects", project, "subjects", subject)))
+        there = variables_in(read_item(client, data_path("projects", project, "subjects", subject)))
         for name, (key, value) in values.items():
             old = there.get(name, "")
             if old != value and (value or clear_empty):
-                yield Change(key, project, subject, "", _SUBJECT, name, old, value)
+                yield VariableChange(key, project, subject, "", _SUBJECT, name, old, value)
 
 
 def _of_sessions(
@@ -145,13 +145,13 @@ def _of_sessions(
     found: list[tuple[PlanRow, RemoteSession]],
     config: SiteConfig,
     clear_empty: bool,
-) -> Iterable[Change]:
+) -> Iterable[VariableChange]:
     for row, session in found:
-        there = variables_of(read_item(client, session.path))
+        there = variables_in(read_item(client, session.path))
         for name, value in row.variables.items():
             old = there.get(name, "")
             if old != value and (value or clear_empty):
-                yield Change(
+                yield VariableChange(
                     row.key,
                     row.project,
                     session.subject,
@@ -166,7 +166,7 @@ def _of_sessions(
 def apply_changes(
     client: XnatClient,
     config: SiteConfig,
-    changes: Iterable[Change],
+    changes: Iterable[VariableChange],
     journal: Journal | None = None,
 ) -> int:
     """Write values, one request for each item, and note each in the journal; return their number.
@@ -176,7 +176,7 @@ def apply_changes(
     XnatPicError
         If the server refuses; what was written before stays and is noted.
     """
-    by_item: dict[tuple[str, ...], list[Change]] = {}
+    by_item: dict[tuple[str, ...], list[VariableChange]] = {}
     for one in changes:
         by_item.setdefault(one.parts, []).append(one)
     forms: dict[str, dict[str, str]] = {}

@@ -15,7 +15,7 @@ from ..server.listing import (
     read_catalog_instances,
     read_instance_uid,
 )
-from .payload import SeriesLoad
+from .payload import SeriesPayload
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class SeriesMatch:
 
 
 def match_series(
-    client: XnatClient, load: SeriesLoad, scans: Sequence[RemoteScan], *, trust_names: bool
+    client: XnatClient, payload: SeriesPayload, scans: Sequence[RemoteScan], *, trust_names: bool
 ) -> SeriesMatch:
     """Find the instances of a series among the scans of its session.
 
@@ -61,43 +61,43 @@ def match_series(
         Take a file's name for its instance where it is one of those planned (we give the names
         when sending). Otherwise the server's catalogue, or the object itself, has to say it.
     """
-    mine = [scan for scan in scans if scan.series_uid == load.sent_uid]
+    mine = [scan for scan in scans if scan.series_uid == payload.sent_uid]
     files = [file for scan in mine for file in scan.files]
-    return match_files(client, load, files, trust_names, tuple(scan.id for scan in mine))
+    return match_files(client, payload, files, trust_names, tuple(scan.id for scan in mine))
 
 
 def match_files(
     client: XnatClient,
-    load: SeriesLoad,
+    payload: SeriesPayload,
     files: Iterable[RemoteFile],
     trust_names: bool,
     scans: tuple[str, ...] = (),
 ) -> SeriesMatch:
     """Find the instances of a series among files, some of which may be other objects."""
-    named = _identify(client, load, list(files), trust_names)
+    named = _identify(client, payload, list(files), trust_names)
     counts = Counter(uid for uid, _ in named)
-    present = frozenset(uid for uid in counts if uid in load.instances)
+    present = frozenset(uid for uid in counts if uid in payload.instances)
     found = {uid: file for uid, file in named if uid in present}
     return SeriesMatch(
-        series_uid=load.uid,
+        series_uid=payload.uid,
         present=present,
-        missing=tuple(uid for uid in load.instances if uid not in present),
+        missing=tuple(uid for uid in payload.instances if uid not in present),
         doubled=tuple(sorted(uid for uid, count in counts.items() if count > 1)),
-        extra=sum(1 for uid, _ in named if uid not in load.instances),
+        extra=sum(1 for uid, _ in named if uid not in payload.instances),
         scans=scans,
         files=found,
     )
 
 
 def _identify(
-    client: XnatClient, load: SeriesLoad, files: list[RemoteFile], trust_names: bool
+    client: XnatClient, payload: SeriesPayload, files: list[RemoteFile], trust_names: bool
 ) -> list[tuple[str, RemoteFile]]:
     """Return the SOP Instance UID of each file."""
     catalogs: dict[str, dict[str, str]] = {}
     named = []
     for file in files:
         uid = instance_uid_of_name(file)
-        if not (trust_names and uid in load.instances):
+        if not (trust_names and uid in payload.instances):
             resource = file.uri.partition("/files/")[0]
             if resource not in catalogs:
                 catalogs[resource] = read_catalog_instances(client, file)

@@ -5,22 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from xnat_pic.errors import CorruptDataError
 from xnat_pic.files import file_digest
 
+from ..deidentification.deidentifier import Deidentifier
 from ..scanning.sessions import Session, SourceFile
-
-
-class Disguise(Protocol):
-    """Changes objects on their way: the UIDs they get, and their bytes."""
-
-    def uid(self, uid: str) -> str:
-        """Return the UID that stands for one."""
-
-    def content(self, path: Path) -> bytes:
-        """Return the object in a file as it is sent."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class SeriesLoad:
+class SeriesPayload:
     """A series to send; `instances` by the UID sent.
 
     Attributes
@@ -66,12 +56,12 @@ class SeriesLoad:
 
 
 @dataclass(frozen=True)
-class SessionLoad:
+class SessionPayload:
     """A session to send."""
 
     study_uid: str
     modality: str
-    series: tuple[SeriesLoad, ...]
+    series: tuple[SeriesPayload, ...]
     side_files: tuple[Path, ...]
 
     @property
@@ -85,11 +75,11 @@ class SessionLoad:
         return sum(one.bytes for one in self.series)
 
 
-def load_session(session: Session, disguise: Disguise | None = None) -> SessionLoad:
+def build_payload(session: Session, deidentifier: Deidentifier | None = None) -> SessionPayload:
     """Return what is to be on the server for a session; an instance found twice counts once."""
 
     def sent(uid: str) -> str:
-        return disguise.uid(uid) if disguise else uid
+        return deidentifier.uid(uid) if deidentifier else uid
 
     series = []
     for one in session.series:
@@ -97,14 +87,16 @@ def load_session(session: Session, disguise: Disguise | None = None) -> SessionL
         for file in one.files:
             uid = sent(file.sop_instance_uid)
             instances.setdefault(uid, Instance(file.sop_instance_uid, uid, file))
-        series.append(SeriesLoad(one.uid, sent(one.uid), one.number, one.description, instances))
-    return SessionLoad(sent(session.study_uid), session.modality, tuple(series), session.side_files)
+        series.append(SeriesPayload(one.uid, sent(one.uid), one.number, one.description, instances))
+    return SessionPayload(
+        sent(session.study_uid), session.modality, tuple(series), session.side_files
+    )
 
 
 _BLOCK = 1 << 20
 
 
-def blocks_of(path: Path, on_read: Callable[[int], None]) -> Iterator[bytes]:
+def read_blocks(path: Path, on_read: Callable[[int], None]) -> Iterator[bytes]:
     """Yield a file's blocks, telling the length of each.
 
     Raises

@@ -11,6 +11,7 @@ from enum import Enum
 from xnat_config.server.client import XnatClient
 from xnat_config.site import SiteConfig
 
+from ..deidentification.deidentifier import Deidentifier
 from ..findings import Finding, Level, error, note, warning
 from ..planning.journal import Journal
 from ..planning.plan import Plan, PlanRow
@@ -21,12 +22,12 @@ from ..server.listing import (
     read_item,
     read_owners,
     read_scans,
-    variables_of,
+    variables_in,
 )
-from ..server.project import ProjectView, read_project
-from ..server.variables import wanted_types
+from ..server.project import RemoteProject, read_project
+from ..server.variables import variables_by_type
 from .matching import match_series
-from .payload import LARGEST_FILE, Disguise, load_session
+from .payload import LARGEST_FILE, build_payload
 
 _AT_ONCE = 4
 
@@ -59,7 +60,7 @@ class RowCheck:
     findings: tuple[Finding, ...] = ()
 
     @property
-    def is_bad(self) -> bool:
+    def has_errors(self) -> bool:
         """Whether the row cannot be uploaded as it stands."""
         return self.verdict is Verdict.BAD
 
@@ -70,7 +71,7 @@ def check(
     config: SiteConfig,
     *,
     journal: Journal | None = None,
-    disguise: Disguise | None = None,
+    deidentifier: Deidentifier | None = None,
     create_project: bool = False,
 ) -> list[RowCheck]:
     """Compare every row with the server.
@@ -94,37 +95,37 @@ def check(
         if name
     }
     studies = {
-        row.key: load_session(plan.sessions[row.key], disguise).study_uid
+        row.key: build_payload(plan.sessions[row.key], deidentifier).study_uid
         for row in rows
         if row.key in plan.sessions
     }
     elsewhere: dict[str, list[RemoteSession]] = defaultdict(list)
     for one in find_studies(client, studies.values()):
         elsewhere[one.study_uid].append(one)
-    twice = _twice(rows)
-    ours = _ours(journal)
+    twice = _duplicate_labels(rows)
+    ours = _own_sessions(journal)
     owners = read_owners(client, _known_subjects(rows, views))
 
-    def judge(row: PlanRow) -> RowCheck:
+    def check_row(row: PlanRow) -> RowCheck:
         if not row.include:
             return RowCheck(row, Verdict.LEFT_OUT, 0, row.findings)
-        view = views.get(row.project) or ProjectView("", False)
+        view = views.get(row.project) or RemoteProject("", False)
         study = studies.get(row.key, "")
         found = [*row.findings, *_project_findings(row, view, create_project)]
         found += twice.get(row.key, [])
         found += _name_findings(row, view, study)
         found += _owner_findings(row, view, owners)
         found += _elsewhere_findings(row, elsewhere.get(study, []))
-        found += _waiting_findings(row, view, study, ours)
+        found += _prearchive_findings(row, view, study, ours)
         found += _definition_findings(row, view, config)
         session = plan.sessions.get(row.key)
-        return _compare(client, row, view, session, found, disguise, config)
+        return _compare(client, row, view, session, found, deidentifier, config)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return list(pool.map(judge, plan.rows))
+        return list(pool.map(check_row, plan.rows))
 
 
-def _twice(rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
+def _duplicate_labels(rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
     """Find rows that would become one session."""
     by_label: dict[tuple[str, str], list[PlanRow]] = defaultdict(list)
     for row in rows:
@@ -143,13 +144,13 @@ def _twice(rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
     }
 
 
-def _ours(journal: Journal | None) -> dict[str, tuple[str, bool]]:
+def _own_sessions(journal: Journal | None) -> dict[str, tuple[str, bool]]:
     """Return what of ours may wait in the prearchive: address, and whether it is unknown."""
     entries = journal.sessions() if journal else []
     return {one.row_key: (one.prearchive, one.sending) for one in entries}
 
 
-def _project_findings(row: PlanRow, view: ProjectView, create: bool) -> list[Finding]:
+def _project_findings(row: PlanRow, view: RemoteProject, create: bool) -> list[Finding]:
     if not row.project:
         return [error("no-project", "The row names no project. Fill in the column project.")]
     if not view.exists:
@@ -173,7 +174,7 @@ def _project_findings(row: PlanRow, view: ProjectView, create: bool) -> list[Fin
     return []
 
 
-def _name_findings(row: PlanRow, view: ProjectView, study: str) -> list[Finding]:
+def _name_findings(row: PlanRow, view: RemoteProject, study: str) -> list[Finding]:
     found = []
     session = view.sessions.get(row.session.casefold())
     if session is not None:
@@ -212,7 +213,7 @@ def _name_findings(row: PlanRow, view: ProjectView, study: str) -> list[Finding]
     return found
 
 
-def _known_subjects(rows: Iterable[PlanRow], views: Mapping[str, ProjectView]) -> set[str]:
+def _known_subjects(rows: Iterable[PlanRow], views: Mapping[str, RemoteProject]) -> set[str]:
     """Return the identifiers of the subjects of a plan that are on the server."""
     found = set()
     for row in rows:
@@ -223,7 +224,7 @@ def _known_subjects(rows: Iterable[PlanRow], views: Mapping[str, ProjectView]) -
     return found
 
 
-def _owner_findings(row: PlanRow, view: ProjectView, owners: Mapping[str, str]) -> list[Finding]:
+def _owner_findings(row: PlanRow, view: RemoteProject, owners: Mapping[str, str]) -> list[Finding]:
     subject = view.subjects.get(row.subject.casefold())
     owner = owners.get(subject.id, "") if subject else ""
     if subject is None or owner in ("", view.name):
@@ -261,11 +262,11 @@ def _elsewhere_findings(row: PlanRow, studies: list[RemoteSession]) -> list[Find
     return found
 
 
-def _waiting_findings(
-    row: PlanRow, view: ProjectView, study: str, ours: Mapping[str, tuple[str, bool]]
+def _prearchive_findings(
+    row: PlanRow, view: RemoteProject, study: str, ours: Mapping[str, tuple[str, bool]]
 ) -> list[Finding]:
     address, unknown = ours.get(row.key, ("", False))
-    for one in view.waiting:
+    for one in view.prearchived:
         same = one.study_uid == study and one.label.casefold() == row.session.casefold()
         if same and one.address != address and not unknown:
             return [
@@ -279,13 +280,13 @@ def _waiting_findings(
     return []
 
 
-def _definition_findings(row: PlanRow, view: ProjectView, config: SiteConfig) -> list[Finding]:
+def _definition_findings(row: PlanRow, view: RemoteProject, config: SiteConfig) -> list[Finding]:
     if not view.exists or row.modality not in config.kinds.by_code:
         return []
     session_type = config.kinds.by_code[row.modality].session_type
     found = []
     undefined: dict[str, None] = {}
-    for data_type, variables in wanted_types(config.variables, [session_type]).items():
+    for data_type, variables in variables_by_type(config.variables, [session_type]).items():
         known = view.definitions.get(data_type, {})
         for one in variables:
             value = row.variables.get(one.name, "")
@@ -316,14 +317,14 @@ def _definition_findings(row: PlanRow, view: ProjectView, config: SiteConfig) ->
 def _compare(
     client: XnatClient,
     row: PlanRow,
-    view: ProjectView,
+    view: RemoteProject,
     session: Session | None,
     found: list[Finding],
-    disguise: Disguise | None,
+    deidentifier: Deidentifier | None,
     config: SiteConfig,
 ) -> RowCheck:
     """Compare files and values, where names allow it."""
-    load = load_session(session, disguise) if session else None
+    payload = build_payload(session, deidentifier) if session else None
     large = [
         file.path
         for series in (session.series if session else ())
@@ -339,31 +340,31 @@ def _compare(
             )
         )
     existing = view.sessions.get(row.session.casefold())
-    missing = load.instances if load else 0
+    missing = payload.instances if payload else 0
     verdict = Verdict.NEW
-    if existing is not None and not _is_bad(found):
+    if existing is not None and not _has_errors(found):
         scans = read_scans(client, existing.path)
         matches = [
             match_series(client, one, scans, trust_names=True)
-            for one in (load.series if load else ())
+            for one in (payload.series if payload else ())
         ]
         missing = sum(len(match.missing) for match in matches)
         verdict = Verdict.ADDS_SCANS if missing else Verdict.SAME
         found += _value_findings(client, row, existing, config)
     found += _subject_value_findings(row, view, config)
-    if _is_bad(found):
+    if _has_errors(found):
         verdict = Verdict.BAD
     return RowCheck(row, verdict, missing, tuple(found))
 
 
-def _is_bad(findings: Iterable[Finding]) -> bool:
+def _has_errors(findings: Iterable[Finding]) -> bool:
     return any(one.level is Level.ERROR for one in findings)
 
 
 def _value_findings(
     client: XnatClient, row: PlanRow, session: RemoteSession, config: SiteConfig
 ) -> list[Finding]:
-    there = variables_of(read_item(client, session.path))
+    there = variables_in(read_item(client, session.path))
     names = list(dict.fromkeys([*config.variables.names, *row.variables]))
     return [
         _contradiction("the session", name, there[name], row.variables[name])
@@ -372,7 +373,7 @@ def _value_findings(
     ]
 
 
-def _subject_value_findings(row: PlanRow, view: ProjectView, config: SiteConfig) -> list[Finding]:
+def _subject_value_findings(row: PlanRow, view: RemoteProject, config: SiteConfig) -> list[Finding]:
     subject = view.subjects.get(row.subject.casefold())
     if subject is None:
         return []

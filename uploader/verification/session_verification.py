@@ -16,10 +16,11 @@ from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CorruptDataError
 
-from ..control import Control, Meter, Progress
+from ..control import Progress, ProgressMeter, RunControl
+from ..deidentification.deidentifier import Deidentifier
 from ..errors import RowError
-from ..findings import counted, few
-from ..planning.journal import Journal, State
+from ..findings import counted, list_some
+from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
@@ -33,13 +34,13 @@ from ..server.listing import (
     read_resource_files,
     read_scans,
     read_sessions,
-    variables_of,
+    variables_in,
 )
 from .matching import SeriesMatch, match_series
-from .payload import Disguise, SessionLoad, file_md5, load_session
+from .payload import SessionPayload, build_payload, file_md5
 
 
-class Proof(Enum):
+class VerificationLevel(Enum):
     """How surely a session is known to be there.
 
     ``CHECKSUMMED``: every instance is there, each with the MD5 of the bytes that were sent.
@@ -53,7 +54,7 @@ class Proof(Enum):
 
 
 @dataclass
-class RowProof:
+class RowVerification:
     """What was found of one session.
 
     Attributes
@@ -74,11 +75,15 @@ class RowProof:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def proof(self) -> Proof:
+    def level(self) -> VerificationLevel:
         """How surely it is there."""
         if self.problems or self.found < self.planned:
-            return Proof.NONE
-        return Proof.CHECKSUMMED if self.checksummed == self.planned else Proof.COUNTED
+            return VerificationLevel.NONE
+        return (
+            VerificationLevel.CHECKSUMMED
+            if self.checksummed == self.planned
+            else VerificationLevel.COUNTED
+        )
 
 
 def verify(
@@ -87,90 +92,90 @@ def verify(
     config: SiteConfig,
     journal: Journal | None = None,
     *,
-    disguise: Disguise | None = None,
+    deidentifier: Deidentifier | None = None,
     jobs: int = 4,
-    control: Control | None = None,
+    control: RunControl | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-) -> list[RowProof]:
+) -> list[RowVerification]:
     """Compare the files on disk, read anew, with what the server has.
 
     Parameters
     ----------
     journal : Journal, optional
         Tells what was sent where objects were changed on their way, and takes the result.
-    disguise : Disguise, optional
+    deidentifier : Deidentifier, optional
         The change of the upload.
     """
     rows = [row for row in plan.rows if row.include]
-    loads = {
-        row.key: load_session(plan.sessions[row.key], disguise)
+    payloads = {
+        row.key: build_payload(plan.sessions[row.key], deidentifier)
         for row in rows
         if row.key in plan.sessions
     }
     studies: dict[str, list[RemoteSession]] = defaultdict(list)
-    for one in find_studies(client, [load.study_uid for load in loads.values()]):
+    for one in find_studies(client, [payload.study_uid for payload in payloads.values()]):
         studies[one.study_uid].append(one)
-    meter = Meter(sum(load.bytes for load in loads.values()), on_progress)
-    control = control or Control()
+    meter = ProgressMeter(sum(payload.bytes for payload in payloads.values()), on_progress)
+    control = control or RunControl()
     planned = {(row.project, row.session.casefold()) for row in rows}
 
-    def prove(row: PlanRow) -> RowProof:
+    def verify_row(row: PlanRow) -> RowVerification:
         control.wait_if_paused()
-        meter.say(f"Session {row.session}")
-        found = RowProof(row)
-        load = loads.get(row.key)
-        if load is None:
+        meter.set_activity(f"Session {row.session}")
+        found = RowVerification(row)
+        payload = payloads.get(row.key)
+        if payload is None:
             found.problems.append("Its files are not on the disk any more. Put them back.")
             return found
-        check = _RowCheck(client, config, journal, disguise is not None, meter, control)
+        check = _SessionVerifier(client, config, journal, deidentifier is not None, meter, control)
         try:
-            check.run(found, load, plan.sessions[row.key], studies[load.study_uid], planned)
+            check.run(found, payload, plan.sessions[row.key], studies[payload.study_uid], planned)
         except (CorruptDataError, RefusedError, RowError) as error:
             found.problems.append(error.sentence())
-        _keep(journal, found, load)
+        _record(journal, found, payload)
         return found
 
     with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        return list(pool.map(prove, rows))
+        return list(pool.map(verify_row, rows))
 
 
-def _keep(journal: Journal | None, found: RowProof, load: SessionLoad) -> None:
+def _record(journal: Journal | None, found: RowVerification, payload: SessionPayload) -> None:
     if journal is None:
         return
-    series = [(one.uid, len(one.instances), one.bytes) for one in load.series]
+    series = [(one.uid, len(one.instances), one.bytes) for one in payload.series]
     row = found.row
-    journal.plan_session(row.key, row.project, row.subject, row.session, series)
-    is_proved = found.proof is not Proof.NONE
-    journal.set_verified(row.key, found.proof.value if is_proved else "")
-    if is_proved:
-        journal.set_state(row.key, [one.uid for one in load.series], State.VERIFIED)
+    journal.add_session(row.key, row.project, row.subject, row.session, series)
+    is_verified = found.level is not VerificationLevel.NONE
+    journal.set_verified(row.key, found.level.value if is_verified else "")
+    if is_verified:
+        journal.set_state(row.key, [one.uid for one in payload.series], SeriesState.VERIFIED)
         journal.set_problem(row.key, "")
     else:
         journal.set_problem(row.key, " ".join(found.problems) or "Files are missing.")
 
 
 @dataclass(frozen=True)
-class _RowCheck:
+class _SessionVerifier:
     """The checks of one session."""
 
     client: XnatClient
     config: SiteConfig
     journal: Journal | None
-    is_disguised: bool
-    meter: Meter
-    control: Control
+    is_deidentified: bool
+    meter: ProgressMeter
+    control: RunControl
 
     def run(
         self,
-        found: RowProof,
-        load: SessionLoad,
+        found: RowVerification,
+        payload: SessionPayload,
         session: Session,
         studies: list[RemoteSession],
         planned: set[tuple[str, str]],
     ) -> None:
         """Fill in what is found."""
         row = found.row
-        found.planned = load.instances
+        found.planned = payload.instances
         try:
             there = read_sessions(self.client, row.project, row.session)
         except RefusedError as refusal:
@@ -180,26 +185,28 @@ class _RowCheck:
             return
         if not there:
             found.problems.append(f"There is no session {row.session} in {row.project}. Upload it.")
-            self._waiting(found, load)
+            self._prearchive(found, payload)
             return
         remote = there[0]
-        self._identity(found, load, remote)
+        self._identity(found, payload, remote)
         scans = read_scans(self.client, remote.path)
         # Names are what we gave the files; a checksum or the server itself has to confirm them.
         matches = [
             match_series(self.client, one, scans, trust_names=self._has_digests(scans))
-            for one in load.series
+            for one in payload.series
         ]
-        self._instances(found, load, matches)
-        matches = self._checksums(found, load, scans, matches)
+        self._instances(found, payload, matches)
+        matches = self._checksums(found, payload, scans, matches)
         self._doubled(found, scans, matches, remote, studies, planned)
         self._variables(found, remote)
         self._side_files(found, session, remote)
-        self._waiting(found, load)
+        self._prearchive(found, payload)
 
-    def _identity(self, found: RowProof, load: SessionLoad, remote: RemoteSession) -> None:
+    def _identity(
+        self, found: RowVerification, payload: SessionPayload, remote: RemoteSession
+    ) -> None:
         row = found.row
-        if remote.study_uid and remote.study_uid != load.study_uid:
+        if remote.study_uid and remote.study_uid != payload.study_uid:
             found.problems.append(f"{row.session} on the server is another study.")
         if remote.subject.casefold() != row.subject.casefold():
             found.problems.append(
@@ -211,9 +218,11 @@ class _RowCheck:
         files = [file for scan in scans for file in scan.files]
         return bool(files) and all(file.md5 for file in files)
 
-    def _instances(self, found: RowProof, load: SessionLoad, matches: list[SeriesMatch]) -> None:
+    def _instances(
+        self, found: RowVerification, payload: SessionPayload, matches: list[SeriesMatch]
+    ) -> None:
         found.found = sum(len(match.present) for match in matches)
-        for one, match in zip(load.series, matches, strict=True):
+        for one, match in zip(payload.series, matches, strict=True):
             if match.missing:
                 found.problems.append(
                     f"Series {one.number or one.uid} ({one.description or 'no description'}): "
@@ -222,20 +231,20 @@ class _RowCheck:
 
     def _checksums(
         self,
-        found: RowProof,
-        load: SessionLoad,
+        found: RowVerification,
+        payload: SessionPayload,
         scans: list[RemoteScan],
         matches: list[SeriesMatch],
     ) -> list[SeriesMatch]:
         """Compare MD5: of the bytes on disk, or of those sent where they were changed."""
         sent = self.journal.digests(found.row.key) if self.journal else {}
         different, without = [], 0
-        for one, match in zip(load.series, matches, strict=True):
+        for one, match in zip(payload.series, matches, strict=True):
             for uid, file in match.files.items():
                 self.control.check()
                 instance = one.instances[uid]
                 known = sent.get(instance.sop_uid, ("", ""))[1]
-                ours = known if self.is_disguised else file_md5(instance.file.path)
+                ours = known if self.is_deidentified else file_md5(instance.file.path)
                 self.meter.add(instance.file.size)
                 if not file.md5 or not ours:
                     without += 1
@@ -248,20 +257,22 @@ class _RowCheck:
                 f"There is no checksum of {counted(without, 'file', 'files')} to compare: counted."
             )
         if different and found.checksummed:
-            names = few([file.name for file in different])
+            names = list_some([file.name for file in different])
             found.problems.append(
                 f"{len(different)} of {found.checksummed + len(different)} files differ from those "
                 f"on disk: {names}."
             )
         elif different:
-            return self._ask_objects(found, load, scans, len(different))
+            return self._count_objects(found, payload, scans, len(different))
         return matches
 
-    def _ask_objects(
-        self, found: RowProof, load: SessionLoad, scans: list[RemoteScan], count: int
+    def _count_objects(
+        self, found: RowVerification, payload: SessionPayload, scans: list[RemoteScan], count: int
     ) -> list[SeriesMatch]:
         """Find the instances by what the objects say, where no checksum proves their names."""
-        matches = [match_series(self.client, one, scans, trust_names=False) for one in load.series]
+        matches = [
+            match_series(self.client, one, scans, trust_names=False) for one in payload.series
+        ]
         found.found = sum(len(match.present) for match in matches)
         found.notes.append(
             f"All {count} files differ from those on disk, as where the server anonymises: they "
@@ -273,7 +284,7 @@ class _RowCheck:
 
     def _doubled(
         self,
-        found: RowProof,
+        found: RowVerification,
         scans: list[RemoteScan],
         matches: list[SeriesMatch],
         remote: RemoteSession,
@@ -288,7 +299,7 @@ class _RowCheck:
             )
         for match in matches:
             if len(match.scans) > 1:
-                found.problems.append(f"One series is in the scans {few(match.scans)}.")
+                found.problems.append(f"One series is in the scans {list_some(match.scans)}.")
         extra = sum(match.extra for match in matches)
         mine = {scan for match in matches for scan in match.scans}
         others = [scan.id for scan in scans if scan.id not in mine]
@@ -306,9 +317,9 @@ class _RowCheck:
             else:
                 found.notes.append(f"{text}.")
 
-    def _variables(self, found: RowProof, remote: RemoteSession) -> None:
-        there = variables_of(read_item(self.client, remote.path))
-        subject = variables_of(
+    def _variables(self, found: RowVerification, remote: RemoteSession) -> None:
+        there = variables_in(read_item(self.client, remote.path))
+        subject = variables_in(
             read_item(
                 self.client, data_path("projects", remote.project, "subjects", remote.subject)
             )
@@ -325,7 +336,7 @@ class _RowCheck:
                         "Use set-variables."
                     )
 
-    def _side_files(self, found: RowProof, session: Session, remote: RemoteSession) -> None:
+    def _side_files(self, found: RowVerification, session: Session, remote: RemoteSession) -> None:
         listed: dict[str, list[RemoteFile]] = {}
         missing = []
         for one in side_resources(session, self.config.resources):
@@ -336,12 +347,12 @@ class _RowCheck:
             if find_file(listed[one.resource], one.name) is None:
                 missing.append(one.name)
         if missing:
-            found.problems.append(f"Files beside the images are missing: {few(missing)}.")
+            found.problems.append(f"Files beside the images are missing: {list_some(missing)}.")
 
-    def _waiting(self, found: RowProof, load: SessionLoad) -> None:
+    def _prearchive(self, found: RowVerification, payload: SessionPayload) -> None:
         label = found.row.session.casefold()
         for one in read_prearchive(self.client, found.row.project):
-            if one.study_uid == load.study_uid and one.label.casefold() == label:
+            if one.study_uid == payload.study_uid and one.label.casefold() == label:
                 found.problems.append(
                     f"{one.label} also waits in the prearchive ({one.status.lower()}). Upload "
                     "again, or delete it there."

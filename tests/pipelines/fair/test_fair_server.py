@@ -9,7 +9,7 @@ from sandbox.archive.archive import Archive, Settings
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
@@ -32,7 +32,7 @@ def server(study, tmp_path, monkeypatch):
         plan = build_plan(scan_folder(study / "dicom", config), "P1", config)
         login = password_login("admin", "admin")
         with Journal(home / "j") as journal, XnatClient(Connection(served.url), login) as client:
-            upload(plan, client, journal, config, Options(settle_s=20))
+            upload(plan, client, journal, config, UploadOptions(settle_s=20))
         token = served.get("/data/services/tokens/issue").json()
         retry = RetryPolicy(attempts=4, first_wait_s=0.02, longest_wait_s=0.1)
         access = Access(served.url, token["alias"], token["secret"], retry=retry)

@@ -19,7 +19,7 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
@@ -103,7 +103,7 @@ def make_cohort(folder, serving, *, animals=3, doses=("dose1", "dose2"), matrix=
             Journal(folder / "home/j") as journal,
             XnatClient(Connection(served.url), login) as client,
         ):
-            assert upload(plan, client, journal, config, Options(settle_s=20)).exit_code == 0
+            assert upload(plan, client, journal, config, UploadOptions(settle_s=20)).exit_code == 0
     made.studies = {f"{one.subject}_{one.timepoint}_MR": one for one in studies}
     return made
 

@@ -17,7 +17,7 @@ from sandbox.mouse import MouseOptions, write_mice
 from uploader.planning.journal import Journal
 from uploader.planning.plan_building import build_plan
 from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import Options
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
@@ -108,7 +108,7 @@ def filled(mouse_dicom, tmp_path_factory):
                 Journal(home / "j") as journal,
                 XnatClient(Connection(served.url), login) as client,
             ):
-                upload(plan, client, journal, config, Options(settle_s=20))
+                upload(plan, client, journal, config, UploadOptions(settle_s=20))
     return folder / "data"
 
 

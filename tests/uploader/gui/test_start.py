@@ -9,7 +9,7 @@ from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDragMoveEvent, QDropEvent
 from turn_work import TurnWork
 
-from uploader.gui import memory, words
+from uploader.gui import preferences, translation
 from uploader.gui.main_window import MainWindow
 
 # Opens a page right after the start, when nothing is loaded; prints what the longest turn did.
@@ -25,7 +25,7 @@ window.show()
 worker.start(main_window.preload)
 assert "pydicom" not in sys.modules
 timer, loop = QTimer(), QEventLoop()
-def look():
+def show_folder():
     if window.name == sys.argv[2]:
         timer.stop()
         QTimer.singleShot(200, loop.quit)
@@ -116,7 +116,7 @@ def test_the_language_is_spoken_at_once_and_remembered(window):
     start = window.pages["start"]
     start.language.setCurrentIndex(1)
     start.language.activated.emit(1)
-    assert words.language() == memory.language() == "it"
+    assert translation.language() == preferences.language() == "it"
     again = window.pages["start"]
     assert again is not start
     assert again.convert.accessibleName() == "Converti"
@@ -127,10 +127,10 @@ def test_the_language_is_spoken_at_once_and_remembered(window):
 def test_open_work_keeps_its_language_until_the_next_start(window, tmp_path, qtbot):
     window.open("convert", tmp_path)
     page = window.pages["convert"]
-    qtbot.waitUntil(lambda: page.looking is None, timeout=30000)
+    qtbot.waitUntil(lambda: page.listing is None, timeout=30000)
     window.go_back()
     window.speak("it")
-    assert (words.language(), memory.language()) == ("en", "it")
+    assert (translation.language(), preferences.language()) == ("en", "it")
     assert window.pages["convert"] is page
     assert window.bands["start"].notice.text.startswith("XNAT-PIC parlerà italiano")
 

@@ -15,7 +15,7 @@ def test_centre_s_certificate_is_asked_for_and_helps(qtbot, tmp_path, monkeypatc
     qtbot.addWidget(step)
     step.show()
     said, entered = [], []
-    step.said.connect(said.append)
+    step.notified.connect(said.append)
     step.entered.connect(entered.append)
     with serving_https(Archive(tmp_path / "archive", Settings()), tmp_path / "server.pem") as url:
         step.server.setText(url)

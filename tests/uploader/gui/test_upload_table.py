@@ -12,7 +12,7 @@ from turn_work import TurnWork
 from uploader.findings import error
 from uploader.gui.upload.plan_step import PlanStep
 from uploader.gui.upload.states import RowState
-from uploader.gui.upload.table import PlanTable, Wanted
+from uploader.gui.upload.table import PlanTable, RowFilter
 from uploader.planning.plan import Plan, PlanRow
 from xnat_config import load_config
 
@@ -74,7 +74,7 @@ def test_many_rows_are_written_and_taken_back_as_one(table):
 def test_undo_keeps_findings_of_now(table):
     table.write([0], "subject", "x")
     bad = error("subject-label", "No.")
-    table.take_findings([PlanRow(**{**vars(table.rows[0]), "findings": (bad,)})])
+    table.set_findings([PlanRow(**{**vars(table.rows[0]), "findings": (bad,)})])
     table.undo()
     assert (table.rows[0].subject, table.rows[0].findings) == ("m10", (bad,))
 
@@ -97,14 +97,14 @@ def test_edit_in_a_sorted_table_meets_the_row_that_is_seen(table):
 
 
 def test_filter_finds_words_anywhere_and_rows_that_are_wrong(table):
-    table.show_only(Wanted("POST1W treated"))
+    table.show_only(RowFilter("POST1W treated"))
     assert shown(table) == ["m1"]
-    table.show_only(Wanted("", "wrong"))
+    table.show_only(RowFilter("", "wrong"))
     assert shown(table) == []
     key = table.rows[1].key
     table.set_states({key: RowState("upload.state_failed", "bad", ("The disk broke.",))})
-    table.show_only(Wanted("", "all"))
-    table.show_only(Wanted("disk", "wrong"))
+    table.show_only(RowFilter("", "all"))
+    table.show_only(RowFilter("disk", "wrong"))
     assert shown(table) == ["m2"]
     assert shown(table, "findings") == ["The disk broke."]
 
@@ -145,8 +145,8 @@ def work_of_actions(qapp, qtbot):
         "show": lambda: step.show_plan(plan, "plan.csv"),
         "sort by name": lambda: table.sort(table.columns.index("subject")),
         "sort by size": lambda: table.sort(table.columns.index("bytes"), falling),
-        "filter": lambda: table.show_only(Wanted("m12")),
-        "show all": lambda: table.show_only(Wanted("")),
+        "filter": lambda: table.show_only(RowFilter("m12")),
+        "show all": lambda: table.show_only(RowFilter("")),
         "select": step.view.selectAll,
         "write": lambda: table.write(lines, "dose", "5"),
         "undo": table.undo,

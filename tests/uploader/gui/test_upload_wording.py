@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 
 import uploader
-from uploader.gui import words
-from uploader.gui.upload.wording import in_window, phrases, told_as
+from uploader.gui import translation
+from uploader.gui.upload.wording import phrases, window_error_text, window_text
 from uploader.planning.labels import label_findings
 from uploader.planning.plan import PlanRow
 from xnat_config import load_config
@@ -33,7 +33,7 @@ def test_no_sentence_of_the_uploader_names_a_command_in_the_window():
         for node in ast.walk(tree):
             if isinstance(node, ast.keyword) and node.arg == "hint":
                 texts = [n.value for n in ast.walk(node.value) if isinstance(n, ast.Constant)]
-                said = in_window("".join(text for text in texts if isinstance(text, str)))
+                said = window_text("".join(text for text in texts if isinstance(text, str)))
                 if COMMANDS.search(said):
                     named.append(f"{path.name}: {said}")
     assert named == [
@@ -55,8 +55,8 @@ def test_every_phrase_is_one_that_is_said():
 
 
 def test_italian_window_says_errors_and_findings_in_italian(tmp_path):
-    words.choose("it")
-    assert told_as(EXPIRED) == (
+    translation.choose("it")
+    assert window_error_text(EXPIRED) == (
         "L'accesso memorizzato è scaduto. Accedi di nuovo: il caricamento prosegue."
     )
     bad = PlanRow(
@@ -64,12 +64,12 @@ def test_italian_window_says_errors_and_findings_in_italian(tmp_path):
     )
     rules = load_config(environ={"XNAT_PIC_HOME": str(tmp_path)}).labels
     (finding,) = label_findings([bad], rules)["a"]
-    assert in_window(finding.message) == (
+    assert window_text(finding.message) == (
         "Il soggetto 'm/1' ha caratteri che XNAT non conserva. Scrivi 'm_1' o un altro nome di "
         f"lettere, cifre, _ e -, al massimo {rules.max_length} caratteri."
     )
-    words.choose("en")
-    assert in_window(finding.message) == finding.message
+    translation.choose("en")
+    assert window_text(finding.message) == finding.message
 
 
 def test_every_italian_sentence_translates_one_that_is_said():
@@ -79,7 +79,7 @@ def test_every_italian_sentence_translates_one_that_is_said():
         for package in ("uploader", "xnat_config")
         for path in (folder.parent / package).rglob("*.py")
     )
-    said = [in_window(texts), *(window for _, window in phrases())]
+    said = [window_text(texts), *(window for _, window in phrases())]
     table = tomllib.loads((folder / "gui/upload/italian.toml").read_text(encoding="utf-8"))
     for row in table["sentence"]:
         places = re.findall(r"\{(\w+)\}", row["english"])

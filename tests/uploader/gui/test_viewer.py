@@ -13,10 +13,10 @@ from PySide6.QtTest import QTest
 
 from mri2dicom import RawSeries, convert, read
 from sandbox.mouse import MouseOptions, write_mice
-from uploader.gui import words
+from uploader.gui import translation
 from uploader.gui.viewer.panel import Canvas, Viewer
 from uploader.gui.viewer.stack import dicom_stack, grey, raw_stack, window_of
-from uploader.gui.viewer.steps import rules, steps_of
+from uploader.gui.viewer.steps import find_steps, rules
 
 SHARP = """
 import os, sys
@@ -93,21 +93,21 @@ def test_steps_say_what_the_files_say(mouse):
 
 def test_the_first_attribute_that_changes_names_the_steps():
     rows = [{"EchoTime": 10, "RepetitionTime": 100}, {"EchoTime": 10, "RepetitionTime": 250.5}]
-    assert steps_of(rows).values == ("TR 100 ms", "TR 250.5 ms")
-    assert steps_of([{"EchoTime": 5}] * 2).values == ("", "")
+    assert find_steps(rows).values == ("TR 100 ms", "TR 250.5 ms")
+    assert find_steps([{"EchoTime": 5}] * 2).values == ("", "")
     offsets = [{"SaturationOffsetPpm": None}, {"SaturationOffsetPpm": -3.5}]
-    assert steps_of([*offsets, {"SaturationOffsetPpm": 3.5}]).values == (
+    assert find_steps([*offsets, {"SaturationOffsetPpm": 3.5}]).values == (
         "",
         "\N{MINUS SIGN}3.5 ppm",
         "3.5 ppm",
     )
-    frames = steps_of([{"FrameReferenceTime": 500}, {"FrameReferenceTime": 61500}])
+    frames = find_steps([{"FrameReferenceTime": 500}, {"FrameReferenceTime": 61500}])
     assert (frames.meaning, frames.values) == ("time", ("t 0.5 s", "t 61.5 s"))
 
 
 def test_every_meaning_has_a_name():
     for rule in rules():
-        assert words.say(f"viewer.step_{rule.meaning}")
+        assert translation.translate(f"viewer.step_{rule.meaning}")
         assert rule.source
 
 

@@ -10,9 +10,10 @@ import pytest
 from turn_work import TurnWork
 
 from mri2dicom import ConversionProgress, SeriesOverview, convert
+from uploader.gui import preferences
 from uploader.gui.convert.table import LINES, SeriesTable
-from uploader.gui.convert.work import Seen
-from uploader.gui.failures import sentence_of
+from uploader.gui.convert.work import FoundSeries
+from uploader.gui.error_texts import error_text
 from uploader.gui.main_window import MainWindow
 from uploader.gui.viewer.stack import dicom_stack, letters, raw_stack
 
@@ -31,17 +32,17 @@ def study(shared_data, tmp_path):
     return shutil.copytree(source, tmp_path / "in" / "study")
 
 
-def _looked(qtbot, window, path):
+def _listed(qtbot, window, path):
     window.open("convert", path)
     page = window.pages["convert"]
-    qtbot.waitUntil(lambda: page.looking is None, timeout=30000)
+    qtbot.waitUntil(lambda: page.listing is None, timeout=30000)
     return page
 
 
 def test_look_convert_and_hand_on(qtbot, window, study):
     window.open("convert")
     with TurnWork() as work:
-        page = _looked(qtbot, window, study)
+        page = _listed(qtbot, window, study)
         assert not page.output.exists()
         kinds = [seen.row.kind for seen in page.model.rows]
         assert kinds == ["localizer", "anatomy", "CEST"]
@@ -62,7 +63,7 @@ def test_look_convert_and_hand_on(qtbot, window, study):
 
 
 def test_raw_and_converted_series_look_the_same_and_right(qtbot, window, study):
-    page = _looked(qtbot, window, study)
+    page = _listed(qtbot, window, study)
     page.convert()
     qtbot.waitUntil(lambda: page.writing is None, timeout=30000)
     for seen, result in zip(page.model.rows, page.model.results, strict=True):
@@ -89,7 +90,7 @@ def test_the_window_loads_no_opencv():
 
 
 def test_cancel_leaves_nothing_half_written(qtbot, window, study):
-    page = _looked(qtbot, window, study)
+    page = _listed(qtbot, window, study)
     page.convert()
     task = page.writing
     with qtbot.waitSignal(task.progress, timeout=20000):
@@ -102,7 +103,7 @@ def test_cancel_leaves_nothing_half_written(qtbot, window, study):
 
 def test_a_folder_without_scanner_data_gets_a_sentence(qtbot, window, tmp_path):
     (tmp_path / "letters").mkdir()
-    page = _looked(qtbot, window, tmp_path / "letters")
+    page = _listed(qtbot, window, tmp_path / "letters")
     notice = window.bands["convert"].notice
     assert notice.tone == "bad"
     assert "No scanner data found" in notice.text
@@ -116,13 +117,12 @@ def test_letters_of_directions():
 
 
 def test_start_page_offers_the_last_plan_only_if_it_is_there(window, tmp_path):
-    from uploader.gui import memory
 
     start = window.pages["start"]
     assert start.resume.isHidden()
     plan = tmp_path / "plan.csv"
     plan.write_text("source\n", encoding="utf-8")
-    memory.remember_plan(plan)
+    preferences.remember_plan(plan)
     start.enter()
     assert not start.resume.isHidden()
     plan.unlink()
@@ -132,7 +132,7 @@ def test_start_page_offers_the_last_plan_only_if_it_is_there(window, tmp_path):
 
 def _seen(study):
     row = SeriesOverview(study, "m1", 3, 1, "RARE", "T2", "6", "64 x 64", 4, "", "T2 map series")
-    return Seen(row, None, None)
+    return FoundSeries(row, None, None)
 
 
 def test_progress_of_two_studies_with_equal_series_is_kept_apart(qtbot):
@@ -158,7 +158,7 @@ def test_progress_names_its_study(study, tmp_path):
 
 
 def test_options_reach_the_files(qtbot, window, study):
-    page = _looked(qtbot, window, study)
+    page = _listed(qtbot, window, study)
     options = page.options
     assert options.folded.isHidden()
     options.more.click()
@@ -185,7 +185,7 @@ def test_options_reach_the_files(qtbot, window, study):
 
 def test_the_table_fits_a_narrow_window(qtbot, window, study):
     window.resize(820, 600)
-    page = _looked(qtbot, window, study)
+    page = _listed(qtbot, window, study)
     table = page.table
     widths = [table.columnWidth(column) for column in range(page.model.columnCount())]
     assert sum(widths) <= table.viewport().width()
@@ -195,6 +195,6 @@ def test_the_table_fits_a_narrow_window(qtbot, window, study):
 
 
 def test_a_foreign_fault_is_one_short_sentence():
-    sentence = sentence_of(RuntimeError("many\n  words " * 200))
+    sentence = error_text(RuntimeError("many\n  words " * 200))
     assert "\n" not in sentence
     assert len(sentence) < 320

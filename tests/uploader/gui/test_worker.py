@@ -11,7 +11,7 @@ import pytest
 from PySide6.QtCore import QTimer
 
 from uploader.gui import worker
-from uploader.gui.failures import sentence_of
+from uploader.gui.error_texts import error_text
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -54,7 +54,7 @@ def test_reports_come_in_order_and_the_loop_turns(qtbot, monkeypatch, aside):
 def test_a_failure_becomes_a_sentence(qtbot, aside):
     word, error = _ended(qtbot, worker.start(work.fail, aside=aside))
     assert word == "failed"
-    assert sentence_of(error) == (
+    assert error_text(error) == (
         f"{Path('gone') / 'away'} is no longer there. Connect its drive or choose another folder."
     )
 
@@ -77,8 +77,8 @@ def test_work_that_does_not_listen_is_ended_by_force(qtbot):
 def test_a_process_that_dies_is_told(qtbot):
     word, error = _ended(qtbot, worker.start(work.vanish, aside=True))
     assert word == "failed"
-    assert sentence_of(error).startswith("The work ended early")
+    assert error_text(error).startswith("The work ended early")
 
 
 def test_a_full_disk_says_what_to_do():
-    assert "disk is full at out" in sentence_of(OSError(28, "No space left", "out"))
+    assert "disk is full at out" in error_text(OSError(28, "No space left", "out"))

@@ -5,26 +5,26 @@ import time
 from pathlib import Path
 
 
-def count(call, upto):
+def count(handle, upto):
     for number in range(upto):
-        call.report(number)
+        handle.report(number)
     return os.getpid()
 
 
-def fail(call):
+def fail(handle):
     raise FileNotFoundError(2, "No such file", str(Path("gone") / "away"))
 
 
-def obey(call):
-    while not call.cancelled():
+def obey(handle):
+    while not handle.cancelled():
         time.sleep(0.01)
-    call.check()
+    handle.check()
 
 
-def ignore(call):
-    call.report("on")
+def ignore(handle):
+    handle.report("on")
     time.sleep(3600)
 
 
-def vanish(call):
+def vanish(handle):
     os._exit(3)

@@ -19,10 +19,10 @@ from PySide6.QtWidgets import (
 from mri2dicom import SUBJECT_POSITIONS, Overrides, species_names
 
 from ..theme import MARGIN, SPACE, label
-from ..words import say
+from ..translation import translate
 
 
-class Options(QWidget):
+class ConversionForm(QWidget):
     """What a person may choose before converting.
 
     Attributes
@@ -38,24 +38,24 @@ class Options(QWidget):
         self.where = _line("output")
         self.where.setReadOnly(True)
         self.subject = _line("subject")
-        self.subject.setPlaceholderText(say("convert.subject_says"))
-        self.enhanced = QCheckBox(say("convert.enhanced"))
-        self.overwrite = QCheckBox(say("convert.overwrite"))
+        self.subject.setPlaceholderText(translate("convert.subject_says"))
+        self.enhanced = QCheckBox(translate("convert.enhanced"))
+        self.overwrite = QCheckBox(translate("convert.overwrite"))
         self.species = QComboBox()
         self.species.setEditable(True)
         self.species.addItems(["", *species_names()])
-        self.species.setAccessibleName(say("convert.species"))
+        self.species.setAccessibleName(translate("convert.species"))
         line = self.species.lineEdit()
         if line is not None:
-            line.setPlaceholderText(say("convert.species_says"))
+            line.setPlaceholderText(translate("convert.species_says"))
         self.strain = _line("strain")
-        self.strain.setPlaceholderText(say("convert.strain_says"))
+        self.strain.setPlaceholderText(translate("convert.strain_says"))
         self.study = _line("study")
-        self.study.setPlaceholderText(say("convert.subject_says"))
+        self.study.setPlaceholderText(translate("convert.subject_says"))
         self.orientation = _choice("orientation", ["quadruped", "biped"])
         self.position = _choice("position", list(SUBJECT_POSITIONS))
         self.more = QToolButton()
-        self.more.setText(say("convert.more"))
+        self.more.setText(translate("convert.more"))
         self.more.setCheckable(True)
         self.more.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.more.toggled.connect(self.unfold)
@@ -93,8 +93,8 @@ class Options(QWidget):
         self.more.setArrowType(arrow)
 
     def _first(self, name: QWidget) -> QHBoxLayout:
-        button = QPushButton(say("convert.change"))
-        button.setAccessibleName(say("convert.change_output"))
+        button = QPushButton(translate("convert.change"))
+        button.setAccessibleName(translate("convert.change_output"))
         button.clicked.connect(self.change)
         return _row(name, self.where, button)
 
@@ -134,23 +134,23 @@ class Options(QWidget):
 
 def _line(name: str) -> QLineEdit:
     field = QLineEdit()
-    field.setAccessibleName(say(f"convert.{name}"))
+    field.setAccessibleName(translate(f"convert.{name}"))
     field.setMinimumWidth(80)
     return field
 
 
 def _choice(name: str, values: list[str]) -> QComboBox:
     box = QComboBox()
-    box.setAccessibleName(say(f"convert.{name}"))
-    box.addItem(say("convert.subject_says"), "")
+    box.setAccessibleName(translate(f"convert.{name}"))
+    box.addItem(translate("convert.subject_says"), "")
     for value in values:
-        box.addItem(say(f"convert.{name}_{value.lower()}"), value)
+        box.addItem(translate(f"convert.{name}_{value.lower()}"), value)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     return box
 
 
 def _named(name: str, field: QWidget) -> QWidget:
-    text = label(say(f"convert.{name}"), "soft")
+    text = label(translate(f"convert.{name}"), "soft")
     text.setBuddy(field)
     return text
 

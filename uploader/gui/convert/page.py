@@ -24,17 +24,17 @@ from PySide6.QtWidgets import (
 from mri2dicom import ConversionReport, default_output
 from xnat_pic.errors import XnatPicError
 
-from .. import memory, worker
-from ..child import Call
-from ..failures import sentence_of
+from .. import preferences, worker
+from ..child_process import TaskHandle
+from ..error_texts import error_text
 from ..page import Notice, Page, Tone
 from ..theme import GAP, MARGIN, SPACE, WIDE, label
+from ..translation import translate
 from ..viewer.panel import Viewer
 from ..viewer.stack import Stack, dicom_stack, raw_stack
-from ..words import say
 from . import work
 from .delegate import SIDE, SeriesDelegate
-from .options import Options
+from .options import ConversionForm
 from .table import SeriesTable
 
 _KILL_SECONDS = 0.5
@@ -49,7 +49,7 @@ class ConvertPage(Page):
         self.folder: Path | None = None
         self.output: Path | None = None
         self.report: ConversionReport | None = None
-        self.looking: worker.Task | None = None
+        self.listing: worker.Task | None = None
         self.writing: worker.Task | None = None
         self.model = SeriesTable()
         self.viewer = Viewer()
@@ -62,12 +62,12 @@ class ConvertPage(Page):
 
     def title(self) -> str:
         """Return the page's name."""
-        return say("convert.title")
+        return translate("convert.title")
 
     def enter(self, argument: Any = None) -> None:
         """Look into a folder, if one was given."""
         if isinstance(argument, Path):
-            self.look(argument)
+            self.show_folder(argument)
         elif self.folder is None:
             self.choose_button.setFocus()
 
@@ -79,7 +79,9 @@ class ConvertPage(Page):
         """Ask before a conversion is stopped."""
         if self.writing is None:
             return True
-        answer = QMessageBox.question(self, say("convert.close_title"), say("convert.close_says"))
+        answer = QMessageBox.question(
+            self, translate("convert.close_title"), translate("convert.close_says")
+        )
         return answer == QMessageBox.StandardButton.Yes
 
     def notice_action(self) -> None:
@@ -94,40 +96,40 @@ class ConvertPage(Page):
 
     def dropEvent(self, event: QDropEvent) -> None:
         """Look into what was dropped."""
-        self.look(Path(event.mimeData().urls()[0].toLocalFile()))
+        self.show_folder(Path(event.mimeData().urls()[0].toLocalFile()))
 
-    def look(self, path: Path) -> None:
+    def show_folder(self, path: Path) -> None:
         """Show what a folder or an archive holds; nothing is written."""
         if self.writing is not None:
             return
-        if self.looking is not None:
-            self.looking.cancel()
+        if self.listing is not None:
+            self.listing.cancel()
         self.folder, self.report = path, None
         self.notice.emit(None)
         self.model.clear()
         self.notes.hide()
-        self.viewer.clear(say("viewer.empty"))
+        self.viewer.clear(translate("viewer.empty"))
         self.layers.setCurrentIndex(1)
         self.place.setText(str(path))
         try:
             self._set_output(default_output(path))
         except XnatPicError as error:
-            self._complain(error)
+            self._show_error(error)
             return
-        memory.remember_folder(path.parent)
-        self.count.setText(say("convert.looking"))
-        task = worker.start(work.look, path, aside=True, kill_after=_KILL_SECONDS)
-        self.looking = task
+        preferences.remember_folder(path.parent)
+        self.count.setText(translate("convert.looking"))
+        task = worker.start(work.list_series, path, aside=True, kill_after=_KILL_SECONDS)
+        self.listing = task
         task.progress.connect(lambda seen: self._add(task, seen))
-        task.failed.connect(lambda error: self._looked(task, error))
-        task.result.connect(lambda _: self._looked(task, None))
-        self._dress()
+        task.failed.connect(lambda error: self._listed(task, error))
+        task.result.connect(lambda _: self._listed(task, None))
+        self._refresh()
 
     def convert(self) -> None:
         """Convert, or stop the conversion that goes on."""
         if self.writing is not None:
             self.writing.cancel()
-            self._dress()
+            self._refresh()
             return
         if self.folder is None or self.output is None:
             return
@@ -136,32 +138,34 @@ class ConvertPage(Page):
         self.notice.emit(None)
         self.report = None
         self.model.clear_states()
-        task = worker.start(work.write, self.folder, self.output, overrides, switches, aside=True)
+        task = worker.start(
+            work.convert_study, self.folder, self.output, overrides, switches, aside=True
+        )
         self.writing = task
         task.progress.connect(self.model.progress)
         task.result.connect(self._written)
-        task.failed.connect(self._complain)
+        task.failed.connect(self._show_error)
         task.ended.connect(self._ended)
-        self._dress()
+        self._refresh()
 
-    def _add(self, task: worker.Task, seen: work.Seen) -> None:
-        if task is self.looking:
+    def _add(self, task: worker.Task, seen: work.FoundSeries) -> None:
+        if task is self.listing:
             self.model.add(seen)
             if len(self.model.rows) == 1:
                 self.table.selectRow(0)
 
-    def _looked(self, task: worker.Task, error: Exception | None) -> None:
-        if task is not self.looking:
+    def _listed(self, task: worker.Task, error: Exception | None) -> None:
+        if task is not self.listing:
             return
-        self.looking = None
+        self.listing = None
         rows = self.model.rows
         usable = sum(not seen.row.reason for seen in rows)
-        self.count.setText(say("convert.found", n=len(rows), usable=usable))
+        self.count.setText(translate("convert.found", n=len(rows), usable=usable))
         if error is not None:
-            self._complain(error)
+            self._show_error(error)
         elif not usable:
-            self.notice.emit(Notice(say("convert.nothing"), "warning"))
-        self._dress()
+            self.notice.emit(Notice(translate("convert.nothing"), "warning"))
+        self._refresh()
         if usable:
             self.go_button.setFocus()
 
@@ -172,39 +176,39 @@ class ConvertPage(Page):
         skipped = report.count("skipped")
         failed = report.count("failed") + sum(one.damaged for one in report.series)
         if report.cancelled:
-            text, tone = say("convert.stopped", good=good), "warning"
+            text, tone = translate("convert.stopped", good=good), "warning"
         elif failed:
-            text, tone = say("convert.partly", good=good, failed=failed), "warning"
+            text, tone = translate("convert.partly", good=good, failed=failed), "warning"
         else:
             key = "convert.done_in_part" if skipped else "convert.done"
-            text, tone = say(key, n=good, skipped=skipped), "good"
-        action = say("convert.upload") if good and not report.cancelled else ""
+            text, tone = translate(key, n=good, skipped=skipped), "good"
+        action = translate("convert.upload") if good and not report.cancelled else ""
         worst: Tone = "warning" if good else "bad"
         self.notice.emit(Notice(text, "good" if tone == "good" else worst, action))
         self._show_chosen()
 
     def _ended(self) -> None:
         self.writing = None
-        self._dress()
+        self._refresh()
 
-    def _complain(self, error: Exception) -> None:
-        self.notice.emit(Notice(sentence_of(error), "bad"))
+    def _show_error(self, error: Exception) -> None:
+        self.notice.emit(Notice(error_text(error), "bad"))
 
     def _upload(self) -> None:
         if self.report is not None:
             self.go.emit("upload", self.report.output)
 
-    def _dress(self) -> None:
+    def _refresh(self) -> None:
         """Let the buttons say what can be done now."""
         writing = self.writing
         usable = any(not seen.row.reason for seen in self.model.rows)
         name = "convert.start"
         if writing is not None:
             name = "convert.cancelling" if writing.cancelling else "convert.cancel"
-        self.go_button.setText(say(name))
+        self.go_button.setText(translate(name))
         self.go_button.setProperty("stops", writing is not None)
         stoppable = writing is not None and not writing.cancelling
-        self.go_button.setEnabled(stoppable or (writing is None and usable and not self.looking))
+        self.go_button.setEnabled(stoppable or (writing is None and usable and not self.listing))
         for widget in (self.options, self.other_button):
             widget.setEnabled(writing is None)
 
@@ -215,14 +219,14 @@ class ConvertPage(Page):
 
     def _choose(self) -> None:
         found = QFileDialog.getExistingDirectory(
-            self, say("convert.choose"), str(memory.last_folder())
+            self, translate("convert.choose"), str(preferences.last_folder())
         )
         if found:
-            self.look(Path(found))
+            self.show_folder(Path(found))
 
     def _choose_output(self) -> None:
         found = QFileDialog.getExistingDirectory(
-            self, say("convert.output"), self.options.where.text()
+            self, translate("convert.output"), self.options.where.text()
         )
         if found:
             self._set_output(Path(found))
@@ -243,14 +247,14 @@ class ConvertPage(Page):
             self.viewer.show_stack(raw_stack(seen.series, title))
             return
         else:
-            self.viewer.clear(seen.row.reason or say("viewer.archive"))
+            self.viewer.clear(seen.row.reason or translate("viewer.archive"))
             return
         task.result.connect(self.viewer.show_stack)
-        task.failed.connect(lambda error: self.viewer.clear(sentence_of(error)))
+        task.failed.connect(lambda error: self.viewer.clear(error_text(error)))
 
     def _empty(self) -> QWidget:
         layer = QWidget()
-        self.choose_button = QPushButton(say("convert.choose"))
+        self.choose_button = QPushButton(translate("convert.choose"))
         self.choose_button.setProperty("role", "primary")
         self.choose_button.clicked.connect(self._choose)
         column = QVBoxLayout(layer)
@@ -258,7 +262,7 @@ class ConvertPage(Page):
         column.setSpacing(MARGIN)
         column.addStretch(2)
         for text, role in (("convert.drop", "title"), ("convert.drop_says", "soft")):
-            line = label(say(text), role, wrap=True)
+            line = label(translate(text), role, wrap=True)
             line.setAlignment(Qt.AlignmentFlag.AlignCenter)
             column.addWidget(line)
         column.addWidget(self.choose_button, 0, Qt.AlignmentFlag.AlignCenter)
@@ -269,7 +273,7 @@ class ConvertPage(Page):
         layer = QWidget()
         self.place = label("", "heading")
         self.count = label("", "soft")
-        self.other_button = QPushButton(say("convert.choose"))
+        self.other_button = QPushButton(translate("convert.choose"))
         self.other_button.clicked.connect(self._choose)
         self.place.setMinimumWidth(50)
         head = QHBoxLayout()
@@ -302,7 +306,7 @@ class ConvertPage(Page):
     def _table(self) -> QTableView:
         table = QTableView()
         table.setModel(self.model)
-        table.setAccessibleName(say("convert.table"))
+        table.setAccessibleName(translate("convert.table"))
         table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         table.setItemDelegate(SeriesDelegate(table))
@@ -325,9 +329,9 @@ class ConvertPage(Page):
     def _foot(self) -> QFrame:
         foot = QFrame()
         foot.setProperty("role", "foot")
-        self.options = Options()
+        self.options = ConversionForm()
         self.options.change.connect(self._choose_output)
-        self.go_button = QPushButton(say("convert.start"))
+        self.go_button = QPushButton(translate("convert.start"))
         self.go_button.setProperty("role", "primary")
         self.go_button.setMinimumWidth(130)
         self.go_button.clicked.connect(self.convert)
@@ -339,5 +343,5 @@ class ConvertPage(Page):
         return foot
 
 
-def _converted(call: Call, folder: Path, title: str) -> Stack:
+def _converted(handle: TaskHandle, folder: Path, title: str) -> Stack:
     return dicom_stack(folder, title)

@@ -8,8 +8,8 @@ from PySide6.QtGui import QColor, QImage
 from mri2dicom import ConversionProgress, SeriesResult
 
 from ..theme import colours
-from ..words import say
-from .work import Seen
+from ..translation import translate
+from .work import FoundSeries
 
 _HEADS = ("series", "state")
 SERIES, STATE = range(len(_HEADS))
@@ -27,7 +27,7 @@ class SeriesTable(QAbstractTableModel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[Seen] = []
+        self.rows: list[FoundSeries] = []
         self.states: list[str] = []
         self.results: list[SeriesResult | None] = []
         self.percent: list[int | None] = []
@@ -47,7 +47,7 @@ class SeriesTable(QAbstractTableModel):
     ) -> Any:
         """Return a column's name."""
         if orientation is Qt.Orientation.Horizontal and role == Qt.ItemDataRole.DisplayRole:
-            return say(f"convert.{_HEADS[section]}")
+            return translate(f"convert.{_HEADS[section]}")
         return None
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -56,7 +56,7 @@ class SeriesTable(QAbstractTableModel):
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole):
             return self._text(place, column)
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f"{say(f'convert.{_HEADS[column]}')}: {self._text(place, column)}"
+            return f"{translate(f'convert.{_HEADS[column]}')}: {self._text(place, column)}"
         if role == Qt.ItemDataRole.ForegroundRole:
             return self._colour(place, column)
         if role == LINES:
@@ -81,7 +81,7 @@ class SeriesTable(QAbstractTableModel):
         self.percent, self._pictures, self._words = [], [], []
         self.endResetModel()
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: FoundSeries) -> None:
         """Add a series that was found."""
         place = len(self.rows)
         self.beginInsertRows(QModelIndex(), place, place)
@@ -92,7 +92,7 @@ class SeriesTable(QAbstractTableModel):
         self.results.append(None)
         self._pictures.append(_picture(seen))
         if seen.row.reason:
-            self._words[place], self.states[place] = "skipped", say("convert.skipped")
+            self._words[place], self.states[place] = "skipped", translate("convert.skipped")
         self.endInsertRows()
 
     def clear_states(self) -> None:
@@ -110,7 +110,7 @@ class SeriesTable(QAbstractTableModel):
             if same and self.percent[place] != 100 and not row.reason:
                 percent = 100 * progress.files_done // max(1, progress.files)
                 self.percent[place] = percent
-                self.states[place] = say("convert.percent", percent=percent)
+                self.states[place] = translate("convert.percent", percent=percent)
                 self._changed(place)
                 return
 
@@ -131,7 +131,7 @@ class SeriesTable(QAbstractTableModel):
 
     def _set(self, place: int, word: str, files: int = 0) -> None:
         self._words[place], self.percent[place] = word, None
-        self.states[place] = say(f"convert.{word}", n=files) if word else ""
+        self.states[place] = translate(f"convert.{word}", n=files) if word else ""
         self._changed(place)
 
     def _changed(self, place: int) -> None:
@@ -160,7 +160,7 @@ class SeriesTable(QAbstractTableModel):
         size = "×".join(filter(None, row.matrix.split(" x ")))
         if size and row.planes > 1:
             size = f"{size}×{row.planes}"
-        kind = "" if row.reason else say(kind_key(row.kind))
+        kind = "" if row.reason else translate(kind_key(row.kind))
         several = any(other.row.study != row.study for other in self.rows)
         second = filter(None, [kind, size, row.study.rpartition("/")[2] if several else ""])
         return f"{row.expno}/{row.procno}  {row.protocol or row.method}", " · ".join(second)
@@ -171,7 +171,7 @@ def kind_key(kind: str) -> str:
     return "kind." + "_".join(kind.lower().replace("*", "star").split())
 
 
-def _picture(seen: Seen) -> QImage | None:
+def _picture(seen: FoundSeries) -> QImage | None:
     if seen.thumbnail is None:
         return None
     rows, columns = seen.thumbnail.shape

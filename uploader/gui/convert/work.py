@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 from mri2dicom import ConversionReport, Overrides, RawSeries, SeriesOverview, convert, survey
 
-from ..child import Call
+from ..child_process import TaskHandle
 from ..viewer.stack import grey, window_of
 
 _SIDE = 96
 
 
 @dataclass(frozen=True)
-class Seen:
+class FoundSeries:
     """One series that was found.
 
     Attributes
@@ -32,14 +32,14 @@ class Seen:
     series: RawSeries | None
 
 
-def look(call: Call, path: Path) -> int:
-    """Report each series at `path` as `Seen`; return how many there are."""
+def list_series(handle: TaskHandle, path: Path) -> int:
+    """Report each series at `path` as `FoundSeries`; return how many there are."""
     count = 0
     for row, series in survey(path):
-        call.check()
+        handle.check()
         raw = series if isinstance(series, RawSeries) else None
         thumbnail = _thumbnail(raw) if raw is not None else None
-        call.report(Seen(row, thumbnail, raw if path.is_dir() else None))
+        handle.report(FoundSeries(row, thumbnail, raw if path.is_dir() else None))
         count += 1
     return count
 
@@ -55,15 +55,15 @@ def _thumbnail(series: RawSeries) -> npt.NDArray[np.uint8] | None:
     return grey(values, *window_of(values))
 
 
-def write(
-    call: Call, path: Path, out: Path, overrides: Overrides, options: dict[str, Any]
+def convert_study(
+    handle: TaskHandle, path: Path, out: Path, overrides: Overrides, options: dict[str, Any]
 ) -> ConversionReport:
     """Convert, reporting `mri2dicom.ConversionProgress`."""
     return convert(
         path,
         out,
         overrides=overrides,
-        on_progress=call.report,
-        cancelled=call.cancelled,
+        on_progress=handle.report,
+        cancelled=handle.cancelled,
         **options,
     )

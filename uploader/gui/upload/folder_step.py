@@ -21,17 +21,14 @@ from PySide6.QtWidgets import (
 
 from xnat_pic.errors import CancelledError, XnatPicError
 
-from ...findings import Level
-from ...planning.plan import Plan, PlanRow
-from ...scanning.folder_scan import Scan
-from ...scanning.layout import parse_layout
-from .. import memory, worker
+from ... import FolderScan, Level, Plan, PlanRow, parse_layout
+from .. import preferences, worker
 from ..page import Notice
 from ..theme import GAP, MARGIN, SPACE, colours, label
-from ..words import say
+from ..translation import translate
 from . import work
-from .parts import button, field, foot, retone
-from .wording import in_window, told_as
+from .parts import button, field, foot, set_tone
+from .wording import window_error_text, window_text
 
 _PREVIEW_AFTER_MS = 250
 _LAYOUTS = ("group/{group}/timepoint/{timepoint}/{subject}", "{subject}_{timepoint}")
@@ -42,19 +39,19 @@ class FolderStep(QWidget):
 
     Attributes
     ----------
-    made : signal (`work.Opened`)
+    made : signal (`work.OpenedPlan`)
         A plan was written.
-    said : signal (`Notice` or None)
+    notified : signal (`Notice` or None)
         Something for the band.
     """
 
     made = Signal(object)
-    said = Signal(object)
+    notified = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
         self.setAcceptDrops(True)
-        self.scan: Scan | None = None
+        self.scan: FolderScan | None = None
         self.folder: Path | None = None
         self.existing: Path | None = None
         self._target: Path | None = None
@@ -68,18 +65,18 @@ class FolderStep(QWidget):
         self.stop.clicked.connect(self._stop)
         self.make.clicked.connect(self._make)
         self.layout_text.textEdited.connect(self._layout_typed)
-        self.project.editTextChanged.connect(self._look)
-        self._look()
+        self.project.editTextChanged.connect(self._refresh_controls)
+        self._refresh_controls()
 
     def _build(self) -> None:
         self.path = QLineEdit(readOnly=True)
         self.path.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
-        self.path.setPlaceholderText(say("upload.folder_none"))
-        self.choose = button(say("upload.choose_folder"))
-        self.stop = button(say("upload.stop"))
+        self.path.setPlaceholderText(translate("upload.folder_none"))
+        self.choose = button(translate("upload.choose_folder"))
+        self.stop = button(translate("upload.stop"))
         self.stop.hide()
         self.progress = QProgressBar(textVisible=False)
-        self.progress.setAccessibleName(say("upload.reading"))
+        self.progress.setAccessibleName(translate("upload.reading"))
         self.progress.hide()
         self.what = label("", "soft", wrap=True)
         holder = QWidget()
@@ -89,28 +86,28 @@ class FolderStep(QWidget):
         row.addWidget(self.choose)
         row.addWidget(self.stop)
         self.project = QComboBox(editable=True, insertPolicy=QComboBox.InsertPolicy.NoInsert)
-        self.create_project = QCheckBox(say("upload.create_project"))
+        self.create_project = QCheckBox(translate("upload.create_project"))
         self.layout_text = QLineEdit()
-        self.layout_text.setPlaceholderText(say("upload.layout_auto"))
+        self.layout_text.setPlaceholderText(translate("upload.layout_auto"))
         self.layout_problem = label("", "bad", wrap=True)
         self.layout_problem.hide()
         self.tree = QTreeWidget()
-        self.tree.setAccessibleName(say("upload.preview"))
+        self.tree.setAccessibleName(translate("upload.preview"))
         self.tree.setUniformRowHeights(True)
         self.tree.setAlternatingRowColors(True)
         self.tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.make = button(say("upload.make_plan"), "primary")
+        self.make = button(translate("upload.make_plan"), "primary")
         self._lay_out(holder)
 
     def _lay_out(self, holder: QWidget) -> None:
         places = QHBoxLayout()
         places.setSpacing(MARGIN)
-        folder = field(say("upload.folder"), holder)
-        self.path.setAccessibleName(say("upload.folder"))
+        folder = field(translate("upload.folder"), holder)
+        self.path.setAccessibleName(translate("upload.folder"))
         folder.addWidget(self.progress)
         folder.addWidget(self.what)
         folder.addStretch(1)
-        project = field(say("upload.project"), self.project)
+        project = field(translate("upload.project"), self.project)
         project.addWidget(self.create_project)
         project.addStretch(1)
         places.addLayout(folder, 3)
@@ -121,9 +118,9 @@ class FolderStep(QWidget):
         body.addLayout(places)
         body.addLayout(
             field(
-                say("upload.layout"),
+                translate("upload.layout"),
                 self.layout_text,
-                say("upload.layout_says", first=_LAYOUTS[0], second=_LAYOUTS[1]),
+                translate("upload.layout_says", first=_LAYOUTS[0], second=_LAYOUTS[1]),
             )
         )
         body.addWidget(self.layout_problem)
@@ -147,8 +144,8 @@ class FolderStep(QWidget):
         self.project.setCurrentText(typed)
         edit = self.project.lineEdit()
         if edit is not None:
-            edit.setPlaceholderText(say("upload.project_example"))
-        self._look()
+            edit.setPlaceholderText(translate("upload.project_example"))
+        self._refresh_controls()
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         """Take folders only."""
@@ -162,7 +159,7 @@ class FolderStep(QWidget):
 
     def _choose(self) -> None:
         chosen = QFileDialog.getExistingDirectory(
-            self, say("upload.choose_folder"), str(memory.last_folder())
+            self, translate("upload.choose_folder"), str(preferences.last_folder())
         )
         if chosen:
             self.read(Path(chosen))
@@ -173,13 +170,13 @@ class FolderStep(QWidget):
             self._task.cancel()
         self._number += 1
         number = self._number
-        self.said.emit(None)
+        self.notified.emit(None)
         self.folder, self.scan = folder, None
         self.path.setText(str(folder))
         self.path.setToolTip(str(folder))
         self.tree.clear()
-        self.what.setText(say("upload.reading"))
-        memory.remember_folder(folder)
+        self.what.setText(translate("upload.reading"))
+        preferences.remember_folder(folder)
         plan = work.plan_for(folder)
         self.existing = plan if plan.is_file() else None
         self._target = work.free_name(folder)
@@ -197,7 +194,7 @@ class FolderStep(QWidget):
         self._task, self.scan, self.folder = task, None, None
         self.tree.clear()
         self.path.setText(str(path))
-        self.what.setText(say("upload.reading"))
+        self.what.setText(translate("upload.reading"))
         task.progress.connect(lambda value: self._progress(number, value))
         task.ended.connect(lambda: self._opened(number))
         self._busy(True)
@@ -212,7 +209,7 @@ class FolderStep(QWidget):
         self.progress.setRange(0, 0)
         self.stop.setVisible(busy)
         self.choose.setVisible(not busy)
-        self._look()
+        self._refresh_controls()
 
     def _stop(self) -> None:
         if self._task is not None:
@@ -222,23 +219,25 @@ class FolderStep(QWidget):
         if number == self._number:
             self.progress.setRange(0, value[1])
             self.progress.setValue(value[0])
-            self.what.setText(say("upload.read_files", done=value[0], total=value[1]))
+            self.what.setText(translate("upload.read_files", done=value[0], total=value[1]))
 
-    def _read(self, number: int, scan: Scan) -> None:
+    def _read(self, number: int, scan: FolderScan) -> None:
         if number != self._number:
             return
         self._busy(False)
         if not scan.sessions:
             self.what.setText("")
-            self.said.emit(Notice(say("upload.nothing", folder=str(scan.root)), "warning"))
+            self.notified.emit(
+                Notice(translate("upload.nothing", folder=str(scan.root)), "warning")
+            )
             return
         self.scan = scan
         files = sum(one.files for one in scan.sessions)
-        self.what.setText(say("upload.found", n=len(scan.sessions), files=files))
+        self.what.setText(translate("upload.found", n=len(scan.sessions), files=files))
         if self.existing is not None:
-            self.said.emit(
-                Notice(say("upload.plan_exists", name=self.existing.name), "info",
-                       say("upload.continue_it"))
+            self.notified.emit(
+                Notice(translate("upload.plan_exists", name=self.existing.name), "info",
+                       translate("upload.continue_it"))
             )  # fmt: skip
         if not self._project():
             self.project.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -250,9 +249,9 @@ class FolderStep(QWidget):
         self._busy(False)
         self.what.setText("")
         if isinstance(error, CancelledError):
-            self.what.setText(say("upload.read_stopped"))
+            self.what.setText(translate("upload.read_stopped"))
         else:
-            self.said.emit(Notice(told_as(error), "bad"))
+            self.notified.emit(Notice(window_error_text(error), "bad"))
 
     # The layout
 
@@ -261,11 +260,11 @@ class FolderStep(QWidget):
             parse_layout(self.layout_text.text(), self._config.variables)
         except XnatPicError as error:
             self._timer.stop()
-            retone(self.layout_problem, "bad", told_as(error))
+            set_tone(self.layout_problem, "bad", window_error_text(error))
         else:
-            retone(self.layout_problem, "bad", "")
+            set_tone(self.layout_problem, "bad", "")
             self._timer.start()
-        self._look()
+        self._refresh_controls()
 
     def _preview(self) -> None:
         if self.scan is None or not self.layout_problem.isHidden():
@@ -274,40 +273,42 @@ class FolderStep(QWidget):
         text = self.layout_text.text().strip()
         task = worker.start(work.preview, self.scan, self._project(), self._config, text)
         task.result.connect(lambda plan: self._previewed(number, text, plan))
-        task.failed.connect(lambda error: retone(self.layout_problem, "bad", told_as(error)))
+        task.failed.connect(
+            lambda error: set_tone(self.layout_problem, "bad", window_error_text(error))
+        )
 
     def _previewed(self, number: int, text: str, plan: Plan) -> None:
         if number != self._number or text != self.layout_text.text().strip():
             return
         if not text:
-            shown = plan.layout or say("upload.layout_none")
-            self.layout_text.setPlaceholderText(say("upload.layout_found", layout=shown))
+            shown = plan.layout or translate("upload.layout_none")
+            self.layout_text.setPlaceholderText(translate("upload.layout_found", layout=shown))
         total = len(self.scan.sessions) if self.scan else 0
         wrong = sum(bool(_errors(row)) for row in plan.rows)
-        title = say("upload.preview_title", n=total)
+        title = translate("upload.preview_title", n=total)
         if total > len(plan.rows):
-            title = say("upload.preview_some", shown=len(plan.rows), n=total)
+            title = translate("upload.preview_some", shown=len(plan.rows), n=total)
         if wrong:
-            title += say("upload.preview_wrong", n=wrong)
+            title += translate("upload.preview_wrong", n=wrong)
         self.preview_title.setText(title)
         _fill(self.tree, plan)
-        self._look()
+        self._refresh_controls()
 
     # The plan
 
     def _project(self) -> str:
         return self.project.currentText().strip()
 
-    def _look(self) -> None:
+    def _refresh_controls(self) -> None:
         ready = self.scan is not None and bool(self._project()) and self.layout_problem.isHidden()
         self.make.setEnabled(ready)
         name = self._target.name if ready and self._target else ""
-        self.plan_name.setText(say("upload.plan_name", name=name) if name else "")
+        self.plan_name.setText(translate("upload.plan_name", name=name) if name else "")
 
     def _make(self) -> None:
         if self.scan is None or self.folder is None:
             return
-        self.said.emit(None)
+        self.notified.emit(None)
         self.make.setEnabled(False)
         number = self._number
         task = worker.start(
@@ -316,14 +317,14 @@ class FolderStep(QWidget):
         )  # fmt: skip
         task.result.connect(self.made)
         task.failed.connect(lambda error: self._failed(number, error))
-        task.ended.connect(self._look)
+        task.ended.connect(self._refresh_controls)
 
 
 def _fill(tree: QTreeWidget, plan: Plan) -> None:
     """Show the folders as a tree, and beside each session what its levels became."""
     names = list(dict.fromkeys(name for row in plan.rows for name in row.variables))
-    heads = [say("upload.head_source"), say("upload.head_subject"), *names,
-             say("upload.head_session")]  # fmt: skip
+    heads = [translate("upload.head_source"), translate("upload.head_subject"), *names,
+             translate("upload.head_session")]  # fmt: skip
     tree.setUpdatesEnabled(False)
     tree.clear()
     tree.setColumnCount(len(heads))
@@ -360,7 +361,7 @@ def _errors(row: PlanRow) -> list[str]:
     """Return what is wrong with a row, but for the project, which may be typed last."""
     found = [one for one in row.findings if one.level is Level.ERROR]
     return [
-        in_window(one.message) for one in found if one.code not in ("no-project", "project-label")
+        window_text(one.message) for one in found if one.code not in ("no-project", "project-label")
     ]
 
 

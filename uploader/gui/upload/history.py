@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from ...planning.plan import PlanRow
+from ... import PlanRow
 
 _LONGEST = 1000
 
 
 @dataclass(frozen=True)
-class Change:
+class RowChange:
     """One thing a person did: rows before and after, by their place in the plan."""
 
     before: dict[int, PlanRow]
@@ -19,8 +19,8 @@ class History:
     """What can be taken back, and done again."""
 
     def __init__(self) -> None:
-        self._done: list[Change] = []
-        self._undone: list[Change] = []
+        self._done: list[RowChange] = []
+        self._undone: list[RowChange] = []
 
     @property
     def can_undo(self) -> bool:
@@ -32,7 +32,7 @@ class History:
         """Whether something taken back can be done again."""
         return bool(self._undone)
 
-    def add(self, change: Change) -> None:
+    def add(self, change: RowChange) -> None:
         """Keep a change; what was taken back before it is forgotten."""
         self._done.append(change)
         del self._done[:-_LONGEST]

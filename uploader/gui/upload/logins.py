@@ -17,9 +17,8 @@ from xnat_config.server.retry import RetryPolicy
 from xnat_config.server.tokens import issue_token
 from xnat_pic.errors import WrongCallError
 
-from ...login.login_store import Store, has_keyring, load_login, save_login, stored_in
-from ...server.project import list_projects
-from ..child import Call
+from ... import LoginStore, find_store, has_keyring, list_projects, load_login, save_login
+from ..child_process import TaskHandle
 
 # A person waits in front of the window: say soon that nobody answers.
 _RETRY_AT_LOGIN = RetryPolicy(attempts=2)
@@ -31,7 +30,7 @@ class Account:
 
     Attributes
     ----------
-    kept : Store
+    kept : LoginStore
         Where the login is kept.
     projects : tuple of str
         Those that can be seen.
@@ -39,17 +38,17 @@ class Account:
 
     connection: Connection
     login: Login
-    kept: Store
+    kept: LoginStore
     projects: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Greeting:
+class LoginStatus:
     """What is known before anybody typed anything.
 
     Attributes
     ----------
-    store : Store
+    store : LoginStore
         Where a login of `connection` is kept already.
     keyring : bool
         Whether this system can keep a login.
@@ -60,7 +59,7 @@ class Greeting:
     """
 
     connection: Connection | None
-    store: Store
+    store: LoginStore
     keyring: bool
     account: Account | None = None
     problem: Exception | None = None
@@ -78,27 +77,27 @@ def connection_of(server: str, user: str, certificates: str = "") -> Connection:
     return resolve(server.strip(), user.strip(), bundle)
 
 
-def greet(_call: Call) -> Greeting:
+def restore_login(_handle: TaskHandle) -> LoginStatus:
     """Look for a stored login and try it."""
     keyring = has_keyring()
     try:
         connection = load_saved()
     except WrongCallError as error:
-        return Greeting(None, Store.MEMORY, keyring, problem=error)
+        return LoginStatus(None, LoginStore.MEMORY, keyring, problem=error)
     if connection is None:
-        return Greeting(None, Store.MEMORY, keyring)
-    store = stored_in(connection)
-    login = load_login(connection) if store is Store.KEYRING else None
+        return LoginStatus(None, LoginStore.MEMORY, keyring)
+    store = find_store(connection)
+    login = load_login(connection) if store is LoginStore.KEYRING else None
     if login is None:
-        return Greeting(connection, store, keyring)
+        return LoginStatus(connection, store, keyring)
     try:
         account = _enter(connection, login, store)
     except Exception as error:  # whatever it is, the person logs in instead
-        return Greeting(connection, store, keyring, problem=error)
-    return Greeting(connection, store, keyring, account)
+        return LoginStatus(connection, store, keyring, problem=error)
+    return LoginStatus(connection, store, keyring, account)
 
 
-def unlock(_call: Call, connection: Connection, passphrase: str) -> Account:
+def unlock(_handle: TaskHandle, connection: Connection, passphrase: str) -> Account:
     """Log in with the token in the encrypted file.
 
     Raises
@@ -112,11 +111,11 @@ def unlock(_call: Call, connection: Connection, passphrase: str) -> Account:
             f"The file holds no login of {connection.user} at {connection.host}.",
             hint="Log in with the password.",
         )
-    return _enter(connection, login, stored_in(connection))
+    return _enter(connection, login, find_store(connection))
 
 
 def log_in(
-    _call: Call, server: str, user: str, password: str, store: Store, passphrase: str,
+    _handle: TaskHandle, server: str, user: str, password: str, store: LoginStore, passphrase: str,
     certificates: str = "",
 ) -> Account:  # fmt: skip
     """Log in with a password, and keep a token where `store` is not the memory."""
@@ -126,8 +125,8 @@ def log_in(
     login = password_login(connection.user, password)
     with XnatClient(connection, login, retry=_RETRY_AT_LOGIN) as client:
         projects = tuple(list_projects(client))
-        token = issue_token(client) if store is not Store.MEMORY else None
-    kept = Store.MEMORY
+        token = issue_token(client) if store is not LoginStore.MEMORY else None
+    kept = LoginStore.MEMORY
     if token is not None:
         kept = save_login(connection, token, store, lambda: passphrase)
         login = token
@@ -135,6 +134,6 @@ def log_in(
     return Account(connection, login, kept, projects)
 
 
-def _enter(connection: Connection, login: Login, kept: Store) -> Account:
+def _enter(connection: Connection, login: Login, kept: LoginStore) -> Account:
     with XnatClient(connection, login, retry=_RETRY_AT_LOGIN) as client:
         return Account(connection, login, kept, tuple(list_projects(client)))

@@ -9,18 +9,18 @@ from PySide6.QtWidgets import QMessageBox, QStackedWidget, QVBoxLayout, QWidget
 
 from xnat_pic.errors import CancelledError, LoginError
 
-from .. import memory, worker
+from .. import preferences, worker
 from ..page import Notice, Page
-from ..words import say
+from ..translation import translate
 from . import work
 from .folder_step import FolderStep
 from .logins import Account
 from .plan_step import PlanStep
-from .run import Run
+from .run import PlanRun
 from .server_step import ServerStep
 from .states import of_journal
 from .table import PlanTable
-from .wording import told_as
+from .wording import window_error_text
 
 
 class UploadPage(Page):
@@ -29,7 +29,7 @@ class UploadPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self.account: Account | None = None
-        self.run: Run | None = None
+        self.run: PlanRun | None = None
         self._action = ""
         self._wanted: Path | None = None
         self._resume_upload: list[str] | None = None
@@ -45,7 +45,7 @@ class UploadPage(Page):
         column.setContentsMargins(0, 0, 0, 0)
         column.addWidget(self.stack)
         for step in (self.server, self.folder):
-            step.said.connect(self._say)
+            step.notified.connect(self._notify)
         self.server.entered.connect(self._entered)
         self.server.skipped.connect(self._go_on)
         self.folder.made.connect(self._opened)
@@ -54,14 +54,14 @@ class UploadPage(Page):
 
     def title(self) -> str:
         """Return the page's title."""
-        return say("upload.title")
+        return translate("upload.title")
 
     def enter(self, argument: Any = None) -> None:
         """Take a folder, or a plan to go on with; None keeps what is there."""
         if isinstance(argument, str | Path):
             place = Path(argument)
             if self.run is not None and self.run.working:
-                self._say(Notice(say("upload.still_sending"), "warning"))
+                self._notify(Notice(translate("upload.still_sending"), "warning"))
                 return
             self._wanted = place
             self._leave_plan()
@@ -85,11 +85,11 @@ class UploadPage(Page):
     def _may_stop(self) -> bool:
         box = QMessageBox(self)
         box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle(say("upload.close_title"))
-        box.setText(say("upload.close_title"))
-        box.setInformativeText(say("upload.close_says"))
-        stop = box.addButton(say("upload.close_stop"), QMessageBox.ButtonRole.AcceptRole)
-        stay = box.addButton(say("upload.close_stay"), QMessageBox.ButtonRole.RejectRole)
+        box.setWindowTitle(translate("upload.close_title"))
+        box.setText(translate("upload.close_title"))
+        box.setInformativeText(translate("upload.close_says"))
+        stop = box.addButton(translate("upload.close_stop"), QMessageBox.ButtonRole.AcceptRole)
+        stay = box.addButton(translate("upload.close_stay"), QMessageBox.ButtonRole.RejectRole)
         box.setDefaultButton(stay)
         box.setEscapeButton(stay)
         box.exec()
@@ -98,7 +98,7 @@ class UploadPage(Page):
     def notice_action(self) -> None:
         """Do what the band offers."""
         action, self._action = self._action, ""
-        self._say(None)
+        self._notify(None)
         if action == "continue" and self.folder.existing is not None:
             self._open(self.folder.existing)
         elif action == "open" and self._wanted is not None:
@@ -106,7 +106,7 @@ class UploadPage(Page):
         elif self.run is not None:
             self.run.do(action)
 
-    def _say(self, notice: Notice | None, action: str = "") -> None:
+    def _notify(self, notice: Notice | None, action: str = "") -> None:
         if notice is not None and notice.action and not action:
             action = "continue"
         self._action = action
@@ -128,7 +128,7 @@ class UploadPage(Page):
         self.account = account
         self.folder.set_projects(account.projects)
         self.plan.foot.set_account(account)
-        self._say(None)
+        self._notify(None)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -163,22 +163,24 @@ class UploadPage(Page):
 
     def _not_opened(self, error: Exception) -> None:
         if not isinstance(error, CancelledError):
-            self._say(Notice(told_as(error), "bad", say("upload.try_again")), "open")
+            self._notify(
+                Notice(window_error_text(error), "bad", translate("upload.try_again")), "open"
+            )
 
-    def _opened(self, opened: work.Opened) -> None:
+    def _opened(self, opened: work.OpenedPlan) -> None:
         self._wanted = None
-        memory.remember_plan(opened.path)
+        preferences.remember_plan(opened.path)
         states = {key: of_journal(*known) for key, known in opened.states.items()}
         self.table.set_plan(opened.plan, states)
         self.plan.show_plan(opened.plan, opened.path.name)
         self.plan.foot.set_account(self.account)
         self.plan.foot.create_project.setChecked(self.folder.create_project.isChecked())
-        self.run = Run(opened, self.table, self.plan)
+        self.run = PlanRun(opened, self.table, self.plan)
         self.run.account = self.account
-        self.run.said.connect(self._say)
+        self.run.notified.connect(self._notify)
         self.run.login_needed.connect(self._login_needed)
         self.run.report_written.connect(self.open_report)
-        self._say(None)
+        self._notify(None)
         self._show(self.plan)
 
     def _leave_plan(self) -> None:
@@ -195,7 +197,7 @@ class UploadPage(Page):
         if error is not None:
             self.server.again(error)
         else:
-            self._say(Notice(say("upload.log_in_first"), "info"))
+            self._notify(Notice(translate("upload.log_in_first"), "info"))
             self.server.focus_first()
 
     def open_report(self, page: Path) -> None:

@@ -54,7 +54,7 @@ def foot(*widgets: QWidget | None) -> QFrame:
     return frame
 
 
-def retone(widget: QLabel, role: str, text: str) -> None:
+def set_tone(widget: QLabel, role: str, text: str) -> None:
     """Give a label another text and tone, and hide it where there is nothing to say."""
     widget.setText(text)
     widget.setProperty("role", role)

@@ -23,16 +23,15 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...findings import Level
-from ...planning.plan import Plan
+from ... import Level, Plan
 from ..theme import MARGIN, SPACE, label
-from ..words import say
-from .parts import button, elided, retone
-from .run_foot import RunFoot
+from ..translation import translate
+from .parts import button, elided, set_tone
+from .run_foot import RunFooter
 from .sizes import size_text
-from .states import told
-from .table import FINDINGS, PlanTable, Wanted
-from .wording import in_window
+from .states import row_messages
+from .table import FINDINGS, PlanTable, RowFilter
+from .wording import window_text
 
 _FILTER_AFTER_MS = 150
 _WIDTHS = {"include": 34, "state": 108, "subject": 84, "session": 150, "modality": 48, "date": 92,
@@ -102,18 +101,18 @@ class PlanStep(QWidget):
         self.summary = elided(label("", "soft"))
         self.view = self._view()
         self.search = QLineEdit(clearButtonEnabled=True)
-        self.search.setPlaceholderText(say("upload.search"))
-        self.search.setAccessibleName(say("upload.search"))
+        self.search.setPlaceholderText(translate("upload.search"))
+        self.search.setAccessibleName(translate("upload.search"))
         self.kind = QComboBox()
-        self.kind.setAccessibleName(say("upload.show"))
+        self.kind.setAccessibleName(translate("upload.show"))
         for key, text in (
-            ("all", say("upload.show_all")),
-            ("wrong", say("upload.show_wrong")),
-            ("told", say("upload.show_told")),
+            ("all", translate("upload.show_all")),
+            ("wrong", translate("upload.show_wrong")),
+            ("told", translate("upload.show_told")),
         ):
             self.kind.addItem(text, key)
-        self.undo_button = button(say("upload.undo"), "quiet")
-        self.redo_button = button(say("upload.redo"), "quiet")
+        self.undo_button = button(translate("upload.undo"), "quiet")
+        self.redo_button = button(translate("upload.redo"), "quiet")
         top = QHBoxLayout()
         top.setSpacing(SPACE)
         top.addWidget(self.search, 2)
@@ -122,10 +121,10 @@ class PlanStep(QWidget):
         top.addWidget(self.redo_button)
         self.details = label("", wrap=True)
         self.details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.details.setAccessibleName(say("upload.details"))
+        self.details.setAccessibleName(translate("upload.details"))
         self.empty = label("", "soft")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.foot = RunFoot()
+        self.foot = RunFooter()
         body = QVBoxLayout()
         body.setContentsMargins(MARGIN, SPACE, MARGIN, SPACE)
         body.setSpacing(SPACE)
@@ -147,7 +146,7 @@ class PlanStep(QWidget):
 
     def _view(self) -> PlanView:
         view = PlanView()
-        view.setAccessibleName(say("upload.table"))
+        view.setAccessibleName(translate("upload.table"))
         view.setModel(self.table)
         view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         view.setEditTriggers(
@@ -185,13 +184,13 @@ class PlanStep(QWidget):
         self.count = label("", "soft")
         self.column = QComboBox()
         self.value = QLineEdit()
-        self.apply = button(say("upload.bulk_apply"))
+        self.apply = button(translate("upload.bulk_apply"))
         self.leave_out = button("")
-        self.send = button(say("upload.send_these"))
-        self.column.setAccessibleName(say("upload.bulk_column"))
-        self.value.setAccessibleName(say("upload.bulk_value"))
-        self.value.setPlaceholderText(say("upload.bulk_value"))
-        for widget in (self.count, label(say("upload.bulk_write"), "soft"), self.column):
+        self.send = button(translate("upload.send_these"))
+        self.column.setAccessibleName(translate("upload.bulk_column"))
+        self.value.setAccessibleName(translate("upload.bulk_value"))
+        self.value.setPlaceholderText(translate("upload.bulk_value"))
+        for widget in (self.count, label(translate("upload.bulk_write"), "soft"), self.column):
             row.addWidget(widget)
         row.addWidget(self.value, 1)
         row.addWidget(self.apply)
@@ -223,14 +222,17 @@ class PlanStep(QWidget):
         self.search.clear()
         self.kind.setCurrentIndex(0)
         tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
-        self.plan_findings = [(tones[one.level], in_window(one.message)) for one in plan.findings]
+        self.plan_findings = [(tones[one.level], window_text(one.message)) for one in plan.findings]
         for place, column in enumerate(self.table.columns):
             self.view.setColumnWidth(place, _WIDTHS.get(column, _VARIABLE_WIDTH))
         self._fit()
         self.column.clear()
         for column in self.table.editable():
-            heads = {"subject": say("upload.head_subject"), "session": say("upload.head_session"),
-                     "project": say("upload.head_project")}  # fmt: skip
+            heads = {
+                "subject": translate("upload.head_subject"),
+                "session": translate("upload.head_session"),
+                "project": translate("upload.head_project"),
+            }
             self.column.addItem(heads.get(column, column), column)
         first = self.table.variables[0] if self.table.variables else "subject"
         self.column.setCurrentIndex(self.column.findData(first))
@@ -267,7 +269,7 @@ class PlanStep(QWidget):
             self.view.setCurrentIndex(self.table.index(line, 1))
 
     def _filter(self) -> None:
-        self.table.show_only(Wanted(self.search.text(), str(self.kind.currentData())))
+        self.table.show_only(RowFilter(self.search.text(), str(self.kind.currentData())))
 
     def _write(self) -> None:
         self.table.write(self.lines(), str(self.column.currentData()), self.value.text())
@@ -305,17 +307,19 @@ class PlanStep(QWidget):
         rows = self.table.rows
         sent = [row for row in rows if row.include]
         wrong = self.table.wrong
-        text = say("upload.summary", n=len(sent), size=size_text(sum(row.bytes for row in sent)))
+        text = translate(
+            "upload.summary", n=len(sent), size=size_text(sum(row.bytes for row in sent))
+        )
         if len(sent) < len(rows):
-            text += say("upload.summary_out", n=len(rows) - len(sent))
+            text += translate("upload.summary_out", n=len(rows) - len(sent))
         if wrong:
-            text += say("upload.summary_wrong", n=wrong)
+            text += translate("upload.summary_wrong", n=wrong)
         self.summary.setText(text)
         history, free = self.table.history, not self.table.locked
         self.undo_button.setEnabled(history.can_undo and free)
         self.redo_button.setEnabled(history.can_redo and free)
         nothing = bool(rows) and not self.table.rowCount()
-        self.empty.setText(say("upload.no_match") if nothing else "")
+        self.empty.setText(translate("upload.no_match") if nothing else "")
         self.empty.setVisible(nothing)
         self._selected()
 
@@ -327,17 +331,19 @@ class PlanStep(QWidget):
         lines = self.lines()
         free = not self.table.locked
         self.bulk.setVisible(bool(lines) and free)
-        self.count.setText(say("upload.selected", n=len(lines)))
+        self.count.setText(translate("upload.selected", n=len(lines)))
         included = any(self.table.row_at(n).include for n in lines if n < self.table.rowCount())
-        self.leave_out.setText(say("upload.leave_out") if included else say("upload.take_in"))
+        self.leave_out.setText(
+            translate("upload.leave_out") if included else translate("upload.take_in")
+        )
         current = self.view.currentIndex().row()
-        said = self.plan_findings
+        messages = self.plan_findings
         if 0 <= current < self.table.rowCount():
             row = self.table.row_at(current)
-            said = told(row, self.table.state(row.key)) or []
-        tone = said[0][0] if said else "soft"
+            messages = row_messages(row, self.table.state(row.key)) or []
+        tone = messages[0][0] if messages else "soft"
         tone = tone if tone in ("good", "warning", "bad", "soft") else "soft"
-        retone(self.details, tone, "\n".join(text for _, text in said[:4]))
+        set_tone(self.details, tone, "\n".join(text for _, text in messages[:4]))
 
 
 def _runs(lines: list[int]) -> list[tuple[int, int]]:

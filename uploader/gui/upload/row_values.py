@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ...planning.plan import PlanRow
+from ... import PlanRow
 
 # Columns with a field of their own; every other one that can be written is a variable.
 EDITABLE = ("project", "subject", "session")
@@ -34,6 +34,6 @@ def with_fields(row: PlanRow, fields: dict[str, Any]) -> PlanRow:
     return made
 
 
-def natural(text: str) -> tuple[bool, str]:
+def natural_key(text: str) -> tuple[bool, str]:
     """Return a key that puts m2 before m10, and an empty text last."""
     return not text, _DIGITS.sub(lambda found: found[0].zfill(_LONGEST), text.casefold())

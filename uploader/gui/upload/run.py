@@ -10,14 +10,19 @@ from PySide6.QtCore import QObject, QTimer, Signal
 
 from xnat_pic.errors import CancelledError, LoginError
 
-from ...control import Control, Progress
-from ...planning.plan import Plan
-from ...transfer.plan_upload import Outcome, UploadResult
-from ...verification.plan_check import RowCheck
-from ...verification.session_verification import Proof, RowProof
+from ... import (
+    Outcome,
+    Plan,
+    Progress,
+    RowCheck,
+    RowVerification,
+    RunControl,
+    UploadResult,
+    VerificationLevel,
+)
 from .. import worker
 from ..page import Notice
-from ..words import say
+from ..translation import translate
 from . import work
 from .logins import Account
 from .plan_step import PlanStep
@@ -30,23 +35,23 @@ from .states import (
     UNPROVED,
     WAITING,
     of_check,
-    of_proof,
     of_result,
+    of_verification,
 )
 from .table import PlanTable
-from .wording import in_window, told_as
+from .wording import window_error_text, window_text
 
 _KEEP_AFTER_MS = 400
 _SHOW_EVERY_MS = 100
 _CLOSE_WAIT_S = 10.0
 
 
-class Run(QObject):
+class PlanRun(QObject):
     """The work on one plan.
 
     Attributes
     ----------
-    said : signal (`Notice` or None, str)
+    notified : signal (`Notice` or None, str)
         Something for the band, and what its button does.
     login_needed : signal (`LoginError` or None, list of str or None)
         Nobody is logged in, or not any more; the keys of rows that wait for it.
@@ -56,17 +61,17 @@ class Run(QObject):
         Something runs that a closing window would interrupt.
     """
 
-    said = Signal(object, str)
+    notified = Signal(object, str)
     login_needed = Signal(object, object)
     report_written = Signal(object)
 
-    def __init__(self, opened: work.Opened, table: PlanTable, step: PlanStep) -> None:
+    def __init__(self, opened: work.OpenedPlan, table: PlanTable, step: PlanStep) -> None:
         super().__init__()
         self.opened, self.table, self.step = opened, table, step
         self.account: Account | None = None
         self.working = False
         self.ended = bool(opened.states)
-        self._control = Control()
+        self._control = RunControl()
         self._keeping = False
         self._dirty = False
         self._saving: worker.Task | None = None
@@ -137,11 +142,13 @@ class Run(QObject):
         if self._dirty:
             self._timer.start()
         else:
-            self.table.take_findings(plan.rows)
+            self.table.set_findings(plan.rows)
 
     def _not_kept(self, error: Exception) -> None:
         self._keeping, self._dirty = False, True
-        self.said.emit(Notice(told_as(error), "bad", say("upload.try_again")), "keep")
+        self.notified.emit(
+            Notice(window_error_text(error), "bad", translate("upload.try_again")), "keep"
+        )
 
     def keep_again(self) -> None:
         """Try again to write the plan."""
@@ -157,15 +164,15 @@ class Run(QObject):
 
     def _checked(self, rows: list[RowCheck]) -> None:
         self.table.set_states({one.row.key: of_check(one) for one in rows})
-        bad = sum(one.is_bad for one in rows)
-        files = sum(one.missing for one in rows if not one.is_bad)
+        bad = sum(one.has_errors for one in rows)
+        files = sum(one.missing for one in rows if not one.has_errors)
         if bad:
-            text, tone = say("upload.checked_bad", n=bad), "warning"
+            text, tone = translate("upload.checked_bad", n=bad), "warning"
         elif files:
-            text, tone = say("upload.checked", n=files), "good"
+            text, tone = translate("upload.checked", n=files), "good"
         else:
-            text, tone = say("upload.checked_same"), "good"
-        self.said.emit(Notice(text, tone), "")  # type: ignore[arg-type]
+            text, tone = translate("upload.checked_same"), "good"
+        self.notified.emit(Notice(text, tone), "")  # type: ignore[arg-type]
         self._rest()
 
     def _upload_all(self) -> None:
@@ -191,7 +198,7 @@ class Run(QObject):
             wanted = set(keys)
             chosen = [key for key in chosen if key in wanted]
         if not chosen:
-            self.said.emit(Notice(say("upload.no_rows"), "warning"), "")
+            self.notified.emit(Notice(translate("upload.no_rows"), "warning"), "")
             return
         task = self._start(
             "sending", work.send, self.plan, self.step.foot.choices(), chosen, waiting=chosen
@@ -223,47 +230,51 @@ class Run(QObject):
         logins = [one.error for one in result.rows if isinstance(one.error, LoginError)]
         self._rest()
         if logins:
-            self._control = Control()
+            self._control = RunControl()
             self.login_needed.emit(logins[0], self.failed())
             return
         notice, action = self._told(result)
-        self.said.emit(notice, action)
+        self.notified.emit(notice, action)
 
     def _told(self, result: UploadResult) -> tuple[Notice, str]:
         ends = [one.outcome for one in result.rows]
         good = ends.count(Outcome.DONE) + ends.count(Outcome.NOTHING_TO_DO)
         bad, stopped = ends.count(Outcome.FAILED), ends.count(Outcome.STOPPED)
         if stopped:
-            return Notice(say("upload.sent_stopped", n=good), "warning", say("upload.go_on")), "go"
+            return Notice(
+                translate("upload.sent_stopped", n=good), "warning", translate("upload.go_on")
+            ), "go"
         if bad or result.problems:
-            said = [one.sentence() for one in result.problems]
-            said += list(dict.fromkeys(one.reason for one in result.rows
+            problems = [one.sentence() for one in result.problems]
+            problems += list(dict.fromkeys(one.reason for one in result.rows
                                        if one.outcome is Outcome.FAILED and one.error))  # fmt: skip
-            first = in_window(said[0]) if said else say("upload.see_rows")
-            text = say("upload.sent_part", good=good, bad=bad, why=first)
-            return Notice(text, "bad", say("upload.try_again")), "go"
-        return Notice(say("upload.sent", n=good), "good", say("upload.verify")), "verify"
+            first = window_text(problems[0]) if problems else translate("upload.see_rows")
+            text = translate("upload.sent_part", good=good, bad=bad, why=first)
+            return Notice(text, "bad", translate("upload.try_again")), "go"
+        return Notice(
+            translate("upload.sent", n=good), "good", translate("upload.verify")
+        ), "verify"
 
     # Afterwards
 
     def verify(self) -> None:
         """Prove that everything is there."""
-        task = self._start("verifying", work.prove, self.plan)
+        task = self._start("verifying", work.verify_plan, self.plan)
         if task is not None:
             task.progress.connect(self._report)
             task.result.connect(self._proved)
 
-    def _proved(self, found: tuple[list[RowProof], list[str]]) -> None:
-        proofs, problems = found
-        self.table.set_states({one.row.key: of_proof(one) for one in proofs})
-        bad = sum(one.proof is Proof.NONE for one in proofs)
+    def _proved(self, found: tuple[list[RowVerification], list[str]]) -> None:
+        verifications, problems = found
+        self.table.set_states({one.row.key: of_verification(one) for one in verifications})
+        bad = sum(one.level is VerificationLevel.NONE for one in verifications)
         self._rest()
         if bad or problems:
-            why = in_window(problems[0]) if problems else say("upload.see_rows")
-            self.said.emit(Notice(say("upload.proved_part", n=bad, why=why), "bad"), "")
+            why = window_text(problems[0]) if problems else translate("upload.see_rows")
+            self.notified.emit(Notice(translate("upload.proved_part", n=bad, why=why), "bad"), "")
         else:
-            text = say("upload.proved", n=len(proofs))
-            self.said.emit(Notice(text, "good", say("upload.report")), "report")
+            text = translate("upload.proved", n=len(verifications))
+            self.notified.emit(Notice(text, "good", translate("upload.report")), "report")
 
     def report(self) -> None:
         """Write the report, and show it."""
@@ -278,12 +289,12 @@ class Run(QObject):
             self.step.foot.show_state("sending")
         else:
             self._control.pause()
-            self.step.foot.show_state("paused", say("upload.paused"))
+            self.step.foot.show_state("paused", translate("upload.paused"))
 
     def stop(self) -> None:
         """Stop; what is done stays."""
         self._control.cancel()
-        self.step.foot.show_state("stopping", say("upload.stopping"))
+        self.step.foot.show_state("stopping", translate("upload.stopping"))
 
     def do(self, action: str) -> None:
         """Do what a notice offered."""
@@ -302,13 +313,13 @@ class Run(QObject):
             self.login_needed.emit(None, waiting)
             return None
         self.working = True
-        self._control = Control()
+        self._control = RunControl()
         self.table.locked = True
-        self.said.emit(None, "")
+        self.notified.emit(None, "")
         self.step.refresh()
         first = {"checking": "upload.comparing", "sending": "upload.comparing",
                  "verifying": "upload.proving"}[state]  # fmt: skip
-        self.step.foot.show_state(state, say(first))
+        self.step.foot.show_state(state, translate(first))
         self._pulse.start()
         task = worker.start(function, self.opened, plan, self.account, self._control, *more)
         self._task = task
@@ -325,10 +336,12 @@ class Run(QObject):
         if isinstance(error, LoginError):
             self.login_needed.emit(error, waiting or None)
         elif isinstance(error, CancelledError):
-            self.said.emit(Notice(say("upload.stopped"), "info"), "")
+            self.notified.emit(Notice(translate("upload.stopped"), "info"), "")
         else:
-            offer = say("upload.try_again") if waiting else ""
-            self.said.emit(Notice(told_as(error), "bad", offer), "go" if waiting else "")
+            offer = translate("upload.try_again") if waiting else ""
+            self.notified.emit(
+                Notice(window_error_text(error), "bad", offer), "go" if waiting else ""
+            )
 
     def _rest(self) -> None:
         """Nothing runs any more."""

@@ -15,10 +15,10 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
 )
 
-from ...control import Progress
-from .. import memory
+from ... import Progress
+from .. import preferences
 from ..theme import GAP, MARGIN, SPACE, label
-from ..words import say
+from ..translation import translate
 from . import work
 from .logins import Account
 from .parts import button, elided
@@ -27,7 +27,7 @@ from .sizes import size_text, time_text
 _FULL = 10_000
 
 
-class RunFoot(QFrame):
+class RunFooter(QFrame):
     """Buttons and progress.
 
     Attributes
@@ -60,16 +60,16 @@ class RunFoot(QFrame):
         self.who = button("", "quiet")
         self.who.clicked.connect(self.server)
         self.buttons = {
-            "check": button(say("upload.check")),
-            "upload": button(say("upload.upload"), "primary"),
-            "verify": button(say("upload.verify")),
-            "report": button(say("upload.report")),
+            "check": button(translate("upload.check")),
+            "upload": button(translate("upload.upload"), "primary"),
+            "verify": button(translate("upload.verify")),
+            "report": button(translate("upload.report")),
             "retry": button(""),
-            "pause": button(say("upload.pause")),
-            "stop": button(say("upload.stop")),
+            "pause": button(translate("upload.pause")),
+            "stop": button(translate("upload.stop")),
         }
         self.bar = QProgressBar(textVisible=False, maximum=_FULL)
-        self.bar.setAccessibleName(say("upload.progress"))
+        self.bar.setAccessibleName(translate("upload.progress"))
         self.line = elided(label("", "soft"))
         column = QVBoxLayout(self)
         column.setContentsMargins(MARGIN, SPACE + GAP, MARGIN, SPACE + GAP)
@@ -87,14 +87,14 @@ class RunFoot(QFrame):
 
     def _options(self) -> None:
         self.options = QToolButton()
-        self.options.setText(say("upload.options"))
+        self.options.setText(translate("upload.options"))
         self.options.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.options)
-        self.create_project = _tick(menu, say("upload.create_project"))
-        self.anonymise = _tick(menu, say("upload.anonymise"))
-        self.map_uids = _tick(menu, say("upload.map_uids"))
-        self.direct = _tick(menu, say("upload.direct"))
-        self.raw_action = _tick(menu, say("upload.raw"))
+        self.create_project = _tick(menu, translate("upload.create_project"))
+        self.anonymise = _tick(menu, translate("upload.anonymise"))
+        self.map_uids = _tick(menu, translate("upload.map_uids"))
+        self.direct = _tick(menu, translate("upload.direct"))
+        self.raw_action = _tick(menu, translate("upload.raw"))
         self.map_uids.setEnabled(False)
         self.anonymise.toggled.connect(self.map_uids.setEnabled)
         self.raw_action.triggered.connect(self._choose_raw)
@@ -104,17 +104,19 @@ class RunFoot(QFrame):
         self.raw = None
         if wanted:
             chosen = QFileDialog.getExistingDirectory(
-                self, say("upload.choose_raw"), str(memory.last_folder())
+                self, translate("upload.choose_raw"), str(preferences.last_folder())
             )
             self.raw = Path(chosen) if chosen else None
         self.raw_action.setChecked(self.raw is not None)
         self.raw_action.setText(
-            say("upload.raw_from", folder=self.raw.name) if self.raw else say("upload.raw")
+            translate("upload.raw_from", folder=self.raw.name)
+            if self.raw
+            else translate("upload.raw")
         )
 
-    def choices(self) -> work.Choices:
+    def choices(self) -> work.UploadChoices:
         """Return how to upload."""
-        return work.Choices(
+        return work.UploadChoices(
             create_project=self.create_project.isChecked(),
             anonymise=self.anonymise.isChecked(),
             map_uids=self.map_uids.isChecked() and self.map_uids.isEnabled(),
@@ -124,9 +126,11 @@ class RunFoot(QFrame):
 
     def set_account(self, account: Account | None) -> None:
         """Say who is logged in, and where."""
-        text = say("upload.nobody")
+        text = translate("upload.nobody")
         if account is not None:
-            text = say("upload.who", user=account.connection.user, host=account.connection.host)
+            text = translate(
+                "upload.who", user=account.connection.user, host=account.connection.host
+            )
         self.who.setText(text)
         self.who.setAccessibleName(text)
 
@@ -181,8 +185,10 @@ class RunFoot(QFrame):
             _emphasise(self.buttons[name], name == first)
         self.buttons["stop"].setEnabled(state != "stopping")
         paused = state == "paused"
-        self.buttons["pause"].setText(say("upload.resume") if paused else say("upload.pause"))
-        self.buttons["retry"].setText(say("upload.retry", n=self._failed))
+        self.buttons["pause"].setText(
+            translate("upload.resume") if paused else translate("upload.pause")
+        )
+        self.buttons["retry"].setText(translate("upload.retry", n=self._failed))
 
     def progress(self, one: Progress) -> None:
         """Show bytes, rate, and the remaining time."""
@@ -191,12 +197,14 @@ class RunFoot(QFrame):
         share = one.bytes_done / one.bytes_total if one.bytes_total else 0.0
         self.bar.setValue(round(min(share, 1.0) * _FULL))
         parts = [
-            say("upload.bytes", done=size_text(one.bytes_done), total=size_text(one.bytes_total))
+            translate(
+                "upload.bytes", done=size_text(one.bytes_done), total=size_text(one.bytes_total)
+            )
         ]
         if one.bytes_per_s >= 1:
-            parts.append(say("upload.rate", rate=size_text(one.bytes_per_s)))
+            parts.append(translate("upload.rate", rate=size_text(one.bytes_per_s)))
         if one.remaining_s is not None and one.bytes_done < one.bytes_total:
-            parts.append(say("upload.left", time=time_text(one.remaining_s)))
+            parts.append(translate("upload.left", time=time_text(one.remaining_s)))
         self.line.setText(" · ".join(parts))
 
 

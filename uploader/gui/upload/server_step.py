@@ -14,14 +14,14 @@ from PySide6.QtWidgets import (
 from xnat_config.server.errors import UntrustedError
 from xnat_pic.errors import XnatPicError
 
-from ...login.login_store import Store
-from .. import memory, worker
+from ... import LoginStore
+from .. import preferences, worker
 from ..page import Notice
 from ..theme import MARGIN, SPACE, WIDE, label
-from ..words import say
+from ..translation import translate
 from . import logins
-from .parts import button, card, field, foot, retone
-from .wording import told_as
+from .parts import button, card, field, foot, set_tone
+from .wording import window_error_text
 
 
 class ServerStep(QWidget):
@@ -33,60 +33,60 @@ class ServerStep(QWidget):
         Somebody is logged in.
     skipped : signal
         The plan comes first.
-    said : signal (`Notice` or None)
+    notified : signal (`Notice` or None)
         Something for the band.
     """
 
     entered = Signal(object)
     skipped = Signal()
-    said = Signal(object)
+    notified = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
-        self._greeting: logins.Greeting | None = None
-        self._store = Store.MEMORY
+        self._login_status: logins.LoginStatus | None = None
+        self._store = LoginStore.MEMORY
         self._number = 0
         self.busy = False
         self._build()
         for edit in (self.server, self.user):
-            edit.textChanged.connect(self._look)
+            edit.textChanged.connect(self._refresh_controls)
         for edit in (self.password, self.passphrase):
-            edit.textChanged.connect(self._look)
+            edit.textChanged.connect(self._refresh_controls)
         for edit in (self.server, self.user, self.password, self.passphrase):
             edit.returnPressed.connect(self.enter)
-        self.remember.toggled.connect(self._look)
+        self.remember.toggled.connect(self._refresh_controls)
         self.log_in.clicked.connect(self.enter)
         self.later.clicked.connect(self.skipped)
-        self._look()
+        self._refresh_controls()
 
     def _build(self) -> None:
         frame, column = card()
         frame.setMaximumWidth(520)
         self.server, self.user = QLineEdit(), QLineEdit()
         self.password, self.passphrase = QLineEdit(), QLineEdit()
-        self.server.setPlaceholderText(say("upload.server_example"))
+        self.server.setPlaceholderText(translate("upload.server_example"))
         for edit in (self.password, self.passphrase):
             edit.setEchoMode(QLineEdit.EchoMode.Password)
-        self.remember = QCheckBox(say("upload.remember"))
+        self.remember = QCheckBox(translate("upload.remember"))
         self.where = label("", "soft", wrap=True)
         self.plain = label("", "warning", wrap=True)
-        self.log_in = button(say("upload.log_in"), "primary")
-        self.later = button(say("upload.later"), "quiet")
+        self.log_in = button(translate("upload.log_in"), "primary")
+        self.later = button(translate("upload.later"), "quiet")
         self.progress = QProgressBar(textVisible=False, maximum=0)
-        self.progress.setAccessibleName(say("upload.asking_server"))
+        self.progress.setAccessibleName(translate("upload.asking_server"))
         self.progress.hide()
-        self.title = label(say("upload.server_title"), "title")
-        column.addLayout(field(say("upload.server"), self.server))
+        self.title = label(translate("upload.server_title"), "title")
+        column.addLayout(field(translate("upload.server"), self.server))
         column.addWidget(self.plain)
         self.trust = self._certificates()
         column.addWidget(self.trust)
-        column.addLayout(field(say("upload.user"), self.user))
-        column.addLayout(field(say("upload.password"), self.password))
+        column.addLayout(field(translate("upload.user"), self.user))
+        column.addLayout(field(translate("upload.password"), self.password))
         column.addWidget(self.remember)
         self.secret = QWidget()
         inner = QVBoxLayout(self.secret)
         inner.setContentsMargins(0, 0, 0, 0)
-        inner.addLayout(field(say("upload.passphrase"), self.passphrase))
+        inner.addLayout(field(translate("upload.passphrase"), self.passphrase))
         column.addWidget(self.secret)
         column.addWidget(self.where)
         column.addWidget(self.progress)
@@ -94,7 +94,7 @@ class ServerStep(QWidget):
         middle.setSpacing(SPACE)
         middle.addStretch(1)
         middle.addWidget(self.title)
-        middle.addWidget(label(say("upload.server_says"), "soft", wrap=True))
+        middle.addWidget(label(translate("upload.server_says"), "soft", wrap=True))
         middle.addSpacing(SPACE)
         middle.addWidget(frame)
         middle.addStretch(2)
@@ -112,7 +112,7 @@ class ServerStep(QWidget):
     def _certificates(self) -> QWidget:
         """Return the field that is shown once a server's certificate was not trusted."""
         self.certificates = QLineEdit()
-        choose = button(say("upload.choose_file"))
+        choose = button(translate("upload.choose_file"))
         choose.clicked.connect(self._choose_certificates)
         line = QWidget()
         row = QHBoxLayout(line)
@@ -122,14 +122,14 @@ class ServerStep(QWidget):
         holder = QWidget()
         inner = QVBoxLayout(holder)
         inner.setContentsMargins(0, 0, 0, 0)
-        inner.addLayout(field(say("upload.certificates"), line))
-        self.certificates.setAccessibleName(say("upload.certificates"))
+        inner.addLayout(field(translate("upload.certificates"), line))
+        self.certificates.setAccessibleName(translate("upload.certificates"))
         holder.hide()
         return holder
 
     def _choose_certificates(self) -> None:
         found, _ = QFileDialog.getOpenFileName(
-            self, say("upload.certificates"), str(memory.last_folder())
+            self, translate("upload.certificates"), str(preferences.last_folder())
         )
         if found:
             self.certificates.setText(found)
@@ -140,24 +140,24 @@ class ServerStep(QWidget):
             return
         self._wait(True)
         number = self._number
-        task = worker.start(logins.greet)
-        task.result.connect(lambda greeting: self._greeted(number, greeting))
+        task = worker.start(logins.restore_login)
+        task.result.connect(lambda greeting: self._login_restored(number, greeting))
         task.failed.connect(lambda error: self._failed(number, error))
 
-    def _greeted(self, number: int, greeting: logins.Greeting) -> None:
+    def _login_restored(self, number: int, greeting: logins.LoginStatus) -> None:
         if number != self._number:
             return
         self._wait(False)
-        self._greeting = greeting
+        self._login_status = greeting
         if greeting.connection is not None:
             self.server.setText(greeting.connection.server)
             self.user.setText(greeting.connection.user)
-        self._look()
+        self._refresh_controls()
         if greeting.account is not None:
             self.entered.emit(greeting.account)
             return
         if greeting.problem is not None:
-            self.said.emit(Notice(told_as(greeting.problem), "warning"))
+            self.notified.emit(Notice(window_error_text(greeting.problem), "warning"))
         self.focus_first()
 
     def focus_first(self) -> None:
@@ -169,8 +169,8 @@ class ServerStep(QWidget):
     @property
     def unlocking(self) -> bool:
         """Whether a kept login is to be opened with a passphrase, and no password was typed."""
-        known = self._greeting
-        if known is None or known.connection is None or known.store is not Store.FILE:
+        known = self._login_status
+        if known is None or known.connection is None or known.store is not LoginStore.FILE:
             return False
         same = self.server.text().strip() == known.connection.server
         return (
@@ -179,26 +179,26 @@ class ServerStep(QWidget):
             and not (self.password.text())
         )
 
-    def _look(self) -> None:
+    def _refresh_controls(self) -> None:
         """Say what will happen with the login, and whether it travels in the open."""
-        keyring = self._greeting is not None and self._greeting.keyring
-        self._store = Store.MEMORY
+        keyring = self._login_status is not None and self._login_status.keyring
+        self._store = LoginStore.MEMORY
         if self.remember.isChecked():
-            self._store = Store.KEYRING if keyring else Store.FILE
-        told = {
-            Store.MEMORY: "upload.kept_memory",
-            Store.KEYRING: "upload.kept_keyring",
-            Store.FILE: "upload.kept_file",
+            self._store = LoginStore.KEYRING if keyring else LoginStore.FILE
+        message_key = {
+            LoginStore.MEMORY: "upload.kept_memory",
+            LoginStore.KEYRING: "upload.kept_keyring",
+            LoginStore.FILE: "upload.kept_file",
         }[self._store]
         if self.unlocking:
-            told = "upload.kept_unlock"
-        self.secret.setVisible(self.unlocking or self._store is Store.FILE)
-        self.where.setText(say(told))
+            message_key = "upload.kept_unlock"
+        self.secret.setVisible(self.unlocking or self._store is LoginStore.FILE)
+        self.where.setText(translate(message_key))
         self.plain.setVisible(self._is_plain())
-        self.plain.setText(say("upload.plain_http"))
+        self.plain.setText(translate("upload.plain_http"))
         ready = bool(self.server.text().strip() and self.user.text().strip())
         secret = self.password.text() or (self.unlocking and self.passphrase.text())
-        protected = self._store is not Store.FILE or self.passphrase.text() or self.unlocking
+        protected = self._store is not LoginStore.FILE or self.passphrase.text() or self.unlocking
         self.log_in.setEnabled(bool(ready and secret and protected) and not self.busy)
 
     def _is_plain(self) -> bool:
@@ -212,9 +212,15 @@ class ServerStep(QWidget):
         if not self.log_in.isEnabled():
             self.focus_first()
             return
-        self.said.emit(None)
-        if self.unlocking and self._greeting is not None and self._greeting.connection is not None:
-            task = worker.start(logins.unlock, self._greeting.connection, self.passphrase.text())
+        self.notified.emit(None)
+        if (
+            self.unlocking
+            and self._login_status is not None
+            and self._login_status.connection is not None
+        ):
+            task = worker.start(
+                logins.unlock, self._login_status.connection, self.passphrase.text()
+            )
         else:
             task = worker.start(
                 logins.log_in, self.server.text(), self.user.text(), self.password.text(),
@@ -235,7 +241,7 @@ class ServerStep(QWidget):
     def _failed(self, number: int, error: Exception) -> None:
         if number == self._number:
             self._wait(False)
-            self.said.emit(Notice(told_as(error), "bad"))
+            self.notified.emit(Notice(window_error_text(error), "bad"))
             if isinstance(error, UntrustedError):
                 self.trust.show()
             self.password.setFocus(Qt.FocusReason.OtherFocusReason)
@@ -247,11 +253,11 @@ class ServerStep(QWidget):
         self.progress.setVisible(busy)
         for widget in (self.server, self.user, self.password, self.passphrase, self.remember):
             widget.setEnabled(not busy)
-        self._look()
+        self._refresh_controls()
 
     def again(self, error: Exception) -> None:
         """Ask for the password anew, because the server refused the login."""
-        self._greeting = None
-        retone(self.title, "title", say("upload.server_title"))
-        self.said.emit(Notice(told_as(error), "bad"))
+        self._login_status = None
+        set_tone(self.title, "title", translate("upload.server_title"))
+        self.notified.emit(Notice(window_error_text(error), "bad"))
         self.focus_first()

@@ -1,6 +1,6 @@
 """Bytes, rates and times as people read them."""
 
-from ..words import say
+from ..translation import translate
 
 _STEP = 1024.0
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
@@ -20,8 +20,8 @@ def size_text(count: float) -> str:
 def time_text(seconds: float) -> str:
     """Return a remaining time, no finer than it can be known."""
     if seconds < 60:
-        return say("upload.time_seconds", n=max(round(seconds), 1))
+        return translate("upload.time_seconds", n=max(round(seconds), 1))
     minutes = round(seconds / 60)
     if minutes < 60:
-        return say("upload.time_minutes", n=minutes)
-    return say("upload.time_hours", hours=minutes // 60, minutes=minutes % 60)
+        return translate("upload.time_minutes", n=minutes)
+    return translate("upload.time_hours", hours=minutes // 60, minutes=minutes % 60)

@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
-from ...findings import Finding, Level
-from ...planning.plan import PlanRow
-from ...transfer.plan_upload import Outcome, RowResult
-from ...verification.plan_check import RowCheck, Verdict
-from ...verification.session_verification import Proof, RowProof
-from ..words import say
-from .wording import in_window
+from ... import (
+    Finding,
+    Level,
+    Outcome,
+    PlanRow,
+    RowCheck,
+    RowResult,
+    RowVerification,
+    Verdict,
+    VerificationLevel,
+)
+from ..translation import translate
+from .wording import window_text
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class RowState:
     @property
     def text(self) -> str:
         """The state in words."""
-        return say(self.key) if self.key else ""
+        return translate(self.key) if self.key else ""
 
 
 PLANNED = RowState()
@@ -60,10 +66,10 @@ _OUTCOMES = {
     Outcome.STOPPED: (STOPPED, "warning"),
     Outcome.LEFT_OUT: ("upload.state_left_out", "soft"),
 }
-_PROOFS = {
-    Proof.CHECKSUMMED: ("upload.state_verified", "good"),
-    Proof.COUNTED: ("upload.state_counted", "good"),
-    Proof.NONE: (UNPROVED, "bad"),
+_LEVELS = {
+    VerificationLevel.CHECKSUMMED: ("upload.state_verified", "good"),
+    VerificationLevel.COUNTED: ("upload.state_counted", "good"),
+    VerificationLevel.NONE: (UNPROVED, "bad"),
 }
 _KNOWN = {
     "verified": ("upload.state_verified", "good"),
@@ -81,18 +87,20 @@ def of_check(one: RowCheck) -> RowState:
 
 def of_result(one: RowResult) -> RowState:
     """Return the state after an upload."""
-    said = (one.reason,) if one.reason and one.outcome is Outcome.FAILED else ()
-    return RowState(*_OUTCOMES[one.outcome], sentences=said)
+    messages = (one.reason,) if one.reason and one.outcome is Outcome.FAILED else ()
+    return RowState(*_OUTCOMES[one.outcome], sentences=messages)
 
 
-def of_proof(one: RowProof) -> RowState:
+def of_verification(one: RowVerification) -> RowState:
     """Return the state after a verification."""
     how = {
-        Proof.CHECKSUMMED: say("upload.proof_checksummed"),
-        Proof.COUNTED: say("upload.proof_counted"),
-        Proof.NONE: say("upload.proof_none", found=one.found, planned=one.planned),
-    }[one.proof]
-    return RowState(*_PROOFS[one.proof], sentences=(*one.problems, how, *one.notes))
+        VerificationLevel.CHECKSUMMED: translate("upload.proof_checksummed"),
+        VerificationLevel.COUNTED: translate("upload.proof_counted"),
+        VerificationLevel.NONE: translate(
+            "upload.proof_none", found=one.found, planned=one.planned
+        ),
+    }[one.level]
+    return RowState(*_LEVELS[one.level], sentences=(*one.problems, how, *one.notes))
 
 
 def of_journal(kind: str, sentence: str) -> RowState:
@@ -100,13 +108,13 @@ def of_journal(kind: str, sentence: str) -> RowState:
     return RowState(*_KNOWN[kind], sentences=(sentence,) if sentence else ())
 
 
-def told(row: PlanRow, state: RowState) -> list[tuple[str, str]]:
+def row_messages(row: PlanRow, state: RowState) -> list[tuple[str, str]]:
     """Return all there is to say of a row, worst first: tone and sentence."""
     tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
     order = ("bad", "warning", "accent", "good", "soft")
-    found = [(state.tone, in_window(sentence)) for sentence in state.sentences]
+    found = [(state.tone, window_text(sentence)) for sentence in state.sentences]
     findings = (*state.findings, *row.findings)
-    found += [(tones[one.level], in_window(one.message)) for one in findings]
+    found += [(tones[one.level], window_text(one.message)) for one in findings]
     return sorted(dict.fromkeys(found), key=lambda one: order.index(one[0]))
 
 

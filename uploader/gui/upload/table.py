@@ -14,15 +14,14 @@ from PySide6.QtGui import QColor
 
 from xnat_config import SiteConfig
 
-from ...planning.labels import relabelled
-from ...planning.plan import Plan, PlanRow
-from ..collector import quietly, spare
+from ... import Plan, PlanRow, relabel_rows
+from ..garbage_collection import freeze_gc, gc_paused
 from ..theme import colours
-from ..words import say
-from .history import Change, History
-from .row_values import EDITABLE, natural, value_of, with_fields, with_value
+from ..translation import translate
+from .history import History, RowChange
+from .row_values import EDITABLE, natural_key, value_of, with_fields, with_value
 from .sizes import size_text
-from .states import PLANNED, RowState, is_wrong, told
+from .states import PLANNED, RowState, is_wrong, row_messages
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
@@ -47,7 +46,7 @@ _HEADS = {
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowFilter:
     """Which rows to show.
 
     Attributes
@@ -87,7 +86,7 @@ class PlanTable(QAbstractTableModel):
         self._texts: dict[int, str] = {}
         self._wrong: set[int] = set()
         self._sorted: tuple[str, bool] = ("", False)
-        self._wanted = Wanted()
+        self._wanted = RowFilter()
         self.columns: tuple[str, ...] = (*_BEFORE, *_AFTER)
         self.variables: tuple[str, ...] = ()
 
@@ -101,12 +100,12 @@ class PlanTable(QAbstractTableModel):
         self._place = {row.key: place for place, row in enumerate(self._rows)}
         self._states = dict(states or {})
         self._wrong.clear()
-        self._note(range(len(self._rows)))
+        self._index_rows(range(len(self._rows)))
         self.variables = tuple(dict.fromkeys(name for row in plan.rows for name in row.variables))
         self.columns = (*_BEFORE, *self.variables, *_AFTER)
         self._arrange()
         self.endResetModel()
-        spare()
+        freeze_gc()
 
     @property
     def rows(self) -> tuple[PlanRow, ...]:
@@ -158,12 +157,12 @@ class PlanTable(QAbstractTableModel):
     def undo(self) -> None:
         """Take the last change back."""
         if not self.locked:
-            self._put(self.history.undo())
+            self._replace_rows(self.history.undo())
 
     def redo(self) -> None:
         """Do again what was taken back."""
         if not self.locked:
-            self._put(self.history.redo())
+            self._replace_rows(self.history.redo())
 
     def _change(
         self,
@@ -178,19 +177,19 @@ class PlanTable(QAbstractTableModel):
         before = {place: row for place in places if differs(row := self._rows[place])}
         if not before:
             return False
-        with quietly():
+        with gc_paused():
             after = {place: change(row) for place, row in before.items()}
             if len(after) <= _RELABELLED:
                 changed = {row.key: row for row in after.values()}
-                made = relabelled(self._rows, changed, self.config.labels)
+                made = relabel_rows(self._rows, changed, self.config.labels)
                 after = {self._place[key]: row for key, row in made.items()}
-            self.history.add(Change(before, after))
-            self._put(after)
+            self.history.add(RowChange(before, after))
+            self._replace_rows(after)
         if len(after) > _MANY:
-            spare()
+            freeze_gc()
         return True
 
-    def _put(self, rows: Mapping[int, PlanRow]) -> None:
+    def _replace_rows(self, rows: Mapping[int, PlanRow]) -> None:
         if not rows:
             return
         for place, row in rows.items():
@@ -199,11 +198,11 @@ class PlanTable(QAbstractTableModel):
             same = row.findings is findings
             self._rows[place] = row if same else with_fields(row, {"findings": findings})
             self._states.pop(row.key, None)
-        self._note(rows)
-        self._tell()
+        self._index_rows(rows)
+        self._emit_changed()
         self.edited.emit()
 
-    def _note(self, places: Iterable[int]) -> None:
+    def _index_rows(self, places: Iterable[int]) -> None:
         """Keep what is asked of all rows at once, for rows that are new or changed."""
         for place in places:
             row = self._rows[place]
@@ -221,7 +220,7 @@ class PlanTable(QAbstractTableModel):
 
     # What the work aside found
 
-    def take_findings(self, rows: Sequence[PlanRow]) -> None:
+    def set_findings(self, rows: Sequence[PlanRow]) -> None:
         """Take the findings of rows that were checked; the rows stay as they are."""
         changed = []
         for row in rows:
@@ -230,26 +229,26 @@ class PlanTable(QAbstractTableModel):
                 self._rows[place] = with_fields(self._rows[place], {"findings": row.findings})
                 changed.append(place)
         if changed:
-            self._note(changed)
-            self._tell()
+            self._index_rows(changed)
+            self._emit_changed()
 
     def set_states(self, states: Mapping[str, RowState]) -> None:
         """Show how far rows are."""
         self._states.update(states)
-        self._note([self._place[key] for key in states if key in self._place])
+        self._index_rows([self._place[key] for key in states if key in self._place])
         if len(states) == 1 and (line := self.line_of(next(iter(states)))) >= 0:
-            self._tell(line, line)
+            self._emit_changed(line, line)
         else:
-            self._tell()
+            self._emit_changed()
 
-    def _tell(self, first: int = 0, last: int = -1) -> None:
+    def _emit_changed(self, first: int = 0, last: int = -1) -> None:
         last = len(self._shown) - 1 if last < 0 else last
         if last >= first:
             self.dataChanged.emit(self.index(first, 0), self.index(last, len(self.columns) - 1), [])
 
     # Order and choice
 
-    def show_only(self, wanted: Wanted) -> None:
+    def show_only(self, wanted: RowFilter) -> None:
         """Filter."""
         if wanted != self._wanted:
             self.beginResetModel()
@@ -272,7 +271,7 @@ class PlanTable(QAbstractTableModel):
             shown = [place for place in shown if self._passes(place, words)]
         name, falling = self._sorted
         if name in self.columns:
-            with quietly():
+            with gc_paused():
                 shown.sort(key=lambda place: self._sort_key(place, name), reverse=falling)
         self._shown = shown
 
@@ -281,15 +280,15 @@ class PlanTable(QAbstractTableModel):
         state = self.state(row.key)
         if self._wanted.kind == "wrong" and place not in self._wrong:
             return False
-        if self._wanted.kind == "told" and not told(row, state):
+        if self._wanted.kind == "told" and not row_messages(row, state):
             return False
         if not words:
             return True
         text = self._texts.get(place)
         if text is None:
-            said = (sentence for _, sentence in told(row, state))
+            messages = (sentence for _, sentence in row_messages(row, state))
             parts = (row.project, row.subject, row.session, row.modality, row.date, row.source)
-            text = "\n".join((*parts, state.text, *row.variables.values(), *said)).casefold()
+            text = "\n".join((*parts, state.text, *row.variables.values(), *messages)).casefold()
             self._texts[place] = text
         return all(word in text for word in words)
 
@@ -301,7 +300,7 @@ class PlanTable(QAbstractTableModel):
             return not row.include
         if name == "timepoint":
             return self.config.variables.timepoint_key(row.variables.get(name, ""))
-        return natural(self._text(row, name))
+        return natural_key(self._text(row, name))
 
     # What the view asks
 
@@ -321,9 +320,9 @@ class PlanTable(QAbstractTableModel):
             return None
         name = self.columns[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            return say(_HEADS[name]) if name in _HEADS else "" if name == INCLUDE else name
+            return translate(_HEADS[name]) if name in _HEADS else "" if name == INCLUDE else name
         if role in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
-            return say("upload.head_include") if name == INCLUDE else None
+            return translate("upload.head_include") if name == INCLUDE else None
         if role == Qt.ItemDataRole.TextAlignmentRole and name in _NUMBERS:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -333,9 +332,7 @@ class PlanTable(QAbstractTableModel):
         if not index.isValid() or index.row() >= len(self._shown):
             return None
         name, row = self.columns[index.column()], self.row_at(index.row())
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(row, name)
-        if role == Qt.ItemDataRole.EditRole:
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole):
             return self._text(row, name)
         if role == Qt.ItemDataRole.ForegroundRole:
             return self._colour(row, name)
@@ -344,10 +341,12 @@ class PlanTable(QAbstractTableModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and name in _NUMBERS:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.ToolTipRole and name in (FINDINGS, "source", "session"):
-            said = "\n".join(text for _, text in told(row, self.state(row.key)))
-            return (said if name == FINDINGS else self._text(row, name)) or None
+            messages = "\n".join(text for _, text in row_messages(row, self.state(row.key)))
+            return (messages if name == FINDINGS else self._text(row, name)) or None
         if role == Qt.ItemDataRole.AccessibleTextRole and name == INCLUDE:
-            return say("upload.included") if row.include else say("upload.state_left_out")
+            return (
+                translate("upload.included") if row.include else translate("upload.state_left_out")
+            )
         return None
 
     def _text(self, row: PlanRow, name: str) -> str:
@@ -355,12 +354,12 @@ class PlanTable(QAbstractTableModel):
             return ""
         if name == STATE:
             state = self.state(row.key)
-            return say("upload.state_left_out") if not row.include else state.text
+            return translate("upload.state_left_out") if not row.include else state.text
         if name == "bytes":
             return size_text(row.bytes)
         if name == FINDINGS:
-            said = told(row, self.state(row.key))
-            return said[0][1] if said else ""
+            messages = row_messages(row, self.state(row.key))
+            return messages[0][1] if messages else ""
         if name in self.variables:
             return row.variables.get(name, "")
         return str(getattr(row, name))
@@ -373,8 +372,8 @@ class PlanTable(QAbstractTableModel):
         if name == STATE:
             tone = state.tone
         elif name == FINDINGS:
-            said = told(row, state)
-            tone = said[0][0] if said else ""
+            messages = row_messages(row, state)
+            tone = messages[0][0] if messages else ""
         elif name in ("source", "date", "modality", "files", "bytes", "project"):
             tone = "soft"
         return QColor(getattr(colours(), tone)) if tone else None

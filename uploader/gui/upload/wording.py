@@ -5,11 +5,11 @@ from functools import lru_cache
 
 from xnat_pic.tables import load_table
 
-from ..failures import sentence_of
-from ..words import language
+from ..error_texts import error_text
+from ..translation import language
 
 
-def in_window(sentence: str) -> str:
+def window_text(sentence: str) -> str:
     """Return a sentence with the window's names for what it calls by a command's.
 
     In Italian where the window speaks Italian and the sentence is one of ``italian.toml``.
@@ -20,9 +20,9 @@ def in_window(sentence: str) -> str:
     return _italian(sentence) if language() == "it" else sentence
 
 
-def told_as(error: BaseException) -> str:
+def window_error_text(error: BaseException) -> str:
     """Return what an exception means to a person at the window."""
-    return in_window(sentence_of(error))
+    return window_text(error_text(error))
 
 
 @lru_cache(maxsize=1)

@@ -11,21 +11,35 @@ from xnat_config import SiteConfig, load_config
 from xnat_config.server.client import XnatClient
 from xnat_config.server.retry import RetryPolicy
 
-from ...control import Control
-from ...deidentification.mode import Way, find_disguise
-from ...errors import PlanError
-from ...planning.journal import Journal, journal_path
-from ...planning.plan import Plan
-from ...planning.plan_building import AUTO, build_plan, check_plan, with_sessions
-from ...planning.plan_files import companions, read_plan, write_plan
-from ...reports.report import write_report
-from ...scanning.folder_scan import Scan, scan_folder
-from ...transfer.jobs import Options
-from ...transfer.plan_upload import UploadResult, upload
-from ...verification.plan_check import RowCheck, check
-from ...verification.session_verification import RowProof, verify, verify_uploads
-from ..child import Call
-from ..collector import sparing
+from ... import (
+    AUTO,
+    DeidentificationMode,
+    FolderScan,
+    Journal,
+    Plan,
+    PlanError,
+    RowCheck,
+    RowVerification,
+    RunControl,
+    UploadOptions,
+    UploadResult,
+    build_plan,
+    check,
+    check_plan,
+    companions,
+    journal_path,
+    load_deidentifier,
+    read_plan,
+    scan_folder,
+    upload,
+    verify,
+    verify_uploads,
+    with_sessions,
+    write_plan,
+    write_report,
+)
+from ..child_process import TaskHandle
+from ..garbage_collection import freezing_gc
 from .logins import Account
 
 _RETRY = RetryPolicy()
@@ -33,7 +47,7 @@ _PREVIEWED = 400
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedPlan:
     """A plan in hand: nobody else has it while its journal is open.
 
     Attributes
@@ -50,7 +64,7 @@ class Opened:
 
 
 @dataclass(frozen=True)
-class Choices:
+class UploadChoices:
     """How to upload.
 
     Attributes
@@ -77,14 +91,14 @@ def site() -> SiteConfig:
     return load_config()
 
 
-def read_folder(call: Call, folder: Path, config: SiteConfig) -> Scan:
+def read_folder(handle: TaskHandle, folder: Path, config: SiteConfig) -> FolderScan:
     """Read the headers in a folder; reports (files read, files in all)."""
     aside = [*companions(plan_for(folder)), *companions(free_name(folder))]
     return scan_folder(
         folder,
         config,
-        on_read=sparing(call.report),
-        cancelled=call.cancelled,
+        on_read=freezing_gc(handle.report),
+        cancelled=handle.cancelled,
         leave_out=aside,
     )
 
@@ -104,22 +118,24 @@ def free_name(folder: Path) -> Path:
     return path
 
 
-def preview(_call: Call, scan: Scan, project: str, config: SiteConfig, layout: str) -> Plan:
+def preview(
+    _handle: TaskHandle, scan: FolderScan, project: str, config: SiteConfig, layout: str
+) -> Plan:
     """Return the plan that a layout gives, of the first sessions of a large study."""
     some = replace(scan, sessions=scan.sessions[:_PREVIEWED])
     return build_plan(some, project, config, layout=layout or AUTO)
 
 
 def make_plan(
-    _call: Call, scan: Scan, project: str, config: SiteConfig, layout: str, path: Path
-) -> Opened:
+    _handle: TaskHandle, scan: FolderScan, project: str, config: SiteConfig, layout: str, path: Path
+) -> OpenedPlan:
     """Write the plan of a folder, and take it in hand."""
     plan = build_plan(scan, project, config, layout=layout or AUTO)
     write_plan(plan, path)
-    return Opened(path, plan, _take(path), config, {})
+    return OpenedPlan(path, plan, _open_journal(path), config, {})
 
 
-def open_plan(call: Call, path: Path, config: SiteConfig) -> Opened:
+def open_plan(handle: TaskHandle, path: Path, config: SiteConfig) -> OpenedPlan:
     """Take a plan in hand and read its folder again; reports (files read, files in all).
 
     Raises
@@ -134,22 +150,22 @@ def open_plan(call: Call, path: Path, config: SiteConfig) -> Opened:
             path=path,
             hint="Connect its drive or put the folder back, then open the plan again.",
         )
-    journal = _take(path)
+    journal = _open_journal(path)
     try:
         scan = scan_folder(
             plan.root,
             config,
-            on_read=sparing(call.report),
-            cancelled=call.cancelled,
+            on_read=freezing_gc(handle.report),
+            cancelled=handle.cancelled,
             leave_out=companions(path),
         )
-        return Opened(path, with_sessions(plan, scan, config), journal, config, _known(journal))
+        return OpenedPlan(path, with_sessions(plan, scan, config), journal, config, _known(journal))
     except BaseException:
         journal.close()
         raise
 
 
-def _take(path: Path) -> Journal:
+def _open_journal(path: Path) -> Journal:
     """Open the journal of a plan, which keeps others away from the plan."""
     try:
         return Journal(journal_path(path))
@@ -177,7 +193,7 @@ def _known(journal: Journal) -> dict[str, tuple[str, str]]:
     return known
 
 
-def recheck(_call: Call, plan: Plan, config: SiteConfig, path: Path) -> Plan:
+def recheck(_handle: TaskHandle, plan: Plan, config: SiteConfig, path: Path) -> Plan:
     """Check rows as they stand now, and keep them in the plan's file."""
     checked = check_plan(plan, config)
     write_plan(checked, path)
@@ -185,94 +201,103 @@ def recheck(_call: Call, plan: Plan, config: SiteConfig, path: Path) -> Plan:
 
 
 def compare(
-    _call: Call, opened: Opened, plan: Plan, account: Account, control: Control, choices: Choices
+    _handle: TaskHandle,
+    opened: OpenedPlan,
+    plan: Plan,
+    account: Account,
+    control: RunControl,
+    choices: UploadChoices,
 ) -> list[RowCheck]:
     """Compare rows with the server."""
-    way = _way(choices)
+    mode = _mode(choices)
     with _client(account, control) as client:
         return check(
             check_plan(plan, opened.config),
             client,
             opened.config,
             journal=opened.journal,
-            disguise=find_disguise(opened.path, opened.journal, way if way.anonymise else None),
+            deidentifier=load_deidentifier(
+                opened.path, opened.journal, mode if mode.anonymise else None
+            ),
             create_project=choices.create_project,
         )
 
 
 def send(
-    call: Call,
-    opened: Opened,
+    handle: TaskHandle,
+    opened: OpenedPlan,
     plan: Plan,
     account: Account,
-    control: Control,
-    choices: Choices,
+    control: RunControl,
+    choices: UploadChoices,
     keys: Sequence[str],
 ) -> UploadResult:
     """Upload some rows of a plan; reports `Progress`, ("begin", row) and ("end", `RowResult`)."""
     with _client(account, control) as client:
-        options = Options(
+        options = UploadOptions(
             direct_archive=choices.direct,
             create_project=choices.create_project,
             raw=choices.raw,
-            disguise=find_disguise(opened.path, opened.journal, _way(choices), keep=True),
+            deidentifier=load_deidentifier(
+                opened.path, opened.journal, _mode(choices), record=True
+            ),
         )
         return upload(
-            only(check_plan(plan, opened.config), keys),
+            select_rows(check_plan(plan, opened.config), keys),
             client,
             opened.journal,
             opened.config,
             options,
             control=control,
-            on_progress=_stopping(call, control),
-            on_start=lambda row: call.report(("begin", row)),
-            on_row=lambda result: call.report(("end", result)),
+            on_progress=_stopping(handle, control),
+            on_start=lambda row: handle.report(("begin", row)),
+            on_row=lambda result: handle.report(("end", result)),
         )
 
 
-def prove(
-    call: Call, opened: Opened, plan: Plan, account: Account, control: Control
-) -> tuple[list[RowProof], list[str]]:
+def verify_plan(
+    handle: TaskHandle, opened: OpenedPlan, plan: Plan, account: Account, control: RunControl
+) -> tuple[list[RowVerification], list[str]]:
     """Verify rows; return their proofs and what is wrong with files beside the images."""
     with _client(account, control) as client:
-        proofs = verify(
+        verifications = verify(
             plan,
             client,
             opened.config,
             opened.journal,
-            disguise=find_disguise(opened.path, opened.journal),
+            deidentifier=load_deidentifier(opened.path, opened.journal),
             control=control,
-            on_progress=_stopping(call, control),
+            on_progress=_stopping(handle, control),
         )
-        return proofs, verify_uploads(client, opened.journal)
+        return verifications, verify_uploads(client, opened.journal)
 
 
-def make_report(_call: Call, opened: Opened, plan: Plan) -> Path:
+def make_report(_handle: TaskHandle, opened: OpenedPlan, plan: Plan) -> Path:
     """Write the report beside the plan; return the page."""
     page = opened.path.with_name(opened.path.name + ".report.html")
     return write_report(plan, opened.journal, page)[0]
 
 
-def _way(choices: Choices) -> Way:
-    return Way(choices.anonymise, choices.anonymise and choices.map_uids)
+def _mode(choices: UploadChoices) -> DeidentificationMode:
+    return DeidentificationMode(choices.anonymise, choices.anonymise and choices.map_uids)
 
 
-def _client(account: Account, control: Control) -> XnatClient:
+def _client(account: Account, control: RunControl) -> XnatClient:
     return XnatClient(account.connection, account.login, retry=_RETRY, sleep=control.sleep)
 
 
-def _stopping(call: Call, control: Control) -> Callable[[Any], None]:
+def _stopping(handle: TaskHandle, control: RunControl) -> Callable[[Any], None]:
     """Pass progress on, and stop the work when the window closes."""
 
-    def tell(progress: Any) -> None:
-        if call.cancelled():
+    def report_progress(progress: Any) -> None:
+        if handle.cancelled():
             control.cancel()
-        call.report(progress)
+        handle.report(progress)
 
-    return tell
+    return report_progress
 
 
-def only(plan: Plan, keys: Sequence[str]) -> Plan:
+def select_rows(plan: Plan, keys: Sequence[str]) -> Plan:
     """Return a plan of some of its rows."""
     wanted = set(keys)
     return replace(plan, rows=tuple(row for row in plan.rows if row.key in wanted))

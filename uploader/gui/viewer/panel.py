@@ -16,10 +16,10 @@ from PySide6.QtWidgets import (
 )
 
 from .. import worker
-from ..child import Call
-from ..failures import sentence_of
+from ..child_process import TaskHandle
+from ..error_texts import error_text
 from ..theme import MARGIN, NIGHT, ON_NIGHT, SPACE, label
-from ..words import say
+from ..translation import translate
 from .stack import HeaderRow, Plane, Stack, grey, letters, window_of
 
 
@@ -28,11 +28,11 @@ class Canvas(QWidget):
 
     Attributes
     ----------
-    turned : signal (int)
+    scrolled : signal (int)
         The wheel went this many slices on.
     """
 
-    turned = Signal(int)
+    scrolled = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,8 +45,8 @@ class Canvas(QWidget):
         self._from: tuple[QPointF, float, float] | None = None
         self.setMinimumSize(220, 96)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
-        self.setAccessibleName(say("viewer.picture"))
-        self.setToolTip(say("viewer.drag"))
+        self.setAccessibleName(translate("viewer.picture"))
+        self.setToolTip(translate("viewer.drag"))
 
     def show_plane(
         self, values: Plane, spacing: tuple[float, float], sides: tuple[str, ...]
@@ -56,7 +56,7 @@ class Canvas(QWidget):
         self.sides = (sides[0], sides[1], sides[2], sides[3])
         self._grey()
 
-    def say_instead(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Show a sentence where the picture would be."""
         self.values, self._image, self.message = None, None, text
         self.update()
@@ -133,10 +133,10 @@ class Canvas(QWidget):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Go through the slices."""
-        self.turned.emit(-1 if event.angleDelta().y() > 0 else 1)
+        self.scrolled.emit(-1 if event.angleDelta().y() > 0 else 1)
 
 
-class Turner(QWidget):
+class StackSlider(QWidget):
     """A slider through slices or steps that says what it turns and where it is."""
 
     def __init__(self, name: str) -> None:
@@ -169,9 +169,11 @@ class Turner(QWidget):
         self.slider.blockSignals(False)
         self.setVisible(count > 1)
 
-    def say_value(self, value: str) -> None:
+    def show_value(self, value: str) -> None:
         """Show a value, such as ``TE 12 ms``, and which of how many it is."""
-        where = say("viewer.of", number=self.slider.value() + 1, count=self.slider.maximum() + 1)
+        where = translate(
+            "viewer.of", number=self.slider.value() + 1, count=self.slider.maximum() + 1
+        )
         self.text.setText(" ".join(filter(None, [self.name, value])))
         self.text.setToolTip(self.text.text())
         self.count.setText(where)
@@ -188,27 +190,27 @@ class Viewer(QWidget):
         self._fresh = False
         self.title = label("", "heading", wrap=True)
         self.canvas = Canvas()
-        self.canvas.turned.connect(self._turn)
-        self.place = Turner(say("viewer.slice"))
-        self.step = Turner(say("viewer.step_step"))
+        self.canvas.scrolled.connect(self._scroll)
+        self.place = StackSlider(translate("viewer.slice"))
+        self.step = StackSlider(translate("viewer.step_step"))
         for turner in (self.place, self.step):
             turner.slider.valueChanged.connect(lambda _: self._load())
         self.header = QTableWidget(0, 3)
         self.search = QLineEdit()
-        self.search.setPlaceholderText(say("viewer.find"))
-        self.search.setAccessibleName(say("viewer.find"))
+        self.search.setPlaceholderText(translate("viewer.find"))
+        self.search.setAccessibleName(translate("viewer.find"))
         self.search.setClearButtonEnabled(True)
         self.search.textChanged.connect(self._filter)
         self.tabs = QTabWidget()
-        self.tabs.addTab(self._picture_tab(), say("viewer.picture"))
-        self.tabs.addTab(self._header_tab(), say("viewer.header"))
+        self.tabs.addTab(self._picture_tab(), translate("viewer.picture"))
+        self.tabs.addTab(self._header_tab(), translate("viewer.header"))
         self.tabs.currentChanged.connect(lambda _: self._load())
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(SPACE)
         column.addWidget(self.title)
         column.addWidget(self.tabs, 1)
-        self.clear(say("viewer.empty"))
+        self.clear(translate("viewer.empty"))
 
     def clear(self, text: str) -> None:
         """Show a sentence instead of a series."""
@@ -216,7 +218,7 @@ class Viewer(QWidget):
         self._wanted += 1
         self.title.setText("")
         self.header.setRowCount(0)
-        self.canvas.say_instead(text)
+        self.canvas.show_message(text)
         self._set_ranges(1, 1)
 
     def show_stack(self, stack: Stack) -> None:
@@ -224,7 +226,7 @@ class Viewer(QWidget):
         self.stack, self._fresh = stack, True
         self.title.setText(stack.title)
         self._set_ranges(len(stack.planes[0]), len(stack.planes))
-        self.step.set_name(say(f"viewer.step_{stack.steps.meaning}"))
+        self.step.set_name(translate(f"viewer.step_{stack.steps.meaning}"))
         self.place.slider.setValue(len(stack.planes[0]) // 2)
         self._load()
 
@@ -232,7 +234,7 @@ class Viewer(QWidget):
         self.place.set_count(slices)
         self.step.set_count(steps)
 
-    def _turn(self, by: int) -> None:
+    def _scroll(self, by: int) -> None:
         self.place.slider.setValue(self.place.slider.value() + by)
 
     def _load(self) -> None:
@@ -241,22 +243,22 @@ class Viewer(QWidget):
             return
         stack, step, where = self.stack, self.step.slider.value(), self.place.slider.value()
         plane = stack.planes[step][where]
-        self._say_place()
+        self._show_position()
         self._wanted += 1
         ticket = self._wanted
         task = worker.start(_read, stack, plane, self.tabs.currentIndex() == 1)
         task.result.connect(lambda got: self._show(ticket, plane, got))
         task.failed.connect(lambda error: self._fail(ticket, error))
 
-    def _say_place(self) -> None:
+    def _show_position(self) -> None:
         stack = self.stack
         if stack is None:
             return
-        self.place.say_value("")
+        self.place.show_value("")
         value = stack.steps.values[self.step.slider.value()]
         if not value and stack.steps.meaning == "offset":
-            value = say("viewer.reference")
-        self.step.say_value(value)
+            value = translate("viewer.reference")
+        self.step.show_value(value)
 
     def _show(self, ticket: int, plane: int, got: tuple[Plane, list[HeaderRow] | None]) -> None:
         if ticket != self._wanted or self.stack is None:
@@ -272,7 +274,7 @@ class Viewer(QWidget):
 
     def _fail(self, ticket: int, error: Exception) -> None:
         if ticket == self._wanted:
-            self.canvas.say_instead(sentence_of(error))
+            self.canvas.show_message(error_text(error))
 
     def _fill(self, rows: list[HeaderRow]) -> None:
         self.header.setRowCount(len(rows))
@@ -300,12 +302,12 @@ class Viewer(QWidget):
 
     def _header_tab(self) -> QWidget:
         self.header.setHorizontalHeaderLabels(
-            [say("viewer.tag"), say("viewer.name"), say("viewer.value")]
+            [translate("viewer.tag"), translate("viewer.name"), translate("viewer.value")]
         )
         self.header.verticalHeader().hide()
         self.header.setShowGrid(False)
         self.header.setTabKeyNavigation(False)
-        self.header.setAccessibleName(say("viewer.header"))
+        self.header.setAccessibleName(translate("viewer.header"))
         self.header.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
         self.header.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.header.setColumnWidth(0, 100)
@@ -324,6 +326,6 @@ class Viewer(QWidget):
 
 
 def _read(
-    call: Call, stack: Stack, plane: int, with_header: bool
+    handle: TaskHandle, stack: Stack, plane: int, with_header: bool
 ) -> tuple[Plane, list[HeaderRow] | None]:
     return stack.read(plane), stack.header(plane) if with_header else None

@@ -17,7 +17,7 @@ from mri2dicom import Overrides, RawSeries, encode_series
 from private_dictionaries import register
 from xnat_pic.text import printable
 
-from .steps import Steps, raw_steps, rules, saturation_offsets, steps_of
+from .steps import StackSteps, find_steps, raw_steps, rules, saturation_offsets
 
 Plane = npt.NDArray[np.float32]
 HeaderRow = tuple[str, str, str]
@@ -34,7 +34,7 @@ class Stack:
     ----------
     planes : list of list of int
         Plane number by step and slice.
-    steps : Steps
+    steps : StackSteps
         What the steps are: echoes, offsets, times.
     spacing_mm : tuple of float
         Between rows, and between columns.
@@ -48,7 +48,7 @@ class Stack:
 
     title: str
     planes: list[list[int]]
-    steps: Steps
+    steps: StackSteps
     spacing_mm: tuple[float, float]
     axes: list[npt.NDArray[np.float64]]
     read: Callable[[int], Plane]
@@ -110,7 +110,7 @@ def dicom_stack(folder: Path, title: str) -> Stack:
     def header(plane: int) -> list[HeaderRow]:
         return header_rows(pydicom.dcmread(frames[plane][0], stop_before_pixels=True))
 
-    steps = steps_of([values[step[0]] for step in planes])
+    steps = find_steps([values[step[0]] for step in planes])
     return Stack(title, planes, steps, (float(spacing[0]), float(spacing[1])), axes, read, header)
 
 

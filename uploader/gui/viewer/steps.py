@@ -30,7 +30,7 @@ class _Rule:
 
 
 @dataclass(frozen=True)
-class Steps:
+class StackSteps:
     """What the steps of a series are.
 
     Attributes
@@ -50,7 +50,7 @@ def rules() -> tuple[_Rule, ...]:
     return load_rows(__package__, "steps.toml", "step", _Rule)
 
 
-def steps_of(values: Sequence[Mapping[str, Any]]) -> Steps:
+def find_steps(values: Sequence[Mapping[str, Any]]) -> StackSteps:
     """Return what tells steps apart: the first attribute of ``steps.toml`` that changes.
 
     Parameters
@@ -62,11 +62,11 @@ def steps_of(values: Sequence[Mapping[str, Any]]) -> Steps:
     for rule in rules():
         column = [_first(one.get(rule.keyword)) for one in values]
         if len({str(value) for value in column if value is not None}) > 1:
-            return Steps(rule.meaning, tuple(_text(rule, value) for value in column))
-    return Steps(_PLAIN, ("",) * len(values))
+            return StackSteps(rule.meaning, tuple(_text(rule, value) for value in column))
+    return StackSteps(_PLAIN, ("",) * len(values))
 
 
-def raw_steps(series: RawSeries, first: Sequence[int]) -> Steps:
+def raw_steps(series: RawSeries, first: Sequence[int]) -> StackSteps:
     """Return what tells the steps of a scanner's series apart.
 
     Parameters
@@ -74,7 +74,7 @@ def raw_steps(series: RawSeries, first: Sequence[int]) -> Steps:
     first : sequence of int
         A plane of each step.
     """
-    found = steps_of(
+    found = find_steps(
         [
             {
                 rule.keyword: _of_plane(series.private, rule.keyword, plane, series.plane_count)
@@ -89,7 +89,7 @@ def raw_steps(series: RawSeries, first: Sequence[int]) -> Steps:
         return found
     for loop in series.dimensions:
         if loop.loop not in _LOOPS and loop.labels and loop.length > 1:
-            return Steps(_PLAIN, tuple(loop.labels[int(loop.index[plane])] for plane in first))
+            return StackSteps(_PLAIN, tuple(loop.labels[int(loop.index[plane])] for plane in first))
     return found
 
 

@@ -7,13 +7,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMainWindow, QPushButton, QWidget
 
-from .band import Band
+from .band import NoticeBand
 
 NEXT = ("Ctrl+Return", "Ctrl+Enter")
 OFFER = ("Alt+Return", "Alt+Enter")
 
 
-def add_keys(window: QMainWindow) -> None:
+def add_shortcuts(window: QMainWindow) -> None:
     """Let Ctrl+Enter press the primary button that is shown, and Alt+Enter the band's."""
     for keys, press in ((NEXT, _press_primary), (OFFER, _press_offer)):
         action = QAction(window)
@@ -32,7 +32,7 @@ def _press_primary(window: QWidget) -> None:
 
 
 def _press_offer(window: QWidget) -> None:
-    for band in window.findChildren(Band):
+    for band in window.findChildren(NoticeBand):
         if band.action.isVisible():
             band.action.click()
             return

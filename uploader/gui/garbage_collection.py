@@ -15,25 +15,25 @@ _YOUNG = 1  # generations that are collected first, so that no fresh garbage is 
 _FILES_BETWEEN = 500
 
 
-def spare() -> None:
+def freeze_gc() -> None:
     """Let later collections pass over everything that is there now."""
     gc.collect(_YOUNG)
     gc.freeze()
 
 
-def sparing(report: Callable[[Any], None]) -> Callable[[int, int], None]:
+def freezing_gc(report: Callable[[Any], None]) -> Callable[[int, int], None]:
     """Return a report of (files read, files in all) that spares what was read, now and then."""
 
-    def tell(done: int, total: int) -> None:
+    def report_progress(done: int, total: int) -> None:
         if done % _FILES_BETWEEN == 0:
-            spare()
+            freeze_gc()
         report((done, total))
 
-    return tell
+    return report_progress
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def gc_paused() -> Iterator[None]:
     """Do something with all rows at once; the collector, which would find nothing, waits."""
     was_on = gc.isenabled()
     gc.disable()

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from uploader.planning.labels import relabelled
+from uploader.planning.labels import relabel_rows
 from uploader.planning.plan import PlanRow
 from xnat_config import load_config
 
@@ -24,7 +24,7 @@ def row(key, subject, timepoint, session):
 
 def changed_session(rules, rows, key, **fields):
     before = next(one for one in rows if one.key == key)
-    return relabelled(rows, {key: replace(before, **fields)}, rules)[key].session
+    return relabel_rows(rows, {key: replace(before, **fields)}, rules)[key].session
 
 
 def test_label_follows_subject_and_timepoint(rules):
@@ -56,7 +56,7 @@ def test_numbered_label_is_the_rules_own(rules):
 def test_rows_that_change_places_keep_labels_apart(rules):
     rows = [row("a", "m01", "pre", "m01_pre_MR"), row("b", "m02", "pre", "m02_pre_MR")]
     changed = {"a": replace(rows[0], subject="m02"), "b": replace(rows[1], subject="m01")}
-    found = relabelled(rows, changed, rules)
+    found = relabel_rows(rows, changed, rules)
     assert [found[key].session for key in "ab"] == ["m02_pre_MR", "m01_pre_MR"]
 
 

@@ -11,7 +11,7 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringError
 
 from uploader.login import login_store as credentials
-from uploader.login.login_store import Store, forget_login, load_login, save_login, stored_in
+from uploader.login.login_store import LoginStore, find_store, forget_login, load_login, save_login
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login, token_login
 from xnat_pic.errors import LoginError, WrongCallError
@@ -86,13 +86,15 @@ def test_keyring_comes_first_and_gives_the_token_back(use, home, token):
     backend = Memory()
     use(backend)
     asked = []
-    assert save_login(SERVER, token, None, lambda: asked.append(1) or "x", home) is Store.KEYRING
+    assert (
+        save_login(SERVER, token, None, lambda: asked.append(1) or "x", home) is LoginStore.KEYRING
+    )
     assert asked == []
     found = load_login(SERVER, environ=home)
     assert (found.user, found.name, found.secret) == ("ann", "0f-alias", "s3cret-token")
     assert found.expires_s == token.expires_s
-    assert stored_in(SERVER, home) is Store.KEYRING
-    assert forget_login(SERVER, home) == [Store.KEYRING]
+    assert find_store(SERVER, home) is LoginStore.KEYRING
+    assert forget_login(SERVER, home) == [LoginStore.KEYRING]
     assert backend.kept == {}
 
 
@@ -106,16 +108,16 @@ def test_login_is_for_one_user_at_one_server(use, home, token):
 @pytest.mark.parametrize("backend", [Locked, Forgetful])
 def test_file_is_used_where_no_keyring_works(use, home, token, cheap, tmp_path, backend):
     use(backend())
-    assert save_login(SERVER, token, None, lambda: "open sesame", home) is Store.FILE
+    assert save_login(SERVER, token, None, lambda: "open sesame", home) is LoginStore.FILE
     path = tmp_path / "home" / "login.aes"
     content = path.read_bytes()
     for secret in (b"s3cret-token", b"0f-alias", b"open sesame"):
         assert secret not in content
     found = load_login(SERVER, lambda: "open sesame", home)
-    assert (found.secret, stored_in(SERVER, home)) == ("s3cret-token", Store.FILE)
+    assert (found.secret, find_store(SERVER, home)) == ("s3cret-token", LoginStore.FILE)
     assert load_login(Connection(SERVER.server, "bob"), lambda: "open sesame", home) is None
     assert load_login(SERVER, lambda: "", home) is None
-    assert forget_login(SERVER, home) == [Store.FILE]
+    assert forget_login(SERVER, home) == [LoginStore.FILE]
     assert not path.exists()
 
 
@@ -160,14 +162,14 @@ def test_cost_of_a_key_is_high_by_default():
 
 def test_memory_is_last_and_a_named_store_is_not_replaced(use, home, token, cheap):
     use(Locked())
-    assert save_login(SERVER, token, environ=home) is Store.MEMORY
-    assert save_login(SERVER, token, None, lambda: "", home) is Store.MEMORY
-    assert save_login(SERVER, token, Store.MEMORY, lambda: "x", home) is Store.MEMORY
+    assert save_login(SERVER, token, environ=home) is LoginStore.MEMORY
+    assert save_login(SERVER, token, None, lambda: "", home) is LoginStore.MEMORY
+    assert save_login(SERVER, token, LoginStore.MEMORY, lambda: "x", home) is LoginStore.MEMORY
     assert load_login(SERVER, lambda: "x", home) is None
     with pytest.raises(WrongCallError, match="keyring"):
-        save_login(SERVER, token, Store.KEYRING, lambda: "x", home)
+        save_login(SERVER, token, LoginStore.KEYRING, lambda: "x", home)
     with pytest.raises(WrongCallError, match="passphrase"):
-        save_login(SERVER, token, Store.FILE, lambda: "", home)
+        save_login(SERVER, token, LoginStore.FILE, lambda: "", home)
 
 
 def test_password_is_never_stored(use, home):

@@ -11,12 +11,17 @@ from click.testing import CliRunner
 from disk import write_group, write_study
 
 from uploader.cli import main
-from uploader.deidentification.mode import Way, find_disguise, key_path, read_key
+from uploader.deidentification.mode import (
+    DeidentificationMode,
+    key_path,
+    load_deidentifier,
+    read_key,
+)
 from uploader.errors import PlanError
 from uploader.planning.journal import Journal
 from xnat_pic.errors import WrongCallError
 
-MAPPED = Way(anonymise=True, map_uids=True)
+MAPPED = DeidentificationMode(anonymise=True, map_uids=True)
 
 
 @pytest.fixture
@@ -146,16 +151,16 @@ def test_two_keys_are_a_contradiction(tmp_path):
     plan, other = tmp_path / "plan.csv", tmp_path / "other.csv"
     for one in (plan, other):
         with Journal(one.with_name(f"{one.name}.journal")) as journal:
-            assert find_disguise(one, journal, MAPPED, keep=True).key
+            assert load_deidentifier(one, journal, MAPPED, record=True).key
     with pytest.raises(WrongCallError, match="different keys"):
-        find_disguise(plan, None, replace(MAPPED, map_uids_with=key_path(other)), keep=True)
+        load_deidentifier(plan, None, replace(MAPPED, map_uids_with=key_path(other)), record=True)
 
 
 def test_other_uids_without_anonymisation_are_a_wrong_call(tmp_path):
     with pytest.raises(WrongCallError, match="--anonymise"):
-        Way(map_uids=True)
+        DeidentificationMode(map_uids=True)
     with pytest.raises(WrongCallError, match="--anonymise"):
-        Way(map_uids_with=tmp_path / "k")
+        DeidentificationMode(map_uids_with=tmp_path / "k")
 
 
 def test_key_that_cannot_be_written_stops_before_anything_is_sent(tmp_path):
@@ -165,4 +170,4 @@ def test_key_that_cannot_be_written_stops_before_anything_is_sent(tmp_path):
         Journal(tmp_path / "plan.csv.journal") as journal,
         pytest.raises(PlanError, match="cannot be written"),
     ):
-        find_disguise(plan, journal, MAPPED, keep=True)
+        load_deidentifier(plan, journal, MAPPED, record=True)

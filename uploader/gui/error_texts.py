@@ -2,13 +2,13 @@
 
 import errno
 
-from .words import say
+from .translation import translate
 
 # Letters of a foreign error that a sentence can carry.
 _LONGEST = 160
 
 
-def sentence_of(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return what an exception means to a person.
 
     The errors of `mri2dicom` and `uploader` bring their own sentence. A full disk, a file that is
@@ -18,19 +18,21 @@ def sentence_of(error: BaseException) -> str:
     if callable(own):
         return str(own())
     if isinstance(error, ChildProcessError):
-        return say("failure.process")
+        return translate("failure.process")
     if isinstance(error, OSError):
         return _system_sentence(error)
     what = " ".join(f"{type(error).__name__}: {error}".rstrip(": ").split())
-    return say("failure.unknown", what=what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…")
+    return translate(
+        "failure.unknown", what=what if len(what) <= _LONGEST else f"{what[:_LONGEST]}…"
+    )
 
 
 def _system_sentence(error: OSError) -> str:
-    place = str(error.filename or say("failure.some_file"))
+    place = str(error.filename or translate("failure.some_file"))
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
-        return say("failure.disk_full", place=place)
+        return translate("failure.disk_full", place=place)
     if isinstance(error, FileNotFoundError):
-        return say("failure.gone", place=place)
+        return translate("failure.gone", place=place)
     if isinstance(error, PermissionError):
-        return say("failure.not_allowed", place=place)
-    return say("failure.system", place=place, reason=error.strerror or str(error))
+        return translate("failure.not_allowed", place=place)
+    return translate("failure.system", place=place, reason=error.strerror or str(error))

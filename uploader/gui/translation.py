@@ -17,7 +17,7 @@ _DEFAULT = "en"
 _chosen = [_DEFAULT]
 
 
-def say(key: str, **values: object) -> str:
+def translate(key: str, **values: object) -> str:
     """Return the sentence of a key in the chosen language, with its places filled.
 
     A number called ``n`` chooses the form: where it is 1 and the key has a ``_one`` sibling,

@@ -10,11 +10,11 @@ import pytest
 from disk import expected_files, write_group, write_study
 from pydicom import dcmread
 
-from uploader.control import Control, Meter
-from uploader.deidentification.deidentifier import Anonymiser
-from uploader.planning.journal import State
+from uploader.control import ProgressMeter, RunControl
+from uploader.deidentification.deidentifier import Deidentifier
+from uploader.planning.journal import SeriesState
 from uploader.transfer.plan_upload import Outcome
-from uploader.verification.session_verification import Proof, verify_uploads
+from uploader.verification.session_verification import VerificationLevel, verify_uploads
 from xnat_pic.errors import WrongCallError
 
 
@@ -27,11 +27,11 @@ def _states(work):
 def test_states_follow_the_work(work):
     write_group(work.folder)
     assert work.upload().exit_code == 0
-    assert _states(work) == {State.ARCHIVED}
-    assert all(one.proof is Proof.CHECKSUMMED for one in work.verify())
-    assert _states(work) == {State.VERIFIED}
+    assert _states(work) == {SeriesState.ARCHIVED}
+    assert all(one.level is VerificationLevel.CHECKSUMMED for one in work.verify())
+    assert _states(work) == {SeriesState.VERIFIED}
     assert work.upload().exit_code == 0
-    assert _states(work) == {State.VERIFIED}
+    assert _states(work) == {SeriesState.VERIFIED}
 
 
 @pytest.mark.parametrize(("changed", "damaged"), [(0, False), (1, True), (5, True), (6, False)])
@@ -59,7 +59,7 @@ def test_prearchive_holds_a_series_before_its_session_is_archived(work):
         {"method": "POST", "path": "/data/services/archive", "status": 403, "count": 0}
     )
     assert work.upload().exit_code == 8
-    assert _states(work) == {State.RECEIVED}
+    assert _states(work) == {SeriesState.RECEIVED}
     (row,) = work.server.waiting()
     assert (row["project"], row["subject"], row["name"]) == ("P1", "m01", "m01_20240109_MR")
     assert work.server.files() == []
@@ -72,7 +72,7 @@ def test_other_versions_of_the_server_take_the_same_upload(work, start, version)
     there = replace(work, server=other)
     assert there.upload(create_project=True).exit_code == 0
     assert other.files() == expected_files(work.folder)
-    assert all(one.proof is Proof.CHECKSUMMED for one in there.verify())
+    assert all(one.level is VerificationLevel.CHECKSUMMED for one in there.verify())
 
 
 def test_conflict_that_somebody_solved_is_gone_on_with(work):
@@ -101,7 +101,7 @@ def test_direct_archiving_ends_in_the_same_archive(work):
     assert work.upload(direct_archive=True).exit_code == 0
     assert work.server.files() == expected_files(work.folder)
     assert work.server.waiting() == []
-    assert all(one.proof is Proof.CHECKSUMMED for one in work.verify())
+    assert all(one.level is VerificationLevel.CHECKSUMMED for one in work.verify())
     assert {row.outcome for row in work.upload(direct_archive=True).rows} == {Outcome.NOTHING_TO_DO}
 
 
@@ -121,7 +121,7 @@ def test_direct_archiving_survives_lost_answers(work, rule):
         if work.upload(direct_archive=True).exit_code == 0:
             break
     assert work.server.files() == expected_files(work.folder)
-    assert all(one.proof is Proof.CHECKSUMMED for one in work.verify())
+    assert all(one.level is VerificationLevel.CHECKSUMMED for one in work.verify())
 
 
 def test_series_larger_than_a_part_goes_in_several_archives(work):
@@ -147,7 +147,7 @@ def test_series_with_one_number_become_scans_of_their_own(work):
     write_study(work.folder / "a", series=(2,), SeriesNumber=1)
     assert work.upload().exit_code == 0
     assert work.server.files() == expected_files(work.folder)
-    assert all(one.proof is Proof.CHECKSUMMED for one in work.verify())
+    assert all(one.level is VerificationLevel.CHECKSUMMED for one in work.verify())
 
 
 def test_odd_names_arrive(work):
@@ -160,8 +160,8 @@ def test_odd_names_arrive(work):
     plan = work.plan(layout="{subject}")
     result = work.upload(plan)
     assert result.exit_code == 0, [row.reason for row in result.rows]
-    (proof,) = work.verify(plan)
-    assert proof.problems == []
+    (verification,) = work.verify(plan)
+    assert verification.problems == []
     assert work.server.files() == expected_files(work.folder)
     (row,) = work.server.served.rows("/data/projects/P1/experiments")
     (note,) = work.server.served.rows(f"/data/experiments/{row['ID']}/resources/NOTES/files")
@@ -184,17 +184,17 @@ def test_definitions_are_made_once_and_keep_those_of_others(work):
     )
     answer = served.put("/data/projects/P1", data=own, headers={"Content-Type": "text/xml"})
     assert answer.status_code == 200, answer.text
-    from uploader.server.variables import define, read_definitions
+    from uploader.server.variables import define_variables, read_definitions
 
     with work.server.client() as client:
-        said = define(client, "P1", work.config.variables, ["xnat:mrSessionData"])
+        said = define_variables(client, "P1", work.config.variables, ["xnat:mrSessionData"])
         assert any("group, timepoint, dose for xnat:mrSessionData" in text for text in said)
         found = read_definitions(client, "P1")
         assert set(found["xnat:subjectData"]) >= {"group", "dose"}
         assert "timepoint" not in found["xnat:subjectData"]
         assert set(found["xnat:mrSessionData"]) >= {"group", "timepoint", "dose"}
         assert set(found["xnat:ctSessionData"]) == {"kv"}
-        assert define(client, "P1", work.config.variables, ["xnat:mrSessionData"]) == []
+        assert define_variables(client, "P1", work.config.variables, ["xnat:mrSessionData"]) == []
 
 
 def test_values_are_in_the_custom_form_too_where_there_is_one(work):
@@ -309,8 +309,8 @@ def test_side_file_of_somebody_else_is_kept(work):
 @pytest.mark.parametrize("key", [b"", b"a key"])
 def test_objects_are_anonymised_on_the_way(work, key):
     write_study(work.folder / "m01", InstitutionName="Clinic of Secrets", OperatorsName="Ann^Onym")
-    disguise = Anonymiser(key)
-    assert work.upload(disguise=disguise).exit_code == 0
+    deidentifier = Deidentifier(key)
+    assert work.upload(deidentifier=deidentifier).exit_code == 0
     (row,) = work.server.served.rows("/data/projects/P1/experiments")
     rows = work.server.served.rows(f"/data/experiments/{row['ID']}/scans/ALL/files")
     assert len(rows) == 6
@@ -323,14 +323,16 @@ def test_objects_are_anonymised_on_the_way(work, key):
         dataset = dcmread(io.BytesIO(content))
         assert f"{dataset.SOPInstanceUID}.dcm" == one["Name"]
         assert dataset.PatientID == "m01"
-    assert all(one.proof is Proof.CHECKSUMMED for one in work.verify(disguise=disguise))
-    again = work.upload(disguise=disguise)
+    assert all(
+        one.level is VerificationLevel.CHECKSUMMED for one in work.verify(deidentifier=deidentifier)
+    )
+    again = work.upload(deidentifier=deidentifier)
     assert {one.outcome for one in again.rows} == {Outcome.NOTHING_TO_DO}
 
 
 def test_stopped_upload_says_so_and_goes_on_later(work):
     write_group(work.folder)
-    control = Control()
+    control = RunControl()
     result = work.upload(control=control, jobs=1, on_row=lambda _row: control.cancel())
     outcomes = [row.outcome for row in result.rows]
     assert outcomes.count(Outcome.DONE) == 1
@@ -342,10 +344,10 @@ def test_stopped_upload_says_so_and_goes_on_later(work):
 
 def test_stop_in_the_middle_of_an_archive_is_seen_at_once(work):
     write_study(work.folder / "m01", count=5)
-    control = Control()
+    control = RunControl()
     sent = []
 
-    class Stopping(Meter):
+    class Stopping(ProgressMeter):
         def add(self, count):
             super().add(count)
             sent.append(count)
@@ -354,12 +356,12 @@ def test_stop_in_the_middle_of_an_archive_is_seen_at_once(work):
 
     from uploader.transfer import plan_upload as module
 
-    original = module.Meter
-    module.Meter = Stopping
+    original = module.ProgressMeter
+    module.ProgressMeter = Stopping
     try:
         result = work.upload(control=control)
     finally:
-        module.Meter = original
+        module.ProgressMeter = original
     assert [row.outcome for row in result.rows] == [Outcome.STOPPED]
     assert len(sent) <= 5
     assert work.upload().exit_code == 0
@@ -368,7 +370,7 @@ def test_stop_in_the_middle_of_an_archive_is_seen_at_once(work):
 
 def test_paused_upload_waits_and_resumes(work):
     write_group(work.folder)
-    control = Control()
+    control = RunControl()
     control.pause()
     done = []
     thread = threading.Thread(target=lambda: done.append(work.upload(control=control)))
@@ -384,7 +386,7 @@ def test_paused_upload_waits_and_resumes(work):
 
 def test_progress_counts_the_bytes_to_send_and_takes_repetitions_back():
     told = []
-    meter = Meter(100, told.append)
+    meter = ProgressMeter(100, told.append)
     meter.add(60)
     meter.add(-60)
     meter.add(100)

@@ -8,10 +8,10 @@ import pytest
 from disk import write_group, write_study
 
 from uploader.errors import PlanError, RowError
-from uploader.planning.journal import Journal, State, journal_path
+from uploader.planning.journal import Journal, SeriesState, journal_path
 from uploader.reports.report import report_rows, write_report
 from uploader.transfer.variable_changes import apply_changes, find_changes
-from uploader.verification.session_verification import Proof
+from uploader.verification.session_verification import VerificationLevel
 
 
 @pytest.fixture
@@ -46,17 +46,19 @@ def _change_contents(work, share=1.0):
 
 
 def test_all_there_is_checksummed(sent):
-    assert [(one.found, one.proof) for one in sent.verify()] == [(6, Proof.CHECKSUMMED)] * 2
+    assert [(one.found, one.level) for one in sent.verify()] == [
+        (6, VerificationLevel.CHECKSUMMED)
+    ] * 2
 
 
 def test_missing_file_is_found_and_sent_again(sent):
     (file, *_) = sent.server.served.rows(f"{_first(sent)}/scans/1/files")
     assert sent.server.served.delete(file["URI"]).status_code == 200
-    proof = _proof(sent)
-    assert (proof.found, proof.proof) == (5, Proof.NONE)
-    assert "1 of 3 files are missing" in proof.problems[0]
+    verification = _proof(sent)
+    assert (verification.found, verification.level) == (5, VerificationLevel.NONE)
+    assert "1 of 3 files are missing" in verification.problems[0]
     assert sent.upload().exit_code == 0
-    assert _proof(sent).proof is Proof.CHECKSUMMED
+    assert _proof(sent).level is VerificationLevel.CHECKSUMMED
 
 
 def test_missing_scan_and_missing_session_are_found(sent):
@@ -66,7 +68,7 @@ def test_missing_scan_and_missing_session_are_found(sent):
     sent.server.served.delete(path, params={"removeFiles": "true"})
     assert "There is no session m01_pre_MR" in _proof(sent).problems[0]
     assert sent.upload().exit_code == 0
-    assert _proof(sent).proof is Proof.CHECKSUMMED
+    assert _proof(sent).level is VerificationLevel.CHECKSUMMED
 
 
 def test_instance_that_is_there_twice_is_found(sent):
@@ -76,9 +78,9 @@ def test_instance_that_is_there_twice_is_found(sent):
     sent.server.served.put(
         f"{path}/scans/1/resources/DICOM/files/copy.dcm", params={"inbody": "true"}, data=content
     )
-    proof = _proof(sent)
-    assert proof.proof is Proof.NONE
-    assert "1 instance is on the server twice" in proof.problems[0]
+    verification = _proof(sent)
+    assert verification.level is VerificationLevel.NONE
+    assert "1 instance is on the server twice" in verification.problems[0]
 
 
 def test_study_that_is_there_twice_is_found(sent):
@@ -93,16 +95,20 @@ def test_study_that_is_there_twice_is_found(sent):
 
 def test_contents_that_all_changed_are_counted_and_that_is_said(sent):
     _change_contents(sent)
-    proof = _proof(sent)
-    assert (proof.proof, proof.found, proof.checksummed) == (Proof.COUNTED, 6, 0)
-    assert "their contents are not proved" in " ".join(proof.notes)
+    verification = _proof(sent)
+    assert (verification.level, verification.found, verification.checksummed) == (
+        VerificationLevel.COUNTED,
+        6,
+        0,
+    )
+    assert "their contents are not proved" in " ".join(verification.notes)
 
 
 def test_contents_of_which_some_changed_are_damaged(sent):
     _change_contents(sent, 0.5)
-    proof = _proof(sent)
-    assert proof.proof is Proof.NONE
-    assert "3 of 6 files differ from those on disk" in proof.problems[0]
+    verification = _proof(sent)
+    assert verification.level is VerificationLevel.NONE
+    assert "3 of 6 files differ from those on disk" in verification.problems[0]
 
 
 def test_names_alone_prove_nothing(sent):
@@ -118,16 +124,20 @@ def test_names_alone_prove_nothing(sent):
     sent.server.served.put(
         rows[0]["URI"], params={"overwrite": "true", "inbody": "true"}, data=contents[0][:-1] + b"z"
     )
-    proof = _proof(sent)
-    assert proof.proof is Proof.NONE
+    verification = _proof(sent)
+    assert verification.level is VerificationLevel.NONE
 
 
 def test_digests_that_the_server_does_not_keep_are_no_proof(sent):
     with sent.server.served.archive.database.write() as connection:
         connection.execute("UPDATE file SET digest = ''")
-    proof = _proof(sent)
-    assert (proof.proof, proof.found, proof.checksummed) == (Proof.COUNTED, 6, 0)
-    assert "counted" in " ".join(proof.notes)
+    verification = _proof(sent)
+    assert (verification.level, verification.found, verification.checksummed) == (
+        VerificationLevel.COUNTED,
+        6,
+        0,
+    )
+    assert "counted" in " ".join(verification.notes)
 
 
 def test_variables_that_differ_are_found(sent):
@@ -146,8 +156,8 @@ def test_side_file_that_is_gone_is_found(work):
     assert work.upload().exit_code == 0
     (row,) = work.server.served.rows("/data/projects/P1/experiments")
     work.server.served.delete(f"/data/experiments/{row['ID']}/resources/NOTES/files/note.txt")
-    (proof,) = work.verify()
-    assert proof.problems == ["Files beside the images are missing: note.txt."]
+    (verification,) = work.verify()
+    assert verification.problems == ["Files beside the images are missing: note.txt."]
 
 
 def test_set_variables_shows_old_and_new_and_writes_them(sent):
@@ -232,19 +242,19 @@ def test_report_is_whole_and_inert(work):
 def test_journal_survives_and_says_what_it_is(tmp_path):
     path = journal_path(tmp_path / "plan.csv")
     with Journal(path) as journal:
-        journal.plan_session("k", "P1", "m01", "L", [("1.2", 3, 4)])
-        journal.begin_sending("k")
-        journal.set_state("k", ["1.2"], State.SENT)
-        journal.set_about("server", "https://xnat.example.org")
+        journal.add_session("k", "P1", "m01", "L", [("1.2", 3, 4)])
+        journal.mark_sending("k")
+        journal.set_state("k", ["1.2"], SeriesState.SENT)
+        journal.set_value("server", "https://xnat.example.org")
     with Journal(path) as journal:
         entry = journal.session("k")
         assert (entry.label, entry.sending, entry.prearchive) == ("L", True, "")
-        assert journal.states("k") == {"1.2": State.SENT}
+        assert journal.states("k") == {"1.2": SeriesState.SENT}
         journal.set_prearchive("k", "/prearchive/x")
-        journal.plan_session("k", "P1", "m01", "L2", [("1.2", 3, 4), ("1.3", 1, 1)])
+        journal.add_session("k", "P1", "m01", "L2", [("1.2", 3, 4), ("1.3", 1, 1)])
         entry = journal.session("k")
         assert (entry.label, entry.sending, entry.prearchive) == ("L2", False, "/prearchive/x")
-        assert journal.states("k") == {"1.2": State.SENT, "1.3": State.PLANNED}
+        assert journal.states("k") == {"1.2": SeriesState.SENT, "1.3": SeriesState.PLANNED}
 
 
 def test_journal_in_a_folder_that_is_not_there_is_refused(tmp_path):

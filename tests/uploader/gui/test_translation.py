@@ -9,7 +9,7 @@ import pytest
 
 import uploader.gui
 from mri2dicom import SeriesKind
-from uploader.gui import words
+from uploader.gui import translation
 from uploader.gui.convert.table import kind_key
 
 MODULES = sorted(Path(uploader.gui.__file__).parent.rglob("*.py"))
@@ -26,7 +26,7 @@ SHOWS = {
     "label",
     "addTab",
     "Notice",
-    "say_instead",
+    "show_message",
     "clear",
 }
 
@@ -65,10 +65,10 @@ def test_a_text_in_the_code_would_be_found():
 
 
 def test_both_languages_have_every_sentence_with_the_same_places():
-    table = words.sentences()
+    table = translation.sentences()
     assert len(table) > 60
     for key, texts in table.items():
-        assert set(texts) == set(words.LANGUAGES), key
+        assert set(texts) == set(translation.LANGUAGES), key
         assert all(text.strip() for text in texts.values()), key
         assert _places(texts["en"]) == _places(texts["it"]), key
 
@@ -78,20 +78,20 @@ def test_every_sentence_that_is_asked_for_is_there():
         (path.name, first.value)
         for path in MODULES
         for name, node in _calls(path.read_text(encoding="utf-8"))
-        if name == "say" and node.args
+        if name == "translate" and node.args
         for first in node.args[:1]
-        if isinstance(first, ast.Constant) and first.value not in words.sentences()
+        if isinstance(first, ast.Constant) and first.value not in translation.sentences()
     ]
     assert missing == []
 
 
 def test_language_and_number_choose_the_sentence():
-    assert words.say("convert.converted", n=1) == "converted, 1 file"
-    assert words.say("convert.converted", n=2) == "converted, 2 files"
-    words.choose("it")
-    assert words.say("convert.converted", n=2) == "convertita, 2 file"
-    words.choose("nonsense")
-    assert words.language() == "en"
+    assert translation.translate("convert.converted", n=1) == "converted, 1 file"
+    assert translation.translate("convert.converted", n=2) == "converted, 2 files"
+    translation.choose("it")
+    assert translation.translate("convert.converted", n=2) == "convertita, 2 file"
+    translation.choose("nonsense")
+    assert translation.language() == "en"
 
 
 def _asked_for(sources):
@@ -125,8 +125,8 @@ def _unused(keys, sources, told=""):
 
 def test_no_sentence_is_left_that_no_code_uses():
     kinds = {kind_key(kind.value) for kind in SeriesKind}
-    assert kinds <= set(words.sentences())
-    keys = set(words.sentences()) - kinds
+    assert kinds <= set(translation.sentences())
+    keys = set(translation.sentences()) - kinds
     sources = [path.read_text(encoding="utf-8") for path in MODULES]
     folder = Path(uploader.gui.__file__).parent
     told = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*/*.toml"))
@@ -134,11 +134,11 @@ def test_no_sentence_is_left_that_no_code_uses():
 
 
 def test_an_unused_sentence_would_be_found():
-    source = 'say("a.one"); say(f"b.{x}_end", n=1)'
+    source = 'translate("a.one"); translate(f"b.{x}_end", n=1)'
     keys = ["a.one", "a.one_one", "b.red_end", "b.end", "c.one"]
     assert _unused(keys, [source]) == ["b.end", "c.one"]
 
 
 def test_languages_differ():
-    same = [key for key, texts in words.sentences().items() if texts["en"] == texts["it"]]
-    assert len(same) < len(words.sentences()) / 8, same
+    same = [key for key, texts in translation.sentences().items() if texts["en"] == texts["it"]]
+    assert len(same) < len(translation.sentences()) / 8, same

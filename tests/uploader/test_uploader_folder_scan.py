@@ -10,7 +10,7 @@ from small_dicom import CT, MR, PET, SC, SEG, US, dataset, write, write_series
 
 from uploader.findings import Level
 from uploader.scanning.folder_scan import FILE_CODES, scan_folder
-from uploader.scanning.headers import State, read_header, read_headers
+from uploader.scanning.headers import FileStatus, read_header, read_headers
 from uploader.scanning.side_files import side_resources
 from xnat_config import load_config
 from xnat_pic.errors import CancelledError, WrongCallError
@@ -30,7 +30,7 @@ def test_header_holds_what_the_file_says(tmp_path):
     path = write(tmp_path / "a.dcm", study="7", series="3", instance=5)
     header = read_header(path)
     with pydicom.dcmread(path) as ds:
-        assert header.state is State.DICOM
+        assert header.status is FileStatus.DICOM
         assert header.sop_instance_uid == ds.SOPInstanceUID
         assert header.study_uid == ds.StudyInstanceUID
         assert header.series_uid == ds.SeriesInstanceUID
@@ -51,7 +51,7 @@ def test_header_decodes_names_in_their_character_set(tmp_path):
 def test_header_without_the_dicom_mark(tmp_path):
     path = tmp_path / "a.dcm"
     path.write_bytes(write(tmp_path / "b.dcm").read_bytes()[132:])
-    assert read_header(path).state is State.DICOM
+    assert read_header(path).status is FileStatus.DICOM
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_header_without_the_dicom_mark(tmp_path):
 def test_what_is_no_dicom_is_another_file(tmp_path, content):
     path = tmp_path / "a"
     path.write_bytes(content)
-    assert read_header(path).state is State.OTHER
+    assert read_header(path).status is FileStatus.OTHER
 
 
 @pytest.mark.parametrize("sop", [MR, SC])
@@ -86,12 +86,12 @@ def test_compressed_pixels_that_are_cut_are_seen(tmp_path):
     ds["PixelData"].is_undefined_length = True
     path = tmp_path / "a.dcm"
     ds.save_as(path, enforce_file_format=True)
-    assert read_header(path).state is State.DICOM
+    assert read_header(path).status is FileStatus.DICOM
     whole = path.read_bytes()
     for length in (len(whole) - 1, len(whole) - 9, len(whole) - 200, len(whole) - 600):
         path.write_bytes(whole[:length])
         header = read_header(path)
-        assert header.state is State.DAMAGED, length
+        assert header.status is FileStatus.DAMAGED, length
         assert "cut off" in header.problem
 
 
@@ -103,7 +103,7 @@ def test_a_long_header_is_read_to_its_end(tmp_path, size):
     ds.save_as(path)
     assert path.stat().st_size > size
     header = read_header(path)
-    assert (header.state, header.instance_number, header.has_pixels) == (State.DICOM, 4, True)
+    assert (header.status, header.instance_number, header.has_pixels) == (FileStatus.DICOM, 4, True)
     path.write_bytes(path.read_bytes()[:-5])
     assert "5 bytes" in read_header(path).problem
 
@@ -112,10 +112,10 @@ def test_workers_read_the_same_as_one_process(tmp_path):
     paths = write_series(tmp_path, 300)
     (tmp_path / "notes.txt").write_text("x", encoding="utf-8")
     paths.append(tmp_path / "notes.txt")
-    told = []
-    many = read_headers(paths, jobs=2, on_read=lambda *done: told.append(done))
+    described = []
+    many = read_headers(paths, jobs=2, on_read=lambda *done: described.append(done))
     assert many == read_headers(paths, jobs=1)
-    assert told == [(256, 301), (301, 301)]
+    assert described == [(256, 301), (301, 301)]
 
 
 def test_sessions_by_study_and_modality(tmp_path):
@@ -220,7 +220,7 @@ def test_without_its_uids_a_file_is_damaged(tmp_path, name):
     setattr(ds, name, "")
     ds.save_as(path, enforce_file_format=True)
     header = read_header(path)
-    assert header.state is State.DAMAGED
+    assert header.status is FileStatus.DAMAGED
     assert header.problem.startswith("it has no")
 
 

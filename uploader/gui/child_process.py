@@ -12,11 +12,11 @@ from typing import Any
 REPORT, RESULT, FAILED, STOPPED = "report", "result", "failed", "stopped"
 
 
-class Stopped(Exception):
+class TaskStopped(Exception):
     """Raised by work that was asked to stop and has nothing to hand back."""
 
 
-class Call:
+class TaskHandle:
     """What a function that works aside may say and ask.
 
     Parameters
@@ -32,9 +32,9 @@ class Call:
         self.cancelled = cancelled
 
     def check(self) -> None:
-        """Raise `Stopped` if a person asked to stop."""
+        """Raise `TaskStopped` if a person asked to stop."""
         if self.cancelled():
-            raise Stopped
+            raise TaskStopped
 
 
 def run_in_child(
@@ -65,9 +65,9 @@ def run_in_child(
     try:
         try:
             value = function(
-                Call(lambda report: send(REPORT, report), stop.is_set), *arguments, **keywords
+                TaskHandle(lambda report: send(REPORT, report), stop.is_set), *arguments, **keywords
             )
-        except Stopped:
+        except TaskStopped:
             send(STOPPED, None)
         except Exception as error:  # every fault becomes a sentence in the window
             _send_error(send, error)

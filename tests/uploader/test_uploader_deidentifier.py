@@ -11,7 +11,7 @@ from pydicom.sequence import Sequence
 from small_dicom import dataset
 
 from uploader import deidentification
-from uploader.deidentification.deidentifier import Anonymiser, load_profile
+from uploader.deidentification.deidentifier import Deidentifier, load_profile
 from xnat_pic.errors import CorruptDataError
 
 SECRET = "Anna Neumann"
@@ -43,7 +43,7 @@ def path(tmp_path):
 
 
 def changed(path, **options):
-    content = Anonymiser(**options).content(path)
+    content = Deidentifier(**options).content(path)
     return content, pydicom.dcmread(io.BytesIO(content))
 
 
@@ -68,20 +68,20 @@ def test_uids_are_kept_or_mapped_together(path):
     assert kept.SOPInstanceUID == "2.25.1.1.1"
     assert kept.FrameOfReferenceUID == "2.25.55"
     options = {"key": b"P1"}
-    mapper = Anonymiser(**options)
+    mapper = Deidentifier(**options)
     content, ds = changed(path, **options)
     assert ds.SOPInstanceUID == ds.file_meta.MediaStorageSOPInstanceUID
     assert ds.SOPInstanceUID == mapper.uid("2.25.1.1.1")
     assert ds.StudyInstanceUID == mapper.uid("2.25.1")
     assert ds.ReferencedImageSequence[0].ReferencedSOPInstanceUID == mapper.uid("2.25.1.1.2")
     assert ds.SOPClassUID == dataset().SOPClassUID
-    assert content == Anonymiser(**options).content(path)  # the same in every run
+    assert content == Deidentifier(**options).content(path)  # the same in every run
     assert b"2.25.1.1.1\0" not in content
-    assert Anonymiser(key=b"P2").uid("2.25.1") != mapper.uid("2.25.1")
+    assert Deidentifier(key=b"P2").uid("2.25.1") != mapper.uid("2.25.1")
 
 
 def test_mapped_uids_are_valid_and_standard_ones_stay():
-    mapper = Anonymiser(key=b"k")
+    mapper = Deidentifier(key=b"k")
     mapped = {mapper.uid(f"2.25.{k}") for k in range(500)}
     assert len(mapped) == 500
     assert all(pydicom.uid.UID(uid).is_valid and len(uid) <= 64 for uid in mapped)
@@ -93,7 +93,7 @@ def test_a_damaged_file_is_a_data_error(tmp_path):
     path = tmp_path / "a.dcm"
     path.write_bytes(b"no DICOM")
     with pytest.raises(CorruptDataError, match="cannot be read"):
-        Anonymiser().content(path)
+        Deidentifier().content(path)
 
 
 def test_the_table_is_sound():

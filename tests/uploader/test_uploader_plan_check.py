@@ -70,7 +70,7 @@ def test_label_of_another_study_clashes(work):
     plan = work.plan()
     _session(work, plan.rows[0].session)
     (one,) = _check(work, plan)
-    assert one.is_bad
+    assert one.has_errors
     assert _codes(one) == {"label-clash"}
     assert "would be merged" in one.findings[-1].message
 
@@ -133,7 +133,7 @@ def test_variables_that_contradict_the_server_are_found_and_empty_ones_are_not(w
     assert _codes(bad) == {"variable-contradicts"}
     (message,) = [f.message for f in bad.findings if f.level.value == "error"]
     assert "'pre' on the server and 'post9w' in the plan" in message
-    assert not found["m02_pre_MR"].is_bad
+    assert not found["m02_pre_MR"].has_errors
 
 
 def test_subject_whose_group_differs_is_found_before_anything_is_sent(work):
@@ -174,7 +174,7 @@ def test_value_outside_the_projects_list_and_undefined_variables(work):
     (message,) = [f.message for f in found["m02_pre_MR"].findings if f.code == "value-not-in-list"]
     assert "treated, control" in message
     treated = found["m01_pre_MR"]
-    assert not treated.is_bad
+    assert not treated.has_errors
     (warned,) = [f.message for f in treated.findings if f.code == "variable-undefined"]
     assert "timepoint" in warned
 
@@ -208,7 +208,7 @@ def test_two_rows_of_one_label_would_be_merged(work):
     found = _check(work, plan)
     assert "would-merge" in _codes(found[0])
     assert "would-merge" in _codes(found[1])
-    assert not found[2].is_bad
+    assert not found[2].has_errors
 
 
 def test_object_too_large_for_an_archive_is_not_importable(work):
@@ -258,6 +258,6 @@ def test_partial_scan_on_the_server_is_completed_not_doubled(work):
     names = [name for name, _ in work.server.files()]
     assert len(names) == 4
     assert sum(name.startswith("IM") for name in names) == 2
-    (proof,) = work.verify(plan)
-    assert proof.problems == []
-    assert proof.found == 4
+    (verification,) = work.verify(plan)
+    assert verification.problems == []
+    assert verification.found == 4
