@@ -4,9 +4,13 @@
 server, `upload` sends what is missing, `verify` proves that it arrived.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from xnat_pic.public import lazy_names
 
 if TYPE_CHECKING:
+    from xnat_pic.version import version
+
     from .control import Progress, RunControl
     from .deidentification.mode import DeidentificationMode, load_deidentifier
     from .errors import PlanError, RowError
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
         verify,
         verify_uploads,
     )
+
+    __version__ = version()
 
 __all__ = [
     "AUTO",
@@ -93,103 +99,56 @@ __all__ = [
     "write_report",
 ]
 
-# The module of each public name; none of them lies beside this one under such a name.
-_MODULES = {
-    "control": (
-        "Progress",
-        "RunControl",
-    ),
-    "deidentification.mode": (
-        "DeidentificationMode",
-        "load_deidentifier",
-    ),
-    "errors": ("PlanError", "RowError"),
-    "findings": (
-        "Finding",
-        "Level",
-    ),
-    "login.login_store": (
-        "LoginStore",
-        "find_store",
-        "forget_login",
-        "has_keyring",
-        "load_login",
-        "save_login",
-    ),
-    "planning.journal": (
-        "Journal",
-        "journal_path",
-    ),
-    "planning.labels": ("relabel_rows",),
-    "planning.plan": (
-        "Plan",
-        "PlanRow",
-    ),
-    "planning.plan_building": (
-        "AUTO",
-        "build_plan",
-        "check_plan",
-        "with_sessions",
-    ),
-    "planning.plan_files": (
-        "companions",
-        "read_plan",
-        "write_plan",
-    ),
-    "planning.variable_table": ("read_variable_table",),
-    "reports.report": ("write_report",),
-    "scanning.folder_scan": (
-        "FolderScan",
-        "scan_folder",
-    ),
-    "scanning.layout": ("parse_layout",),
-    "scanning.sessions": (
-        "Series",
-        "Session",
-    ),
-    "server.project": ("list_projects",),
-    "transfer.jobs": ("UploadOptions",),
-    "transfer.plan_upload": (
-        "Outcome",
-        "RowResult",
-        "UploadResult",
-        "upload",
-    ),
-    "transfer.variable_changes": (
-        "apply_changes",
-        "find_changes",
-    ),
-    "verification.plan_check": (
-        "RowCheck",
-        "Verdict",
-        "check",
-    ),
-    "verification.session_verification": (
-        "RowVerification",
-        "VerificationLevel",
-        "verify",
-        "verify_uploads",
-    ),
-}
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for, so that a command starts fast."""
-    if name == "__version__":
-        from xnat_pic.version import version
-
-        value: Any = version()
-    elif name in _MODULE_OF:
-        from importlib import import_module
-
-        value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """Return the public names."""
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "AUTO": "planning.plan_building",
+        "DeidentificationMode": "deidentification.mode",
+        "Finding": "findings",
+        "FolderScan": "scanning.folder_scan",
+        "Journal": "planning.journal",
+        "Level": "findings",
+        "LoginStore": "login.login_store",
+        "Outcome": "transfer.plan_upload",
+        "Plan": "planning.plan",
+        "PlanError": "errors",
+        "PlanRow": "planning.plan",
+        "Progress": "control",
+        "RowCheck": "verification.plan_check",
+        "RowError": "errors",
+        "RowResult": "transfer.plan_upload",
+        "RowVerification": "verification.session_verification",
+        "RunControl": "control",
+        "Series": "scanning.sessions",
+        "Session": "scanning.sessions",
+        "UploadOptions": "transfer.jobs",
+        "UploadResult": "transfer.plan_upload",
+        "Verdict": "verification.plan_check",
+        "VerificationLevel": "verification.session_verification",
+        "apply_changes": "transfer.variable_changes",
+        "build_plan": "planning.plan_building",
+        "check": "verification.plan_check",
+        "check_plan": "planning.plan_building",
+        "companions": "planning.plan_files",
+        "find_changes": "transfer.variable_changes",
+        "find_store": "login.login_store",
+        "forget_login": "login.login_store",
+        "has_keyring": "login.login_store",
+        "journal_path": "planning.journal",
+        "list_projects": "server.project",
+        "load_deidentifier": "deidentification.mode",
+        "load_login": "login.login_store",
+        "parse_layout": "scanning.layout",
+        "read_plan": "planning.plan_files",
+        "read_variable_table": "planning.variable_table",
+        "relabel_rows": "planning.labels",
+        "save_login": "login.login_store",
+        "scan_folder": "scanning.folder_scan",
+        "upload": "transfer.plan_upload",
+        "verify": "verification.session_verification",
+        "verify_uploads": "verification.session_verification",
+        "with_sessions": "planning.plan_building",
+        "write_plan": "planning.plan_files",
+        "write_report": "reports.report",
+    },
+)

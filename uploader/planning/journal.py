@@ -141,6 +141,10 @@ class Journal:
                 hint="Use that version, or move the journal away and run check first.",
             )
 
+    def __repr__(self) -> str:
+        """Show the file."""
+        return f"<Journal {self.path}>"
+
     def __enter__(self) -> Self:
         """Return the journal itself."""
         return self

@@ -35,6 +35,10 @@ class PlanRow:
     bytes: int = 0
     findings: tuple[Finding, ...] = ()
 
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<PlanRow {self.session or self.source}: {self.files} files, {self.variables}>"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -54,3 +58,7 @@ class Plan:
     rows: tuple[PlanRow, ...]
     sessions: dict[str, Session] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<Plan {self.project}: {len(self.rows)} rows, folder {self.root}>"

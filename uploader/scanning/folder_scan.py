@@ -50,6 +50,10 @@ class FolderScan:
     findings: tuple[Finding, ...]
     damaged: int = 0
 
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<FolderScan {self.root}: {len(self.sessions)} sessions>"
+
 
 def scan_folder(
     root: Path,

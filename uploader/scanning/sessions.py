@@ -36,6 +36,10 @@ class Series:
     description: str
     files: tuple[SourceFile, ...]
 
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<Series {self.number}: {self.description or self.uid}, {len(self.files)} files>"
+
     @property
     def bytes(self) -> int:
         """Size of all files."""
@@ -67,6 +71,10 @@ class Session:
     series: tuple[Series, ...]
     side_files: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<Session {self.patient_id} {self.study_date} {self.modality}: {self.files} files>"
 
     @property
     def key(self) -> str:

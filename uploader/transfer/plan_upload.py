@@ -6,7 +6,7 @@ ours. So any run may be killed at any moment and started again.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -61,6 +61,10 @@ class RowResult:
     reason: str = ""
     error: XnatPicError | None = None
 
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<RowResult {self.row.session}: {self.outcome.value}>"
+
 
 @dataclass
 class UploadResult:
@@ -74,6 +78,12 @@ class UploadResult:
 
     rows: list[RowResult] = field(default_factory=list)
     problems: list[XnatPicError] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        counts = Counter(row.outcome.value for row in self.rows)
+        ends = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"<UploadResult {ends or 'nothing to upload'}>"
 
     @property
     def exit_code(self) -> int:

@@ -59,6 +59,10 @@ class RowCheck:
     missing: int
     findings: tuple[Finding, ...] = ()
 
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return f"<RowCheck {self.row.session}: {self.verdict.value}, {self.missing} files missing>"
+
     @property
     def has_errors(self) -> bool:
         """Whether the row cannot be uploaded as it stands."""

@@ -74,6 +74,12 @@ class RowVerification:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        """Show what counts in a line."""
+        return (
+            f"<RowVerification {self.row.session}: {self.level.value}, {self.found}/{self.planned}>"
+        )
+
     @property
     def level(self) -> VerificationLevel:
         """How surely it is there."""
