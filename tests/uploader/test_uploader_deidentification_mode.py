@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -163,11 +164,16 @@ def test_other_uids_without_anonymisation_are_a_wrong_call(tmp_path):
         DeidentificationMode(map_uids_with=tmp_path / "k")
 
 
-def test_key_that_cannot_be_written_stops_before_anything_is_sent(tmp_path):
+def test_key_that_cannot_be_written_stops_before_anything_is_sent(tmp_path, monkeypatch):
     plan = tmp_path / "plan.csv"
-    key_path(plan).with_name(f"{key_path(plan).name}.{os.getpid()}.part").mkdir()
+
+    def refuse(path, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "replace", refuse)
     with (
         Journal(tmp_path / "plan.csv.journal") as journal,
         pytest.raises(PlanError, match="cannot be written"),
     ):
         load_deidentifier(plan, journal, MAPPED, record=True)
+    assert not list(tmp_path.glob("*uid-key*")) + list(tmp_path.glob(".*part"))

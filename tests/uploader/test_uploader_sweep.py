@@ -90,7 +90,7 @@ def test_token_that_is_withdrawn_in_mid_run_ends_in_clear_rows(work):
     assert result.exit_code == 5
     assert [row.outcome.value for row in result.rows] == ["failed", "stopped"]
     assert "no longer valid" in result.rows[0].reason
-    assert "xnat-pic-uploader login" in result.rows[0].reason
+    assert "Log in again, or start the run again" in result.rows[0].reason
     assert work.upload().exit_code == 0
     assert work.server.files() == expected_files(work.folder)
     assert work.server.waiting() == []

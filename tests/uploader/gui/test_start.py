@@ -25,7 +25,7 @@ window.show()
 worker.start(main_window.preload)
 assert "pydicom" not in sys.modules
 timer, loop = QTimer(), QEventLoop()
-def show_folder():
+def look():
     if window.name == sys.argv[2]:
         timer.stop()
         QTimer.singleShot(200, loop.quit)
