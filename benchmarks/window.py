@@ -15,11 +15,11 @@ from pathlib import Path
 from measure import machine
 from PySide6.QtCore import QEventLoop, Qt, QTimer
 
+from uploader import Plan, PlanRow
 from uploader.gui import app, main_window, worker
 from uploader.gui.upload.plan_step import PlanStep
 from uploader.gui.upload.states import RowState
 from uploader.gui.upload.table import PlanTable, RowFilter
-from uploader.planning.plan import Plan, PlanRow
 from xnat_config import load_config
 
 ROWS = 10_000

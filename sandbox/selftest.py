@@ -14,13 +14,16 @@ from typing import Any
 
 from mri2dicom import convert
 from pipelines.catalog.files import write_files
-from uploader.planning.journal import Journal
-from uploader.planning.plan import Plan
-from uploader.planning.plan_building import build_plan
-from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import UploadOptions
-from uploader.transfer.plan_upload import upload
-from uploader.verification.session_verification import VerificationLevel, verify
+from uploader import (
+    Journal,
+    Plan,
+    UploadOptions,
+    VerificationLevel,
+    build_plan,
+    scan_folder,
+    upload,
+    verify,
+)
 from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.engine_component import EngineComponent
 from xnat_config.admin.installation import Installation

@@ -18,11 +18,7 @@ import mri2dicom
 from pipelines.catalog.files import write_files
 from sandbox.archive.archive import Archive, Settings
 from sandbox.mouse import MouseOptions, write_mice
-from uploader.planning.journal import Journal
-from uploader.planning.plan_building import build_plan
-from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import UploadOptions
-from uploader.transfer.plan_upload import upload
+from uploader import Journal, UploadOptions, build_plan, scan_folder, upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection

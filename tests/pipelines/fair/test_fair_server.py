@@ -6,11 +6,7 @@ from pipelines.xnat.client import Access
 from pipelines.xnat.session_run import run_session
 from sandbox.archive.archive import PASSWORD_VARIABLE as ARCHIVE_PASSWORD
 from sandbox.archive.archive import Archive, Settings
-from uploader.planning.journal import Journal
-from uploader.planning.plan_building import build_plan
-from uploader.scanning.folder_scan import scan_folder
-from uploader.transfer.jobs import UploadOptions
-from uploader.transfer.plan_upload import upload
+from uploader import Journal, UploadOptions, build_plan, scan_folder, upload
 from xnat_config import load_config
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import PASSWORD_VARIABLE, Connection
