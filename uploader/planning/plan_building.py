@@ -74,14 +74,14 @@ def build_plan(
     _check_names(given)
     above = _above(scan, config)
     pattern, findings = _layout_of(scan, config, layout, above)
-    folder_values = {
+    levels = {
         one.key: _read_levels(one, scan.root, pattern, above, config) for one in scan.sessions
     }
     names = _variable_names(config, pattern, given, table)
-    raw = {one.key: _subject(one, folder_values[one.key]) for one in scan.sessions}
+    raw = {one.key: _subject(one, levels[one.key]) for one in scan.sessions}
     rows = [
         _row(one, scan.root, project, config.labels.clean(raw[one.key]), {
-            name: folder_values[one.key].values.get(name) or given.get(name, "") for name in names
+            name: levels[one.key].values.get(name) or given.get(name, "") for name in names
         })
         for one in scan.sessions
     ]  # fmt: skip
@@ -91,18 +91,18 @@ def build_plan(
             row,
             findings=(
                 *one.findings,
-                *folder_values[one.key].findings,
+                *levels[one.key].findings,
                 *([collided[one.key]] if one.key in collided else []),
             ),
         )
         for row, one in zip(rows, scan.sessions, strict=True)
     ]
-    rows = _with_labels(rows, scan.sessions, folder_values, config)
+    rows = _with_labels(rows, scan.sessions, levels, config)
     if table is not None:
         rows, unused = apply_table(table, rows, pattern.tokens)
         findings += unused
         if table.keys[0] != "session":
-            rows = _with_labels(rows, scan.sessions, folder_values, config)
+            rows = _with_labels(rows, scan.sessions, levels, config)
     plan = Plan(
         root=scan.root,
         project=project,
