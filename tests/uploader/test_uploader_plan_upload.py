@@ -46,7 +46,7 @@ def test_what_some_files_became_on_the_way_is_damage(work, changed, damaged):
             f" BEGIN UPDATE file SET digest = '{other}'"
             " WHERE resource = NEW.resource AND path = NEW.path; END"
         )
-    (row,) = work.upload(disguise=Anonymiser()).rows
+    (row,) = work.upload(deidentifier=Deidentifier()).rows
     said = f"{changed} of 6 files of m01_20240109_MR are not on the server as sent."
     assert (row.outcome, said in row.reason) == (
         (Outcome.FAILED, True) if damaged else (Outcome.DONE, False)

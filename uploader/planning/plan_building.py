@@ -85,18 +85,7 @@ def build_plan(
         })
         for one in scan.sessions
     ]  # fmt: skip
-    collided = find_collisions(raw, config.labels)
-    rows = [
-        replace(
-            row,
-            findings=(
-                *one.findings,
-                *levels[one.key].findings,
-                *([collided[one.key]] if one.key in collided else []),
-            ),
-        )
-        for row, one in zip(rows, scan.sessions, strict=True)
-    ]
+    rows = _with_folder_findings(rows, scan.sessions, levels, find_collisions(raw, config.labels))
     rows = _with_labels(rows, scan.sessions, levels, config)
     if table is not None:
         rows, unused = apply_table(table, rows, pattern.tokens)
@@ -112,6 +101,26 @@ def build_plan(
         findings=(*findings, *scan.findings),
     )
     return check_plan(plan, config)
+
+
+def _with_folder_findings(
+    rows: Sequence[PlanRow],
+    sessions: Sequence[Session],
+    levels: Mapping[str, _FolderValues],
+    collisions: Mapping[str, Finding],
+) -> list[PlanRow]:
+    """Give each row what reading its files and folders showed."""
+    return [
+        replace(
+            row,
+            findings=(
+                *one.findings,
+                *levels[one.key].findings,
+                *([collisions[one.key]] if one.key in collisions else []),
+            ),
+        )
+        for row, one in zip(rows, sessions, strict=True)
+    ]
 
 
 def _above(scan: FolderScan, config: SiteConfig) -> tuple[str, ...]:
