@@ -1,5 +1,5 @@
-"""What this suite's XNAT looks like, as data: the ground floor of uploader and pipelines."""
+"""What this suite's XNAT looks like, as data: below uploader and pipelines."""
 
-from .site import SiteConfig, SiteConfigError, load_config
+from .site import SiteConfig, load_config
 
-__all__ = ["SiteConfig", "SiteConfigError", "load_config"]
+__all__ = ["SiteConfig", "load_config"]

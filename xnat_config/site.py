@@ -37,10 +37,6 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 
 
-# The name that the packages above still know.
-SiteConfigError = WrongCallError
-
-
 @dataclass(frozen=True)
 class SiteConfig:
     """What this site's XNAT looks like."""

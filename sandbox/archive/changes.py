@@ -60,11 +60,6 @@ class Change:
     document: Element | None = None
     replaces: bool = False
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether it sets nothing."""
-        return not (self.values or self.identity or self.document)
-
 
 def read(call: Call, kind: str) -> Change:
     """Return what a request wants of an item of a kind.

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 
 import xnat_config
-from xnat_config import SiteConfigError, load_config
+from xnat_config import load_config
+from xnat_pic.errors import WrongCallError
 
 NOWHERE = {"XNAT_PIC_HOME": "nowhere"}
 CONFIG = load_config(environ=NOWHERE)
@@ -210,7 +211,7 @@ def test_a_site_renames_adds_and_removes(tmp_path):
     ],
 )
 def test_a_site_file_that_means_nothing_says_so(tmp_path, text, what):
-    with pytest.raises(SiteConfigError, match=what):
+    with pytest.raises(WrongCallError, match=what):
         site(tmp_path, text)
 
 
@@ -221,5 +222,5 @@ def test_where_the_site_file_is_found(tmp_path):
     assert load_config(environ=home).variables.form_title == "A"
     named = {**home, "XNAT_PIC_SITE": str(tmp_path / "other.toml")}
     assert load_config(environ=named).variables.form_title == "B"
-    with pytest.raises(SiteConfigError, match="cannot be read"):
+    with pytest.raises(WrongCallError, match="cannot be read"):
         load_config(tmp_path / "gone.toml")

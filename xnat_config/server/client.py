@@ -10,7 +10,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -58,7 +58,7 @@ class _Basic(requests.auth.HTTPBasicAuth):
         super().__init__(login.name.encode("utf-8"), login.secret.encode("utf-8"))
 
 
-class NoLogin(requests.auth.AuthBase):
+class _NoLogin(requests.auth.AuthBase):
     """Send no login with a request; being set, it keeps requests from reading a ``.netrc``."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -187,7 +187,7 @@ class XnatClient:
         if self._login.is_expired():
             raise LoginError("The stored login has expired.", hint=_renew_hint(self._login))
         session = requests.Session()
-        session.auth = NoLogin()
+        session.auth = _NoLogin()
         session.headers["User-Agent"] = self._agent
         session.trust_env = not self.connection.is_loopback  # no proxy leads back here
         for scheme in ("http://", "https://"):
@@ -573,8 +573,3 @@ def _rows(found: Any) -> list[dict[str, str]]:
         return [{str(k): "" if v is None else str(v) for k, v in row.items()} for row in rows]
     except (KeyError, TypeError, AttributeError) as error:
         raise ServerError("The server's listing is not what XNAT sends.") from error
-
-
-def drop_empty(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return parameters without those whose value is empty."""
-    return [(name, value) for name, value in pairs if value]

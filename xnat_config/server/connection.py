@@ -16,8 +16,6 @@ USER_VARIABLE = "XNAT_PIC_USER"
 PASSWORD_VARIABLE = "XNAT_PIC_PASSWORD"
 CA_VARIABLE = "XNAT_PIC_CA_BUNDLE"
 FOLDER_VARIABLE = "XNAT_PIC_HOME"
-# The name that the packages above still know.
-ConnectionSettingsError = WrongCallError
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
