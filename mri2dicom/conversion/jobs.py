@@ -11,17 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from ..dicom.overrides import Overrides
-from ..readers.registry import reader_named
+from ..readers.registry import find_reader
 from ..series.model import Skipped
-from .output import SeriesFiles, abandon, begin, encode_series, finish, write_files
-from .report import SeriesResult, sentence_of, with_status
+from .output import (
+    SeriesFiles,
+    commit_folder,
+    create_part_folder,
+    discard_part,
+    encode_series,
+    write_files,
+)
+from .report import SeriesResult, failure_reason, with_status
 
 # Pixel bytes that one task of a worker process writes.
 TASK_BYTES = 32 * 2**20
 # Windows cannot wait for more processes at once.
-_MOST_PROCESSES = 61
+_MAX_PROCESSES = 61
 # Series whose tasks may wait at the same time.
-_OPEN_SERIES = 4
+_MAX_OPEN_SERIES = 4
 
 OnProgress = Callable[["ConversionProgress"], None]
 
@@ -45,7 +52,7 @@ class ConversionProgress:
 
 
 @dataclass
-class Job:
+class SeriesJob:
     """One series on its way."""
 
     reader: str
@@ -72,7 +79,7 @@ class Job:
 
 
 @dataclass
-class Writer:
+class SeriesWriter:
     """Writes series one after the other and keeps their results.
 
     Attributes
@@ -91,52 +98,54 @@ class Writer:
     results: list[SeriesResult]
     stopped: bool = False
 
-    def write(self, jobs: Iterator[Job]) -> None:
+    def write(self, jobs: Iterator[SeriesJob]) -> None:
         """Write every series that `jobs` yields."""
         if self.jobs == 1:
             for job in jobs:
-                self._write_here(job)
+                self._write_in_process(job)
                 if self.stopped:
                     return
             return
-        count = min(self.jobs, _MOST_PROCESSES)
+        count = min(self.jobs, _MAX_PROCESSES)
         context = get_context("spawn")
-        with ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_stop) as pool:
-            self._write_in(pool, jobs)
+        with ProcessPoolExecutor(count, mp_context=context, initializer=_ignore_interrupt) as pool:
+            self._write_in_pool(pool, jobs)
 
-    def _write_here(self, job: Job) -> None:
+    def _write_in_process(self, job: SeriesJob) -> None:
         """Write one series in this process, file by file."""
 
         def on_file() -> None:
             job.done += 1
             self.on_progress(job.progress())
             if self.cancelled():
-                raise _Stopped
+                raise _Cancelled
 
         try:
-            part = begin(job.folder)
-            files = job.prepared or _load(job.reader, job.located, job.overrides, job.enhanced)
+            part = create_part_folder(job.folder)
+            files = job.prepared or _prepare_files(
+                job.reader, job.located, job.overrides, job.enhanced
+            )
             write_files(files, part, 0, job.files, on_file)
-            finish(job.folder)
-        except _Stopped:
+            commit_folder(job.folder)
+        except _Cancelled:
             self.stopped = True
-            abandon(job.folder)
+            discard_part(job.folder)
         except Exception as error:  # whatever it is, the other series go on
-            abandon(job.folder)
-            self.results.append(with_status(job.result, "failed", sentence_of(error)))
+            discard_part(job.folder)
+            self.results.append(with_status(job.result, "failed", failure_reason(error)))
         except BaseException:
-            abandon(job.folder)
+            discard_part(job.folder)
             raise
         else:
             self.results.append(job.result)
 
-    def _write_in(self, pool: ProcessPoolExecutor, jobs: Iterator[Job]) -> None:
+    def _write_in_pool(self, pool: ProcessPoolExecutor, jobs: Iterator[SeriesJob]) -> None:
         """Write series in worker processes; the tasks of a large one are shared among them."""
-        running: list[Job] = []
-        source: Iterator[Job] | None = jobs
+        running: list[SeriesJob] = []
+        source: Iterator[SeriesJob] | None = jobs
         try:
             while running or source is not None:
-                while source is not None and len(running) < max(_OPEN_SERIES, self.jobs):
+                while source is not None and len(running) < max(_MAX_OPEN_SERIES, self.jobs):
                     job = next(source, None)
                     if job is None:
                         source = None
@@ -152,26 +161,26 @@ class Writer:
                     future.cancel()
             wait([future for job in running for future in job.pending])
             for job in running:
-                abandon(job.folder)
+                discard_part(job.folder)
 
-    def _submit(self, pool: ProcessPoolExecutor, job: Job) -> bool:
+    def _submit(self, pool: ProcessPoolExecutor, job: SeriesJob) -> bool:
         job.prepared = None  # each process prepares its own
         try:
-            part = begin(job.folder)
+            part = create_part_folder(job.folder)
             for start in range(0, job.files, job.task_files):
                 stop = min(start + job.task_files, job.files)
                 task = (job.reader, job.located, job.overrides, job.enhanced, part, start, stop)
                 job.pending.add(pool.submit(_write_task, *task))
         except (OSError, BrokenProcessPool) as error:
             if job.pending:
-                job.failed = sentence_of(error)
+                job.failed = failure_reason(error)
                 return True
-            abandon(job.folder)
-            self.results.append(with_status(job.result, "failed", sentence_of(error)))
+            discard_part(job.folder)
+            self.results.append(with_status(job.result, "failed", failure_reason(error)))
             return False
         return True
 
-    def _collect(self, running: list[Job]) -> None:
+    def _collect(self, running: list[SeriesJob]) -> None:
         """Wait for any task, and close the series whose tasks are all done."""
         pending = {future: job for job in running for future in job.pending}
         if not pending:
@@ -185,25 +194,25 @@ class Writer:
                 job.done += future.result()
                 self.on_progress(job.progress())
             else:
-                job.failed = job.failed or sentence_of(error)
+                job.failed = job.failed or failure_reason(error)
         for job in [job for job in running if not job.pending]:
             running.remove(job)
-            self._close(job)
+            self._finish_job(job)
 
-    def _close(self, job: Job) -> None:
+    def _finish_job(self, job: SeriesJob) -> None:
         try:
             if not job.failed:
-                finish(job.folder)
+                commit_folder(job.folder)
         except OSError as error:
-            job.failed = sentence_of(error)
+            job.failed = failure_reason(error)
         if job.failed:
-            abandon(job.folder)
+            discard_part(job.folder)
             self.results.append(with_status(job.result, "failed", job.failed))
         else:
             self.results.append(job.result)
 
 
-class _Stopped(Exception):
+class _Cancelled(Exception):
     """The person cancelled."""
 
 
@@ -217,23 +226,25 @@ def _write_task(
     stop: int,
 ) -> int:
     """Write some files of a series in a worker process; return how many."""
-    write_files(_load_once(reader, located, overrides, enhanced), part, start, stop)
+    write_files(_prepare_files_once(reader, located, overrides, enhanced), part, start, stop)
     return stop - start
 
 
-def _ignore_stop() -> None:
+def _ignore_interrupt() -> None:
     """Let the main process alone answer Ctrl-C: it waits for the files that are being written."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 # A worker process lives for one run, in which the input does not change.
 @lru_cache(maxsize=2)
-def _load_once(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> SeriesFiles:
-    return _load(reader, located, overrides, enhanced)
+def _prepare_files_once(
+    reader: str, located: Any, overrides: Overrides, enhanced: bool
+) -> SeriesFiles:
+    return _prepare_files(reader, located, overrides, enhanced)
 
 
-def _load(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> SeriesFiles:
-    series = reader_named(reader).load(located)
+def _prepare_files(reader: str, located: Any, overrides: Overrides, enhanced: bool) -> SeriesFiles:
+    series = find_reader(reader).load(located)
     if isinstance(series, Skipped):
         raise OSError(f"the input changed during the run: {series.reason}")
     return encode_series(series, overrides, enhanced=enhanced)

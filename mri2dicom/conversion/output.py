@@ -65,7 +65,7 @@ def _old_folder(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.old")
 
 
-def begin(folder: Path) -> Path:
+def create_part_folder(folder: Path) -> Path:
     """Make an empty folder to write into; what an interrupted run left there is removed."""
     part = part_path(folder)
     if part.exists():
@@ -74,7 +74,7 @@ def begin(folder: Path) -> Path:
     return part
 
 
-def tidy(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove what an interrupted run left beside a complete series."""
     for left in (part_path(folder), _old_folder(folder)):
         shutil.rmtree(left, ignore_errors=True)
@@ -91,7 +91,7 @@ def write_files(
             on_file()
 
 
-def finish(folder: Path) -> None:
+def commit_folder(folder: Path) -> None:
     """Put the complete files in their place; older ones of the same series give way.
 
     Where the new ones cannot be put there (a program holds a file open), the old ones stay.
@@ -111,27 +111,27 @@ def finish(folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def abandon(folder: Path) -> None:
+def discard_part(folder: Path) -> None:
     """Remove what was written of an unfinished series."""
     shutil.rmtree(part_path(folder), ignore_errors=True)
 
 
-class Present(Enum):
+class OutputState(Enum):
     """What is in a series' output folder before a run."""
 
-    NOTHING = "nothing"
-    PART = "part"
-    SAME = "same"
-    OTHER = "other"
+    ABSENT = "absent"
+    PARTIAL = "partial"
+    IDENTICAL = "identical"
+    DIFFERENT = "different"
 
 
-def present(folder: Path, files: SeriesFiles) -> Present:
+def compare_output(folder: Path, files: SeriesFiles) -> OutputState:
     """Tell what is in the output folder: nothing, a part of these files, all of them, or others.
 
     Others were made from other data, with other options, or by another version of this suite.
     """
     if not folder.is_dir():
-        return Present.NOTHING
+        return OutputState.ABSENT
     with os.scandir(folder) as entries:
         # A file without content is what a power cut leaves.
         found = {
@@ -141,13 +141,13 @@ def present(folder: Path, files: SeriesFiles) -> Present:
         }
     there = [number for number, name in enumerate(files.names) if name in found]
     if not found:
-        return Present.NOTHING
-    if len(there) < len(found) or not _are_same(folder, files, {there[0], there[-1]}):
-        return Present.OTHER
-    return Present.SAME if len(there) == len(files.names) else Present.PART
+        return OutputState.ABSENT
+    if len(there) < len(found) or not _are_identical(folder, files, {there[0], there[-1]}):
+        return OutputState.DIFFERENT
+    return OutputState.IDENTICAL if len(there) == len(files.names) else OutputState.PARTIAL
 
 
-def _are_same(folder: Path, files: SeriesFiles, numbers: set[int]) -> bool:
+def _are_identical(folder: Path, files: SeriesFiles, numbers: set[int]) -> bool:
     """Tell whether some files are byte for byte what would be written.
 
     The series' data, the options and the version of this suite all show in them.

@@ -7,10 +7,10 @@ from typing import Any
 
 from xnat_pic.errors import NothingUsableError, XnatPicError
 
-from ..readers.archive import archive_stem, opened
+from ..readers.archive import archive_stem, open_input
 from ..readers.registry import choose_readers
 from ..series.model import RawSeries, Skipped
-from .report import result_of, skipped_result
+from .report import series_result, skipped_result
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,7 +72,7 @@ def read(path: Path | str) -> Iterator[RawSeries | Skipped]:
     CorruptDataError
         If an archive is damaged.
     """
-    for series, _ in _found(Path(path).resolve()):
+    for series, _ in _read_with_archives(Path(path).resolve()):
         yield series
 
 
@@ -84,8 +84,8 @@ def inspect(path: Path | str) -> Iterator[SeriesOverview]:
 
 def survey(path: Path | str) -> Iterator[tuple[SeriesOverview, RawSeries | Skipped]]:
     """Yield each series at `path`, as in `read`, with its row."""
-    for series, study in _found(Path(path).resolve()):
-        yield _row(series, study), series
+    for series, study in _read_with_archives(Path(path).resolve()):
+        yield _overview(series, study), series
 
 
 def exported_archives(source: Path) -> Iterator[tuple[Path, Path]]:
@@ -102,26 +102,26 @@ def exported_archives(source: Path) -> Iterator[tuple[Path, Path]]:
             yield archive, archive.relative_to(source).parent / name
 
 
-def _found(source: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
+def _read_with_archives(source: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
     """Yield every series with the name of its study; NothingUsableError if there is none."""
     name = (archive_stem(source) if source.is_file() else None) or source.name
     try:
-        for series, study in _found_in(source):
+        for series, study in _read_input(source):
             yield series, study if study.parts else Path(name)
     except NothingUsableError:
         if not any(exported_archives(source)):
             raise
     for archive, below in exported_archives(source):
         try:
-            for series, study in _found_in(archive):
+            for series, study in _read_input(archive):
                 yield series, below / study
         except XnatPicError as error:
             reason = error.sentence()
             yield Skipped("", archive, archive.name, 0, 0, reason, damaged=True), below
 
 
-def _found_in(path: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
-    with opened(path) as root:
+def _read_input(path: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
+    with open_input(path) as root:
         for reader in choose_readers(root):
             for located in reader.locate(root):
                 series = reader.load(located)
@@ -129,12 +129,12 @@ def _found_in(path: Path) -> Iterator[tuple[RawSeries | Skipped, Path]]:
                 yield series, series.study.relative_to(root) if inside else Path()
 
 
-def _row(series: RawSeries | Skipped, study: Path) -> SeriesOverview:
+def _overview(series: RawSeries | Skipped, study: Path) -> SeriesOverview:
     if isinstance(series, Skipped):
         result = skipped_result(series, study)
         matrix, planes, loops, kind = "", 0, "", "skipped"
     else:
-        result = result_of(series, study, "converted")
+        result = series_result(series, study, "converted")
         planes, rows, columns = series.pixels.shape
         matrix = f"{columns} x {rows}"
         loops = " ".join(f"{d.source.removeprefix('FG_')}:{d.length}" for d in series.dimensions)

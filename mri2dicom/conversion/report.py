@@ -107,7 +107,7 @@ class ConversionReport:
         }
 
 
-def sentence_of(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return what went wrong as a sentence for a person."""
     if isinstance(error, XnatPicError):
         return error.sentence()
@@ -119,7 +119,7 @@ def sentence_of(error: BaseException) -> str:
     return f"It could not be written: {what}."
 
 
-def result_of(
+def series_result(
     series: RawSeries,
     study: Path,
     status: Status,

@@ -9,22 +9,22 @@ from xnat_pic.errors import NothingUsableError, WrongCallError, XnatPicError
 from xnat_pic.text import UniqueNames, safe_name
 
 from ..dicom.header import subject_name
-from ..dicom.overrides import Overrides, check
-from ..readers.archive import archive_stem, opened
-from ..readers.registry import CHOICES, choose_readers
+from ..dicom.overrides import Overrides, normalize_overrides
+from ..readers.archive import archive_stem, open_input
+from ..readers.registry import INPUT_HINT, choose_readers
 from ..series.model import RawSeries, Reader, Skipped
-from .jobs import TASK_BYTES, Job, OnProgress, Writer
-from .output import Present, encode_series, present, tidy
+from .jobs import TASK_BYTES, OnProgress, SeriesJob, SeriesWriter
+from .output import OutputState, compare_output, encode_series, remove_leftovers
 from .overview import exported_archives
 from .report import (
     ConversionReport,
     SeriesResult,
-    result_of,
-    sentence_of,
+    failure_reason,
+    series_result,
     skipped_result,
     with_status,
 )
-from .settings import merged, side_values
+from .settings import merge_overrides, read_side_files
 
 
 def default_output(path: Path) -> Path:
@@ -105,16 +105,16 @@ def convert(
         raise WrongCallError(f"{jobs} jobs are not possible; give 1 or more.")
     results: list[SeriesResult] = []
     stop = cancelled or (lambda: False)
-    run = _Run(
+    run = _Conversion(
         target=target,
         enhanced=enhanced,
         overwrite=overwrite,
-        overrides=check(overrides or Overrides()),
-        writer=Writer(jobs, on_progress or (lambda progress: None), stop, results),
+        overrides=normalize_overrides(overrides or Overrides()),
+        writer=SeriesWriter(jobs, on_progress or (lambda progress: None), stop, results),
         results=results,
         source=source,
     )
-    with opened(source) as root:
+    with open_input(source) as root:
         run.convert(root, Path())
         for archive, below in exported_archives(source):
             run.convert_archive(archive, below)
@@ -122,23 +122,23 @@ def convert(
         raise NothingUsableError(
             f"No scanner data found in {source}.",
             path=source,
-            hint=CHOICES,
+            hint=INPUT_HINT,
         )
     results.sort(key=lambda one: (one.study, one.expno, one.procno))
     return ConversionReport(source, target, results, run.writer.stopped)
 
 
 @dataclass
-class _Run:
+class _Conversion:
     target: Path
     enhanced: bool
     overwrite: bool
     overrides: Overrides
-    writer: Writer
+    writer: SeriesWriter
     results: list[SeriesResult]
     source: Path
-    _names: dict[Path, UniqueNames] = field(default_factory=dict)
-    _seen: dict[tuple[str, str], str] = field(default_factory=dict)
+    _folder_names: dict[Path, UniqueNames] = field(default_factory=dict)
+    _first_locations: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def convert_archive(self, archive: Path, below: Path) -> None:
         """Convert one exported archive of a folder; its fault is not the others'."""
@@ -146,9 +146,9 @@ class _Run:
             return
         try:
             # Side files beside the archive and above it hold for what is in it.
-            outer = side_values(archive.parent, self.source)
-            with opened(archive) as root:
-                self.convert(root, below, outer)
+            side_settings = read_side_files(archive.parent, self.source)
+            with open_input(archive) as root:
+                self.convert(root, below, side_settings)
         except XnatPicError as error:
             self.results.append(
                 SeriesResult(
@@ -156,7 +156,7 @@ class _Run:
                 )
             )
 
-    def convert(self, root: Path, below: Path, outer: dict[str, str] | None = None) -> None:
+    def convert(self, root: Path, below: Path, side_settings: dict[str, str] | None = None) -> None:
         """Convert everything in a folder to the output, `below` its top."""
         try:
             chosen = choose_readers(root)
@@ -164,64 +164,68 @@ class _Run:
             return
         for reader in chosen:
             if not self.writer.stopped:
-                self.writer.write(self._plan(reader, root, below, outer or {}))
+                self.writer.write(self._plan_jobs(reader, root, below, side_settings or {}))
 
-    def _plan(
-        self, reader: Reader, root: Path, below: Path, outer: dict[str, str]
-    ) -> Iterator[Job]:
+    def _plan_jobs(
+        self, reader: Reader, root: Path, below: Path, side_settings: dict[str, str]
+    ) -> Iterator[SeriesJob]:
         """Yield the series to be written; the others go straight to the results."""
         for located in reader.locate(root):
             if self.writer.cancelled():
                 self.writer.stopped = True
                 return
             series = reader.load(located)
-            study = below / _relative(series.study, root)
+            study = below / _path_below(series.study, root)
             if isinstance(series, Skipped):
                 self.results.append(skipped_result(series, study))
                 continue
             try:
-                side = outer | side_values(series.study, root)
-                overrides = merged(side, self.overrides)
-                job = self._job(reader, located, series, study, overrides)
+                side = side_settings | read_side_files(series.study, root)
+                overrides = merge_overrides(side, self.overrides)
+                job = self._make_job(reader, located, series, study, overrides)
             except Exception as error:  # whatever it is, it is this series' fault alone
-                self.results.append(result_of(series, study, "failed", reason=sentence_of(error)))
+                self.results.append(
+                    series_result(series, study, "failed", reason=failure_reason(error))
+                )
                 continue
             if job is not None:
                 yield job
 
-    def _job(
+    def _make_job(
         self,
         reader: Reader,
         located: Any,
         series: RawSeries,
         study: Path,
         overrides: Overrides,
-    ) -> Job | None:
+    ) -> SeriesJob | None:
         key = (series.identity.study_uid, series.identity.content)
-        place = f"{study.as_posix()}/{series.location}"
-        if key in self._seen:
-            reason = f"It is a copy of {self._seen[key]}, with the same UID and description."
-            self.results.append(result_of(series, study, "skipped", reason=reason))
+        location = f"{study.as_posix()}/{series.location}"
+        if key in self._first_locations:
+            reason = (
+                f"It is a copy of {self._first_locations[key]}, with the same UID and description."
+            )
+            self.results.append(series_result(series, study, "skipped", reason=reason))
             return None
-        self._seen[key] = place
+        self._first_locations[key] = location
         files = encode_series(series, overrides, enhanced=self.enhanced)
-        folder = self._folder(series, study)
+        folder = self._output_folder(series, study)
         written = subject_name(overrides.apply(series.attributes))
-        result = result_of(series, study, "converted", files=len(files.names), path=folder)
+        result = series_result(series, study, "converted", files=len(files.names), path=folder)
         result = replace(result, subject=written)
         result.warnings.extend(files.warnings)
-        there = Present.NOTHING if self.overwrite else present(folder, files)
-        if there in (Present.SAME, Present.OTHER):
-            if there is Present.OTHER:
+        there = OutputState.ABSENT if self.overwrite else compare_output(folder, files)
+        if there in (OutputState.IDENTICAL, OutputState.DIFFERENT):
+            if there is OutputState.DIFFERENT:
                 result.warnings.append(
                     "The output that is there was made from other data, with other options or by "
                     "another version: it is kept; --overwrite replaces it."
                 )
-            tidy(folder)
+            remove_leftovers(folder)
             self.results.append(with_status(result, "kept"))
             return None
         per_file = max(1, series.pixels.nbytes // len(files.names))
-        return Job(
+        return SeriesJob(
             reader=reader.name,
             located=located,
             overrides=overrides,
@@ -233,7 +237,7 @@ class _Run:
             prepared=files,
         )
 
-    def _folder(self, series: RawSeries, study: Path) -> Path:
+    def _output_folder(self, series: RawSeries, study: Path) -> Path:
         parent = self.target.joinpath(*(safe_name(part, limit=120) for part in study.parts))
         number = 10000 * series.expno + series.procno
         if self.source.is_dir() and parent.is_relative_to(self.source):
@@ -244,8 +248,8 @@ class _Run:
             )
         protocol = str(series.attributes.get("ProtocolName") or "")
         name = safe_name(f"{number}_{protocol}" if protocol else str(number))
-        return parent / self._names.setdefault(parent, UniqueNames()).claim(name)
+        return parent / self._folder_names.setdefault(parent, UniqueNames()).claim(name)
 
 
-def _relative(study: Path, root: Path) -> Path:
+def _path_below(study: Path, root: Path) -> Path:
     return study.relative_to(root) if study.is_relative_to(root) else Path()

@@ -8,7 +8,7 @@ from typing import Any
 from xnat_pic.errors import WrongCallError
 from xnat_pic.tables import read_toml
 
-from ..dicom.overrides import Overrides, check
+from ..dicom.overrides import Overrides, normalize_overrides
 
 SIDE_FILE = "mri2dicom.toml"
 
@@ -35,7 +35,7 @@ def read_side_file(path: Path) -> dict[str, str]:
     return values
 
 
-def side_values(study: Path, root: Path) -> dict[str, str]:
+def read_side_files(study: Path, root: Path) -> dict[str, str]:
     """Return what the side files say of one study, from the input down to it; the nearest wins.
 
     Parameters
@@ -58,8 +58,8 @@ def side_values(study: Path, root: Path) -> dict[str, str]:
     return values
 
 
-def merged(side: Mapping[str, str], options: Overrides) -> Overrides:
+def merge_overrides(side: Mapping[str, str], options: Overrides) -> Overrides:
     """Return the values of side files with the options of the call put over them."""
     given = {f.name: getattr(options, f.name) for f in fields(options)}
     values: dict[str, Any] = dict(side) | {name: value for name, value in given.items() if value}
-    return check(replace(Overrides(), **values))
+    return normalize_overrides(replace(Overrides(), **values))

@@ -9,7 +9,7 @@ from xnat_pic.errors import WrongCallError
 from ..mapping.tables import species_code
 
 SUBJECT_POSITIONS = ("HFS", "HFP", "HFDL", "HFDR", "FFS", "FFP", "FFDL", "FFDR")
-_ORIENTATIONS = ("QUADRUPED", "BIPED")
+_ANATOMICAL_ORIENTATIONS = ("QUADRUPED", "BIPED")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Overrides:
         return result
 
 
-def check(overrides: Overrides) -> Overrides:
+def normalize_overrides(overrides: Overrides) -> Overrides:
     """Return the overrides with their terms in the standard's spelling.
 
     Raises
@@ -59,7 +59,7 @@ def check(overrides: Overrides) -> Overrides:
     """
     orientation = overrides.anatomical_orientation.upper()
     position = overrides.subject_position.upper()
-    if orientation and orientation not in _ORIENTATIONS:
+    if orientation and orientation not in _ANATOMICAL_ORIENTATIONS:
         raise WrongCallError(f"{orientation} is no anatomical orientation: quadruped or biped.")
     if position and position not in SUBJECT_POSITIONS:
         raise WrongCallError(f"{position} is no subject position: {', '.join(SUBJECT_POSITIONS)}.")

@@ -11,13 +11,13 @@ from xnat_pic.errors import NothingUsableError, WrongCallError, XnatPicError
 from xnat_pic.text import safe_name
 
 from ..conversion.output import (
-    Present,
-    abandon,
-    begin,
+    OutputState,
+    commit_folder,
+    compare_output,
+    create_part_folder,
+    discard_part,
     encode_series,
-    finish,
-    present,
-    tidy,
+    remove_leftovers,
     write_files,
 )
 from ..dicom.overrides import Overrides
@@ -288,23 +288,23 @@ def _write(series: RawSeries, box: Box, place: Place, out: Path, overwrite: bool
         own = cut(series, box, place, group)
         files = encode_series(own, Overrides(), enhanced=False)
         result |= {"files": len(files.names), "warnings": [*own.warnings, *files.warnings]}
-        there = present(folder, files)
-        if there is Present.SAME and not overwrite:
-            tidy(folder)
+        there = compare_output(folder, files)
+        if there is OutputState.IDENTICAL and not overwrite:
+            remove_leftovers(folder)
             return SplitSeries(**result, status="kept")
-        if there is Present.OTHER and not overwrite:
+        if there is OutputState.DIFFERENT and not overwrite:
             raise WrongCallError(
                 f"{folder.name} holds other images of {place.subject}.",
                 hint="--overwrite replaces them.",
             )
-        write_files(files, begin(folder), 0, len(files.names))
-        finish(folder)
+        write_files(files, create_part_folder(folder), 0, len(files.names))
+        commit_folder(folder)
     except (XnatPicError, OSError, ValueError) as error:
-        abandon(folder)
+        discard_part(folder)
         said = error.sentence() if isinstance(error, XnatPicError) else str(error)
         return SplitSeries(**result | {"files": 0}, status="failed", reason=said)
     except BaseException:
-        abandon(folder)
+        discard_part(folder)
         raise
     return SplitSeries(**result, status="written")
 

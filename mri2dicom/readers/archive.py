@@ -56,7 +56,7 @@ def archive_stem(path: Path) -> str | None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Path]:
+def open_input(path: Path) -> Iterator[Path]:
     """Give a folder to read from.
 
     Raises
@@ -147,7 +147,7 @@ class _Targets:
         self._folders: dict[tuple[str, ...], Path] = {(): folder}
         self._names: dict[Path, UniqueNames] = {}
 
-    def of(self, name: str) -> Path | None:
+    def path_for(self, name: str) -> Path | None:
         """Return an entry's place; None for one not wanted or that would leave the folder."""
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if not parts or not (parts[-1] in WANTED or parts[-1].lower().endswith(WANTED_SUFFIXES)):
@@ -172,7 +172,7 @@ def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> N
         announced if target.name.lower().endswith(_IMAGES) else min(announced, MAX_PARAMETER_BYTES)
     )
     written = 0
-    with _created(target) as file:
+    with _create(target) as file:
         while block := source.read(_CHUNK):
             written += len(block)
             budget.spend(len(block))
@@ -181,24 +181,24 @@ def _copy(source: IO[bytes], target: Path, budget: _Budget, announced: int) -> N
             _write(file, block)
 
 
-def _created(target: Path) -> IO[bytes]:
+def _create(target: Path) -> IO[bytes]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         return target.open("wb")
     except (FileExistsError, NotADirectoryError):  # the archive has a file of a folder's name
         raise
     except OSError as error:
-        raise _no_room(error) from error
+        raise _no_space(error) from error
 
 
 def _write(file: IO[bytes], block: bytes) -> None:
     try:
         file.write(block)
     except OSError as error:
-        raise _no_room(error) from error
+        raise _no_space(error) from error
 
 
-def _no_room(error: OSError) -> OutputError:
+def _no_space(error: OSError) -> OutputError:
     return OutputError(
         f"The archive cannot be unpacked: {error.strerror or error}.",
         hint="Free some space in the folder for temporary files.",
@@ -209,7 +209,7 @@ def _unpack_zip(path: Path, targets: _Targets, budget: _Budget) -> None:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             budget.entry()
-            target = targets.of(info.filename)
+            target = targets.path_for(info.filename)
             is_link = (info.external_attr >> 16) & 0o170000 == 0o120000
             if target is None or info.is_dir() or is_link or target.exists():
                 continue
@@ -221,18 +221,18 @@ def _unpack_tar(path: Path, targets: _Targets, budget: _Budget) -> None:
     with tarfile.open(path, "r:*") as archive:
         for member in archive:
             budget.entry()
-            target = targets.of(member.name)
+            target = targets.path_for(member.name)
             if target is None or not member.isreg() or target.exists():
                 continue
             source = archive.extractfile(member)
             if source is not None:
                 _copy(source, target, budget, member.size)
         # Whatever ends without its blocks of zeros was cut off; tarfile is silent about that.
-        if not _is_whole(archive, budget):
+        if not _is_complete(archive, budget):
             raise tarfile.ReadError("its end is missing")
 
 
-def _is_whole(archive: tarfile.TarFile, budget: _Budget) -> bool:
+def _is_complete(archive: tarfile.TarFile, budget: _Budget) -> bool:
     """Tell whether the end is there; reading on to it also tests a compressed file's checksum."""
     file = archive.fileobj
     if file is None:

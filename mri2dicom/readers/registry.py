@@ -10,22 +10,22 @@ from ..series.model import Confidence, Reader
 
 ENTRY_POINTS = "mri2dicom.readers"
 # What a person may choose, for the sentence that says that there was nothing.
-CHOICES = (
+INPUT_HINT = (
     "Choose a ParaVision study, a folder with Inveon images and their headers, an IVIS click, a "
     "folder of studies, or an archive of one."
 )
 
 
-def readers() -> tuple[Reader, ...]:
+def list_readers() -> tuple[Reader, ...]:
     """Return the built-in readers and those that other distributions add.
 
     The built-in ones stand in an explicit tuple, so that a bundled program finds them.
     """
     added = tuple(entry.load()() for entry in metadata.entry_points(group=ENTRY_POINTS))
-    return _builtin() + added
+    return _builtin_readers() + added
 
 
-def _builtin() -> tuple[Reader, ...]:
+def _builtin_readers() -> tuple[Reader, ...]:
     """Return the built-in readers; each looks for files of its own that no other one takes."""
     from .inveon.reader import InveonReader
     from .ivis.reader import IvisReader
@@ -34,7 +34,7 @@ def _builtin() -> tuple[Reader, ...]:
     return (ParaVisionReader(), InveonReader(), IvisReader())
 
 
-def reader_named(name: str) -> Reader:
+def find_reader(name: str) -> Reader:
     """Return a reader by its name.
 
     Raises
@@ -42,7 +42,7 @@ def reader_named(name: str) -> Reader:
     NothingUsableError
         If there is none.
     """
-    for reader in readers():
+    for reader in list_readers():
         if reader.name == name:
             return reader
     raise NothingUsableError(f"There is no reader called {name!r}.")
@@ -60,18 +60,18 @@ def choose_readers(path: Path) -> tuple[Reader, ...]:
         take the same files.
     """
     ranked = sorted(
-        ((reader.sniff(path), reader) for reader in readers()), key=lambda pair: -pair[0]
+        ((reader.sniff(path), reader) for reader in list_readers()), key=lambda pair: -pair[0]
     )
     best = ranked[0][0]
     if best is Confidence.NO:
         raise NothingUsableError(
             f"No scanner data found in {path}.",
             path=path,
-            hint=CHOICES,
+            hint=INPUT_HINT,
         )
     chosen = tuple(other for sure, other in ranked if sure == best)
     names = [other.name for other in chosen]
-    if len(names) > 1 and not set(names) <= {one.name for one in _builtin()}:
+    if len(names) > 1 and not set(names) <= {one.name for one in _builtin_readers()}:
         raise AmbiguousFormatError(
             f"{path} could be read as {' or '.join(names)}.",
             path=path,

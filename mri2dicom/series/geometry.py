@@ -72,7 +72,7 @@ def split_stacks(position: Floats, orientation: Floats) -> Ints:
     for k in range(1, len(position)):
         move = position[k] - position[k - 1]
         same = np.allclose(orientation[k], orientation[k - 1], atol=PARALLEL_TOLERANCE, rtol=0)
-        if same and (step is None or _on_line(move, step)):
+        if same and (step is None or _is_collinear(move, step)):
             step = move if step is None else step
         else:
             number, step = number + 1, None
@@ -80,7 +80,7 @@ def split_stacks(position: Floats, orientation: Floats) -> Ints:
     return stack
 
 
-def _on_line(move: Floats, step: Floats) -> bool:
+def _is_collinear(move: Floats, step: Floats) -> bool:
     length = float(np.linalg.norm(step))
     if length == 0.0:
         return False

@@ -60,17 +60,19 @@ class PixelSource:
             per_block = planes // len(self.block_offsets)
             bounds = [start, *range((start // per_block + 1) * per_block, stop, per_block), stop]
             parts = [
-                self._run(first, last, self.block_offsets[first // per_block], first % per_block)
+                self._read_run(
+                    first, last, self.block_offsets[first // per_block], first % per_block
+                )
                 for first, last in itertools.pairwise(bounds)
             ]
             return np.concatenate(parts) if len(parts) != 1 else parts[0]
-        block = self._run(start, stop, 0, start)
+        block = self._read_run(start, stop, 0, start)
         for plane in self.transposed:
             if start <= plane < stop:
                 block[plane - start] = block[plane - start].reshape(columns, rows).T
         return block
 
-    def _run(self, start: int, stop: int, offset: int, skipped: int) -> npt.NDArray[Any]:
+    def _read_run(self, start: int, stop: int, offset: int, skipped: int) -> npt.NDArray[Any]:
         """Read planes that follow each other, `skipped` planes after a byte of the file."""
         _, rows, columns = self.shape
         size = rows * columns

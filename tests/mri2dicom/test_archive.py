@@ -106,7 +106,7 @@ def test_a_study_without_uid_keeps_its_derived_one(tmp_path):
 
 def test_only_what_a_reader_needs_is_unpacked(tmp_path, study):
     path = make_zip(tmp_path / "s.zip", entries(study))
-    with archive.opened(path) as folder:
+    with archive.open_input(path) as folder:
         names = {p.name for p in folder.rglob("*") if p.is_file()}
     assert names == {"2dseq", "visu_pars", "method", "subject"}
 
@@ -143,7 +143,7 @@ def test_no_name_leaves_the_folder(tmp_path, study, temporary, kind):
         if kind == "zip"
         else make_tar(tmp_path / "s.tgz", items)
     )
-    with archive.opened(path) as folder:
+    with archive.open_input(path) as folder:
         unpacked = [p for p in folder.rglob("*") if p.is_file()]
         assert all(p.read_bytes() != b"evil" for p in unpacked)
         everything = {p for p in temporary.rglob("*") if p.is_file()}
@@ -163,7 +163,7 @@ def test_links_and_devices_in_a_tar_are_left_out(tmp_path, study, kind):
         info.type, info.linkname = kind, "/etc/passwd"
         items.append((info, b""))
     path = make_tar(tmp_path / "s.tar.gz", entries(study) + items)
-    with archive.opened(path) as folder:
+    with archive.open_input(path) as folder:
         assert not (folder / "20240725_m01/9").exists()
         assert all(stat.S_ISREG(p.lstat().st_mode) for p in folder.rglob("*") if not p.is_dir())
 
@@ -172,7 +172,7 @@ def test_links_in_a_zip_are_left_out(tmp_path, study):
     info = zipfile.ZipInfo("20240725_m01/9/pdata/1/2dseq")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
     path = make_zip(tmp_path / "s.zip", [*entries(study), (info, b"/etc/passwd")])
-    with archive.opened(path) as folder:
+    with archive.open_input(path) as folder:
         assert not (folder / "20240725_m01/9").exists()
 
 
@@ -180,7 +180,7 @@ def test_a_linked_folder_in_a_tar_leads_nowhere(tmp_path, study):
     link = tarfile.TarInfo("20240725_m01/out")
     link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
     items = [(link, b""), ("20240725_m01/out/2dseq", b"evil"), *entries(study)]
-    with archive.opened(make_tar(tmp_path / "s.tar", items, "w")) as folder:
+    with archive.open_input(make_tar(tmp_path / "s.tar", items, "w")) as folder:
         assert (folder / "20240725_m01/out/2dseq").read_bytes() == b"evil"
     assert not (tmp_path / "2dseq").exists()
 
@@ -205,7 +205,7 @@ def test_names_that_windows_refuses_are_cleaned(tmp_path, study, kind, name):
         if kind == "zip"
         else make_tar(tmp_path / "s.tgz", items)
     )
-    with archive.opened(path) as folder:
+    with archive.open_input(path) as folder:
         (inner,) = folder.iterdir()
         assert not set('<>:"/\\|?*\t') & set(inner.name)
         assert len(inner.name) <= 121

@@ -204,8 +204,8 @@ def test_an_added_reader_may_not_share(tmp_path, monkeypatch):
         name = "added"
 
     write_image(tmp_path / "a.img")
-    builtin = registry.readers()
-    monkeypatch.setattr(registry, "readers", lambda: (*builtin, Added()))
+    builtin = registry.list_readers()
+    monkeypatch.setattr(registry, "list_readers", lambda: (*builtin, Added()))
     with pytest.raises(AmbiguousFormatError, match="inveon or added"):
         registry.choose_readers(tmp_path)
 

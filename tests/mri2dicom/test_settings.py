@@ -6,8 +6,13 @@ import pytest
 from cases import converted, datasets, small_study
 
 from mri2dicom import Overrides
-from mri2dicom.conversion.settings import SIDE_FILE, merged, read_side_file, side_values
-from mri2dicom.dicom.overrides import check
+from mri2dicom.conversion.settings import (
+    SIDE_FILE,
+    merge_overrides,
+    read_side_file,
+    read_side_files,
+)
+from mri2dicom.dicom.overrides import normalize_overrides
 from xnat_pic.errors import WrongCallError
 
 
@@ -21,20 +26,20 @@ def test_the_nearest_file_wins_and_the_call_wins_over_all(tmp_path):
     side(tmp_path, 'species = "fish"')  # above the input: not looked at
     side(tmp_path / "root", 'species = "mouse"\nstrain = "A"\nstudy_label = "all"')
     side(study, 'strain = "B"\nsubject_id = "m9"')
-    values = side_values(study, tmp_path / "root")
+    values = read_side_files(study, tmp_path / "root")
     assert values == {
         "species": "mouse",
         "strain": "B",
         "study_label": "all",
         "subject_id": "m9",
     }
-    overrides = merged(values, Overrides(strain="C"))
+    overrides = merge_overrides(values, Overrides(strain="C"))
     assert (overrides.strain, overrides.species, overrides.subject_id) == ("C", "mouse", "m9")
 
 
 def test_the_studys_own_file_counts_where_a_scan_is_the_input(tmp_path):
     side(tmp_path / "study", 'species = "rat"')
-    assert side_values(tmp_path / "study", tmp_path / "study" / "3") == {"species": "rat"}
+    assert read_side_files(tmp_path / "study", tmp_path / "study" / "3") == {"species": "rat"}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +66,9 @@ def test_a_file_that_is_no_text(tmp_path):
 
 
 def test_terms_are_written_as_the_standard_does():
-    found = check(Overrides(anatomical_orientation="quadruped", subject_position="hfp"))
+    found = normalize_overrides(
+        Overrides(anatomical_orientation="quadruped", subject_position="hfp")
+    )
     assert (found.anatomical_orientation, found.subject_position) == ("QUADRUPED", "HFP")
 
 
@@ -74,7 +81,7 @@ def test_terms_are_written_as_the_standard_does():
 )
 def test_terms_that_dicom_does_not_know(overrides, said):
     with pytest.raises(WrongCallError, match=said):
-        check(overrides)
+        normalize_overrides(overrides)
 
 
 def test_all_values_reach_the_files(tmp_path):
