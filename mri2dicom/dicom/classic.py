@@ -8,9 +8,17 @@ import numpy as np
 
 from ..mapping.tables import load_mapping
 from ..series.model import RawSeries
-from .encode import Elements, Template, Typed, charset, element, encode, tag_and_vr
-from .groups import holds
-from .header import common_header, complete, file_bytes, pick
+from .encode import (
+    Elements,
+    Template,
+    TypedValue,
+    character_set,
+    encode_element,
+    encode_elements,
+    tag_and_vr,
+)
+from .groups import condition_holds
+from .header import common_header, complete_attributes, file_bytes, select_elements
 from .overrides import Overrides
 from .pixels import PixelFormat, StoredPlane, pixel_format, requantisation_warning, stored_plane
 from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices
@@ -18,7 +26,7 @@ from .uids import Form, SeriesUids
 
 _PIXEL_DATA = 0x7FE00010
 # Attributes whose value differs between planes whatever the series.
-_ALWAYS = (
+_VARYING = (
     "SOPInstanceUID",
     "InstanceNumber",
     "ImagePositionPatient",
@@ -28,23 +36,23 @@ _ALWAYS = (
     "PixelData",
 )
 _BY_PLANE = ("ImageOrientationPatient", "SliceThickness", "RescaleSlope", "RescaleIntercept")
-_LATER = (
+_OPTIONAL = (
     *("RealWorldValueMappingSequence", "ImageComments", "ImageType"),
     *("AcquisitionDate", "AcquisitionTime"),
 )
 
 
 @lru_cache(maxsize=8192)
-def _encoded(keyword: str, value: Any) -> bytes:
+def _encode_cached(keyword: str, value: Any) -> bytes:
     tag, vr = tag_and_vr(keyword)
-    return element(tag, vr, list(value) if isinstance(value, tuple) else value)
+    return encode_element(tag, vr, list(value) if isinstance(value, tuple) else value)
 
 
-def _element(keyword: str, value: Any) -> tuple[int, bytes]:
+def _encode_keyword(keyword: str, value: Any) -> tuple[int, bytes]:
     tag, vr = tag_and_vr(keyword)
     if vr == "SQ":
-        return tag, element(tag, vr, value)
-    return tag, _encoded(keyword, tuple(value) if isinstance(value, list) else value)
+        return tag, encode_element(tag, vr, value)
+    return tag, _encode_cached(keyword, tuple(value) if isinstance(value, list) else value)
 
 
 class ClassicSeries:
@@ -70,7 +78,7 @@ class ClassicSeries:
         self._rows = {row["keyword"] for row in load_mapping(self.table)["element"]}
         self._instances: dict[int, bytes] = {}
         constant = self._constant(overrides)
-        varying = [tag_and_vr(keyword)[0] for keyword in (*_ALWAYS, *_BY_PLANE, *_LATER)]
+        varying = [tag_and_vr(keyword)[0] for keyword in (*_VARYING, *_BY_PLANE, *_OPTIONAL)]
         varying += [tag_and_vr(k)[0] for k in self._plane_keywords()]
         varying += self.values.saturation_tags()
         self._template = Template(constant, varying)
@@ -94,9 +102,9 @@ class ClassicSeries:
 
     def attributes(self, overrides: Overrides) -> dict[str, Any]:
         """Return the attributes that are constant in the series, by keyword."""
-        return complete(self.series, self.form, overrides)
+        return complete_attributes(self.series, self.form, overrides)
 
-    def stored(self, plane: np.ndarray[Any, Any], number: int) -> StoredPlane:
+    def store_plane(self, plane: np.ndarray[Any, Any], number: int) -> StoredPlane:
         """Return one plane of the scanner in the format of this object."""
         slope, offset = float(self.series.slope[number]), float(self.series.offset[number])
         return stored_plane(plane, slope, offset, self.format)
@@ -108,11 +116,11 @@ class ClassicSeries:
     def _constant(self, overrides: Overrides) -> Elements:
         series = self.series
         values = self.attributes(overrides)
-        rows = [r for r in load_mapping(self.table)["element"] if holds(r, values)]
+        rows = [r for r in load_mapping(self.table)["element"] if condition_holds(r, values)]
         values["SpacingBetweenSlices"] = spacing_between_slices(series)
         header: dict[Any, Any] = {
             **common_header(series, self.form, self.uids, values),
-            **pick(rows, self.form, values),
+            **select_elements(rows, self.form, values),
             "AcquisitionNumber": 1,
             "ImagesInAcquisition": series.plane_count,
             "SamplesPerPixel": 1,
@@ -125,8 +133,8 @@ class ClassicSeries:
             "HighBit": 15,
             "PixelRepresentation": int(self.format.signed),
         }
-        header |= {tag: Typed(vr, v) for tag, vr, v in self.values.saturation(None)}
-        return encode(header | charset(header, self.values.texts()))
+        header |= {tag: TypedValue(vr, v) for tag, vr, v in self.values.saturation(None)}
+        return encode_elements(header | character_set(header, self.values.texts()))
 
     def plane_elements(self, plane: int, stored: StoredPlane) -> Elements:
         """Return the elements of one plane that differ from those of another."""
@@ -135,7 +143,7 @@ class ClassicSeries:
         vr = "SS" if self.format.signed else "US"
         thickness = float(series.thickness_mm[plane])
         own = self.values.attributes(plane)
-        part = own.get("ComplexImageComponent")
+        component = own.get("ComplexImageComponent")
         values: dict[str, Any] = {
             "InstanceNumber": plane + 1,
             "ImagePositionPatient": series.position_mm[plane].tolist(),
@@ -162,27 +170,27 @@ class ClassicSeries:
                 found, stored.slope, stored.offset, (limits.min, limits.max), floats=False
             )
             values["RealWorldValueMappingSequence"] = [item]
-        elements = dict(_element(keyword, value) for keyword, value in values.items())
-        elements |= dict([_element("SOPInstanceUID", self.instance_uid(plane))])
+        elements = dict(_encode_keyword(keyword, value) for keyword, value in values.items())
+        elements |= dict([_encode_keyword("SOPInstanceUID", self.instance_uid(plane))])
         for tag, code, value in self.values.saturation(plane):
-            elements[tag] = element(tag, code, value)
+            elements[tag] = encode_element(tag, code, value)
         low, high = int(stored.pixels.min()), int(stored.pixels.max())
         for keyword, extreme in (
             ("SmallestImagePixelValue", low),
             ("LargestImagePixelValue", high),
         ):
             tag = tag_and_vr(keyword)[0]
-            elements[tag] = element(tag, vr, extreme)
-        elements[tag_and_vr("ImageType")[0]] = self._type_of(part)
-        elements[_PIXEL_DATA] = element(_PIXEL_DATA, "OW", stored.pixels.tobytes())
+            elements[tag] = encode_element(tag, vr, extreme)
+        elements[tag_and_vr("ImageType")[0]] = self._image_type_of(component)
+        elements[_PIXEL_DATA] = encode_element(_PIXEL_DATA, "OW", stored.pixels.tobytes())
         return elements
 
-    def _type_of(self, part: str | None) -> bytes:
-        if part is None:
+    def _image_type_of(self, component: str | None) -> bytes:
+        if component is None:
             return self._image_type
-        letter = {"PHASE": "P", "REAL": "R", "IMAGINARY": "I"}.get(part, "M")
+        letter = {"PHASE": "P", "REAL": "R", "IMAGINARY": "I"}.get(component, "M")
         head = "DERIVED" if self.series.attributes.get("ImageIsDerived") else "ORIGINAL"
-        return _encoded("ImageType", (head, "PRIMARY", "OTHER", letter))
+        return _encode_cached("ImageType", (head, "PRIMARY", "OTHER", letter))
 
     def instance_uid(self, plane: int) -> str:
         """Return the SOP Instance UID of a plane."""
@@ -196,7 +204,7 @@ class ClassicSeries:
             last = min(first + step, stop)
             block = series.pixels.read_planes(first, last)
             for plane in range(first, last):
-                stored = self.stored(block[plane - first], plane)
+                stored = self.store_plane(block[plane - first], plane)
                 body = self._template.render(self.plane_elements(plane, stored))
                 yield (
                     self.names[plane],

@@ -27,7 +27,7 @@ MAX_PIXEL_BYTES = 2**31 - 2**24
 
 
 @dataclass(frozen=True)
-class Axis:
+class DimensionIndex:
     """One dimension index: what it points to, and its value (from 1) for each plane."""
 
     pointer: str
@@ -36,44 +36,48 @@ class Axis:
     label: str
 
 
-def axes(series: RawSeries, values: PlaneValues, *, is_map: bool) -> list[Axis]:
+def dimension_indices(
+    series: RawSeries, values: PlaneValues, *, is_map: bool
+) -> list[DimensionIndex]:
     """Return the dimension indices: stack and place in it, then every other loop.
 
     Loops whose attribute is not in the object run along Frame Label. Complex parts, and the maps
     of a parametric map, are objects of their own and no dimension.
     """
     result = [
-        Axis("StackID", _CONTENT, [int(s) + 1 for s in series.stack], "Stack"),
-        Axis("InStackPositionNumber", _CONTENT, [int(k) for k in values.in_stack], "Position"),
+        DimensionIndex("StackID", _CONTENT, [int(s) + 1 for s in series.stack], "Stack"),
+        DimensionIndex(
+            "InStackPositionNumber", _CONTENT, [int(k) for k in values.in_stack], "Position"
+        ),
     ]
     own = {Loop.SLICE, Loop.COMPLEX} | ({Loop.MAP} if is_map else set())
     if "TemporalPositionIndex" in series.plane_attributes:
         own.add(Loop.TIME)
         index = series.plane_attributes["TemporalPositionIndex"]
-        result.append(Axis("TemporalPositionIndex", _CONTENT, index, "Time"))
+        result.append(DimensionIndex("TemporalPositionIndex", _CONTENT, index, "Time"))
     labelled: list[Dimension] = []
     for dimension in series.dimensions:
         if dimension.loop in own:
             continue
-        if dimension.loop is Loop.DIFFUSION and not is_map and _has(series, "DiffusionBValue"):
-            result += _diffusion(series, dimension)
+        if dimension.loop is Loop.DIFFUSION and not is_map and _varies(series, "DiffusionBValue"):
+            result += _diffusion_indices(series, dimension)
             continue
         pointer, group = _POINTERS.get(dimension.loop, ("", ""))
-        if pointer and not is_map and _has(series, _SOURCE.get(pointer, pointer)):
+        if pointer and not is_map and _varies(series, _SOURCE.get(pointer, pointer)):
             index = [int(k) + 1 for k in dimension.index]
-            result.append(Axis(pointer, group, index, dimension.loop.value.capitalize()))
+            result.append(DimensionIndex(pointer, group, index, dimension.loop.value.capitalize()))
         else:
             labelled.append(dimension)
     if labelled:
-        result.append(Axis("FrameLabel", _CONTENT, _combined(labelled), "Label"))
+        result.append(DimensionIndex("FrameLabel", _CONTENT, _combined_index(labelled), "Label"))
     return result
 
 
-def _has(series: RawSeries, keyword: str) -> bool:
+def _varies(series: RawSeries, keyword: str) -> bool:
     return keyword in series.plane_attributes
 
 
-def _combined(dimensions: list[Dimension]) -> list[int]:
+def _combined_index(dimensions: list[Dimension]) -> list[int]:
     index, stride = np.zeros(len(dimensions[0].index), dtype=np.intp), 1
     for dimension in dimensions:
         index = index + dimension.index * stride
@@ -81,18 +85,18 @@ def _combined(dimensions: list[Dimension]) -> list[int]:
     return [int(k) + 1 for k in index]
 
 
-def _diffusion(series: RawSeries, dimension: Dimension) -> list[Axis]:
+def _diffusion_indices(series: RawSeries, dimension: Dimension) -> list[DimensionIndex]:
     """Return b-value and direction; images of one b-value and no direction count on."""
     group = "MRDiffusionSequence"
     b_values = np.round(series.plane_attributes["DiffusionBValue"], 3)
     _, rank = np.unique(b_values, return_inverse=True)
     step = [int(k) + 1 for k in dimension.index]
-    result = [Axis("DiffusionBValue", group, [int(k) + 1 for k in rank], "b-value")]
+    result = [DimensionIndex("DiffusionBValue", group, [int(k) + 1 for k in rank], "b-value")]
     ways = series.plane_attributes.get("DiffusionGradientOrientation")
     if ways and any(way is not None for way in ways):
-        result.append(Axis("DiffusionGradientOrientation", group, step, "Direction"))
+        result.append(DimensionIndex("DiffusionGradientOrientation", group, step, "Direction"))
     elif len(set(rank.tolist())) < dimension.length:
-        result.append(Axis("FrameLabel", _CONTENT, step, "Label"))
+        result.append(DimensionIndex("FrameLabel", _CONTENT, step, "Label"))
     return result
 
 
@@ -107,7 +111,7 @@ def frame_label(series: RawSeries, plane: int) -> str:
     return ", ".join(parts)[:16].rstrip()
 
 
-def index_sequences(found: list[Axis], uid: str) -> dict[Any, Any]:
+def index_sequences(found: list[DimensionIndex], uid: str) -> dict[Any, Any]:
     """Return Dimension Organization and Dimension Index Sequence."""
     return {
         "DimensionOrganizationSequence": [{"DimensionOrganizationUID": uid}],
@@ -147,10 +151,10 @@ class MultiFrame:
     number: int = 1
 
 
-def deal(
+def split_into_objects(
     series: RawSeries, itemsize: int, *, by_map: bool, limit: int = MAX_PIXEL_BYTES
 ) -> list[MultiFrame]:
-    """Deal the planes out.
+    """Split the planes of a series into multi-frame objects.
 
     Packages that are not parallel (a tripilot), complex parts and, if `by_map`, the maps of a
     series become objects of their own, because few readers can tell them apart within one.
@@ -164,7 +168,8 @@ def deal(
     """
     keys = np.zeros((series.plane_count, 3), dtype=np.intp)
     axes = series.orientation
-    if not np.allclose(axes, axes[0], atol=geometry.PARALLEL_TOLERANCE, rtol=0) or _apart(series):
+    parallel = np.allclose(axes, axes[0], atol=geometry.PARALLEL_TOLERANCE, rtol=0)
+    if not parallel or _has_separate_slices(series):
         keys[:, 0] = series.stack
     for column, loop in ((1, Loop.COMPLEX), (2, Loop.MAP)):
         dimension = series.dimension(loop)
@@ -184,7 +189,7 @@ def deal(
     return result
 
 
-def _apart(series: RawSeries) -> bool:
+def _has_separate_slices(series: RawSeries) -> bool:
     """Tell whether parallel planes lie in stacks that are no stack together."""
     count = int(series.stack.max(initial=0)) + 1
     slices = series.dimension(Loop.SLICE)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..mapping.tables import code, load_mapping
+from ..mapping.tables import code_item, load_mapping
 from ..series.model import Loop, RawSeries, SeriesKind
-from .encode import element, sequence, tag_and_vr
+from .encode import encode_element, encode_sequence, tag_and_vr
 from .uids import Form
 
 Values = Mapping[str, Any]
@@ -18,7 +18,7 @@ _NEUTRAL: dict[str, Any] = {
     "OperatingModeSequence": [
         {"OperatingModeType": "STATIC FIELD", "OperatingMode": "IEC_NORMAL"},
     ],
-    "AnatomicRegionSequence": [code("SCT", "38266002", "Entire body")],
+    "AnatomicRegionSequence": [code_item("SCT", "38266002", "Entire body")],
 }
 
 
@@ -55,13 +55,13 @@ CONDITIONS: dict[str, Callable[[Values], bool]] = {
 }
 
 
-def holds(row: Mapping[str, Any], values: Values) -> bool:
+def condition_holds(row: Mapping[str, Any], values: Values) -> bool:
     """Tell whether a row's condition holds; a row without one always does."""
     name = row.get("when")
     return name is None or CONDITIONS[name](values)
 
 
-def enhanced_values(series: RawSeries, values: dict[str, Any]) -> dict[str, Any]:
+def add_enhanced_terms(series: RawSeries, values: dict[str, Any]) -> dict[str, Any]:
     """Add the terms of Enhanced MR that follow from what is known."""
     echo = values.get("EchoPulseSequence", "BOTH")
     train = int(values.get("EchoTrainLength") or 1)
@@ -90,8 +90,8 @@ def enhanced_values(series: RawSeries, values: dict[str, Any]) -> dict[str, Any]
     return result
 
 
-def plane_terms(values: dict[str, Any]) -> dict[str, Any]:
-    """Turn classic terms that differ from the enhanced ones."""
+def to_enhanced_terms(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values with classic terms in the spelling of enhanced objects."""
     result = dict(values)
     direction = result.get("InPlanePhaseEncodingDirection")
     if direction is not None:
@@ -104,14 +104,14 @@ def plane_terms(values: dict[str, Any]) -> dict[str, Any]:
 
 
 class GroupTable:
-    """The functional groups of one form, encoded with a memory of what was encoded before."""
+    """The functional groups of one form, encoded with a cache of what was encoded before."""
 
     def __init__(self, form: Form, table: str = "dicom_enhanced") -> None:
         column = form.column - 1
         self._groups = [
             group for group in load_mapping(table)["group"] if group["forms"][column] == "1"
         ]
-        self._memory: dict[tuple[str, str], bytes] = {}
+        self._cache: dict[tuple[str, str], bytes] = {}
 
     def split(self, varying: set[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Part the groups in shared ones and per-frame ones, by the attributes that vary."""
@@ -128,37 +128,40 @@ class GroupTable:
         """Return the encoded groups, by tag; those whose condition does not hold are left out."""
         result: dict[int, bytes] = {}
         for group in groups:
-            if not holds(group, values):
+            if not condition_holds(group, values):
                 continue
             item = self._item(group, values)
             key = (group["sequence"], repr(item))
-            if key not in self._memory:
+            if key not in self._cache:
                 tag, _ = tag_and_vr(group["sequence"])
-                self._memory[key] = sequence(tag, [item])
+                self._cache[key] = encode_sequence(tag, [item])
             tag, _ = tag_and_vr(group["sequence"])
-            result[tag] = self._memory[key]
+            result[tag] = self._cache[key]
         return result
 
     def _item(self, group: dict[str, Any], values: Values) -> dict[Any, Any]:
         item: dict[Any, Any] = {}
         for row in group["items"]:
-            if not holds(row, values):
+            if not condition_holds(row, values):
                 continue
             value = values.get(row.get("from", row["keyword"]))
             item[row["keyword"]] = row.get("default") if value is None else value
         return item
 
 
-def one_item(keyword: str, item: Mapping[Any, Any]) -> tuple[int, bytes]:
+def single_item_group(keyword: str, item: Mapping[Any, Any]) -> tuple[int, bytes]:
     """Return tag and bytes of a functional group with one item."""
     tag, _ = tag_and_vr(keyword)
-    return tag, sequence(tag, [item])
+    return tag, encode_sequence(tag, [item])
 
 
 def private_group(triples: list[tuple[int, str, Any]], creator: str, tag: int) -> dict[int, bytes]:
     """Return a private functional group whose one item holds a private block."""
     if not triples:
         return {}
-    inner = b"".join(element(t, vr, value) for t, vr, value in triples)
+    inner = b"".join(encode_element(t, vr, value) for t, vr, value in triples)
     reservation = (tag & 0xFFFF0000) | (tag >> 8 & 0xFF)
-    return {reservation: element(reservation, "LO", creator), tag: sequence(tag, [inner])}
+    return {
+        reservation: encode_element(reservation, "LO", creator),
+        tag: encode_sequence(tag, [inner]),
+    }

@@ -5,9 +5,9 @@ from typing import Any
 
 from xnat_pic.version import version
 
-from ..mapping.tables import code, load_mapping
+from ..mapping.tables import code_item, load_mapping
 from ..series.model import RawSeries, SeriesKind
-from .encode import clean_text, encode, join
+from .encode import clean_text, encode_elements, join_elements
 from .overrides import Overrides
 from .uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION, Form, SeriesUids
 
@@ -30,11 +30,11 @@ _FLAVOR = {
     SeriesKind.CEST: "DYNAMIC",
     SeriesKind.CINE: "CARDIAC",
 }
-_PART = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
+_COMPONENT_LETTERS = {"MAGNITUDE": "M", "PHASE": "P", "REAL": "R", "IMAGINARY": "I"}
 _EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
 
-def sop_class(form: Form) -> str:
+def sop_class_uid(form: Form) -> str:
     """Return the SOP Class UID of a form."""
     return _SOP_CLASS[form]
 
@@ -48,7 +48,7 @@ def subject_name(attributes: Mapping[str, Any]) -> str:
     return raw.replace("^", "_").replace("=", "_")
 
 
-def complete(series: RawSeries, form: Form, overrides: Overrides) -> dict[str, Any]:
+def complete_attributes(series: RawSeries, form: Form, overrides: Overrides) -> dict[str, Any]:
     """Return the series' attributes with everything that follows from them.
 
     Returns
@@ -59,7 +59,7 @@ def complete(series: RawSeries, form: Form, overrides: Overrides) -> dict[str, A
     values = overrides.apply(series.attributes)
     values["PatientID"] = values["PatientName"] = subject_name(values)
     values["ImageType"] = image_type(series, form, values.get("ComplexImageComponent"))
-    values |= _sequence_terms(series, values)
+    values |= _scanning_terms(series, values)
     if values.get("MagnetizationTransfer") == "NONE" and form is Form.CLASSIC:
         del values["MagnetizationTransfer"]
     if values.get("ComplexImageComponent") == "MAGNITUDE" and form is Form.CLASSIC:
@@ -67,11 +67,11 @@ def complete(series: RawSeries, form: Form, overrides: Overrides) -> dict[str, A
     times = series.plane_attributes.get("TemporalPositionIndex")
     if times and form is Form.CLASSIC:
         values["NumberOfTemporalPositions"] = max(times)
-        values["TemporalResolution"] = _first(series, "FrameAcquisitionDuration")
+        values["TemporalResolution"] = _first_value(series, "FrameAcquisitionDuration")
     return values
 
 
-def _first(series: RawSeries, keyword: str) -> Any:
+def _first_value(series: RawSeries, keyword: str) -> Any:
     return series.plane_attributes.get(keyword, [None])[0]
 
 
@@ -85,13 +85,13 @@ def image_type(series: RawSeries, form: Form, part: str | None) -> list[str]:
     derived = series.attributes.get("ImageIsDerived") or form is Form.MAP
     first = ["DERIVED" if derived else "ORIGINAL", "PRIMARY"]
     if form is Form.CLASSIC:
-        return [*first, "OTHER", _PART.get(part or "MAGNITUDE", "M")]
+        return [*first, "OTHER", _COMPONENT_LETTERS.get(part or "MAGNITUDE", "M")]
     if form is Form.MAP:
         return [*first, "QUANTITY", "NONE"]
     return [*first, _FLAVOR.get(series.kind, "VOLUME"), "NONE"]
 
 
-def _sequence_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, Any]:
+def _scanning_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the classic terms (Scanning Sequence ...) that follow from the enhanced ones."""
     echo = values.get("EchoPulseSequence")
     scanning = {"SPIN": ["SE"], "GRADIENT": ["GR"], "BOTH": ["SE", "GR"]}.get(echo or "", [])
@@ -127,7 +127,9 @@ def _sequence_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-def pick(rows: list[dict[str, Any]], form: Form, values: Mapping[str, Any]) -> dict[str, Any]:
+def select_elements(
+    rows: list[dict[str, Any]], form: Form, values: Mapping[str, Any]
+) -> dict[str, Any]:
     """Choose from the values what the rows of a table ask for in this form.
 
     A row of type 1 without a value takes its default, one of type 2 stays empty, one of type 3 is
@@ -152,10 +154,10 @@ def common_header(
     series: RawSeries, form: Form, uids: SeriesUids, values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return patient, study, series, equipment and frame of reference of every object."""
-    header = pick(load_mapping("dicom_common")["element"], form, values)
+    header = select_elements(load_mapping("dicom_common")["element"], form, values)
     number = 10000 * series.expno + series.procno
     header |= {
-        "SOPClassUID": sop_class(form),
+        "SOPClassUID": sop_class_uid(form),
         "StudyInstanceUID": uids.study,
         "SeriesInstanceUID": uids.series,
         "SeriesNumber": number if number < 2**31 else series.expno,
@@ -167,7 +169,7 @@ def common_header(
                 "SoftwareVersions": version(),
                 "ContributionDescription": "Conversion of the scanner's reconstruction to DICOM",
                 "PurposeOfReferenceCodeSequence": [
-                    code("DCM", "109103", "Modifying Equipment"),
+                    code_item("DCM", "109103", "Modifying Equipment"),
                 ],
             }
         ],
@@ -177,11 +179,11 @@ def common_header(
 
 def file_bytes(form: Form, instance_uid: str, body: list[bytes]) -> list[bytes]:
     """Return a whole file as parts to be written one after the other."""
-    meta = join(
-        encode(
+    meta = join_elements(
+        encode_elements(
             {
                 "FileMetaInformationVersion": b"\0\1",
-                "MediaStorageSOPClassUID": sop_class(form),
+                "MediaStorageSOPClassUID": sop_class_uid(form),
                 "MediaStorageSOPInstanceUID": instance_uid,
                 "TransferSyntaxUID": _EXPLICIT_LITTLE_ENDIAN,
                 "ImplementationClassUID": IMPLEMENTATION_CLASS_UID,
@@ -189,5 +191,5 @@ def file_bytes(form: Form, instance_uid: str, body: list[bytes]) -> list[bytes]:
             }
         )
     )
-    length = join(encode({"FileMetaInformationGroupLength": len(meta)}))
+    length = join_elements(encode_elements({"FileMetaInformationGroupLength": len(meta)}))
     return [b"\0" * 128 + b"DICM" + length + meta, *body]

@@ -14,10 +14,24 @@ from private_dictionaries import load
 
 from ..mapping.tables import load_mapping
 from ..series.model import RawSeries
-from .encode import Elements, charset, element, encode, join, sequence
-from .frames import MultiFrame, axes, deal, frame_label, index_sequences
-from .groups import GroupTable, enhanced_values, holds, one_item, plane_terms, private_group
-from .header import common_header, complete, file_bytes, pick
+from .encode import (
+    Elements,
+    character_set,
+    encode_element,
+    encode_elements,
+    encode_sequence,
+    join_elements,
+)
+from .frames import MultiFrame, dimension_indices, frame_label, index_sequences, split_into_objects
+from .groups import (
+    GroupTable,
+    add_enhanced_terms,
+    condition_holds,
+    private_group,
+    single_item_group,
+    to_enhanced_terms,
+)
+from .header import common_header, complete_attributes, file_bytes, select_elements
 from .overrides import Overrides
 from .pixels import StoredPlane, pixel_format, requantisation_warning, stored_plane
 from .planes import PlaneValues, Quantity, real_world_value, spacing_between_slices
@@ -50,10 +64,10 @@ class MultiFrameSeries:
         self.is_map = self.form is Form.MAP
         self.float_type = _float_type(series) if self.is_map else np.dtype("<f4")
         itemsize = self.float_type.itemsize if self.is_map else 2
-        self.objects = deal(series, itemsize, by_map=self.is_map)
+        self.objects = split_into_objects(series, itemsize, by_map=self.is_map)
         self.names = [f"{number + 1:04d}.dcm" for number in range(len(self.objects))]
-        self._attributes = self.terms(complete(series, self.form, overrides))
-        self._axes = axes(series, self.values, is_map=self.is_map)
+        self._attributes = self.add_terms(complete_attributes(series, self.form, overrides))
+        self._axes = dimension_indices(series, self.values, is_map=self.is_map)
         self._table = GroupTable(self.form, self.table)
         self._spacing = spacing_between_slices(series)
 
@@ -61,11 +75,11 @@ class MultiFrameSeries:
         """Return the kind of object of a series."""
         return Form.MAP if series.is_quantity else Form.ENHANCED
 
-    def terms(self, values: dict[str, Any]) -> dict[str, Any]:
+    def add_terms(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the constant attributes with the terms of this kind of object."""
-        return enhanced_values(self.series, values)
+        return add_enhanced_terms(self.series, values)
 
-    def stored(self, plane: np.ndarray[Any, Any], number: int) -> StoredPlane:
+    def store_plane(self, plane: np.ndarray[Any, Any], number: int) -> StoredPlane:
         """Return one plane of the scanner in the format of this object."""
         slope, offset = float(self.series.slope[number]), float(self.series.offset[number])
         return stored_plane(plane, slope, offset, self.format)
@@ -90,24 +104,24 @@ class MultiFrameSeries:
     def files(self, start: int, stop: int) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield name and content (in parts) of the objects from `start` up to `stop`."""
         for number in range(start, stop):
-            yield self.names[number], self._parts(number)
+            yield self.names[number], self._file_parts(number)
 
-    def _parts(self, number: int) -> Iterator[bytes]:
+    def _file_parts(self, number: int) -> Iterator[bytes]:
         chosen = self.objects[number]
         scaling = self._scaling(chosen)
-        head = self._head(number, chosen, scaling)
+        head = self._header(number, chosen, scaling)
         yield from file_bytes(self.form, self.instance_uid(number), [head])
         _, rows, columns = self.series.pixels.shape
         itemsize = self.float_type.itemsize if self.is_map else 2
         total = len(chosen.planes) * rows * columns * itemsize
         double = self.is_map and itemsize == 8
-        place, vr = (
+        element, vr = (
             (0x0009, b"OD") if double else (0x0008, b"OF") if self.is_map else (0x0010, b"OW")
         )
-        yield struct.pack("<HH2s2sI", 0x7FE0, place, vr, b"\0\0", total)
+        yield struct.pack("<HH2s2sI", 0x7FE0, element, vr, b"\0\0", total)
         yield from self._pixels(chosen.planes)
 
-    def _blocks(self, planes: np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
+    def _read_blocks(self, planes: np.ndarray[Any, Any]) -> Iterator[tuple[int, Any]]:
         """Yield number and stored pixels of each plane, read in runs of neighbours."""
         size = self.series.pixels.nbytes // self.series.plane_count
         most = max(1, _BLOCK_BYTES // max(size, 1))
@@ -123,12 +137,12 @@ class MultiFrameSeries:
             start = stop
 
     def _pixels(self, planes: np.ndarray[Any, Any]) -> Iterator[bytes]:
-        for plane, stored in self._blocks(planes):
+        for plane, stored in self._read_blocks(planes):
             slope, offset = float(self.series.slope[plane]), float(self.series.offset[plane])
             if self.is_map:
-                yield _real(stored, slope, offset).astype(self.float_type).tobytes()
+                yield _physical_values(stored, slope, offset).astype(self.float_type).tobytes()
             else:
-                yield self.stored(stored, plane).pixels.tobytes()
+                yield self.store_plane(stored, plane).pixels.tobytes()
 
     def _scaling(self, chosen: MultiFrame) -> dict[int, tuple[float, float]]:
         """Return slope and intercept of each plane; for a map its lowest and highest value."""
@@ -137,24 +151,24 @@ class MultiFrameSeries:
             for plane in chosen.planes.tolist():
                 result[plane] = float(self.series.slope[plane]), float(self.series.offset[plane])
             return result
-        for plane, stored in self._blocks(chosen.planes):
+        for plane, stored in self._read_blocks(chosen.planes):
             slope, offset = float(self.series.slope[plane]), float(self.series.offset[plane])
             if self.is_map:
                 # The ends as they are stored: readers refuse a value outside them.
-                values = _real(stored, slope, offset).astype(self.float_type)
+                values = _physical_values(stored, slope, offset).astype(self.float_type)
                 finite = values[np.isfinite(values)]
                 result[plane] = (
                     (float(finite.min()), float(finite.max())) if finite.size else (np.inf, -np.inf)
                 )
             else:
-                kept = self.stored(stored, plane)
+                kept = self.store_plane(stored, plane)
                 result[plane] = kept.slope, kept.offset
         return result
 
-    def _head(
+    def _header(
         self, number: int, chosen: MultiFrame, scaling: dict[int, tuple[float, float]]
     ) -> bytes:
-        values = plane_terms(self._attributes)
+        values = to_enhanced_terms(self._attributes)
         first = int(chosen.planes[0])
         own = {
             k: v[first]
@@ -168,46 +182,48 @@ class MultiFrameSeries:
             varying |= {"DiffusionGradientDirectionSequence", "DiffusionBMatrixSequence"}
         shared_rows, frame_rows = self._table.split(varying)
         kinds = {(scaling[p], self.quantity(p)) for p in chosen.planes.tolist()}
-        same = len(kinds) == 1 and self.shares_scaling
-        thickness, way = self.series.thickness_mm, self.series.orientation
+        is_shared = len(kinds) == 1 and self.shares_scaling
+        thickness, orientation = self.series.thickness_mm, self.series.orientation
         one_thickness = np.array_equal(
             thickness[chosen.planes],
             np.full(len(chosen.planes), thickness[first]),
             equal_nan=True,
         )
-        one_way = bool(np.all(way[chosen.planes] == way[first]))
+        one_orientation = bool(np.all(orientation[chosen.planes] == orientation[first]))
         shared = self._table.encode(shared_rows, values) | self._geometry(
-            first, measures=one_thickness, orientation=one_way
+            first, measures=one_thickness, orientation=one_orientation
         )
-        if same and not self.is_map:
+        if is_shared and not self.is_map:
             shared |= self._transformation(first, scaling)
         if self.is_map:
             shared |= self._transformation(first, scaling, chosen)
         frames = [
-            join(
-                self._table.encode(frame_rows, values | plane_terms(self.values.attributes(plane)))
-                | self._frame(plane)
-                | self._geometry(plane, measures=not one_thickness, orientation=not one_way)
-                | ({} if same or self.is_map else self._transformation(plane, scaling))
+            join_elements(
+                self._table.encode(
+                    frame_rows, values | to_enhanced_terms(self.values.attributes(plane))
+                )
+                | self._frame_groups(plane)
+                | self._geometry(plane, measures=not one_thickness, orientation=not one_orientation)
+                | ({} if is_shared or self.is_map else self._transformation(plane, scaling))
                 | self._saturation(plane)
             )
             for plane in chosen.planes.tolist()
         ]
-        elements = self._top(number, chosen, values)
+        elements = self._top_level(number, chosen, values)
         if not self.is_map:
             # A functional group is shared or per frame, never both: the constant part of the
             # private block stands at the top.
-            elements |= {t: element(t, vr, v) for t, vr, v in self.values.saturation(None)}
-        elements[_SHARED] = sequence(_SHARED, [join(shared)])
-        elements[_PER_FRAME] = sequence(_PER_FRAME, frames)
-        return join(elements)
+            elements |= {t: encode_element(t, vr, v) for t, vr, v in self.values.saturation(None)}
+        elements[_SHARED] = encode_sequence(_SHARED, [join_elements(shared)])
+        elements[_PER_FRAME] = encode_sequence(_PER_FRAME, frames)
+        return join_elements(elements)
 
-    def _top(self, number: int, chosen: MultiFrame, values: dict[str, Any]) -> Elements:
-        rows = [r for r in load_mapping(self.table)["element"] if holds(r, values)]
+    def _top_level(self, number: int, chosen: MultiFrame, values: dict[str, Any]) -> Elements:
+        rows = [r for r in load_mapping(self.table)["element"] if condition_holds(r, values)]
         _, height, width = self.series.pixels.shape
         header: dict[Any, Any] = {
             **common_header(self.series, self.form, self.uids, values),
-            **pick(rows, self.form, values),
+            **select_elements(rows, self.form, values),
             **index_sequences(self._axes, self.uids.dimension_organization),
             "SOPInstanceUID": self.instance_uid(number),
             "InstanceNumber": chosen.number,
@@ -242,7 +258,7 @@ class MultiFrameSeries:
                 "InConcatenationTotalNumber": chosen.parts,
                 "ConcatenationFrameOffsetNumber": chosen.first,
             }
-        return encode(header | charset(values, self.values.texts()))
+        return encode_elements(header | character_set(values, self.values.texts()))
 
     def _geometry(self, plane: int, *, measures: bool, orientation: bool) -> dict[int, bytes]:
         """Return the groups with pixel measures and plane orientation of one plane."""
@@ -256,9 +272,9 @@ class MultiFrameSeries:
             }
             if self._spacing is not None:
                 item["SpacingBetweenSlices"] = self._spacing
-            result |= dict([one_item("PixelMeasuresSequence", item)])
+            result |= dict([single_item_group("PixelMeasuresSequence", item)])
         if orientation:
-            result |= dict([_orientation(series.orientation[plane])])
+            result |= dict([_orientation_group(series.orientation[plane])])
         return result
 
     def _transformation(
@@ -275,11 +291,11 @@ class MultiFrameSeries:
             high = max(scaling[int(p)][1] for p in chosen.planes)
             low, high = (low, high) if low <= high else (0.0, 0.0)  # no value anywhere
             item = real_world_value(found, 1.0, 0.0, (low, high), floats=True)
-            result |= dict([one_item("RealWorldValueMappingSequence", item)])
+            result |= dict([single_item_group("RealWorldValueMappingSequence", item)])
         slope, offset = (1.0, 0.0) if self.is_map else scaling[plane]
         result |= dict(
             [
-                one_item(
+                single_item_group(
                     "PixelValueTransformationSequence",
                     {"RescaleIntercept": offset, "RescaleSlope": slope, "RescaleType": "US"},
                 )
@@ -289,10 +305,10 @@ class MultiFrameSeries:
             limits = np.iinfo(self.format.dtype)
             ends = (limits.min, limits.max)
             item = real_world_value(found, slope, offset, ends, floats=False)
-            result |= dict([one_item("RealWorldValueMappingSequence", item)])
+            result |= dict([single_item_group("RealWorldValueMappingSequence", item)])
         return result
 
-    def _frame(self, plane: int) -> dict[int, bytes]:
+    def _frame_groups(self, plane: int) -> dict[int, bytes]:
         """Return position and Frame Content of one frame."""
         series = self.series
         values = {k: v[plane] for k, v in series.plane_attributes.items()}
@@ -316,27 +332,31 @@ class MultiFrameSeries:
         position = {"ImagePositionPatient": series.position_mm[plane].tolist()}
         return dict(
             [
-                one_item("FrameContentSequence", content),
-                one_item("PlanePositionSequence", position),
+                single_item_group("FrameContentSequence", content),
+                single_item_group("PlanePositionSequence", position),
             ]
         )
 
     def _saturation(self, plane: int) -> dict[int, bytes]:
         if not self.series.private or self.is_map:
             return {}
-        book = load("cest")
+        dictionary = load("cest")
         return private_group(
-            self.values.saturation(plane), book.creator, book.tag("SaturationFrameSequence")
+            self.values.saturation(plane),
+            dictionary.creator,
+            dictionary.tag("SaturationFrameSequence"),
         )
 
 
-def _orientation(axes_: np.ndarray[Any, Any]) -> tuple[int, bytes]:
-    return one_item(
+def _orientation_group(axes_: np.ndarray[Any, Any]) -> tuple[int, bytes]:
+    return single_item_group(
         "PlaneOrientationSequence", {"ImageOrientationPatient": axes_[:2].ravel().tolist()}
     )
 
 
-def _real(stored: np.ndarray[Any, Any], slope: float, offset: float) -> np.ndarray[Any, Any]:
+def _physical_values(
+    stored: np.ndarray[Any, Any], slope: float, offset: float
+) -> np.ndarray[Any, Any]:
     values: np.ndarray[Any, Any] = stored.astype(np.float64) * slope + offset
     return values
 

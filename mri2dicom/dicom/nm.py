@@ -10,8 +10,8 @@ from private_dictionaries import format_ds
 
 from ..mapping.tables import load_mapping
 from ..series.model import Loop, RawSeries
-from .encode import charset, encode, join
-from .header import common_header, complete, file_bytes, pick
+from .encode import character_set, encode_elements, join_elements
+from .header import common_header, complete_attributes, file_bytes, select_elements
 from .overrides import Overrides
 from .pet import ACTIVITY, emission_warnings, position_codes
 from .pixels import pixel_format
@@ -40,7 +40,7 @@ class NmSeries:
         slices = series.dimension(Loop.SLICE)
         self._slices = slices.length if slices else series.plane_count
         self.names = [f"{k + 1:04d}.dcm" for k in range(series.plane_count // self._slices)]
-        self._values = complete(series, self.form, overrides)
+        self._values = complete_attributes(series, self.form, overrides)
         self._values |= position_codes(self._values)
 
     @property
@@ -51,9 +51,9 @@ class NmSeries:
     def files(self, start: int, stop: int) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield name and content (in parts) of the files from `start` up to `stop`."""
         for number in range(start, stop):
-            yield self.names[number], self._parts(number)
+            yield self.names[number], self._file_parts(number)
 
-    def _blocks(self, number: int) -> Iterator[np.ndarray[Any, Any]]:
+    def _read_blocks(self, number: int) -> Iterator[np.ndarray[Any, Any]]:
         """Yield the stored planes of one volume in parts."""
         first, step = number * self._slices, self._step()
         for offset in range(0, self._slices, step):
@@ -69,27 +69,27 @@ class NmSeries:
         if not self.format.requantised:
             return own, own
         largest = 0.0
-        for block in self._blocks(number):
+        for block in self._read_blocks(number):
             values = np.abs(block[np.isfinite(block)].astype(np.float64))
             largest = max(largest, float(values.max(initial=0.0)))
         step = float(format_ds(largest * abs(own) / _HIGHEST)) if largest * abs(own) else 0.0
         return (step or 1.0), own
 
-    def _parts(self, number: int) -> Iterator[bytes]:
+    def _file_parts(self, number: int) -> Iterator[bytes]:
         slope, own = self._slope(number)
         uid = self.uids.instance(str(number))
-        yield from file_bytes(self.form, uid, [self._head(number, uid, slope)])
+        yield from file_bytes(self.form, uid, [self._header(number, uid, slope)])
         _, rows, columns = self.series.pixels.shape
         total = self._slices * rows * columns * 2
         yield struct.pack("<HH2s2sI", 0x7FE0, 0x0010, b"OW", b"\0\0", total + total % 2)
-        for block in self._blocks(number):
+        for block in self._read_blocks(number):
             if not self.format.requantised:
                 yield block.astype(self.format.dtype).tobytes()
                 continue
             real = np.where(np.isfinite(block), block, 0).astype(np.float64) * own
             yield np.clip(np.rint(real / slope), -_HIGHEST, _HIGHEST).astype("<i2").tobytes()
 
-    def _head(self, number: int, uid: str, slope: float) -> bytes:
+    def _header(self, number: int, uid: str, slope: float) -> bytes:
         series, first = self.series, number * self._slices
         own = {k: v[first] for k, v in series.plane_attributes.items() if v[first] is not None}
         values = self._values | own
@@ -101,7 +101,7 @@ class NmSeries:
         limits = np.iinfo(self.format.dtype)
         header: dict[Any, Any] = {
             **common_header(series, self.form, self.uids, values),
-            **pick(load_mapping("dicom_nm")["element"], self.form, values),
+            **select_elements(load_mapping("dicom_nm")["element"], self.form, values),
             "SOPInstanceUID": uid,
             "InstanceNumber": number + 1,
             "ImageType": ["ORIGINAL", "PRIMARY", "RECON TOMO", "EMISSION"],
@@ -113,7 +113,7 @@ class NmSeries:
             "NumberOfEnergyWindows": 1,
             "EnergyWindowInformationSequence": [{"EnergyWindowRangeSequence": window}],
             "NumberOfRotations": 1,
-            "RotationInformationSequence": _rotation(values),
+            "RotationInformationSequence": _rotation_items(values),
             "NumberOfDetectors": 1,
             "DetectorInformationSequence": [
                 {
@@ -138,10 +138,10 @@ class NmSeries:
             ends = (limits.min, limits.max)
             item = real_world_value(ACTIVITY, slope, 0.0, ends, floats=False)
             header["RealWorldValueMappingSequence"] = [item]
-        return join(encode(header | charset(header)))
+        return join_elements(encode_elements(header | character_set(header)))
 
 
-def _rotation(values: dict[str, Any]) -> list[dict[str, Any]]:
+def _rotation_items(values: dict[str, Any]) -> list[dict[str, Any]]:
     """Return how the detector turned, with the time that one of its positions took, in ms."""
     found = values.get("RotationInformationSequence") or []
     duration = values.get("ActualFrameDuration") or 0

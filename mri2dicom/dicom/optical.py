@@ -11,14 +11,14 @@ import numpy as np
 
 from ..mapping.tables import load_mapping
 from ..series.model import RawSeries, SeriesKind
-from .encode import charset, element, encode, join
-from .header import common_header, complete, file_bytes
+from .encode import character_set, encode_element, encode_elements, join_elements
+from .header import common_header, complete_attributes, file_bytes
 from .overrides import Overrides
 from .uids import Form, SeriesUids
 
 _PIXEL_DATA = 0x7FE00010
 # Of a frame of reference, which these objects do not have.
-_NOT_HERE = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition")
+_ABSENT = ("FrameOfReferenceUID", "PositionReferenceIndicator", "PatientPosition")
 
 
 class OpticalSeries:
@@ -35,7 +35,7 @@ class OpticalSeries:
         self.form = Form.PHOTOGRAPH if series.kind is SeriesKind.PHOTOGRAPH else Form.COUNTS
         self.uids = SeriesUids(series.identity, self.form, overrides.subject_id)
         self.names = ["0001.dcm"]
-        self._values = complete(series, self.form, overrides)
+        self._values = complete_attributes(series, self.form, overrides)
 
     @property
     def warnings(self) -> list[str]:
@@ -60,10 +60,10 @@ class OpticalSeries:
             "WindowCenter": (low + high + 1) / 2,
             "WindowWidth": max(1, high - low + 1),
         }
-        elements = encode(header | charset(header))
+        elements = encode_elements(header | character_set(header))
         data = stored.tobytes()
-        elements[_PIXEL_DATA] = element(_PIXEL_DATA, "OB" if bits == 8 else "OW", data)
-        return join(elements)
+        elements[_PIXEL_DATA] = encode_element(_PIXEL_DATA, "OB" if bits == 8 else "OW", data)
+        return join_elements(elements)
 
     def _header(self, bits: int) -> dict[Any, Any]:
         series = self.series
@@ -72,11 +72,11 @@ class OpticalSeries:
         if not np.isnan(series.spacing_mm[0]):
             values = values | {"PixelSpacing": list(series.spacing_mm)}
         header = common_header(series, self.form, self.uids, values)
-        for keyword in _NOT_HERE:
+        for keyword in _ABSENT:
             header.pop(keyword, None)
         return {
             **header,
-            **_picked(self.form, values),
+            **_select_elements(self.form, values),
             "SOPInstanceUID": self.instance_uid(),
             "InstanceNumber": 1,
             "SamplesPerPixel": 1,
@@ -90,7 +90,7 @@ class OpticalSeries:
         }
 
 
-def _picked(form: Form, values: dict[str, Any]) -> dict[str, Any]:
+def _select_elements(form: Form, values: dict[str, Any]) -> dict[str, Any]:
     """Choose what the table asks for in this object."""
     result: dict[str, Any] = {}
     for row in load_mapping("ivis_objects")["element"]:

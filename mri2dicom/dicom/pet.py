@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from private_dictionaries import format_ds
 
-from ..mapping.tables import code, load_mapping
+from ..mapping.tables import code_item, load_mapping
 from ..series.model import Loop, RawSeries
 from .classic import ClassicSeries
-from .encode import Elements, element, tag_and_vr
+from .encode import Elements, encode_element, tag_and_vr
 from .multiframe import MultiFrameSeries
 from .overrides import Overrides
 from .pixels import PixelFormat, StoredPlane
@@ -28,7 +28,7 @@ from .uids import Form
 # No standard code names an activity in a volume.
 ACTIVITY = Quantity("Activity", ("99XNATPIC", "ACTIVITY", "Activity concentration"), "Bq/mL")
 _HIGHEST = 32767.0
-_LATER = ("AcquisitionDate", "AcquisitionTime")
+_ACQUISITION_TIME = ("AcquisitionDate", "AcquisitionTime")
 # A frame must have a time; this one stands for an unknown day.
 _UNKNOWN_DAY = "19000101000000"
 
@@ -105,11 +105,11 @@ def position_codes(values: dict[str, Any]) -> dict[str, Any]:
     """
     for row in load_mapping("positions")["position"]:
         if row["word"] == values.get("PatientPosition"):
-            turned: dict[str, Any] = code(*row["orientation"])
-            turned["PatientOrientationModifierCodeSequence"] = [code(*row["modifier"])]
+            turned: dict[str, Any] = code_item(*row["orientation"])
+            turned["PatientOrientationModifierCodeSequence"] = [code_item(*row["modifier"])]
             return {
                 "PatientOrientationCodeSequence": [turned],
-                "PatientGantryRelationshipCodeSequence": [code(*row["gantry"])],
+                "PatientGantryRelationshipCodeSequence": [code_item(*row["gantry"])],
             }
     return {"PatientOrientationCodeSequence": [], "PatientGantryRelationshipCodeSequence": []}
 
@@ -125,7 +125,7 @@ class PetSeries(ClassicSeries):
         values = super().attributes(overrides)
         return values | position_codes(values)
 
-    def stored(self, plane: npt.NDArray[Any], number: int) -> StoredPlane:
+    def store_plane(self, plane: npt.NDArray[Any], number: int) -> StoredPlane:
         """Return one plane of the scanner with a slope and no intercept."""
         slope = float(self.series.slope[number])
         return emission_plane(plane, slope, self.format.dtype, requantised=self.format.requantised)
@@ -138,9 +138,9 @@ class PetSeries(ClassicSeries):
     def plane_elements(self, plane: int, stored: StoredPlane) -> Elements:
         """Return the elements of one plane; the time of acquisition is there, if only empty."""
         found = super().plane_elements(plane, stored)
-        for keyword in _LATER:
+        for keyword in _ACQUISITION_TIME:
             tag, vr = tag_and_vr(keyword)
-            found.setdefault(tag, element(tag, vr, None))
+            found.setdefault(tag, encode_element(tag, vr, None))
         return found
 
     def quantity(self, plane: int) -> Quantity | None:
@@ -148,16 +148,16 @@ class PetSeries(ClassicSeries):
         return None
 
 
-def _moment(text: str) -> datetime:
+def _parse_datetime(text: str) -> datetime:
     return datetime.strptime(text[:14], "%Y%m%d%H%M%S")
 
 
-def _in_time(series: RawSeries) -> RawSeries:
+def _with_frame_times(series: RawSeries) -> RawSeries:
     """Return the series with the times of its frames as multi-frame objects have them."""
     known = dict(series.plane_attributes)
-    begun = _moment(str(series.attributes.get("AcquisitionDateTime") or _UNKNOWN_DAY))
+    start = _parse_datetime(str(series.attributes.get("AcquisitionDateTime") or _UNKNOWN_DAY))
     reference = [
-        begun + timedelta(milliseconds=float(value)) for value in known["FrameReferenceTime"]
+        start + timedelta(milliseconds=float(value)) for value in known["FrameReferenceTime"]
     ]
     known["FrameReferenceDateTime"] = [one.strftime("%Y%m%d%H%M%S.%f") for one in reference]
     known.setdefault("FrameAcquisitionDateTime", [_UNKNOWN_DAY] * series.plane_count)
@@ -174,7 +174,7 @@ class EnhancedPetSeries(MultiFrameSeries):
     shares_scaling = False
 
     def __init__(self, series: RawSeries, overrides: Overrides) -> None:
-        super().__init__(_in_time(series), overrides)
+        super().__init__(_with_frame_times(series), overrides)
         # The planes of a volume in the order of their place in the stack, as readers expect them.
         volume = np.arange(series.plane_count) // self._slices(series)
         order = np.lexsort((self.values.in_stack, volume))
@@ -191,25 +191,25 @@ class EnhancedPetSeries(MultiFrameSeries):
         """Return the kind of object of a series."""
         return Form.ENHANCED_PET
 
-    def terms(self, values: dict[str, Any]) -> dict[str, Any]:
+    def add_terms(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return the constant attributes with the terms of a multi-frame image."""
         result = values | position_codes(values)
         gated = self.series.dimension(Loop.GATE) is not None
         dynamic = self.series.dimension(Loop.TIME) is not None
         flavor = "CARDIAC_GATED" if gated else "DYNAMIC" if dynamic else "STATIC"
         result["ImageType"] = ["ORIGINAL", "PRIMARY", flavor, "NONE"]
-        begun = str(values.get("AcquisitionDateTime") or _UNKNOWN_DAY)
-        result["AcquisitionDateTime"] = begun
-        result.setdefault("ContentDate", begun[:8])
-        result.setdefault("ContentTime", begun[8:14])
-        maker = str(values.get("Manufacturer") or "")
-        if maker.lower().startswith("siemens"):
+        start = str(values.get("AcquisitionDateTime") or _UNKNOWN_DAY)
+        result["AcquisitionDateTime"] = start
+        result.setdefault("ContentDate", start[:8])
+        result.setdefault("ContentTime", start[8:14])
+        manufacturer = str(values.get("Manufacturer") or "")
+        if manufacturer.lower().startswith("siemens"):
             # dcm2niix takes multi-frame objects of Siemens for those of its clinical scanners,
             # and mixes up their frames and slopes.
-            result["Manufacturer"] = f"Preclinical, {maker}"
+            result["Manufacturer"] = f"Preclinical, {manufacturer}"
         return result
 
-    def stored(self, plane: npt.NDArray[Any], number: int) -> StoredPlane:
+    def store_plane(self, plane: npt.NDArray[Any], number: int) -> StoredPlane:
         """Return one plane of the scanner with a slope and no intercept."""
         slope, requantised = float(self.series.slope[number]), self.format.requantised
         return emission_plane(plane, slope, self.format.dtype, requantised=requantised)

@@ -8,10 +8,11 @@ import numpy as np
 
 from private_dictionaries import encode_block
 
-from ..mapping.tables import code, load_mapping
+from ..mapping.tables import code_item, load_mapping
 from ..series import geometry
 from ..series.geometry import Ints
 from ..series.model import Loop, RawSeries
+from .encode import TypedValue
 
 
 def spacing_between_slices(series: RawSeries) -> float | None:
@@ -68,7 +69,7 @@ class Quantity:
     unit: str
 
 
-def quantity(label: str, unit: str) -> Quantity:
+def find_quantity(label: str, unit: str) -> Quantity:
     """Find the quantity and unit of a map in the table, by the vendor's label.
 
     A label without a row gets a code of this suite, so that no meaning is invented.
@@ -123,7 +124,7 @@ class PlaneValues:
         if not unit and maps is None and not self.series.is_quantity:
             return None
         fallback = str(self.series.attributes.get("SequenceName") or "")
-        return quantity(self.label(plane) or fallback, unit)
+        return find_quantity(self.label(plane) or fallback, unit)
 
     def attributes(self, plane: int) -> dict[str, Any]:
         """Return the plane's own attributes; absent ones are left out."""
@@ -160,28 +161,28 @@ def real_world_value(
     found: Quantity, slope: float, offset: float, limits: tuple[float, float], *, floats: bool
 ) -> dict[str, Any]:
     """Return a Real World Value Mapping item: unit and quantity, with slope and intercept."""
-    from .encode import Typed
-
     ends: dict[Any, Any] = {}
     if floats:
         ends["DoubleFloatRealWorldValueFirstValueMapped"] = limits[0]
         ends["DoubleFloatRealWorldValueLastValueMapped"] = limits[1]
     else:
         vr = "SS" if limits[0] < 0 else "US"
-        ends["RealWorldValueFirstValueMapped"] = Typed(vr, int(limits[0]))
-        ends["RealWorldValueLastValueMapped"] = Typed(vr, int(limits[1]))
+        ends["RealWorldValueFirstValueMapped"] = TypedValue(vr, int(limits[0]))
+        ends["RealWorldValueLastValueMapped"] = TypedValue(vr, int(limits[1]))
     return {
         "LUTExplanation": found.name[:64],
         "LUTLabel": found.name[:16],
         "RealWorldValueIntercept": offset,
         "RealWorldValueSlope": slope,
         **ends,
-        "MeasurementUnitsCodeSequence": [code("UCUM", found.unit[:16], unit_meaning(found.unit))],
+        "MeasurementUnitsCodeSequence": [
+            code_item("UCUM", found.unit[:16], unit_meaning(found.unit))
+        ],
         "QuantityDefinitionSequence": [
             {
                 "ValueType": "CODE",
-                "ConceptNameCodeSequence": [code("SCT", "246205007", "Quantity")],
-                "ConceptCodeSequence": [code(*found.code)],
+                "ConceptNameCodeSequence": [code_item("SCT", "246205007", "Quantity")],
+                "ConceptCodeSequence": [code_item(*found.code)],
             }
         ],
     }

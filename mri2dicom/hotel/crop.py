@@ -9,7 +9,7 @@ import numpy.typing as npt
 from xnat_pic.errors import WrongCallError
 from xnat_pic.uids import derived_uid
 
-from ..mapping.tables import code, load_mapping
+from ..mapping.tables import code_item, load_mapping
 from ..series.geometry import Floats
 from ..series.model import Identity, RawSeries
 from ..series.pixels import PixelSource
@@ -147,7 +147,7 @@ def _attributes(series: RawSeries, place: Place, group: str) -> dict[str, Any]:
         "SourcePatientGroupIdentificationSequence": [{"PatientID": group}],
         "DerivationDescription": f"Cut from an image of several animals, position {place.position}",
         "DerivationCodeSequence": [
-            code("DCM", "113131", "Extraction of individual subject from group")
+            code_item("DCM", "113131", "Extraction of individual subject from group")
         ],
     }
     if place.orientation:

@@ -10,7 +10,7 @@ def load_mapping(name: str) -> dict[str, Any]:
     return load_table(__package__, f"{name}.toml")
 
 
-def code(scheme: str, value: str, meaning: str) -> dict[str, str]:
+def code_item(scheme: str, value: str, meaning: str) -> dict[str, str]:
     """Return a code sequence item."""
     return {"CodeValue": value, "CodingSchemeDesignator": scheme, "CodeMeaning": meaning}
 
@@ -20,7 +20,7 @@ def species_code(species: str) -> list[dict[str, str]]:
     wanted = species.strip().lower()
     for row in load_mapping("species")["species"]:
         if wanted in row["words"]:
-            return [code(*row["code"])]
+            return [code_item(*row["code"])]
     return []
 
 

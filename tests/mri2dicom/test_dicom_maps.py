@@ -12,7 +12,7 @@ from builder import make_pixels, make_reco, read_one
 from cases import converted, datasets, mouse
 from pydicom.sr._concepts_dict import concepts
 
-from mri2dicom.dicom.planes import quantity
+from mri2dicom.dicom.planes import find_quantity
 from mri2dicom.mapping.tables import load_mapping
 
 PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
@@ -171,11 +171,11 @@ def test_a_derived_series_of_16_bits_stays_an_image_with_meaning(tmp_path):
 
 
 def test_an_unknown_quantity_gets_a_code_of_our_own():
-    found = quantity("Kurtosis of something µ", "furlong")
+    found = find_quantity("Kurtosis of something µ", "furlong")
     assert found.code[0] == "99XNATPIC"
     assert found.code[1] == "KURTOSISOFSOMETH"
     assert found.unit == "furlong"
-    assert quantity("", "").unit == "1"
+    assert find_quantity("", "").unit == "1"
 
 
 @pytest.mark.parametrize("name", ["quantities", "species"])

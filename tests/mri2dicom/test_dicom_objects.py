@@ -207,7 +207,7 @@ def test_stack_positions_follow_the_normal_and_not_the_order(tmp_path):
 
 def test_a_large_object_becomes_a_concatenation(tmp_path, monkeypatch):
     make_reco(tmp_path / "in", groups=[("FG_SLICE", 2), ("FG_REPETITION", 5)])
-    monkeypatch.setattr(objects.deal, "__kwdefaults__", {"limit": 4 * 8 * 6 * 2})
+    monkeypatch.setattr(objects.split_into_objects, "__kwdefaults__", {"limit": 4 * 8 * 6 * 2})
     (one,) = converted(tmp_path / "in", tmp_path / "out", enhanced=True).series
     parts = datasets(one.path)
     assert [ds.NumberOfFrames for ds in parts] == [4, 4, 2]
@@ -230,10 +230,10 @@ def test_a_large_object_becomes_a_concatenation(tmp_path, monkeypatch):
 def test_an_object_that_fits_is_whole(tmp_path):
     make_reco(tmp_path, groups=[("FG_SLICE", 4)])
     series = read_one(tmp_path)
-    exact = objects.deal(series, 2, by_map=False, limit=4 * 8 * 6 * 2)
+    exact = objects.split_into_objects(series, 2, by_map=False, limit=4 * 8 * 6 * 2)
     assert [(one.parts, len(one.planes)) for one in exact] == [(1, 4)]
     # A single frame larger than the limit cannot be split further.
-    least = objects.deal(series, 2, by_map=False, limit=1)
+    least = objects.split_into_objects(series, 2, by_map=False, limit=1)
     assert [one.first for one in least] == [0, 1, 2, 3]
     (ds,) = written(series, enhanced=True)
     assert "ConcatenationUID" not in ds

@@ -13,13 +13,13 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from mri2dicom.dicom.encode import (
     Template,
-    Typed,
-    charset,
+    TypedValue,
+    character_set,
     clean_text,
-    element,
-    encode,
-    join,
-    sequence,
+    encode_element,
+    encode_elements,
+    encode_sequence,
+    join_elements,
     tag_and_vr,
 )
 from mri2dicom.dicom.header import file_bytes, subject_name
@@ -48,7 +48,7 @@ def cleaned(values):
 
 
 def read_back(**values):
-    return read(join(encode(values | charset(cleaned(values)))))
+    return read(join_elements(encode_elements(values | character_set(cleaned(values)))))
 
 
 def unpadded(text: str) -> str:
@@ -66,7 +66,7 @@ TAG_OF = {"US": 0x00280010, "SS": 0x00189219, "UL": 0x00209157, "SL": 0x00186020
 @given(data=st.data())
 def test_whole_numbers(vr, data):
     value = data.draw(st.integers(*WHOLE[vr]))
-    found = read(element(TAG_OF[vr], vr, value))[TAG_OF[vr]]
+    found = read(encode_element(TAG_OF[vr], vr, value))[TAG_OF[vr]]
     assert (found.VR, found.value) == (vr, value)
 
 
@@ -75,7 +75,7 @@ def test_whole_numbers(vr, data):
 def test_a_number_that_does_not_fit_is_refused(vr, side):
     value = WHOLE[vr][side] + (1 if side else -1)
     with pytest.raises(ValueError, match=f"does not fit.* {vr}"):
-        element(TAG_OF[vr], vr, value)
+        encode_element(TAG_OF[vr], vr, value)
 
 
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=5))
@@ -100,12 +100,12 @@ def test_lists_of_doubles(values):
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_singles(value):
     tag = 0x00186031
-    assert read(element(tag, "FL", value))[tag].value == value
+    assert read(encode_element(tag, "FL", value))[tag].value == value
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_decimal_strings(value):
-    body = join(encode({"EchoTime": value}))
+    body = join_elements(encode_elements({"EchoTime": value}))
     raw = body[8:].rstrip(b" ").decode()
     assert 0 < len(raw) <= 16
     found = Decimal(raw)
@@ -126,7 +126,7 @@ def test_decimal_strings(value):
     ],
 )
 def test_decimal_strings_of_note(value, text):
-    raw = join(encode({"EchoTime": value}))[8:].rstrip(b" ").decode()
+    raw = join_elements(encode_elements({"EchoTime": value}))[8:].rstrip(b" ").decode()
     assert len(raw) <= 16
     assert float(raw) == pytest.approx(float(text), rel=1e-10)
 
@@ -134,7 +134,7 @@ def test_decimal_strings_of_note(value, text):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_decimal_string_holds_numbers_only(value):
     with pytest.raises(ValueError, match="decimal string"):
-        encode({"EchoTime": value})
+        encode_elements({"EchoTime": value})
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=6, max_size=6))
@@ -280,10 +280,10 @@ def test_subject_ids(given_id, written):
 def test_bytes_of_any_length(vr, length):
     data = bytes(range(256)) * (length // 256 + 1)
     data = data[:length]
-    body = element(0x7FE00010, vr, data)
+    body = encode_element(0x7FE00010, vr, data)
     stated = struct.unpack("<I", body[8:12])[0]
     assert stated == length + length % 2 == len(body) - 12
-    found = read(encode({"Rows": 1})[0x00280010] + body)[0x7FE00010]
+    found = read(encode_elements({"Rows": 1})[0x00280010] + body)[0x7FE00010]
     assert (found.VR, found.value or b"") == (
         vr,
         data + b"\0" * (length % 2),
@@ -292,7 +292,7 @@ def test_bytes_of_any_length(vr, length):
 
 @given(st.text("0123456789", min_size=1, max_size=30).map(lambda t: f"2.25.1{t}"))
 def test_uids_are_padded_with_a_zero_byte(uid):
-    body = join(encode({"StudyInstanceUID": uid}))
+    body = join_elements(encode_elements({"StudyInstanceUID": uid}))
     assert len(body) % 2 == 0
     assert body[8:].rstrip(b"\0").decode() == uid
     assert read(body).StudyInstanceUID == uid
@@ -326,30 +326,30 @@ def test_nested_sequences(items):
 
 def test_encoded_items_are_taken_as_they_are():
     tag, _ = tag_and_vr("ConceptNameCodeSequence")
-    item = join(encode({"CodeValue": "A"}))
-    assert sequence(tag, [item]) == element(tag, "SQ", [{"CodeValue": "A"}])
+    item = join_elements(encode_elements({"CodeValue": "A"}))
+    assert encode_sequence(tag, [item]) == encode_element(tag, "SQ", [{"CodeValue": "A"}])
 
 
 def test_elements_stand_in_the_order_of_their_tags():
-    body = join(encode({"Rows": 4, "StudyDate": "20240101", "PatientID": "m"}))
+    body = join_elements(encode_elements({"Rows": 4, "StudyDate": "20240101", "PatientID": "m"}))
     tags = [one.tag for one in read(body)]
     assert tags == sorted(tags)
     assert body.index(b"20240101") < body.index(b"m ")
 
 
 def test_values_whose_vr_is_open():
-    found = read(join(encode({0x00280106: Typed("SS", -5)})))[0x00280106]
+    found = read(join_elements(encode_elements({0x00280106: TypedValue("SS", -5)})))[0x00280106]
     assert (found.VR, found.value) == ("SS", -5)
 
 
 def test_a_short_element_cannot_be_too_long():
     with pytest.raises(ValueError, match=r"\(0018,9079\) is too long"):
-        encode({"InversionTimes": [1.0] * 8192})
+        encode_elements({"InversionTimes": [1.0] * 8192})
 
 
 def test_an_unknown_keyword_is_an_error():
     with pytest.raises(KeyError, match="NoSuchThing"):
-        encode({"NoSuchThing": 1})
+        encode_elements({"NoSuchThing": 1})
 
 
 def test_every_keyword_of_the_tables_can_be_encoded():
@@ -361,7 +361,7 @@ def test_every_keyword_of_the_tables_can_be_encoded():
     for row in rows:
         assert tag_and_vr(row["keyword"])[1] in known, row
         if "default" in row:
-            element(*tag_and_vr(row["keyword"]), row["default"])
+            encode_element(*tag_and_vr(row["keyword"]), row["default"])
 
 
 def _rows(name):
@@ -376,11 +376,15 @@ def _rows(name):
 
 
 def test_a_template_puts_what_varies_in_its_place():
-    constant = encode({"Rows": 4, "StudyDate": "20240101", "PatientID": "m", "Columns": 3})
+    constant = encode_elements({"Rows": 4, "StudyDate": "20240101", "PatientID": "m", "Columns": 3})
     rows, name = tag_and_vr("Rows")[0], tag_and_vr("PatientID")[0]
     template = Template(constant, [rows, name, rows])
-    with_both = template.render({rows: element(rows, "US", 9), name: element(name, "LO", "x")})
-    assert with_both == join(
-        encode({"Rows": 9, "StudyDate": "20240101", "PatientID": "x", "Columns": 3})
+    with_both = template.render(
+        {rows: encode_element(rows, "US", 9), name: encode_element(name, "LO", "x")}
     )
-    assert template.render({}) == join(encode({"StudyDate": "20240101", "Columns": 3}))
+    assert with_both == join_elements(
+        encode_elements({"Rows": 9, "StudyDate": "20240101", "PatientID": "x", "Columns": 3})
+    )
+    assert template.render({}) == join_elements(
+        encode_elements({"StudyDate": "20240101", "Columns": 3})
+    )

@@ -14,7 +14,7 @@ from ivis_clicks import BIAS, PER_COUNT, scene, text, tiff_bytes, write_click
 from programs import need_program
 
 import mri2dicom
-from mri2dicom.readers.ivis.click import clock, date, open_click
+from mri2dicom.readers.ivis.click import open_click, parse_date, parse_time
 from mri2dicom.readers.ivis.clickinfo import parse
 from mri2dicom.readers.ivis.radiance import radiance_per_count
 from mri2dicom.readers.ivis.reader import IvisReader
@@ -246,11 +246,11 @@ class TestText:
         assert click.quantity("binning", image_row("luminescent")) == 8
 
     def test_dates_without_the_locale(self):
-        assert date("Wednesday, January 5, 2022").isoformat() == "2022-01-05"
-        assert date("Dec 31, 1999").isoformat() == "1999-12-31"
-        assert date("Mittwoch, 5. Januar 2022") is None
-        assert clock("2:05:10 PM").isoformat() == "14:05:10"
-        assert clock("25:00:00") is None
+        assert parse_date("Wednesday, January 5, 2022").isoformat() == "2022-01-05"
+        assert parse_date("Dec 31, 1999").isoformat() == "1999-12-31"
+        assert parse_date("Mittwoch, 5. Januar 2022") is None
+        assert parse_time("2:05:10 PM").isoformat() == "14:05:10"
+        assert parse_time("25:00:00") is None
 
     def test_the_clock_is_checked_against_the_seconds(self, tmp_path):
         # 2022-01-05 11:42:35 lies 3 724 227 755 s after 1904-01-01.

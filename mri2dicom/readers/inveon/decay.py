@@ -23,7 +23,7 @@ def frame_factor(start_s: float, duration_s: float, rate: float) -> float:
     exp(r s) r d / (1 - exp(-r d)). Cherry, Sorenson and Phelps, Physics in Nuclear Medicine,
     4th edition, chapter 4 (doi:10.1016/C2009-0-51635-2).
     """
-    return math.exp(rate * start_s) * _spread(rate * duration_s)
+    return math.exp(rate * start_s) * _mean_decay_factor(rate * duration_s)
 
 
 def mean_time(start_s: float, duration_s: float, rate: float) -> float:
@@ -36,14 +36,14 @@ def mean_time(start_s: float, duration_s: float, rate: float) -> float:
     """
     if rate * duration_s < 1e-6:
         return start_s + duration_s / 2.0
-    return start_s + math.log(_spread(rate * duration_s)) / rate
+    return start_s + math.log(_mean_decay_factor(rate * duration_s)) / rate
 
 
-def _spread(decayed: float) -> float:
+def _mean_decay_factor(decayed: float) -> float:
     return decayed / -math.expm1(-decayed) if decayed > 0.0 else 1.0
 
 
-def reference_of(
+def correction_reference(
     stated: float, start_s: float, duration_s: float, rate: float, uptake_s: float | None
 ) -> str:
     """Return what a frame was corrected to by its own factor: START, ADMIN or, neither, empty.

@@ -30,7 +30,7 @@ class Orientation:
     evidence: str
 
 
-def orientation_of(header: Header) -> Orientation:
+def read_orientation(header: Header) -> Orientation:
     """Return the orientation that the header states; an unknown code is that of no statement."""
     rows: list[dict[str, Any]] = load_mapping("inveon")["orientation"]
     code = header.main.integer("subject_orientation") or 0

@@ -15,7 +15,7 @@ class FrameAxis(Enum):
 
 
 @dataclass(frozen=True)
-class Group:
+class FrameGroup:
     """Frames of one series, in the order in which they are written.
 
     Attributes
@@ -32,7 +32,7 @@ class Group:
     name: str = ""
 
 
-def frame_groups(header: Header) -> list[Group]:
+def frame_groups(header: Header) -> list[FrameGroup]:
     """Deal the frames of a header out to series.
 
     Frames of another bed position or energy window are another series; where gates and times both
@@ -52,24 +52,26 @@ def frame_groups(header: Header) -> list[Group]:
     parts: dict[tuple[int, ...], list[int]] = {}
     for number, mark in enumerate(marks):
         parts.setdefault(mark[:2], []).append(number)
-    result: list[Group] = []
+    result: list[FrameGroup] = []
     for key in sorted(parts):
-        name = _name(key, sorted(parts))
-        result += _series(parts[key], [mark[2] for mark in marks], starts, name)
+        name = _part_name(key, sorted(parts))
+        result += _split_by_gate(parts[key], [mark[2] for mark in marks], starts, name)
     return result
 
 
-def _series(frames: list[int], gates: list[int], starts: list[float], name: str) -> list[Group]:
+def _split_by_gate(
+    frames: list[int], gates: list[int], starts: list[float], name: str
+) -> list[FrameGroup]:
     """Return the series of the frames of one bed and energy window."""
     of_gate = {g: [k for k in frames if gates[k] == g] for g in sorted({gates[k] for k in frames})}
     if len(of_gate) == 1:
         ordered = sorted(frames, key=lambda k: (starts[k], k))
         axis = FrameAxis.TIME if len(frames) > 1 else FrameAxis.NONE
-        return [Group(tuple(ordered), axis, name)]
+        return [FrameGroup(tuple(ordered), axis, name)]
     if all(len(one) == 1 for one in of_gate.values()):
-        return [Group(tuple(one[0] for one in of_gate.values()), FrameAxis.GATE, name)]
+        return [FrameGroup(tuple(one[0] for one in of_gate.values()), FrameAxis.GATE, name)]
     return [
-        Group(
+        FrameGroup(
             tuple(sorted(one, key=lambda k: (starts[k], k))),
             FrameAxis.TIME if len(one) > 1 else FrameAxis.NONE,
             " ".join(filter(None, [name, f"gate {gate + 1}"])),
@@ -78,7 +80,7 @@ def _series(frames: list[int], gates: list[int], starts: list[float], name: str)
     ]
 
 
-def _name(key: tuple[int, ...], keys: list[tuple[int, ...]]) -> str:
+def _part_name(key: tuple[int, ...], keys: list[tuple[int, ...]]) -> str:
     """Name what tells one part of a file from the others, counting from 1 as people do."""
     parts = []
     for place, word in enumerate(("bed", "window")):

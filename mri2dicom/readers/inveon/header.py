@@ -42,13 +42,13 @@ class Section:
     records: tuple[tuple[str, str], ...]
     place: str
 
-    def all(self, key: str) -> list[str]:
+    def all_values(self, key: str) -> list[str]:
         """Return every value of a key, in order."""
         return [value for name, value in self.records if name == key]
 
     def text(self, key: str) -> str | None:
         """Return the last value of a key; None where it is absent or empty."""
-        return next((value for value in reversed(self.all(key)) if value), None)
+        return next((value for value in reversed(self.all_values(key)) if value), None)
 
     def number(self, key: str) -> float | None:
         """Return a key's first number; None where it is absent, empty or no number.
@@ -58,7 +58,7 @@ class Section:
         CorruptDataError
             If the value is infinite or says that it is not a number.
         """
-        value = _number(self.text(key))
+        value = _parse_number(self.text(key))
         if value is not None and not math.isfinite(value):
             raise CorruptDataError(
                 f"The header is damaged: {key} in {self.place} is '{self.text(key)}'."
@@ -74,14 +74,14 @@ class Section:
         """Return the numbers of a key's last value; what is no finite number ends them."""
         result: list[float] = []
         for token in (self.text(key) or "").split():
-            value = _number(token)
+            value = _parse_number(token)
             if value is None or not math.isfinite(value):
                 break
             result.append(value)
         return result
 
 
-def _number(text: str | None) -> float | None:
+def _parse_number(text: str | None) -> float | None:
     try:
         return float(text.split()[0]) if text else None
     except ValueError:
@@ -100,7 +100,7 @@ class Header:
         own = self.frames[frame]
         return Section(self.main.records + own.records, own.place)
 
-    def moment(self, key: str) -> datetime | None:
+    def time_of(self, key: str) -> datetime | None:
         """Return the time that a key of the main section holds; None for an absent one."""
         return parse_time(self.main.text(key))
 
@@ -122,7 +122,7 @@ def parse_time(text: str | None) -> datetime | None:
         return None
 
 
-def looks_like_header(path: Path) -> bool:
+def has_header_signature(path: Path) -> bool:
     """Tell whether a file begins as an Inveon header does; an unreadable one does not."""
     try:
         with path.open("rb") as file:
@@ -210,7 +210,7 @@ def parse(lines: Iterable[str], name: str = "header") -> Header:
 
 def _frame(records: list[tuple[str, str]], count: int, name: str) -> Section:
     key, value = records[0]
-    if key != "frame" or _number(value) != count:
+    if key != "frame" or _parse_number(value) != count:
         raise CorruptDataError(
             f"The header {name} is damaged: frame {count} begins with '{key} {value}'."
         )

@@ -4,7 +4,7 @@ import math
 from datetime import datetime
 from typing import Any
 
-from ...mapping.tables import code, load_mapping
+from ...mapping.tables import code_item, load_mapping
 from .decay import decay_constant
 from .header import Header, Section
 from .transforms import map_attributes
@@ -16,16 +16,18 @@ _DAY_S = 86_400.0
 
 def isotope_code(text: str | None) -> list[dict[str, str]]:
     """Return the standard's code of a radionuclide in any spelling; empty for another one."""
-    wanted = _bare(text or "")
+    wanted = _alphanumeric(text or "")
     for row in load_mapping("inveon")["isotope"]:
         names = (row["symbol"], row["name"])
-        spellings = {_bare(one) for n in names for one in (n + row["mass"], row["mass"] + n)}
+        spellings = {
+            _alphanumeric(one) for n in names for one in (n + row["mass"], row["mass"] + n)
+        }
         if wanted and wanted in spellings:
-            return [code(*row["code"])]
+            return [code_item(*row["code"])]
     return []
 
 
-def _bare(text: str) -> str:
+def _alphanumeric(text: str) -> str:
     return "".join(c for c in text.lower() if c.isalnum())
 
 
@@ -34,7 +36,7 @@ def compound_code(text: str | None) -> list[dict[str, str]]:
     wanted = (text or "").strip().lower()
     for row in load_mapping("inveon")["compound"]:
         if wanted in row["words"]:
-            return [code(*row["code"])]
+            return [code_item(*row["code"])]
     return []
 
 
@@ -53,15 +55,15 @@ def net_dose_bq(header: Header) -> float | None:
     Each activity is decayed (or grown) from its time t to the injection t0 by
     2 ** ((t - t0) / T), with the half-life T.
     """
-    main, injected = header.main, header.moment("injection_time")
+    main, injected = header.main, header.time_of("injection_time")
     factor = load_mapping("inveon")["units"]["dose"].get(str(main.integer("activity_units")))
     rate = decay_constant(main.number("isotope_half_life"))
     full = main.number("activity_before_injection")
-    measured = header.moment("activity_before_injection_time")
+    measured = header.time_of("activity_before_injection_time")
     if not (factor and rate and full and injected and measured):
         return None
     net = _decayed(full, measured, injected, rate)
-    rest, rested = main.number("residual_activity"), header.moment("residual_activity_time")
+    rest, rested = main.number("residual_activity"), header.time_of("residual_activity_time")
     if rest:
         if rested is None:
             return None
@@ -84,7 +86,7 @@ def radiopharmaceutical(header: Header) -> dict[str, Any]:
     name = compound or isotope
     if name and name.strip().lower() != "unknown":
         item["Radiopharmaceutical"] = name
-    injected = header.moment("injection_time")
+    injected = header.time_of("injection_time")
     if injected is not None:
         item["RadiopharmaceuticalStartTime"] = injected.strftime("%H%M%S")
         item["RadiopharmaceuticalStartDateTime"] = injected.strftime("%Y%m%d%H%M%S")
@@ -104,7 +106,7 @@ def dose_warnings(header: Header) -> list[str]:
     """Return what stands in the way of an SUV."""
     main = header.main
     dose, net = dose_bq(main), net_dose_bq(header)
-    injected, scanned = header.moment("injection_time"), header.moment("scan_time")
+    injected, scanned = header.time_of("injection_time"), header.time_of("scan_time")
     wanted = {
         "injected dose with its unit": dose is not None,
         "injection time": injected is not None,

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from xnat_pic.errors import CorruptDataError
 
-from .groups import Group, frame_groups
-from .header import Header, looks_like_header, read_header
+from .groups import FrameGroup, frame_groups
+from .header import Header, has_header_signature, read_header
 
 SUFFIX = ".hdr"
 # A folder of thousands of other headers (Analyze) must not make `sniff` slow.
@@ -32,7 +32,7 @@ class InveonPath:
     """
 
     header: Path
-    group: Group
+    group: FrameGroup
     expno: int
     procno: int
 
@@ -56,8 +56,8 @@ def find_headers(root: Path) -> Iterator[list[Path]]:
     """Yield the headers of each folder below `root`, sorted by name; links are not followed."""
     for name, folders, files in os.walk(root.resolve()):
         folders.sort()
-        found = [Path(name) / file for file in sorted(files) if _may_be(file)]
-        found = [path for path in found if looks_like_header(path)]
+        found = [Path(name) / file for file in sorted(files) if _is_header_name(file)]
+        found = [path for path in found if has_header_signature(path)]
         if found:
             yield found
 
@@ -68,16 +68,16 @@ def has_headers(root: Path) -> bool:
     for name, folders, files in os.walk(root):
         folders.sort()
         for file in sorted(files):
-            if _may_be(file):
+            if _is_header_name(file):
                 looked += 1
-                if looks_like_header(Path(name) / file):
+                if has_header_signature(Path(name) / file):
                     return True
                 if looked >= MAX_SNIFFED:
                     return False
     return False
 
 
-def _may_be(name: str) -> bool:
+def _is_header_name(name: str) -> bool:
     """Tell whether a name is a data file's full name with ``.hdr`` after it."""
     return name.lower().endswith(SUFFIX) and "." in name[: -len(SUFFIX)].lstrip(".")
 
@@ -90,18 +90,18 @@ def find_series(root: Path) -> Iterator[InveonPath]:
     measurement nor the raw data change a number.
     """
     for headers in find_headers(root):
-        read = {path: _read(path) for path in headers}
-        times = {path: _time(path, header) for path, header in read.items()}
+        read = {path: _read_or_none(path) for path in headers}
+        times = {path: _time_key(path, header) for path, header in read.items()}
         order = sorted(set(times.values()))
         made: dict[int, int] = {}
         for path in sorted(headers, key=lambda one: (times[one], _is_raw(read[one]), one.name)):
             expno = order.index(times[path]) + 1
-            for group in _groups(read[path]):
+            for group in _frame_groups(read[path]):
                 made[expno] = made.get(expno, 0) + 1
                 yield InveonPath(path, group, expno, made[expno])
 
 
-def _read(path: Path) -> Header | None:
+def _read_or_none(path: Path) -> Header | None:
     try:
         return read_header(path)
     except (CorruptDataError, OSError):
@@ -113,17 +113,17 @@ def _is_raw(header: Header | None) -> bool:
     return header is None or header.main.text("file_type") != "5"
 
 
-def _groups(header: Header | None) -> list[Group]:
+def _frame_groups(header: Header | None) -> list[FrameGroup]:
     """Return the series of one file; a damaged one is one series, whose reading says why."""
     if header is None:
-        return [Group()]
+        return [FrameGroup()]
     try:
-        return frame_groups(header) or [Group()]
+        return frame_groups(header) or [FrameGroup()]
     except CorruptDataError:
-        return [Group()]
+        return [FrameGroup()]
 
 
-def _time(path: Path, header: Header | None) -> tuple[bool, str]:
+def _time_key(path: Path, header: Header | None) -> tuple[bool, str]:
     """Return a key that sorts measurements by time; those without a time come last, by name."""
-    moment = header.moment("scan_time") if header else None
+    moment = header.time_of("scan_time") if header else None
     return (True, path.name) if moment is None else (False, moment.isoformat())

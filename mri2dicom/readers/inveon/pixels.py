@@ -10,7 +10,7 @@ import numpy as np
 from xnat_pic.errors import CorruptDataError
 from xnat_pic.files import new_digest
 
-from .groups import Group
+from .groups import FrameGroup
 from .header import Header
 
 # Key data_type of the header.
@@ -29,7 +29,7 @@ _WORD = 2**32
 
 
 @dataclass(frozen=True)
-class Layout:
+class ImageLayout:
     """How the image file is laid out.
 
     Attributes
@@ -51,7 +51,7 @@ class Layout:
         return int(np.prod(self.size, dtype=object)) * self.dtype.itemsize
 
 
-def read_layout(header: Header, image: Path) -> Layout:
+def read_layout(header: Header, image: Path) -> ImageLayout:
     """Return the layout of an image file.
 
     Raises
@@ -63,7 +63,7 @@ def read_layout(header: Header, image: Path) -> Layout:
     """
     dtype = _stored_type(header)
     size = _size(header)
-    layout = Layout(size, dtype, ())
+    layout = ImageLayout(size, dtype, ())
     total, count = image.stat().st_size, len(header.frames)
     expected = layout.frame_bytes * count
     if total < expected:
@@ -71,7 +71,7 @@ def read_layout(header: Header, image: Path) -> Layout:
             f"The image {image.name} is cut off: {count} frames of {layout.frame_bytes} bytes need "
             f"{expected} bytes, and it has {total}. Copy it again."
         )
-    offsets, warnings = _offsets(header, layout.frame_bytes)
+    offsets, warnings = _frame_offsets(header, layout.frame_bytes)
     end = max(offsets) + layout.frame_bytes
     if end > total:
         raise CorruptDataError(
@@ -83,15 +83,15 @@ def read_layout(header: Header, image: Path) -> Layout:
             f"The image {image.name} has {total} bytes and its header describes {end}: they do not "
             "belong together."
         )
-    return Layout(size, dtype, offsets, tuple(warnings))
+    return ImageLayout(size, dtype, offsets, tuple(warnings))
 
 
 def _stored_type(header: Header) -> np.dtype[Any]:
     number = header.main.integer("data_type")
     if number not in TYPES:
-        said = header.main.text("data_type") or "nothing"
+        stated = header.main.text("data_type") or "nothing"
         raise CorruptDataError(
-            f"The header's data_type is {said}: this is no type of voxels that is known."
+            f"The header's data_type is {stated}: this is no type of voxels that is known."
         )
     if number == 1 and any((f.number("minimum") or 0.0) < 0 for f in header.frames):
         # Nothing else tells whether a byte has a sign; readers disagree.
@@ -103,13 +103,15 @@ def _size(header: Header) -> tuple[int, int, int]:
     sides = [header.main.integer(f"{axis}_dimension") for axis in "xyz"]
     for axis, side in zip("xyz", sides, strict=True):
         if side is None or not 0 < side <= _MAX_SIDE:
-            said = header.main.text(f"{axis}_dimension") or "nothing"
-            raise CorruptDataError(f"The header's {axis}_dimension is {said}: no number of voxels.")
+            stated = header.main.text(f"{axis}_dimension") or "nothing"
+            raise CorruptDataError(
+                f"The header's {axis}_dimension is {stated}: no number of voxels."
+            )
     x, y, z = (int(side or 0) for side in sides)
     return x, y, z
 
 
-def _pointer(words: list[float]) -> int | None:
+def _parse_pointer(words: list[float]) -> int | None:
     """Return a byte offset from its low word, or its high and low words; both may have signs."""
     if not 1 <= len(words) <= 2 or any(word != int(word) for word in words):
         return None
@@ -119,11 +121,11 @@ def _pointer(words: list[float]) -> int | None:
     return int(words[0]) if words[0] >= 0 else int(words[0]) % _WORD
 
 
-def _offsets(header: Header, frame_bytes: int) -> tuple[tuple[int, ...], list[str]]:
+def _frame_offsets(header: Header, frame_bytes: int) -> tuple[tuple[int, ...], list[str]]:
     """Return where each frame begins, from its data_file_pointer."""
     count = len(header.frames)
     sequential = tuple(k * frame_bytes for k in range(count))
-    found = [_pointer(frame.numbers("data_file_pointer")) for frame in header.frames]
+    found = [_parse_pointer(frame.numbers("data_file_pointer")) for frame in header.frames]
     pointers = [pointer for pointer in found if pointer is not None]
     if len(pointers) < count:
         return sequential, [
@@ -143,20 +145,20 @@ def _offsets(header: Header, frame_bytes: int) -> tuple[tuple[int, ...], list[st
     return tuple(pointers), []
 
 
-def group_offsets(layout: Layout, group: Group) -> tuple[int, ...]:
+def group_offsets(layout: ImageLayout, group: FrameGroup) -> tuple[int, ...]:
     """Return where the frames of one series begin."""
     return tuple(layout.offsets[number] for number in group.frames)
 
 
 @dataclass(frozen=True)
-class Content:
+class ImageContent:
     """What identifies an image file, and how many of its values are no finite numbers."""
 
     sha256: str
     not_finite: int
 
 
-def read_content(image: Path, dtype: np.dtype[Any]) -> Content:
+def scan_content(image: Path, dtype: np.dtype[Any]) -> ImageContent:
     """Read an image file once, from beginning to end, in parts."""
     digest, bad = new_digest(), 0
     with image.open("rb") as file:
@@ -166,11 +168,11 @@ def read_content(image: Path, dtype: np.dtype[Any]) -> Content:
                 whole = block[: len(block) - len(block) % dtype.itemsize]
                 values = np.frombuffer(whole, dtype)
                 bad += values.size - int(np.count_nonzero(np.isfinite(values)))
-    return Content(digest.hexdigest(), bad)
+    return ImageContent(digest.hexdigest(), bad)
 
 
-def sampled_values(
-    image: Path, layout: Layout, frame: int, *, planes: int = 16
+def sample_values(
+    image: Path, layout: ImageLayout, frame: int, *, planes: int = 16
 ) -> np.ndarray[Any, Any]:
     """Return every third voxel (in x and y) of some planes spread over a frame, as floats."""
     x, y, z = layout.size

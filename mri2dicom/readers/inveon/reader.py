@@ -13,14 +13,21 @@ from xnat_pic.uids import derived_uid
 from ...mapping.tables import load_mapping
 from ...series.model import Confidence, Dimension, Identity, Loop, RawSeries, SeriesKind, Skipped
 from ...series.pixels import PixelSource
-from .geometry import Orientation, orientation_of, plane_geometry, shift_mm, voxel_size_mm
+from .geometry import Orientation, plane_geometry, read_orientation, shift_mm, voxel_size_mm
 from .groups import FrameAxis
 from .header import Header, read_header
 from .injection import dose_warnings, radiopharmaceutical
 from .layout import InveonPath, find_series, has_headers
-from .pixels import Content, Layout, group_offsets, read_content, read_layout, sampled_values
+from .pixels import (
+    ImageContent,
+    ImageLayout,
+    group_offsets,
+    read_layout,
+    sample_values,
+    scan_content,
+)
 from .scaling import BQML, HOUNSFIELD, Scaling, ct_scaling, emission_scaling
-from .transforms import map_attributes, words
+from .transforms import map_attributes, term_of
 from .values import date_attributes, frame_attributes, pet_attributes
 
 NAME = "inveon"
@@ -38,7 +45,7 @@ def read_series(path: InveonPath) -> RawSeries | Skipped:
     failed = False
     try:
         header = read_header(path.header)
-        reason, damaged = _why_not(header, path)
+        reason, damaged = _skip_reason(header, path)
         if not reason:
             return _read(header, path)
     except CorruptDataError as error:
@@ -57,11 +64,11 @@ def read_series(path: InveonPath) -> RawSeries | Skipped:
         reason=reason,
         damaged=damaged,
         failed=failed,
-        attributes=_known(header, path),
+        attributes=_identifying_attributes(header, path),
     )
 
 
-def _known(header: Header | None, path: InveonPath) -> dict[str, Any]:
+def _identifying_attributes(header: Header | None, path: InveonPath) -> dict[str, Any]:
     """Return what a person recognises a skipped series by."""
     wanted = ("PatientID", "SoftwareVersions")
     try:
@@ -71,11 +78,11 @@ def _known(header: Header | None, path: InveonPath) -> dict[str, Any]:
     return {k: found[k] for k in wanted if k in found} | {"ProtocolName": path.image.name}
 
 
-def _why_not(header: Header, path: InveonPath) -> tuple[str, bool]:
+def _skip_reason(header: Header, path: InveonPath) -> tuple[str, bool]:
     """Return why the file is not converted and whether it is damaged; else empty."""
     kind = header.main.integer("file_type")
     if kind != _IMAGE:
-        what = words("file_type", kind) or f"a file of type {kind}"
+        what = term_of("file_type", kind) or f"a file of type {kind}"
         return f"No image but {what}: keep it as a resource.", False
     if header.main.integer("acquisition_mode") in _PLANAR:
         return "Projections, no reconstructed volume: keep them as a resource.", False
@@ -89,7 +96,7 @@ def _why_not(header: Header, path: InveonPath) -> tuple[str, bool]:
     return "", False
 
 
-def modality_of(header: Header) -> str:
+def read_modality(header: Header) -> str:
     """Return the DICOM modality: PT, CT or NM."""
     table = load_mapping("inveon")["modality"]
     number = header.main.integer("modality")
@@ -99,21 +106,21 @@ def modality_of(header: Header) -> str:
 
 def _read(header: Header, path: InveonPath) -> RawSeries:
     layout = read_layout(header, path.image)
-    content = read_content(path.image, layout.dtype)
-    modality = modality_of(header)
+    content = scan_content(path.image, layout.dtype)
+    modality = read_modality(header)
     group = path.group
-    orientation = orientation_of(header)
+    orientation = read_orientation(header)
     voxel = voxel_size_mm(header)
     place, axes = plane_geometry(layout.size, voxel, shift_mm(header), orientation.axes)
     columns, rows, slices = layout.size
     count = len(group.frames)
     if modality == "CT":
-        sample = sampled_values(path.image, layout, group.frames[0])
+        sample = sample_values(path.image, layout, group.frames[0])
         scaling = ct_scaling(header, group, sample)
     else:
         scaling = emission_scaling(header, group)
     constant, planes, notes = _attributes(header, path, modality, scaling, slices)
-    constant |= _position(orientation)
+    constant |= _position_attributes(orientation)
     unit = _UNIT.get(scaling.unit, "")
     return RawSeries(
         reader=NAME,
@@ -175,7 +182,7 @@ def _attributes(
     return constant, planes, notes
 
 
-def _position(orientation: Orientation) -> dict[str, Any]:
+def _position_attributes(orientation: Orientation) -> dict[str, Any]:
     """Return what the orientation says in words and codes."""
     found: dict[str, Any] = {
         "ImageComments": (
@@ -211,14 +218,14 @@ def _dimensions(path: InveonPath, slices: int) -> tuple[Dimension, ...]:
     return tuple(found)
 
 
-def _identity(header: Header, path: InveonPath, content: Content) -> Identity:
+def _identity(header: Header, path: InveonPath, content: ImageContent) -> Identity:
     """Return what identifies study, image and coordinate system.
 
     Images of one animal, study and day are one study. A file that names no animal is a study of
     its own: two animals must never become one. A coordinate system is shared only between images
     that name the same one (spatial_identifier) and need no further matrix.
     """
-    main, scanned = header.main, header.moment("scan_time")
+    main, scanned = header.main, header.time_of("scan_time")
     keys = ["institution", "study", "study_identifier", "subject_identifier"]
     fields = [f"{key}={main.text(key) or ''}" for key in keys]
     fields.append(f"day={scanned.date().isoformat() if scanned else ''}")
@@ -241,14 +248,14 @@ def _warnings(
     path: InveonPath,
     modality: str,
     orientation: Orientation,
-    layout: Layout,
-    content: Content,
+    layout: ImageLayout,
+    content: ImageContent,
     scaling: Scaling,
     notes: list[str],
 ) -> tuple[str, ...]:
     main = header.main
     found = [*layout.warnings, *scaling.warnings, *notes]
-    if header.moment("scan_time") is None:
+    if header.time_of("scan_time") is None:
         found.append(
             "The header holds no scan time: dates are empty, and the series date, which PET must "
             "have, says 1 January 1900."

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...mapping.tables import load_mapping
 from ...series.geometry import Floats
-from .groups import Group
+from .groups import FrameGroup
 from .header import Header
 
 BQML, COUNTS = "BQML", "CNTS"
@@ -35,7 +35,7 @@ class Scaling:
     warnings: tuple[str, ...] = ()
 
 
-def frame_scales(header: Header, group: Group) -> tuple[Floats, list[str]]:
+def frame_scales(header: Header, group: FrameGroup) -> tuple[Floats, list[str]]:
     """Return scale_factor of each frame of a group, shape (frames,); 1 where it is absent."""
     found = [header.frames[number].number("scale_factor") for number in group.frames]
     warnings = []
@@ -44,7 +44,7 @@ def frame_scales(header: Header, group: Group) -> tuple[Floats, list[str]]:
     return np.array([1.0 if one is None else one for one in found]), warnings
 
 
-def emission_scaling(header: Header, group: Group) -> Scaling:
+def emission_scaling(header: Header, group: FrameGroup) -> Scaling:
     """Return the scaling of a PET or SPECT image.
 
     Notes
@@ -78,7 +78,7 @@ def emission_scaling(header: Header, group: Group) -> Scaling:
     return Scaling(scales * calibration, offset, BQML, calibration, tuple(warnings))
 
 
-def ct_scaling(header: Header, group: Group, sample: Floats) -> Scaling:
+def ct_scaling(header: Header, group: FrameGroup, sample: Floats) -> Scaling:
     """Return the scaling of a CT image, with the unit that its own air proves.
 
     Parameters

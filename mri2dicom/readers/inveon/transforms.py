@@ -13,11 +13,11 @@ Transform = Callable[[Section, list[str]], Any]
 
 _SEX = {"m": "M", "male": "M", "f": "F", "female": "F"}
 # A body of more than 100 kg or 3 m is none of an animal that fits the scanner.
-_MOST_KG = 100.0
-_MOST_M = 3.0
+_MAX_KG = 100.0
+_MAX_M = 3.0
 
 
-def words(key: str, number: int | None) -> str:
+def term_of(key: str, number: int | None) -> str:
     """Return what a number of an enumerated key means; empty where nothing is known."""
     meanings: dict[str, str] = load_mapping("inveon")["words"].get(key, {})
     return meanings.get(str(number), "")
@@ -32,8 +32,8 @@ def _known_text(main: Section, keys: list[str]) -> str | None:
     return None if (value or "").strip().lower() in ("", "unknown", "none", "n/a") else value
 
 
-def _words(main: Section, keys: list[str]) -> str | None:
-    return words(keys[0], main.integer(keys[0])) or None
+def _term(main: Section, keys: list[str]) -> str | None:
+    return term_of(keys[0], main.integer(keys[0])) or None
 
 
 def _positive(main: Section, keys: list[str]) -> float | None:
@@ -81,7 +81,7 @@ def _stem(main: Section, keys: list[str]) -> str | None:
 def _filter(main: Section, keys: list[str]) -> str | None:
     """Return a filter of ``type cutoff`` as name and cutoff; 0.5 is the Nyquist frequency."""
     numbers = main.numbers(keys[0])
-    name = words("filter", int(numbers[0])) if numbers else ""
+    name = term_of("filter", int(numbers[0])) if numbers else ""
     if not name:
         return None
     return f"{name} {numbers[1]:g}" if len(numbers) > 1 else name
@@ -123,7 +123,7 @@ def _rotation(main: Section, keys: list[str]) -> list[dict[str, Any]] | None:
             "StartAngle": start % 360.0,
             "AngularStep": arc / count,
             "ScanArc": arc,
-            "RotationDirection": words(keys[3], main.integer(keys[3])) or None,
+            "RotationDirection": term_of(keys[3], main.integer(keys[3])) or None,
             "NumberOfFramesInRotation": int(count),
         }
     ]
@@ -137,11 +137,11 @@ def _version(main: Section, keys: list[str]) -> list[str] | None:
 
 TRANSFORMS: dict[str, Transform] = {
     "text": _known_text,
-    "words": _words,
+    "words": _term,
     "positive": _positive,
     "sex": _sex,
-    "weight": lambda main, keys: _measure(main, keys[0], _MOST_KG),
-    "length": lambda main, keys: _measure(main, keys[0], _MOST_M),
+    "weight": lambda main, keys: _measure(main, keys[0], _MAX_KG),
+    "length": lambda main, keys: _measure(main, keys[0], _MAX_M),
     "birth_date": _birth_date,
     "species": lambda main, keys: species_code(_text(main, keys) or "") or None,
     "quadruped": _quadruped,

@@ -5,37 +5,37 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from .decay import decay_constant, frame_factor, mean_time, reference_of
-from .groups import FrameAxis, Group
+from .decay import correction_reference, decay_constant, frame_factor, mean_time
+from .groups import FrameAxis, FrameGroup
 from .header import Header, Section
 from .scaling import BQML, Scaling
 
 _DAY_S = 86_400
 _PROMPTS, _TRUES = 2, 4
 # A frame starts at most some weeks after its scan; a duration is shorter too.
-_LONGEST_S = 1e7
+_MAX_TIME_S = 1e7
 
 
 @dataclass(frozen=True)
-class Frame:
+class FrameTime:
     """Start after that of the scan, and duration, of one frame in seconds."""
 
     start_s: float
     duration_s: float
 
 
-def read_frames(header: Header, group: Group) -> list[Frame]:
+def read_frames(header: Header, group: FrameGroup) -> list[FrameTime]:
     """Return the times of the frames of a group; what is absent or negative is 0."""
     result = []
     for number in group.frames:
         section = header.frames[number]
         start, duration = section.number("frame_start"), section.number("frame_duration")
-        result.append(Frame(_plausible(start), _plausible(duration)))
+        result.append(FrameTime(_plausible(start), _plausible(duration)))
     return result
 
 
 def _plausible(value: float | None) -> float:
-    return value if value is not None and 0.0 <= value < _LONGEST_S else 0.0
+    return value if value is not None and 0.0 <= value < _MAX_TIME_S else 0.0
 
 
 def date_attributes(header: Header) -> dict[str, str]:
@@ -44,14 +44,14 @@ def date_attributes(header: Header) -> dict[str, str]:
     Study Time stays empty: the images of one study are measured one after the other, and each
     header knows its own time alone.
     """
-    scanned = header.moment("scan_time")
+    scanned = header.time_of("scan_time")
     if scanned is None:
         return {}
     day, time = scanned.strftime("%Y%m%d"), scanned.strftime("%H%M%S")
     result = {"StudyDate": day, "AcquisitionDateTime": day + time}
     for stem in ("Series", "Acquisition", "Content"):
         result |= {f"{stem}Date": day, f"{stem}Time": time}
-    zone = _zone(scanned, header.moment("gmt_scan_time"))
+    zone = _zone(scanned, header.time_of("gmt_scan_time"))
     return result | ({"TimezoneOffsetFromUTC": zone} if zone else {})
 
 
@@ -66,7 +66,7 @@ def _zone(local: datetime, utc: datetime | None) -> str:
     return f"{sign}{rest // 60:02d}{rest % 60:02d}"
 
 
-def frame_attributes(header: Header, group: Group) -> dict[str, list[Any]]:
+def frame_attributes(header: Header, group: FrameGroup) -> dict[str, list[Any]]:
     """Return the times of each frame: DICOM keyword to one value per frame."""
     frames = read_frames(header, group)
     rate = decay_constant(header.main.number("isotope_half_life"))
@@ -76,7 +76,7 @@ def frame_attributes(header: Header, group: Group) -> dict[str, list[Any]]:
         ],
         "ActualFrameDuration": [round(1000.0 * one.duration_s) for one in frames],
     }
-    scanned = header.moment("scan_time")
+    scanned = header.time_of("scan_time")
     if scanned is not None:
         moments = [scanned + timedelta(seconds=one.start_s) for one in frames]
         result["FrameAcquisitionDateTime"] = [_timestamp(moment) for moment in moments]
@@ -91,7 +91,7 @@ def _timestamp(moment: datetime) -> str:
 
 
 def pet_attributes(
-    header: Header, group: Group, scaling: Scaling, slices: int
+    header: Header, group: FrameGroup, scaling: Scaling, slices: int
 ) -> tuple[dict[str, Any], dict[str, list[Any]], list[str]]:
     """Return what a PET series says of its corrections and its frames.
 
@@ -135,13 +135,13 @@ def pet_attributes(
     return constant, frames, warnings
 
 
-def _decay(header: Header, group: Group) -> tuple[str, list[float], list[str]]:
+def _decay(header: Header, group: FrameGroup) -> tuple[str, list[float], list[str]]:
     """Return Decay Correction, the factor of each frame, and what does not agree."""
     main = header.main
     if not main.integer("decay_correction_applied"):
         return "NONE", [], []
     rate = decay_constant(main.number("isotope_half_life"))
-    injected, scanned = header.moment("injection_time"), header.moment("scan_time")
+    injected, scanned = header.time_of("injection_time"), header.time_of("scan_time")
     uptake = (scanned - injected).total_seconds() if injected and scanned else None
     factors, found = [], []
     for number, frame in zip(group.frames, read_frames(header, group), strict=True):
@@ -152,7 +152,7 @@ def _decay(header: Header, group: Group) -> tuple[str, list[float], list[str]]:
             continue
         factors.append(own)
         if rate > 0.0:
-            found.append(reference_of(own, frame.start_s, frame.duration_s, rate, uptake))
+            found.append(correction_reference(own, frame.start_s, frame.duration_s, rate, uptake))
     references = set(found)
     if references == {"ADMIN"}:
         return "ADMIN", factors, []
@@ -188,7 +188,7 @@ def _randoms(scope: Section) -> str | None:
     return {_PROMPTS: "NONE", _TRUES: "DLYD"}.get(scope.integer("event_type") or 0)
 
 
-def _gates(header: Header, group: Group) -> tuple[dict[str, Any], list[float], str]:
+def _gates(header: Header, group: FrameGroup) -> tuple[dict[str, Any], list[float], str]:
     """Return what a gated series says, the trigger time of each gate in ms, and a note.
 
     Notes

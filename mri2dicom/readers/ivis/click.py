@@ -11,7 +11,7 @@ from typing import Any
 from xnat_pic.errors import CorruptDataError
 from xnat_pic.files import file_digest
 
-from .clickinfo import Section, named, plain, read_click
+from .clickinfo import Section, normalized_key, read_click, sections_named
 from .table import ImageRow, image_row, limit, value_rows
 
 CLICK_FILE = "clickinfo.txt"
@@ -27,14 +27,14 @@ _EPOCH_1904 = datetime.datetime(1904, 1, 1)
 _COEFFICIENT = re.compile(r"Coef\s*C-?ccd\s+at\s+FOV\s+([\d.]+)\s*,\s*f\s*([\d.]+)", re.IGNORECASE)
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """Return the number a value begins with; text may follow it."""
     found = _NUMBER.match(text.strip())
     value = float(found[0]) if found else None
     return value if value is not None and abs(value) < 1e300 else None
 
 
-def date(text: str) -> datetime.date | None:
+def parse_date(text: str) -> datetime.date | None:
     """Return the date of English text such as ``Wednesday, January 5, 2022``."""
     for word, day, year in _DATE.findall(text):
         month = next((n for n, m in enumerate(_MONTHS, 1) if m.startswith(word.lower()[:3])), 0)
@@ -45,7 +45,7 @@ def date(text: str) -> datetime.date | None:
     return None
 
 
-def clock(text: str) -> datetime.time | None:
+def parse_time(text: str) -> datetime.time | None:
     """Return the time of text such as ``11:42:35`` or ``2:05:10 PM``."""
     found = _TIME.search(text)
     if not found:
@@ -81,13 +81,13 @@ class Click:
 
     def image_file(self, row: ImageRow) -> Path | None:
         """Return the image's file: the one its section names where it is there, else the usual."""
-        said = [
+        stated = [
             s.value
-            for begin in row.sections
+            for prefix in row.sections
             for one in (self.raw, self.analysed)
-            for s in named(one, begin)
+            for s in sections_named(one, prefix)
         ]
-        for name in (*said, *row.files):
+        for name in (*stated, *row.files):
             found = self.files.get(Path(name.replace("\\", "/")).name.lower()) if name else None
             if found is not None:
                 return found
@@ -100,44 +100,46 @@ class Click:
             sections = self._of_image(row or image_row("luminescent"))
         elif entry["section"] == "user label name set":
             both = (self.analysed, self.raw)
-            sections = [s for one in both for s in named(one, entry["section"])]
+            sections = [s for one in both for s in sections_named(one, entry["section"])]
         else:
             both = (self.raw, self.analysed)
-            sections = [s for one in both for s in named(one, entry["section"])]
+            sections = [s for one in both for s in sections_named(one, entry["section"])]
         return next((v for s in sections if (v := s.get(*entry["keys"]))), "")
 
     def quantity(self, name: str, row: ImageRow | None = None) -> float | None:
         """Return a value of the table as a number; None where there is none."""
-        return number(self.value(name, row))
+        return parse_number(self.value(name, row))
 
-    def when(self, row: ImageRow) -> datetime.datetime | None:
-        """Return when an image was taken, by the clock of the instrument; None if not said.
+    def acquisition_time(self, row: ImageRow) -> datetime.datetime | None:
+        """Return when an image was taken, by the clock of the instrument; None if not stated.
 
         Another image's time stands in where its own section has none.
         """
         for one in (row, image_row("luminescent"), image_row("photograph")):
-            day, hour = date(self.value("date", one)), clock(self.value("time", one))
+            day, hour = parse_date(self.value("date", one)), parse_time(self.value("time", one))
             if day is not None:
                 return datetime.datetime.combine(day, hour or datetime.time())
         return None
 
     def clock_gap(self, row: ImageRow) -> datetime.timedelta | None:
         """Return how far date and time lie from the seconds since 1904; None if not comparable."""
-        seconds, when = self.quantity("seconds_1904", row), self.when(row)
+        seconds, when = self.quantity("seconds_1904", row), self.acquisition_time(row)
         if seconds is None or when is None or not 0 < seconds < 1e10:
             return None
         return when - (_EPOCH_1904 + datetime.timedelta(seconds=seconds))
 
     def coefficient(self, fov_cm: float, f_number: float) -> float | None:
         """Return C-ccd for a field of view and f-number; None where the camera lists none."""
-        for section in (s for one in (self.raw, self.analysed) for s in named(one, "camera")):
+        for section in (
+            s for one in (self.raw, self.analysed) for s in sections_named(one, "camera")
+        ):
             for key, value in section.records:
                 found = _COEFFICIENT.search(key)
                 if found is None:
                     continue
-                place = (number(found[1]) or 0.0, number(found[2]) or 0.0)
+                place = (parse_number(found[1]) or 0.0, parse_number(found[2]) or 0.0)
                 if abs(place[0] - fov_cm) < 0.051 and abs(place[1] - f_number) < 0.01:
-                    coefficient = number(value)
+                    coefficient = parse_number(value)
                     return coefficient if coefficient and coefficient > 0 else None
         return None
 
@@ -153,7 +155,7 @@ class Click:
         Clicks of one day with the same labels are one study, wherever their folders lie. Without
         a date, the text of the click itself stands in.
         """
-        when = self.when(image_row("luminescent"))
+        when = self.acquisition_time(image_row("luminescent"))
         names = ("serial", "model", "user", "group", "experiment", "time_point", "animal")
         if when is None:
             digest = file_digest(self.files[CLICK_FILE])
@@ -165,13 +167,13 @@ class Click:
 
         A corrected image has the settings of the luminescent one where its section is silent.
         """
-        begins = row.sections
+        prefixes = row.sections
         if row.role == "corrected":
-            begins += image_row("luminescent").sections
+            prefixes += image_row("luminescent").sections
         found: list[Section] = []
-        for begin in begins:
+        for prefix in prefixes:
             for sections in (self.raw, self.analysed):
-                found += [s for s in named(sections, begin) if s not in found]
+                found += [s for s in sections_named(sections, prefix) if s not in found]
         return found
 
 
@@ -196,21 +198,21 @@ def open_click(folder: Path) -> Click:
 
 def find_clicks(path: Path) -> Iterator[Path]:
     """Yield the click folders at or below a path, in the order of names; bounded."""
-    waiting = [path]
-    seen = 0
-    while waiting and seen < limit("click_folders"):
-        folder = waiting.pop()
-        seen += 1
+    pending = [path]
+    count = 0
+    while pending and count < limit("click_folders"):
+        folder = pending.pop()
+        count += 1
         try:
             entries = sorted(folder.iterdir(), reverse=True)
         except OSError:
             continue
         if any(e.name.lower() == CLICK_FILE and e.is_file() for e in entries):
             yield folder
-        waiting += [e for e in entries if e.is_dir() and not e.is_symlink()]
+        pending += [e for e in entries if e.is_dir() and not e.is_symlink()]
 
 
-def looks_like_click(folder: Path) -> bool:
+def has_click_signature(folder: Path) -> bool:
     """Tell whether a folder's ``ClickInfo.txt`` begins as one; reads a few bytes."""
     for entry in folder.iterdir():
         if entry.name.lower() == CLICK_FILE:
@@ -230,11 +232,11 @@ def constant_attributes(click: Click) -> dict[str, Any]:
         if not keyword or not text:
             continue
         if row["kind"] == "number":
-            value = number(text)
+            value = parse_number(text)
             if value is not None:
                 result[keyword] = value
         elif row["kind"] == "sex":
-            letter = {"m": "M", "f": "F"}.get(plain(text)[:1])
+            letter = {"m": "M", "f": "F"}.get(normalized_key(text)[:1])
             if letter:
                 result[keyword] = letter
         else:

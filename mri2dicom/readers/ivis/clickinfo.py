@@ -35,14 +35,14 @@ class Section:
     def get(self, *keys: str) -> str:
         """Return the first value that is not empty, by the keys in their order; else empty."""
         for key in keys:
-            wanted = plain(key)
+            wanted = normalized_key(key)
             for name, value in self.records:
-                if value and plain(name) == wanted:
+                if value and normalized_key(name) == wanted:
                     return value
         return ""
 
 
-def plain(key: str) -> str:
+def normalized_key(key: str) -> str:
     """Return a key without case, blanks and punctuation, by which spellings are compared."""
     return "".join(c for c in key.lower() if c.isalnum())
 
@@ -70,7 +70,7 @@ def parse(text: str) -> tuple[Section, ...]:
         head = _SECTION.match(line)
         if head:
             found.append((head[1].strip(), head[2].partition("#")[0].strip(), []))
-            in_camera = plain(head[1]).startswith("camerasystem")
+            in_camera = normalized_key(head[1]).startswith("camerasystem")
             continue
         record = _RECORD.match(line) or _LOOSE.match(line)
         if record:
@@ -107,9 +107,9 @@ def read_click(path: Path) -> tuple[Section, ...]:
     return sections
 
 
-def named(sections: tuple[Section, ...], begin: str) -> Iterator[Section]:
+def sections_named(sections: tuple[Section, ...], prefix: str) -> Iterator[Section]:
     """Yield the sections whose name begins so."""
-    wanted = plain(begin)
+    wanted = normalized_key(prefix)
     for section in sections:
-        if section.name and plain(section.name).startswith(wanted):
+        if section.name and normalized_key(section.name).startswith(wanted):
             yield section

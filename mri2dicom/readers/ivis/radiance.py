@@ -16,9 +16,9 @@ from .tiff import read_tiff
 
 Floats = npt.NDArray[np.float64]
 # Fewest bright pixels from which the scale of a corrected image is told.
-_FEWEST = 12
+_MIN_BRIGHT_PIXELS = 12
 # A pixel is bright where it lies so many robust standard deviations above the median.
-_BRIGHT = 8.0
+_BRIGHT_DEVIATIONS = 8.0
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "second": 1.0, "": 1.0}
 _MINUTES = {"m": 60.0, "min": 60.0, "minutes": 60.0, "minute": 60.0}
 
@@ -96,12 +96,12 @@ def net_counts(
     return net if dark is None else net - dark_scale * read_tiff(dark).astype(np.float64)
 
 
-Scale = Literal["radiance", "counts", "unknown"]
+PixelScale = Literal["radiance", "counts", "unknown"]
 
 
-def scale_of(
+def classify_scale(
     corrected: npt.NDArray[Any], net: Floats, per_count: float
-) -> tuple[Scale, float | None]:
+) -> tuple[PixelScale, float | None]:
     """Tell whether a corrected image holds radiance or counts, from the raw counts of its click.
 
     The ratio of sums over bright pixels is that of the scales; a shift of half a pixel and the
@@ -126,8 +126,8 @@ def scale_of(
     values = np.nan_to_num(corrected.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     middle = float(np.median(net))
     spread = 1.4826 * float(np.median(np.abs(net - middle)))
-    bright = net > middle + _BRIGHT * max(spread, 1.0)
-    if np.count_nonzero(bright) < _FEWEST:
+    bright = net > middle + _BRIGHT_DEVIATIONS * max(spread, 1.0)
+    if np.count_nonzero(bright) < _MIN_BRIGHT_PIXELS:
         return "unknown", None
     background = float(np.median(values[~bright])) if not bright.all() else 0.0
     ratio = float((values[bright] - background).sum() / (net[bright] - middle).sum())

@@ -13,8 +13,15 @@ from xnat_pic.uids import derived_uid
 
 from ...series.model import Confidence, Identity, RawSeries, SeriesKind, Skipped
 from ...series.pixels import PixelSource
-from .click import CLICK_FILE, Click, constant_attributes, find_clicks, looks_like_click, open_click
-from .radiance import Calibration, RadianceSource, calibrate, exposure_s, net_counts, scale_of
+from .click import (
+    CLICK_FILE,
+    Click,
+    constant_attributes,
+    find_clicks,
+    has_click_signature,
+    open_click,
+)
+from .radiance import Calibration, RadianceSource, calibrate, classify_scale, exposure_s, net_counts
 from .table import ImageRow, image_row, image_rows, limit
 from .tiff import read_tiff, tiff_source
 
@@ -45,13 +52,13 @@ class IvisReader:
 
     def sniff(self, path: Path) -> Confidence:
         """Tell whether a click lies at or below `path`; reads names and a few bytes."""
-        found = next((f for f in find_clicks(path) if looks_like_click(f)), None)
+        found = next((f for f in find_clicks(path) if has_click_signature(f)), None)
         return Confidence.NO if found is None else Confidence.SURE
 
     def locate(self, path: Path) -> Iterator[ClickImage]:
         """Yield the images of each click; radiance where the vendor's corrected image is absent."""
         for folder in find_clicks(path):
-            if not looks_like_click(folder):
+            if not has_click_signature(folder):
                 yield ClickImage(folder, "luminescent")
                 continue
             names = {p.name.lower() for p in folder.iterdir()}
@@ -83,7 +90,7 @@ def _numbers(located: ClickImage, click: Click | None = None) -> tuple[int, int]
     """Return the number of the click, its second of the day, and that of the image."""
     role = "luminescent" if located.role == RADIANCE else located.role
     row = image_row(role)
-    when = click.when(image_row("luminescent")) if click is not None else None
+    when = click.acquisition_time(image_row("luminescent")) if click is not None else None
     second = 3600 * when.hour + 60 * when.minute + when.second if when is not None else 0
     return max(1, second), _RADIANCE_PROCNO if located.role == RADIANCE else row.procno
 
@@ -165,7 +172,7 @@ def _corrected(
         found = calibrate(click, counts)
         if isinstance(found, Calibration):
             net = net_counts(counts, found.bias, found.dark, found.dark_scale)
-            scale, ratio = scale_of(source.read_planes(0, 1)[0], net, found.factor)
+            scale, ratio = classify_scale(source.read_planes(0, 1)[0], net, found.factor)
             per_count = found.factor
             why = (
                 "too few pixels are bright" if ratio is None else f"it is {ratio:.3g} x the counts"
@@ -296,7 +303,7 @@ def _attributes(
     click: Click, row: ImageRow, protocol: str, comment: str, derived: bool
 ) -> dict[str, Any]:
     """Return the DICOM attributes of an image."""
-    when = click.when(row)
+    when = click.acquisition_time(row)
     values = constant_attributes(click)
     seconds = exposure_s(click, row.role if row.role != "corrected" else "luminescent")
     values |= {

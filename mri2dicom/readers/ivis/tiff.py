@@ -37,7 +37,7 @@ class TiffSource(PixelSource):
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[Image]":
+def _open_tiff(path: Path) -> "Iterator[Image]":
     from PIL import Image
 
     with _pillow(path):
@@ -59,7 +59,7 @@ def _pillow(path: Path) -> Iterator[None]:
             yield
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError) as error:
         raise CorruptDataError(
-            f"{path.name} is no whole TIFF image ({_words(error)}).",
+            f"{path.name} is no whole TIFF image ({_error_text(error)}).",
             path=path,
             hint="Copy the click again from the instrument.",
         ) from error
@@ -69,7 +69,7 @@ def _pillow(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _words(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     text = str(error).partition("\n")[0]
     return text.replace(str(getattr(error, "filename", "") or "\0"), "").strip(" '") or "damaged"
 
@@ -117,7 +117,7 @@ def read_tiff(path: Path) -> npt.NDArray[Any]:
     CorruptDataError
         If the file is no whole, uncompressed grey image of one page and of a camera's size.
     """
-    with _opened(path) as image:
+    with _open_tiff(path) as image:
         kind = np.dtype(_TYPES[image.mode])
         with _pillow(path):
             image.load()
@@ -135,7 +135,7 @@ def tiff_source(path: Path) -> TiffSource:
     CorruptDataError
         As `read_tiff`.
     """
-    with _opened(path) as image:
+    with _open_tiff(path) as image:
         columns, rows = image.size
         kind = np.dtype(_TYPES[image.mode]).newbyteorder("<")
     if path.stat().st_size < rows * columns * kind.itemsize:

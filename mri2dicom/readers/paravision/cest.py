@@ -35,7 +35,7 @@ class Saturation:
 
 
 @dataclass(frozen=True)
-class _Offsets:
+class _OffsetList:
     """One pass through the offset list, Hz; `reference` images precede it."""
 
     hz: list[float]
@@ -58,7 +58,7 @@ def read_saturation(reco: Reco, image_index: Sequence[int]) -> Saturation | None
     offsets = _find_offsets(reco, images, frequency, module_on=on)
     if not on and offsets is None:
         return None
-    values = _scalars(reco, image_index)
+    values = _read_values(reco, image_index)
     values |= _timing(reco, values)
     values.pop("ModuleTime", None)
     values["ChemicalExchangeSaturationMethod"] = str(reco.first("method:Method") or "") or None
@@ -68,9 +68,9 @@ def read_saturation(reco: Reco, image_index: Sequence[int]) -> Saturation | None
     distinct = 0
     if offsets is not None:
         distinct = len({round(hz, 3) for hz in offsets.hz})
-        values |= _per_frame(reco, offsets, image_index, frequency)
+        values |= _frame_offsets(reco, offsets, image_index, frequency)
     else:
-        values |= _single(reco, frequency)
+        values |= _single_offset(reco, frequency)
     return Saturation({k: v for k, v in values.items() if _is_known(v)}, distinct >= 2)
 
 
@@ -82,7 +82,7 @@ def _method(reco: Reco) -> str:
     return method_name(str(reco.first("method:Method", "VisuAcqSequenceName") or ""))
 
 
-def _scalars(reco: Reco, image_index: Sequence[int]) -> dict[str, Any]:
+def _read_values(reco: Reco, image_index: Sequence[int]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for row in load_mapping("paravision_cest")["value"]:
         if row["keyword"] in values:
@@ -93,7 +93,7 @@ def _scalars(reco: Reco, image_index: Sequence[int]) -> dict[str, Any]:
         several = reco.numbers(name)
         value = reco.first(name)
         if len(set(several)) > 1:
-            value = _list_of_images(reco, row, name, several, image_index)
+            value = _values_of_images(reco, row, name, several, image_index)
         elif isinstance(value, tuple):
             value = value[0] if value else None
         if row.get("text", False):
@@ -117,7 +117,7 @@ def _plausible(reco: Reco, row: dict[str, Any], value: float) -> float | None:
     return None
 
 
-def _list_of_images(
+def _values_of_images(
     reco: Reco,
     row: dict[str, Any],
     name: str,
@@ -189,7 +189,7 @@ def _timing(reco: Reco, values: dict[str, Any]) -> dict[str, Any]:
 
 def _find_offsets(
     reco: Reco, images: int, frequency: float | None, *, module_on: bool
-) -> _Offsets | None:
+) -> _OffsetList | None:
     """Return the most trusted list whose length fits the images, else the most trusted one.
 
     With the module off only laboratories' own lists count, and not in a stock method. A list that
@@ -198,7 +198,7 @@ def _find_offsets(
     table = load_mapping("paravision_cest")
     reference = int(str(reco.first(table["reference"]["from"])) in table["reference"]["on"])
     stock = str(reco.first("method:Method", "VisuAcqSequenceName") or "").startswith("Bruker:")
-    ranked: list[tuple[bool, bool, _Offsets]] = []
+    ranked: list[tuple[bool, bool, _OffsetList]] = []
     for row in table["offsets"]:
         own = row.get("own", False)
         if not module_on and (not own or stock):
@@ -210,7 +210,7 @@ def _find_offsets(
         # A list may hold the reference image itself or not: what fits the images decides.
         extras = dict.fromkeys((0 if own else reference, 0))
         fitting = [extra for extra in extras if images % (len(hz) + extra) == 0]
-        found = _Offsets(hz, row["from"].partition(":")[2], fitting[0] if fitting else 0)
+        found = _OffsetList(hz, row["from"].partition(":")[2], fitting[0] if fitting else 0)
         ranked.append((not fitting, constant, found))
     return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
@@ -234,8 +234,8 @@ def _to_hz(reco: Reco, row: dict[str, Any], frequency: float | None) -> list[flo
     return [hz for hz in converted if hz is not None]
 
 
-def _per_frame(
-    reco: Reco, offsets: _Offsets, image_index: Sequence[int], frequency: float | None
+def _frame_offsets(
+    reco: Reco, offsets: _OffsetList, image_index: Sequence[int], frequency: float | None
 ) -> dict[str, Any]:
     """Give each frame its offset: the list varies fastest and is played again for each pass."""
     length = len(offsets.hz) + offsets.reference
@@ -267,7 +267,7 @@ def _per_frame(
     }
 
 
-def _single(reco: Reco, frequency: float | None) -> dict[str, Any]:
+def _single_offset(reco: Reco, frequency: float | None) -> dict[str, Any]:
     """Return the one offset of a series without a list."""
     for name in load_mapping("paravision_cest")["single"]["from"]:
         values = reco.numbers(name)

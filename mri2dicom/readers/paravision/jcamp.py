@@ -226,7 +226,7 @@ def parse_value(record: Record) -> list[Any]:
     if not record.dims:
         return items
     expected = math.prod(record.dims)
-    strings = bool(items) and all(isinstance(item, _String) for item in items)
+    strings = bool(items) and all(isinstance(item, _QuotedText) for item in items)
     if strings and len(items) != expected:
         expected = math.prod(record.dims[:-1])
     if len(items) != expected:
@@ -234,7 +234,7 @@ def parse_value(record: Record) -> list[Any]:
     return [str(item) for item in items] if strings else items
 
 
-class _String(str):
+class _QuotedText(str):
     """A value written in angle brackets, to tell it from a bare word."""
 
     __slots__ = ()
@@ -247,7 +247,7 @@ def _plain_numbers(text: str) -> list[Any] | None:
     items: list[Any] = []
     for word in text.split():
         if "(" not in word and ")" not in word:
-            items.append(_atom(word))
+            items.append(_parse_word(word))
             continue
         run = _PLAIN_RUN.fullmatch(word)
         if run is None:
@@ -255,11 +255,11 @@ def _plain_numbers(text: str) -> list[Any] | None:
         copies = _count(run[1])
         if copies + len(items) > MAX_ITEMS:
             raise ValueError(f"a run of {copies} values is too long")
-        items += [_atom(run[2])] * copies
+        items += [_parse_word(run[2])] * copies
     return items
 
 
-def _atom(word: str) -> int | float | str:
+def _parse_word(word: str) -> int | float | str:
     if _INT.match(word) and len(word) <= _DIGITS:
         return int(word)
     if _FLOAT.match(word):
@@ -267,12 +267,12 @@ def _atom(word: str) -> int | float | str:
     return word
 
 
-def _unescape(string: str) -> _String:
-    return _String(_ESCAPE.sub(lambda match: match[1] or "", string[1:-1]))
+def _unescape(string: str) -> _QuotedText:
+    return _QuotedText(_ESCAPE.sub(lambda match: match[1] or "", string[1:-1]))
 
 
 @dataclass
-class _Level:
+class _Bracket:
     """An open bracket: its fields so far, and how often its content counts."""
 
     fields: list[list[Any]] = field(default_factory=lambda: [[]])
@@ -280,7 +280,7 @@ class _Level:
 
 
 def _parse_items(text: str) -> list[Any]:
-    stack = [_Level()]
+    stack = [_Bracket()]
     position, total, end = 0, 0, len(text.rstrip())
     while position < end:
         match = _TOKEN.match(text, position)
@@ -289,11 +289,11 @@ def _parse_items(text: str) -> list[Any]:
         position = match.end()
         kind = match.lastgroup
         if kind == "open" or kind == "repeat":
-            stack.append(_Level(copies=_count(match["repeat"]) if kind == "repeat" else None))
+            stack.append(_Bracket(copies=_count(match["repeat"]) if kind == "repeat" else None))
             if len(stack) > MAX_DEPTH:
                 raise ValueError("its brackets are nested too deep")
         elif kind == "close":
-            closed = _close(stack)
+            closed = _close_bracket(stack)
             total += len(closed)
             if total > MAX_ITEMS:
                 raise ValueError("it holds too many values")
@@ -301,18 +301,18 @@ def _parse_items(text: str) -> list[Any]:
         elif kind == "comma":
             stack[-1].fields.append([])
         else:
-            item = _unescape(match["string"]) if kind == "string" else _atom(match["word"])
+            item = _unescape(match["string"]) if kind == "string" else _parse_word(match["word"])
             stack[-1].fields[-1].append(item)
     if len(stack) != 1:
         raise ValueError("a bracket is not closed")
     return [item for part in stack[0].fields for item in part]
 
 
-def _close(stack: list[_Level]) -> list[Any]:
+def _close_bracket(stack: list[_Bracket]) -> list[Any]:
     if len(stack) == 1:
         raise ValueError("a bracket is closed that was not opened")
     level = stack.pop()
-    struct = tuple(_field(part) for part in level.fields)
+    struct = tuple(_struct_field(part) for part in level.fields)
     if level.copies is None:
         return [struct]
     content = level.fields[0] if len(level.fields) == 1 else [struct]
@@ -321,7 +321,7 @@ def _close(stack: list[_Level]) -> list[Any]:
     return content * level.copies
 
 
-def _field(part: Sequence[Any]) -> Any:
+def _struct_field(part: Sequence[Any]) -> Any:
     """Return a struct's field: one item as itself, none as "", several as a list."""
     if len(part) == 1:
         return part[0]

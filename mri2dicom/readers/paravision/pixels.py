@@ -12,13 +12,13 @@ from ...series.pixels import PixelSource
 from .frames import group_frames, is_complex
 from .reco import Reco
 
-_WORDS = {
+_WORD_TYPES = {
     "_8BIT_UNSGN_INT": "u1",
     "_16BIT_SGN_INT": "i2",
     "_32BIT_SGN_INT": "i4",
     "_32BIT_FLOAT": "f4",
 }
-_LFS = b"version https://git-lfs"
+_LFS_SIGNATURE = b"version https://git-lfs"
 
 
 def stored_type(reco: Reco) -> np.dtype[Any]:
@@ -30,10 +30,10 @@ def stored_type(reco: Reco) -> np.dtype[Any]:
         If the word type is missing or unknown.
     """
     word = str(reco.first("VisuCoreWordType", "reco:RECO_wordtype"))
-    if word not in _WORDS:
+    if word not in _WORD_TYPES:
         raise CorruptDataError(f"The word type {word!r} of the image is not known.")
     order = str(reco.first("VisuCoreByteOrder", "reco:RECO_byte_order") or "littleEndian")
-    return np.dtype((">" if order.lower().startswith("big") else "<") + _WORDS[word])
+    return np.dtype((">" if order.lower().startswith("big") else "<") + _WORD_TYPES[word])
 
 
 def core_size(reco: Reco) -> tuple[int, ...]:
@@ -83,37 +83,37 @@ def frame_count(reco: Reco, path: Path, frame_bytes: int) -> int:
     raise CorruptDataError(f"2dseq has {size} bytes and visu_pars announces {expected}.")
 
 
-def is_pointer(path: Path) -> bool:
+def is_lfs_pointer(path: Path) -> bool:
     """Tell whether a file is a git-LFS pointer instead of data."""
     if path.stat().st_size > 1024:
         return False
     with path.open("rb") as file:
-        return file.read(len(_LFS)) == _LFS
+        return file.read(len(_LFS_SIGNATURE)) == _LFS_SIGNATURE
 
 
-def exchanged_frames(reco: Reco, size: tuple[int, ...]) -> list[int]:
-    """Return the frames stored with their two sizes exchanged.
+def transposed_frames(reco: Reco, size: tuple[int, ...]) -> list[int]:
+    """Return the frames stored with their two sizes transposed.
 
     Frames of one series may differ in transposition. Square ones need nothing; of non-square
     2-D ones those with transposition 1 are stored the other way round.
     """
     if len(size) != 2 or size[0] == size[1]:
         return []
-    turns = reco.per_frame("VisuCoreTransposition")
-    if not turns or all(turn == turns[0] for turn in turns):
+    transpositions = reco.per_frame("VisuCoreTransposition")
+    if not transpositions or all(one == transpositions[0] for one in transpositions):
         return []
-    exchanged = [frame for frame, turn in enumerate(turns) if turn == 1]
-    if exchanged:
+    transposed = [frame for frame, one in enumerate(transpositions) if one == 1]
+    if transposed:
         reco.warnings.append(
             "Frames that are not square differ in transposition: "
-            f"{len(exchanged)} of {len(turns)} were turned back; check them by eye."
+            f"{len(transposed)} of {len(transpositions)} were turned back; check them by eye."
         )
-    return exchanged
+    return transposed
 
 
 def pixel_source(
-    path: Path, dtype: np.dtype[Any], size: tuple[int, ...], frames: int, exchanged: list[int]
+    path: Path, dtype: np.dtype[Any], size: tuple[int, ...], frames: int, transposed: list[int]
 ) -> PixelSource:
     """Return the planes: a 3-D frame counts as many as it has."""
     depth = math.prod(size[2:])
-    return PixelSource(path, dtype, (frames * depth, size[1], size[0]), tuple(exchanged))
+    return PixelSource(path, dtype, (frames * depth, size[1], size[0]), tuple(transposed))

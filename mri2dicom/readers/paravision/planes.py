@@ -130,7 +130,7 @@ def _stacks(reco: Reco, position: Floats, orientation: Floats, frames: int, dept
     """Return the stack of each plane: a slab, a slice package, or what geometry shows."""
     slices = next((g for g in reco.groups.groups if g.identifier == "FG_SLICE"), None)
     if slices is None:
-        return _one_by_geometry(position[::depth], orientation[::depth], depth)
+        return _stacks_by_position(position[::depth], orientation[::depth], depth)
     step = reco.groups.index(slices)
     if depth > 1:
         return np.repeat(step, depth)
@@ -138,11 +138,11 @@ def _stacks(reco: Reco, position: Floats, orientation: Floats, frames: int, dept
     own = position[first], orientation[first]
     packages = _declared_packages(reco, slices)
     by_slice = geometry.split_stacks(*own) if packages is None else packages
-    by_slice = _checked(reco, by_slice, *own)
+    by_slice = _split_invalid_stacks(reco, by_slice, *own)
     return by_slice[step]
 
 
-def _one_by_geometry(position: Floats, orientation: Floats, depth: int) -> Ints:
+def _stacks_by_position(position: Floats, orientation: Floats, depth: int) -> Ints:
     """Give frames of one place one stack; frames elsewhere get their own, in stored order."""
     places = np.concatenate([position, orientation.reshape(-1, 9)], axis=1)
     _, first, number = np.unique(
@@ -163,7 +163,7 @@ def _declared_packages(reco: Reco, slices: FrameGroup) -> Ints | None:
     return result if entries and np.all(result >= 0) else None
 
 
-def _checked(reco: Reco, stack: Ints, position: Floats, orientation: Floats) -> Ints:
+def _split_invalid_stacks(reco: Reco, stack: Ints, position: Floats, orientation: Floats) -> Ints:
     """Break up what is called a stack and is none."""
     result = np.zeros_like(stack)
     following = 0
@@ -192,17 +192,22 @@ def read_dimensions(reco: Reco, planes: Planes) -> tuple[Dimension, ...]:
     for group in reco.groups.groups:
         if group.length < 2 and group.identifier not in ("FG_ISA", "FG_DTI", "FG_CONTRAST_MAP"):
             continue
-        loop = Loop.DIFFUSION if group is diffusion else _meaning(reco, group, table)
+        loop = Loop.DIFFUSION if group is diffusion else _loop_meaning(reco, group, table)
         index = reco.groups.index(group)[planes.frame]
         result.append(
             Dimension(
-                loop, group.identifier, group.length, index, group.comment, _labels(reco, group)
+                loop,
+                group.identifier,
+                group.length,
+                index,
+                group.comment,
+                _step_labels(reco, group),
             )
         )
     return tuple(result)
 
 
-def _labels(reco: Reco, group: FrameGroup) -> tuple[str, ...]:
+def _step_labels(reco: Reco, group: FrameGroup) -> tuple[str, ...]:
     """Return the names of a loop's steps: those said to be its own, else those that fit it only."""
     for name in ("VisuFGElemComment", "VisuFGElemId"):
         labels = [str(item) for item in reco.items(name)]
@@ -226,7 +231,7 @@ _BY_DEPENDENT = {
 }
 
 
-def _meaning(reco: Reco, group: FrameGroup, table: dict[str, Any]) -> Loop:
+def _loop_meaning(reco: Reco, group: FrameGroup, table: dict[str, Any]) -> Loop:
     for name, _ in group.depends:
         if name in _BY_DEPENDENT:
             return _BY_DEPENDENT[name]

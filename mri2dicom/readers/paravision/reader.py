@@ -16,7 +16,14 @@ from .dates import Dates, read_dates
 from .frames import read_frame_groups
 from .identity import classify, is_derived, method_row, read_identity, series_numbers
 from .layout import IMAGE, VISU, RecoPath, find_recos
-from .pixels import core_size, exchanged_frames, frame_count, is_pointer, pixel_source, stored_type
+from .pixels import (
+    core_size,
+    frame_count,
+    is_lfs_pointer,
+    pixel_source,
+    stored_type,
+    transposed_frames,
+)
 from .planes import Planes, read_dimensions, read_planes
 from .reco import Reco
 from .transforms import TRANSFORMS
@@ -24,7 +31,7 @@ from .values import (
     complex_parts,
     data_units,
     diffusion_values,
-    expand,
+    expand_to_planes,
     frame_times,
     loop_values,
     movie_times,
@@ -40,7 +47,7 @@ def read_reco(path: RecoPath) -> RawSeries | Skipped:
     reco = Reco(path)
     failed = False
     try:
-        reason, damaged = _why_not(reco)
+        reason, damaged = _skip_reason(reco)
         if not reason:
             return _read(reco)
     except CorruptDataError as error:
@@ -75,7 +82,7 @@ def _skipped(reco: Reco, reason: str, *, damaged: bool, failed: bool) -> Skipped
     )
 
 
-def _why_not(reco: Reco) -> tuple[str, bool]:
+def _skip_reason(reco: Reco) -> tuple[str, bool]:
     """Return why the reconstruction is not converted and whether it is damaged; else empty."""
     image, visu = reco.path.folder / IMAGE, reco.path.folder / VISU
     if reco.path.procno is None and reco.path.scan is not None:
@@ -84,7 +91,7 @@ def _why_not(reco: Reco) -> tuple[str, bool]:
         return "No image file (2dseq) in this reconstruction.", False
     if image.stat().st_size == 0:
         return "The scan was aborted: its image file (2dseq) is empty.", False
-    if is_pointer(image) or (visu.is_file() and is_pointer(visu)):
+    if is_lfs_pointer(image) or (visu.is_file() and is_lfs_pointer(visu)):
         return "Only a git-LFS pointer is here, not the data: fetch it with 'git lfs pull'.", True
     if not visu.is_file():
         return "No visu_pars beside the image: nothing says how to read it.", True
@@ -109,7 +116,7 @@ def _read_pixels(reco: Reco) -> tuple[PixelSource, tuple[int, ...], int]:
     image = reco.path.folder / IMAGE
     frames = frame_count(reco, image, dtype.itemsize * int(np.prod(size)))
     reco.groups = read_frame_groups(reco.visu, frames)
-    return pixel_source(image, dtype, size, frames, exchanged_frames(reco, size)), size, frames
+    return pixel_source(image, dtype, size, frames, transposed_frames(reco, size)), size, frames
 
 
 def _read(reco: Reco) -> RawSeries:
@@ -118,7 +125,7 @@ def _read(reco: Reco) -> RawSeries:
     dimensions = read_dimensions(reco, planes)
     dates = read_dates(reco)
     constant, plane_values = _attributes(reco, planes, dimensions, dates)
-    saturation = read_saturation(reco, _image_of_slice(dimensions, planes))
+    saturation = read_saturation(reco, _image_indices(dimensions, planes))
     parts = complex_parts(reco, planes, dimensions)
     if len(set(parts)) > 1:
         plane_values["ComplexImageComponent"] = parts
@@ -184,7 +191,7 @@ def _attributes(
             "The file does not say whether the animal is a quadruped: no anatomical orientation "
             "is written, which means biped."
         )
-    values = {keyword: expand(items, planes) for keyword, items in frame_values.items()}
+    values = {keyword: expand_to_planes(items, planes) for keyword, items in frame_values.items()}
     values |= diffusion_values(reco, planes)
     values |= loop_values(dimensions)
     values |= movie_times(reco, planes, dimensions)
@@ -192,7 +199,7 @@ def _attributes(
     return constant, values
 
 
-def _image_of_slice(dimensions: tuple[Dimension, ...], planes: Planes) -> list[int]:
+def _image_indices(dimensions: tuple[Dimension, ...], planes: Planes) -> list[int]:
     """Return which image of its slice each frame is, in the order of the loops."""
     first = np.flatnonzero(np.diff(planes.frame, prepend=-1))
     number, stride = np.zeros(len(first), dtype=np.intp), 1
@@ -207,7 +214,7 @@ def _private(saturation: Saturation | None, planes: Planes) -> dict[str, Any]:
     if saturation is None:
         return {}
     return {
-        keyword: expand(value, planes) if isinstance(value, list) else value
+        keyword: expand_to_planes(value, planes) if isinstance(value, list) else value
         for keyword, value in saturation.values.items()
     }
 

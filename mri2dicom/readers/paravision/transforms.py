@@ -207,7 +207,7 @@ def phase_directions(reco: Reco) -> list[str] | None:
     axis = _phase_axis(reco)
     if axis is not None:
         transposition = reco.per_frame("VisuCoreTransposition") or [0] * reco.groups.frames
-        swapped = [axis ^ (1 if turn == 1 else 0) for turn in transposition]
+        swapped = [axis ^ (1 if step == 1 else 0) for step in transposition]
         return ["COL" if one == 1 else "ROW" for one in swapped]
     old = reco.per_frame("VisuAcqImagePhaseEncDir")
     if old is None:

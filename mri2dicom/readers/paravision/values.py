@@ -29,7 +29,7 @@ _PARTS = {
 }
 
 
-def expand(values: list[Any], planes: Planes) -> list[Any]:
+def expand_to_planes(values: list[Any], planes: Planes) -> list[Any]:
     """Turn a list of one value per frame into one per plane."""
     return [values[frame] for frame in planes.frame]
 
@@ -48,7 +48,7 @@ def complex_parts(reco: Reco, planes: Planes, dimensions: tuple[Dimension, ...])
         return [_PARTS.get(str(words[step]), "MAGNITUDE") for step in part.index]
     if types is None:
         return ["MAGNITUDE"] * len(planes.frame)
-    return [_PARTS.get(str(word), "MAGNITUDE") for word in expand(types, planes)]
+    return [_PARTS.get(str(word), "MAGNITUDE") for word in expand_to_planes(types, planes)]
 
 
 def data_units(reco: Reco, planes: Planes) -> tuple[str, ...]:
@@ -57,7 +57,7 @@ def data_units(reco: Reco, planes: Planes) -> tuple[str, ...]:
     arbitrary = load_mapping("paravision")["units"]["arbitrary"]
     units = [str(unit).strip() for unit in found or ()]
     units = ["" if unit.lower() in arbitrary else unit for unit in units]
-    return tuple(expand(units, planes)) if any(units) else ()
+    return tuple(expand_to_planes(units, planes)) if any(units) else ()
 
 
 def diffusion_values(reco: Reco, planes: Planes) -> dict[str, list[Any]]:
@@ -141,7 +141,7 @@ def frame_times(
     index = values.get("TemporalPositionIndex")
     count = max(index) if index else 1
     if timed and _within(timed, total):
-        spans = [(float(start), float(length)) for start, length in expand(timed, planes)]
+        spans = [(float(start), float(length)) for start, length in expand_to_planes(timed, planes)]
     elif index:
         spans = [((k - 1) * total / count, total / count) for k in index]
     else:
