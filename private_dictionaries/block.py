@@ -146,17 +146,17 @@ def encode_block(
     ValueError
         A keyword is not in the dictionary, or a value does not fit its attribute.
     """
-    book = dictionary or load("cest")
+    dictionary = dictionary or load("cest")
     if not FIRST_BLOCK <= block <= 0xFF:
         raise ValueError(f"Block 0x{block:02X} is not one of 0x10 to 0xFF.")
-    rows = book.by_keyword
+    rows = dictionary.by_keyword
     unknown = [keyword for keyword in values if keyword not in rows]
     if unknown:
         raise ValueError(
-            f"{', '.join(unknown)} not in the dictionary of {book.creator!r}; "
+            f"{', '.join(unknown)} not in the dictionary of {dictionary.creator!r}; "
             f"docs/reference/cest-dictionary.md lists the keywords."
         )
-    base = book.group << 16 | block << 8
+    base = dictionary.group << 16 | block << 8
     elements: list[Encoded] = []
     for keyword, value in values.items():
         if value is None:
@@ -168,7 +168,7 @@ def encode_block(
     if not elements:
         return []
     elements.sort(key=lambda element: element[0])
-    return [(book.group << 16 | block, "LO", book.creator), *elements]
+    return [(dictionary.group << 16 | block, "LO", dictionary.creator), *elements]
 
 
 def write_block(
@@ -194,10 +194,10 @@ def write_block(
     ValueError
         As in `encode_block`; the data set is then unchanged.
     """
-    book = dictionary or load("cest")
-    elements = encode_block(values, dictionary=book)
+    dictionary = dictionary or load("cest")
+    elements = encode_block(values, dictionary=dictionary)
     if elements:
-        _put(ds, elements, book)
+        _add_elements(ds, elements, dictionary)
 
 
 def write_functional_group(
@@ -229,19 +229,19 @@ def write_functional_group(
     """
     from pydicom.dataset import Dataset
 
-    book = dictionary or load("cest")
-    elements = encode_block(values, dictionary=book)
+    dictionary = dictionary or load("cest")
+    elements = encode_block(values, dictionary=dictionary)
     if not elements:
         return
     inner = Dataset()
-    _put(inner, elements, book)
-    block = item.private_block(book.group, book.creator, create=True)
-    row = next(row for row in book.elements if row.vr == "SQ")
+    _add_elements(inner, elements, dictionary)
+    block = item.private_block(dictionary.group, dictionary.creator, create=True)
+    row = next(row for row in dictionary.elements if row.vr == "SQ")
     item.add_new(block.get_tag(row.element), "SQ", [inner])
 
 
-def _put(ds: Dataset, elements: list[Encoded], book: PrivateDictionary) -> None:
+def _add_elements(ds: Dataset, elements: list[Encoded], dictionary: PrivateDictionary) -> None:
     """Add encoded elements to the block of the dictionary's creator, reserved where needed."""
-    block = ds.private_block(book.group, book.creator, create=True)
+    block = ds.private_block(dictionary.group, dictionary.creator, create=True)
     for tag, vr, value in elements[1:]:
         ds.add_new(block.get_tag(tag & 0xFF), vr, value)

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from .dictionary import FIRST_BLOCK, PrivateDictionary, PrivateElement
 
 
-def to_dcmtk(book: PrivateDictionary) -> str:
+def to_dcmtk(dictionary: PrivateDictionary) -> str:
     """Return the dictionary in the syntax of DCMTK's data dictionary files.
 
     Parameters
     ----------
-    book : PrivateDictionary
+    dictionary : PrivateDictionary
 
     Returns
     -------
@@ -23,23 +23,23 @@ def to_dcmtk(book: PrivateDictionary) -> str:
         ``DCMDICTPATH`` beside DCMTK's own.
     """
     lines = [
-        f"# {book.title}: private creator {book.creator}",
+        f"# {dictionary.title}: private creator {dictionary.creator}",
         "# Tag\tVR\tName\tVM\tVersion",
     ]
     lines += [
-        f'({book.group:04x},"{book.creator}",{row.element:02x})'
+        f'({dictionary.group:04x},"{dictionary.creator}",{row.element:02x})'
         f"\t{row.vr}\t{row.keyword}\t{row.vm}\tPrivateTag"
-        for row in book.elements
+        for row in dictionary.elements
     ]
     return "\n".join(lines) + "\n"
 
 
-def to_json(book: PrivateDictionary) -> str:
+def to_json(dictionary: PrivateDictionary) -> str:
     """Return the dictionary as JSON.
 
     Parameters
     ----------
-    book : PrivateDictionary
+    dictionary : PrivateDictionary
 
     Returns
     -------
@@ -48,12 +48,14 @@ def to_json(book: PrivateDictionary) -> str:
         elements are hexadecimal texts.
     """
     content = {
-        "name": book.name,
-        "title": book.title,
-        "group": f"{book.group:04X}",
-        "creator": book.creator,
-        "source": book.source,
-        "elements": [asdict(row) | {"element": f"{row.element:02X}"} for row in book.elements],
+        "name": dictionary.name,
+        "title": dictionary.title,
+        "group": f"{dictionary.group:04X}",
+        "creator": dictionary.creator,
+        "source": dictionary.source,
+        "elements": [
+            asdict(row) | {"element": f"{row.element:02X}"} for row in dictionary.elements
+        ],
         "layouts": [
             {
                 "name": layout.name,
@@ -62,7 +64,7 @@ def to_json(book: PrivateDictionary) -> str:
                 "source": layout.source,
                 "rows": [[f"{element:02X}", vr, field] for element, vr, field in layout.rows],
             }
-            for layout in book.layouts
+            for layout in dictionary.layouts
         ],
     }
     return json.dumps(content, indent=2, ensure_ascii=True) + "\n"
@@ -80,11 +82,11 @@ def _code(text: str) -> str:
     return f"`{text}`" if text else ""
 
 
-def _tag(book: PrivateDictionary, element: int) -> str:
-    return f"({book.group:04X},xx{element:02X})"
+def _tag(dictionary: PrivateDictionary, element: int) -> str:
+    return f"({dictionary.group:04X},xx{element:02X})"
 
 
-def _elements_table(book: PrivateDictionary) -> str:
+def _elements_table(dictionary: PrivateDictionary) -> str:
     def unit(row: PrivateElement) -> str:
         return row.unit or ", ".join(row.values)
 
@@ -92,7 +94,7 @@ def _elements_table(book: PrivateDictionary) -> str:
         ("Tag", "Keyword", "VR", "VM", "Unit or values", "Level", "Definition", "Read as"),
         (
             (
-                _tag(book, row.element),
+                _tag(dictionary, row.element),
                 _code(row.keyword),
                 row.vr,
                 row.vm,
@@ -101,15 +103,15 @@ def _elements_table(book: PrivateDictionary) -> str:
                 row.definition,
                 _code(row.field),
             )
-            for row in book.elements
+            for row in dictionary.elements
         ),
     )
 
 
-def _layout_section(book: PrivateDictionary) -> str:
+def _layout_section(dictionary: PrivateDictionary) -> str:
     parts = []
-    for layout in book.layouts[:-1]:
-        current = {element: name for element, _, name in book.layouts[-1].rows}
+    for layout in dictionary.layouts[:-1]:
+        current = {element: name for element, _, name in dictionary.layouts[-1].rows}
         rows = [row for row in layout.rows if current.get(row[0]) != row[2]]
         parts.append(
             f"### Layout {layout.name}\n\n"
@@ -117,25 +119,25 @@ def _layout_section(book: PrivateDictionary) -> str:
             "Elements that differ from the table above:\n\n"
             + _table(
                 ("Tag", "VR", "Read as"),
-                ((_tag(book, element), vr, _code(name)) for element, vr, name in rows),
+                ((_tag(dictionary, element), vr, _code(name)) for element, vr, name in rows),
             )
         )
     return "\n\n".join(parts)
 
 
-def _tools_table(book: PrivateDictionary) -> str:
-    export = f"python -m private_dictionaries export {book.name}"
+def _tools_table(dictionary: PrivateDictionary) -> str:
+    export = f"python -m private_dictionaries export {dictionary.name}"
     return _table(
         ("Tool", "How"),
         (
             (
                 "pydicom",
-                f'`private_dictionaries.register("{book.name}")` before reading: names are '
+                f'`private_dictionaries.register("{dictionary.name}")` before reading: names are '
                 "printed, and files in implicit VR are decoded",
             ),
             (
                 "DCMTK",
-                f"`{export} --format dcmtk --output {book.name}.dic`, then name that file in "
+                f"`{export} --format dcmtk --output {dictionary.name}.dic`, then name that file in "
                 "`DCMDICTPATH` after DCMTK's own `dicom.dic`",
             ),
             ("anything else", f"`{export} --format json`"),
@@ -143,12 +145,12 @@ def _tools_table(book: PrivateDictionary) -> str:
     )
 
 
-def to_markdown(book: PrivateDictionary) -> str:
+def to_markdown(dictionary: PrivateDictionary) -> str:
     """Return the dictionary as a page of documentation.
 
     Parameters
     ----------
-    book : PrivateDictionary
+    dictionary : PrivateDictionary
 
     Returns
     -------
@@ -156,31 +158,36 @@ def to_markdown(book: PrivateDictionary) -> str:
         Markdown with one table each for the attributes, where their values come from, and the
         layouts of earlier files.
     """
-    first = f"{book.group:04X},00{FIRST_BLOCK:02X}"
-    data = f"{book.group:04X},{FIRST_BLOCK:02X}00"
+    group, creator = f"{dictionary.group:04X}", dictionary.creator
+    first = f"{group},00{FIRST_BLOCK:02X}"
+    data = f"{group},{FIRST_BLOCK:02X}00"
     sources = _table(
         ("Keyword", "ParaVision 360", "ParaVision 6 and 7", "ParaVision 5"),
-        ((_code(row.keyword), row.pv360, row.pv6, row.pv5) for row in book.elements if row.field),
+        (
+            (_code(row.keyword), row.pv360, row.pv6, row.pv5)
+            for row in dictionary.elements
+            if row.field
+        ),
     )
     origins = _table(
         ("Keyword", "Formula", "Source"),
-        ((_code(row.keyword), row.formula, row.source) for row in book.elements),
+        ((_code(row.keyword), row.formula, row.source) for row in dictionary.elements),
     )
-    return f"""# {book.title}
+    return f"""# {dictionary.title}
 
-<!-- Generated: python -m private_dictionaries export {book.name} --format markdown -->
+<!-- Generated: python -m private_dictionaries export {dictionary.name} --format markdown -->
 
-Private creator `{book.creator}`, group {book.group:04X}. The creator stands in ({first}) and
+Private creator `{creator}`, group {group}. The creator stands in ({first}) and
 reserves the elements from ({data}) on; it may stand in another block, and then `xx` below is that
 block's number. Element numbers are hexadecimal. A reader finds the creator first, then the
 elements.
 
 Level: `ser` is constant in the series, `img` differs per image. An attribute whose value is not
-known is absent. Source of the whole: {book.source}.
+known is absent. Source of the whole: {dictionary.source}.
 
 ## Attributes
 
-{_elements_table(book)}
+{_elements_table(dictionary)}
 
 ## Where the values come from
 
@@ -199,11 +206,11 @@ that was multiplied by f0, a duty cycle given as a fraction, decimal strings of 
 characters, angle brackets around names and an Acquisition Duration in milliseconds are put right
 on reading, and each repair is reported.
 
-{_layout_section(book)}
+{_layout_section(dictionary)}
 
 ## Other tools
 
-{_tools_table(book)}
+{_tools_table(dictionary)}
 """
 
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from ..hotel.split import SplitReport
 
 # Text of files: a sign that would steer a terminal shows as a question mark.
-_plain = partial(printable, replacement="?")
+_printable = partial(printable, replacement="?")
 
-_HEADS = ("scan", "method", "protocol", "matrix", "planes", "loops", "what")
+_COLUMNS = ("scan", "method", "protocol", "matrix", "planes", "loops", "what")
 _WIDE = ("protocol", "what")
 
 
@@ -38,7 +38,7 @@ def _cells(row: SeriesOverview) -> list[str]:
         row.loops,
         what,
     ]
-    return [_plain(cell) for cell in cells]
+    return [_printable(cell) for cell in cells]
 
 
 def show_rows(rows: list[SeriesOverview]) -> None:
@@ -53,10 +53,10 @@ def show_rows(rows: list[SeriesOverview]) -> None:
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 120
     cells = [_cells(row) for row in rows]
-    widths = [max(len(c[k]) for c in [list(_HEADS), *cells]) for k in range(len(_HEADS))]
+    widths = [max(len(c[k]) for c in [list(_COLUMNS), *cells]) for k in range(len(_COLUMNS))]
     for study in dict.fromkeys(row.study for row in rows):
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for head, width in zip(_HEADS, widths, strict=True):
+        for head, width in zip(_COLUMNS, widths, strict=True):
             if head in _WIDE:
                 table.add_column(head, overflow="fold", ratio=width, min_width=8)
             else:
@@ -68,15 +68,15 @@ def show_rows(rows: list[SeriesOverview]) -> None:
                 # Names come from files: none of them is markup.
                 table.add_row(*(Text(cell, style=style) for cell in shown))
         title = f"{study} (subject {subject})" if subject else study
-        console.print(Text(_plain(title), style="bold"), soft_wrap=True)
+        console.print(Text(_printable(title), style="bold"), soft_wrap=True)
         console.print(table)
 
 
 def show_report(report: ConversionReport) -> None:
     """Print what became of each series on standard error."""
     for one in report.series:
-        for line in _lines(one):
-            click.echo(_plain(line), err=True)
+        for line in _result_lines(one):
+            click.echo(_printable(line), err=True)
     files = sum(one.files for one in report.series if one.status == "converted")
     done = "Stopped" if report.cancelled else "Done"
     click.echo(f"{done}: {report.summary}; {files} files written.", err=True)
@@ -84,7 +84,7 @@ def show_report(report: ConversionReport) -> None:
         click.echo(f"DICOM files: {report.output}", err=True)
 
 
-def _lines(one: SeriesResult) -> list[str]:
+def _result_lines(one: SeriesResult) -> list[str]:
     study = "" if one.study == "." else one.study
     name = " ".join(filter(None, [study, f"{one.expno}/{one.procno}", one.protocol]))
     lines = []
@@ -101,9 +101,9 @@ def show_split(report: SplitReport) -> None:
     """Print what became of each animal's images on standard error."""
     for one in report.series:
         line = f"{one.status:8} {one.subject} ({one.position}) {one.modality}"
-        click.echo(_plain(f"{line}: {one.reason}" if one.reason else line), err=True)
+        click.echo(_printable(f"{line}: {one.reason}" if one.reason else line), err=True)
     for note in dict.fromkeys(note for one in report.series for note in one.warnings):
-        click.echo(f"{'':8} note: {_plain(note)}", err=True)
+        click.echo(f"{'':8} note: {_printable(note)}", err=True)
     for left in report.skipped:
-        click.echo(f"skipped  {_plain(left)}", err=True)
-    click.echo(f"Look at {_plain(str(report.picture))} before you upload.", err=True)
+        click.echo(f"skipped  {_printable(left)}", err=True)
+    click.echo(f"Look at {_printable(str(report.picture))} before you upload.", err=True)

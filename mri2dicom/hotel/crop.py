@@ -1,4 +1,4 @@
-"""One animal's part of a series: its voxels, their place, and what is known of the animal."""
+"""One animal's part of a series: its voxels, where they lie, and what is known of the animal."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,7 +14,7 @@ from ..series.geometry import Floats
 from ..series.model import Identity, RawSeries
 from ..series.pixels import PixelSource
 from .detect import Box, coordinates
-from .roster import Place
+from .roster import RosterEntry
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class CropSource(PixelSource):
         ].copy()
 
 
-def window(box: Box, series: RawSeries) -> tuple[int, int, int, int]:
+def crop_window(box: Box, series: RawSeries) -> tuple[int, int, int, int]:
     """Return first row, first column, rows and columns of the voxels whose centre is in a box.
 
     Raises
@@ -69,12 +69,12 @@ def window(box: Box, series: RawSeries) -> tuple[int, int, int, int]:
     return int(inside_y[0]), int(inside_x[0]), len(inside_y), len(inside_x)
 
 
-def cut(series: RawSeries, box: Box, place: Place, group: str) -> RawSeries:
+def crop_animal(series: RawSeries, box: Box, entry: RosterEntry, group: str) -> RawSeries:
     """Return one animal's part of a series.
 
     The voxels and their values are the scanner's; only the rectangle, the identity and what the
     table says of the animal are new. Where the table names an orientation of the animal's own, the
-    coordinates are turned from the header's to it.
+    coordinates are rotated from the header's to it.
 
     Parameters
     ----------
@@ -82,17 +82,17 @@ def cut(series: RawSeries, box: Box, place: Place, group: str) -> RawSeries:
         PET or CT of the whole bed.
     box : Box
         On this series' image.
-    place : Place
+    entry : RosterEntry
         The animal.
     group : str
         What the scanner's header calls the subjects.
     """
-    row, column, rows, columns = window(box, series)
+    row, column, rows, columns = crop_window(box, series)
     source = series.pixels
-    turn = _turn(series, place)
+    rotation = _rotation(series, entry)
     axes = series.orientation
     step = row * series.spacing_mm[0] * axes[:, 1] + column * series.spacing_mm[1] * axes[:, 0]
-    attributes = _attributes(series, place, group)
+    attributes = _attributes(series, entry, group)
     return replace(
         series,
         pixels=CropSource(
@@ -103,74 +103,74 @@ def cut(series: RawSeries, box: Box, place: Place, group: str) -> RawSeries:
             first_row=row,
             first_column=column,
         ),
-        position_mm=(series.position_mm + step) @ turn.T,
-        orientation=axes @ turn.T,
-        identity=_identity(series.identity, place, (row, column, rows, columns), attributes),
+        position_mm=(series.position_mm + step) @ rotation.T,
+        orientation=axes @ rotation.T,
+        identity=_identity(series.identity, entry, (row, column, rows, columns), attributes),
         attributes=attributes,
-        warnings=_warnings(series, attributes),
+        warnings=_remaining_warnings(series, attributes),
     )
 
 
-def _turn(series: RawSeries, place: Place) -> Floats:
+def _rotation(series: RawSeries, entry: RosterEntry) -> Floats:
     """Return the rotation from the header's patient axes to those of the animal, shape (3, 3)."""
-    said = str(series.attributes.get("PatientPosition") or "")
-    if not place.orientation or place.orientation == said:
+    stated = str(series.attributes.get("PatientPosition") or "")
+    if not entry.orientation or entry.orientation == stated:
         return np.eye(3)
     table = load_mapping("inveon")["orientation"]
     rows = {row["position"]: np.array(row["axes"], float) for row in table}
-    turned: Floats = rows[place.orientation] @ rows[said].T
-    return turned
+    rotated: Floats = rows[entry.orientation] @ rows[stated].T
+    return rotated
 
 
 def _identity(
     whole: Identity,
-    place: Place,
+    entry: RosterEntry,
     rectangle: tuple[int, int, int, int],
     attributes: dict[str, Any],
 ) -> Identity:
     """Return identifiers of its own for each animal: two subjects never share a study."""
-    facts = (place.weight_g, place.dose_mbq, place.injected, place.orientation)
-    content = f"{whole.content} {place.subject} {rectangle} {facts}"
+    facts = (entry.weight_g, entry.dose_mbq, entry.injection_time, entry.orientation)
+    content = f"{whole.content} {entry.subject} {rectangle} {facts}"
     return Identity(
         derived_uid("hotel study", whole.study_uid, str(attributes["PatientID"])),
         content,
-        derived_uid("hotel frame of reference", whole.frame_of_reference_uid, place.subject),
+        derived_uid("hotel frame of reference", whole.frame_of_reference_uid, entry.subject),
     )
 
 
-def _attributes(series: RawSeries, place: Place, group: str) -> dict[str, Any]:
+def _attributes(series: RawSeries, entry: RosterEntry, group: str) -> dict[str, Any]:
     result = dict(series.attributes)
     kind = [str(word) for word in result.get("ImageType") or ["ORIGINAL", "PRIMARY"]]
     result |= {
-        "PatientID": place.subject,
+        "PatientID": entry.subject,
         "ImageType": ["DERIVED", *kind[1:]],
         "SourcePatientGroupIdentificationSequence": [{"PatientID": group}],
-        "DerivationDescription": f"Cut from an image of several animals, position {place.position}",
+        "DerivationDescription": f"Cut from an image of several animals, position {entry.position}",
         "DerivationCodeSequence": [
             code_item("DCM", "113131", "Extraction of individual subject from group")
         ],
     }
-    if place.orientation:
-        result["PatientPosition"] = place.orientation
-    if place.weight_g is not None:
-        result["PatientWeight"] = place.weight_g / 1000.0
+    if entry.orientation:
+        result["PatientPosition"] = entry.orientation
+    if entry.weight_g is not None:
+        result["PatientWeight"] = entry.weight_g / 1000.0
     items = result.get("RadiopharmaceuticalInformationSequence")
     if items:
-        result["RadiopharmaceuticalInformationSequence"] = [_injection(dict(items[0]), place)]
+        result["RadiopharmaceuticalInformationSequence"] = [_injection(dict(items[0]), entry)]
     return result
 
 
-def _injection(item: dict[str, Any], place: Place) -> dict[str, Any]:
+def _injection(item: dict[str, Any], entry: RosterEntry) -> dict[str, Any]:
     """Return the injection of one animal; the bed's is nobody's where the table has its own."""
-    if place.dose_mbq is not None:
-        item["RadionuclideTotalDose"] = 1e6 * place.dose_mbq
-    if place.injected is not None:
-        item["RadiopharmaceuticalStartDateTime"] = f"{place.injected:%Y%m%d%H%M%S}"
-        item["RadiopharmaceuticalStartTime"] = f"{place.injected:%H%M%S}"
+    if entry.dose_mbq is not None:
+        item["RadionuclideTotalDose"] = 1e6 * entry.dose_mbq
+    if entry.injection_time is not None:
+        item["RadiopharmaceuticalStartDateTime"] = f"{entry.injection_time:%Y%m%d%H%M%S}"
+        item["RadiopharmaceuticalStartTime"] = f"{entry.injection_time:%H%M%S}"
     return item
 
 
-def _warnings(series: RawSeries, attributes: dict[str, Any]) -> tuple[str, ...]:
+def _remaining_warnings(series: RawSeries, attributes: dict[str, Any]) -> tuple[str, ...]:
     """Return the series' warnings; what the bed's header lacked the table may have given."""
     items = attributes.get("RadiopharmaceuticalInformationSequence") or [{}]
     complete = attributes.get("PatientWeight") and all(

@@ -1,4 +1,4 @@
-"""Find animals on a bed from their shadow along its length. Pure: arrays in, boxes out."""
+"""Find animals on a bed from how far they reach along it. Pure: arrays in, boxes out."""
 
 import itertools
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import numpy.typing as npt
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 # An animal fills at least this share of the slices that the fullest column of voxels fills.
-_SHARE = 0.15
+_MIN_DEPTH_FRACTION = 0.15
 # What is thinner than this is bed, tube or hair, mm.
-_THIN_MM = 3.0
-_LEAST_AREA_MM2 = 60.0
+_MIN_THICKNESS_MM = 3.0
+_MIN_AREA_MM2 = 60.0
 # Limbs, tail and lumps that are too short or thin to be found lie within this of the body.
 _MARGIN_MM = 6.0
 _ROW_NAMES = {1: ("",), 2: ("top", "bottom"), 3: ("top", "middle", "bottom")}
@@ -43,12 +43,12 @@ def coordinates(count: int, step_mm: float) -> Floats:
     return np.arange(count, dtype=np.float64) * step_mm - (count - 1) / 2 * step_mm
 
 
-def find_animals(shadow: Floats, spacing_mm: tuple[float, float]) -> list[Box]:
+def find_animals(depth: Floats, spacing_mm: tuple[float, float]) -> list[Box]:
     """Find what is as thick as an animal, the largest first.
 
     Parameters
     ----------
-    shadow : ndarray of float, shape (rows, columns)
+    depth : ndarray of float, shape (rows, columns)
         Number of slices in which a voxel is tissue.
     spacing_mm : tuple of float
         Between rows, and between columns.
@@ -58,19 +58,19 @@ def find_animals(shadow: Floats, spacing_mm: tuple[float, float]) -> list[Box]:
     list of Box
         Bounding boxes without a margin.
     """
-    if shadow.max(initial=0.0) <= 0:
+    if depth.max(initial=0.0) <= 0:
         return []
-    filled = shadow > _SHARE * shadow.max()
-    reach = [max(1, round(_THIN_MM / 2 / step)) for step in spacing_mm]
-    opened = _grown(~_grown(~filled, reach), reach) & filled
-    labels, count = label(opened)
-    y, x = (coordinates(n, d) for n, d in zip(shadow.shape, spacing_mm, strict=True))
+    filled = depth > _MIN_DEPTH_FRACTION * depth.max()
+    reach = [max(1, round(_MIN_THICKNESS_MM / 2 / step)) for step in spacing_mm]
+    opened = _dilate(~_dilate(~filled, reach), reach) & filled
+    labels, count = label_components(opened)
+    y, x = (coordinates(n, d) for n, d in zip(depth.shape, spacing_mm, strict=True))
     half = [step / 2 for step in spacing_mm]
     found: list[tuple[float, Box]] = []
     for number in range(1, count + 1):
         rows, columns = np.nonzero(labels == number)
         area = len(rows) * spacing_mm[0] * spacing_mm[1]
-        if area < _LEAST_AREA_MM2:
+        if area < _MIN_AREA_MM2:
             continue
         left, right = float(x[columns.min()] - half[1]), float(x[columns.max()] + half[1])
         top, bottom = float(y[rows.min()] - half[0]), float(y[rows.max()] + half[0])
@@ -79,7 +79,7 @@ def find_animals(shadow: Floats, spacing_mm: tuple[float, float]) -> list[Box]:
     return [box for _, box in sorted(found, key=lambda pair: -pair[0])]
 
 
-def label(mask: Bools) -> tuple[npt.NDArray[np.intp], int]:
+def label_components(mask: Bools) -> tuple[npt.NDArray[np.intp], int]:
     """Give each connected part of a mask (four neighbours) a number, from 1.
 
     Returns
@@ -95,10 +95,10 @@ def label(mask: Bools) -> tuple[npt.NDArray[np.intp], int]:
         if labels[start]:
             continue
         count += 1
-        waiting = [(int(start[0]), int(start[1]))]
+        pending = [(int(start[0]), int(start[1]))]
         labels[start] = count
-        while waiting:  # every voxel enters once
-            row, column = waiting.pop()
+        while pending:  # every voxel enters once
+            row, column = pending.pop()
             for r, c in (
                 (row - 1, column),
                 (row + 1, column),
@@ -107,11 +107,11 @@ def label(mask: Bools) -> tuple[npt.NDArray[np.intp], int]:
             ):
                 if 0 <= r < rows and 0 <= c < columns and mask[r, c] and not labels[r, c]:
                     labels[r, c] = count
-                    waiting.append((r, c))
+                    pending.append((r, c))
     return labels, count
 
 
-def _grown(mask: Bools, reach: list[int]) -> Bools:
+def _dilate(mask: Bools, reach: list[int]) -> Bools:
     """Return the mask grown by so many voxels along rows and columns."""
     for axis, steps in enumerate(reach):
         for _ in range(steps):
@@ -122,7 +122,7 @@ def _grown(mask: Bools, reach: list[int]) -> Bools:
     return mask
 
 
-def separate(boxes: list[Box], field_mm: tuple[float, float]) -> list[Box]:
+def separate_boxes(boxes: list[Box], field_mm: tuple[float, float]) -> list[Box]:
     """Give every animal a rectangle of its own: its box and a margin, never two over each other.
 
     Parameters
@@ -131,7 +131,7 @@ def separate(boxes: list[Box], field_mm: tuple[float, float]) -> list[Box]:
     field_mm : tuple of float
         Width and height of the image.
     """
-    parted = [_parted(own, boxes, field_mm) for own in boxes]
+    regions = [_nearest_region(own, boxes, field_mm) for own in boxes]
     return [
         Box(
             max(area.left, own.left - _MARGIN_MM),
@@ -140,17 +140,17 @@ def separate(boxes: list[Box], field_mm: tuple[float, float]) -> list[Box]:
             min(area.bottom, own.bottom + _MARGIN_MM),
             own.centre,
         )
-        for own, area in zip(boxes, parted, strict=True)
+        for own, area in zip(boxes, regions, strict=True)
     ]
 
 
-def around(centres: list[tuple[float, float]], field_mm: tuple[float, float]) -> list[Box]:
+def boxes_around(centres: list[tuple[float, float]], field_mm: tuple[float, float]) -> list[Box]:
     """Return rectangles about given centres, as large as the others and the image allow."""
     points = [Box(x, x, y, y, (x, y)) for x, y in centres]
-    return [_parted(own, points, field_mm) for own in points]
+    return [_nearest_region(own, points, field_mm) for own in points]
 
 
-def _parted(own: Box, boxes: list[Box], field_mm: tuple[float, float]) -> Box:
+def _nearest_region(own: Box, boxes: list[Box], field_mm: tuple[float, float]) -> Box:
     """Return what of the image is nearest to one of several animals.
 
     Two neighbours are parted half-way between them, along the axis on which they lie further
@@ -163,28 +163,30 @@ def _parted(own: Box, boxes: list[Box], field_mm: tuple[float, float]) -> Box:
         if other is own:
             continue
         if abs(dx) >= abs(dy):
-            cut = _between((own.left, own.right), (other.left, other.right), dx)
-            left, right = (left, min(right, cut)) if dx > 0 else (max(left, cut), right)
+            border = _midpoint((own.left, own.right), (other.left, other.right), dx)
+            left, right = (left, min(right, border)) if dx > 0 else (max(left, border), right)
         else:
-            cut = _between((own.top, own.bottom), (other.top, other.bottom), dy)
-            top, bottom = (top, min(bottom, cut)) if dy > 0 else (max(top, cut), bottom)
+            border = _midpoint((own.top, own.bottom), (other.top, other.bottom), dy)
+            top, bottom = (top, min(bottom, border)) if dy > 0 else (max(top, border), bottom)
     return Box(left, right, top, bottom, own.centre)
 
 
-def _between(own: tuple[float, float], other: tuple[float, float], way: float) -> float:
-    """Return the middle of the gap between two spans, the other one lying in direction `way`."""
-    return (own[1] + other[0]) / 2 if way > 0 else (own[0] + other[1]) / 2
+def _midpoint(own: tuple[float, float], other: tuple[float, float], direction: float) -> float:
+    """Return the middle of the gap between two spans; the sign of `direction` orders them."""
+    return (own[1] + other[0]) / 2 if direction > 0 else (own[0] + other[1]) / 2
 
 
-def names(boxes: list[Box]) -> list[str]:
+def position_names(boxes: list[Box]) -> list[str]:
     """Name where animals lie on the image: left and right, top and bottom, or both.
 
     Animals in one row have ``left``, ``middle`` and ``right``; in one column ``top``, ``middle``
     and ``bottom``; in both, such as ``top-left``. More than three in a row or column are counted,
     such as ``column2``.
     """
-    columns = _groups([box.centre[0] for box in boxes], [box.right - box.left for box in boxes])
-    rows = _groups([box.centre[1] for box in boxes], [box.bottom - box.top for box in boxes])
+    columns = _group_numbers(
+        [box.centre[0] for box in boxes], [box.right - box.left for box in boxes]
+    )
+    rows = _group_numbers([box.centre[1] for box in boxes], [box.bottom - box.top for box in boxes])
     across, down = max(columns, default=0) + 1, max(rows, default=0) + 1
     column_names = _COLUMN_NAMES.get(across) or tuple(f"column{k + 1}" for k in range(across))
     row_names = _ROW_NAMES.get(down) or tuple(f"row{k + 1}" for k in range(down))
@@ -195,14 +197,14 @@ def names(boxes: list[Box]) -> list[str]:
     return [name or "only" for name in found]
 
 
-def _groups(places: list[float], sizes: list[float]) -> list[int]:
+def _group_numbers(centres: list[float], sizes: list[float]) -> list[int]:
     """Return the number of the row (or column) of each: a new one after half a size of gap."""
     step = 0.5 * (float(np.median(sizes)) if sizes else 0.0)
-    order = np.argsort(places, kind="stable")
-    group = [0] * len(places)
+    order = np.argsort(centres, kind="stable")
+    group = [0] * len(centres)
     number = 0
     for before, after in itertools.pairwise(order.tolist()):
-        if places[after] - places[before] > step:
+        if centres[after] - centres[before] > step:
             number += 1
         group[after] = number
     return group

@@ -22,7 +22,7 @@ def write_picture(
     captions: list[str],
     notes: list[str],
 ) -> None:
-    """Write shadows of the bed with a numbered frame about each animal.
+    """Write projections of the bed with a numbered frame about each animal.
 
     Parameters
     ----------

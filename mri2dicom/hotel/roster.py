@@ -18,10 +18,10 @@ COLUMNS = (
     *("position", "subject", "weight_g", "dose_mbq", "injection_time", "orientation"),
     *("x_mm", "y_mm"),
 )
-_NEEDED = ("position", "subject")
-_MOST_ANIMALS = 12
-_MOST_BYTES = 2**16
-_TIMES = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M")
+_REQUIRED = ("position", "subject")
+_MAX_ANIMALS = 12
+_MAX_BYTES = 2**16
+_TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M")
 _MIRROR = {"left": "right", "right": "left"}
 
 
@@ -33,7 +33,7 @@ class BedView(Enum):
 
 
 @dataclass(frozen=True)
-class Place:
+class RosterEntry:
     """One animal of the table.
 
     Attributes
@@ -43,7 +43,7 @@ class Place:
     subject : str
     weight_g, dose_mbq : float or None
         Dose at the time of injection.
-    injected : datetime or None
+    injection_time : datetime or None
         By the scanner's clock.
     orientation : str
         DICOM Patient Position of this animal, empty where it is that of the header.
@@ -55,7 +55,7 @@ class Place:
     subject: str
     weight_g: float | None = None
     dose_mbq: float | None = None
-    injected: datetime | None = None
+    injection_time: datetime | None = None
     orientation: str = ""
     centre_mm: tuple[float, float] | None = None
 
@@ -66,7 +66,7 @@ class Place:
         return "-".join(_MIRROR.get(part, part) for part in self.position.split("-"))
 
 
-def read_roster(path: Path) -> list[Place]:
+def read_roster(path: Path) -> list[RosterEntry]:
     """Read the table.
 
     Raises
@@ -76,7 +76,7 @@ def read_roster(path: Path) -> list[Place]:
     """
     if not path.is_file():
         raise WrongCallError(f"There is no table {path}.", path=path)
-    if path.stat().st_size > _MOST_BYTES:
+    if path.stat().st_size > _MAX_BYTES:
         raise WrongCallError(f"{path.name} is too large for a table of a bed.", path=path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -87,35 +87,35 @@ def read_roster(path: Path) -> list[Place]:
     first = text.partition("\n")[0]
     try:
         rows = csv.DictReader(io.StringIO(text), delimiter=";" if ";" in first else ",")
-        heads = [head.strip().lower() for head in rows.fieldnames or ()]
-        rows.fieldnames = heads
+        columns = [column.strip().lower() for column in rows.fieldnames or ()]
+        rows.fieldnames = columns
         found = [(rows.line_num, row) for row in rows]
     except csv.Error as error:
         raise WrongCallError(f"{path.name} is no table: {error}.", path=path) from error
-    _check_heads(path, heads)
+    _check_columns(path, columns)
     for number, row in found:
         if None in row:
             raise WrongCallError(
                 f"{path.name}, line {number} has more values than there are columns.", path=path
             )
     lines = [(number, {k: (v or "").strip() for k, v in row.items()}) for number, row in found]
-    places = [_place(path, number, row) for number, row in lines if any(row.values())]
-    _check_all(path, places)
-    return places
+    entries = [_parse_entry(path, number, row) for number, row in lines if any(row.values())]
+    _check_entries(path, entries)
+    return entries
 
 
-def _check_heads(path: Path, heads: list[str]) -> None:
-    missing = [name for name in _NEEDED if name not in heads]
-    unknown = [name for name in heads if name not in COLUMNS]
-    if missing or unknown or len(set(heads)) != len(heads):
-        odd = next(iter(unknown or heads), "")
+def _check_columns(path: Path, columns: list[str]) -> None:
+    missing = [name for name in _REQUIRED if name not in columns]
+    unknown = [name for name in columns if name not in COLUMNS]
+    if missing or unknown or len(set(columns)) != len(columns):
+        odd = next(iter(unknown or columns), "")
         what = f"has no column {missing[0]}" if missing else f"has the column {odd!r}"
         raise WrongCallError(
             f"{path.name} {what}.", path=path, hint=f"Columns are {', '.join(COLUMNS)}."
         )
 
 
-def _place(path: Path, number: int, row: dict[str, str]) -> Place:
+def _parse_entry(path: Path, number: int, row: dict[str, str]) -> RosterEntry:
     where = f"{path.name}, line {number}"
 
     def quantity(name: str, *, positive: bool = True) -> float | None:
@@ -140,21 +140,21 @@ def _place(path: Path, number: int, row: dict[str, str]) -> Place:
     x, y = quantity("x_mm", positive=False), quantity("y_mm", positive=False)
     if (x is None) != (y is None):
         raise WrongCallError(f"{where}: give both x_mm and y_mm, or none.", path=path)
-    return Place(
+    return RosterEntry(
         position="-".join(row["position"].lower().replace("_", "-").split()),
         subject=subject,
         weight_g=quantity("weight_g"),
         dose_mbq=quantity("dose_mbq"),
-        injected=_moment(row.get("injection_time", ""), where, path),
+        injection_time=_parse_time(row.get("injection_time", ""), where, path),
         orientation=orientation,
         centre_mm=None if x is None or y is None else (x, y),
     )
 
 
-def _moment(text: str, where: str, path: Path) -> datetime | None:
+def _parse_time(text: str, where: str, path: Path) -> datetime | None:
     if not text:
         return None
-    for form in _TIMES:
+    for form in _TIME_FORMATS:
         try:
             return datetime.strptime(text, form)
         except ValueError:
@@ -163,19 +163,19 @@ def _moment(text: str, where: str, path: Path) -> datetime | None:
     raise WrongCallError(f"{where}: injection_time {text!r} is no time.", path=path, hint=hint)
 
 
-def _check_all(path: Path, places: list[Place]) -> None:
-    if not places or len(places) > _MOST_ANIMALS:
-        count = len(places)
+def _check_entries(path: Path, entries: list[RosterEntry]) -> None:
+    if not entries or len(entries) > _MAX_ANIMALS:
+        count = len(entries)
         raise WrongCallError(
-            f"{path.name} names {count} animals; a bed has 1 to {_MOST_ANIMALS}.", path=path
+            f"{path.name} names {count} animals; a bed has 1 to {_MAX_ANIMALS}.", path=path
         )
     for what, values in (
-        ("position", [place.position for place in places]),
-        ("subject", [safe_name(place.subject).casefold() for place in places]),
+        ("position", [entry.position for entry in entries]),
+        ("subject", [safe_name(entry.subject).casefold() for entry in entries]),
     ):
         twice = next((v for v in values if values.count(v) > 1), None)
         if twice is not None:
             raise WrongCallError(f"{path.name} names the {what} {twice!r} twice.", path=path)
-    given = {place.centre_mm is not None for place in places}
+    given = {entry.centre_mm is not None for entry in entries}
     if len(given) > 1:
         raise WrongCallError(f"{path.name}: give x_mm and y_mm for all animals or none.", path=path)

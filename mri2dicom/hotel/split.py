@@ -24,10 +24,10 @@ from ..dicom.overrides import Overrides
 from ..readers.inveon.reader import InveonReader
 from ..series.geometry import Floats
 from ..series.model import RawSeries, SeriesKind, Skipped
-from .crop import cut
-from .detect import Box, around, find_animals, names, separate
+from .crop import crop_animal
+from .detect import Box, boxes_around, find_animals, position_names, separate_boxes
 from .picture import write_picture
-from .roster import BedView, Place, read_roster
+from .roster import BedView, RosterEntry, read_roster
 
 PICTURE = "split_hotel.png"
 _TISSUE_HU = -300.0
@@ -126,30 +126,30 @@ def split_hotel(
             path=out,
             hint="Choose an output folder elsewhere.",
         )
-    places = read_roster(Path(table))
-    series, skipped = _read(source)
-    master = next((one for one in series if one.kind is SeriesKind.CT), series[0])
-    shadow, projection = _shadow(master)
-    boxes, found = _boxes(places, shadow, master, view)
-    shots = [(master, projection, boxes)]
+    entries = read_roster(Path(table))
+    series, skipped = _read_series(source)
+    reference = next((one for one in series if one.kind is SeriesKind.CT), series[0])
+    depth, projection = _project(reference)
+    boxes, found = _find_boxes(entries, depth, reference, view)
+    projections = [(reference, projection, boxes)]
     results: list[SplitSeries] = []
     out.mkdir(parents=True, exist_ok=True)
     for one in series:
-        if one is master or _registered(one, master):
+        if one is reference or _registered(one, reference):
             own = boxes
         else:
-            own, _ = _boxes(places, _shadow(one)[0], one, view)
-        if one is not master and one.kind in _EMISSION and len(shots) == 1:
-            shots.append((one, _shadow(one)[1], own))
-        for place, box in zip(places, own, strict=True):
-            results.append(_write(one, box, place, out, overwrite))
+            own, _ = _find_boxes(entries, _project(one)[0], one, view)
+        if one is not reference and one.kind in _EMISSION and len(projections) == 1:
+            projections.append((one, _project(one)[1], own))
+        for entry, box in zip(entries, own, strict=True):
+            results.append(_write_animal(one, box, entry, out, overwrite))
     picture = out / PICTURE
-    seen = view or BedView.IMAGE
-    _draw(picture, shots, places, seen, found)
-    return SplitReport(out, picture, seen.value, found, results, skipped)
+    shown_view = view or BedView.IMAGE
+    _write_report_picture(picture, projections, entries, shown_view, found)
+    return SplitReport(out, picture, shown_view.value, found, results, skipped)
 
 
-def _read(source: Path) -> tuple[list[RawSeries], list[str]]:
+def _read_series(source: Path) -> tuple[list[RawSeries], list[str]]:
     reader = InveonReader()
     series: list[RawSeries] = []
     skipped: list[str] = []
@@ -184,11 +184,11 @@ def _registered(one: RawSeries, other: RawSeries) -> bool:
     return (
         same
         and np.allclose(one.orientation[0], other.orientation[0], atol=1e-6)
-        and np.allclose(_middle(one), _middle(other), atol=0.5)
+        and np.allclose(_centre(one), _centre(other), atol=0.5)
     )
 
 
-def _middle(series: RawSeries) -> Floats:
+def _centre(series: RawSeries) -> Floats:
     """Return the middle of the first plane across the bed, LPS mm, shape (2,)."""
     _, rows, columns = series.pixels.shape
     axes = series.orientation[0]
@@ -197,7 +197,7 @@ def _middle(series: RawSeries) -> Floats:
     return np.array([point @ axes[0], point @ axes[1]])
 
 
-def _planes(series: RawSeries) -> Iterator[Floats]:
+def _read_blocks(series: RawSeries) -> Iterator[Floats]:
     """Yield the values of blocks of planes, shape (n, rows, columns)."""
     count, rows, columns = series.pixels.shape
     step = max(1, _BLOCK_BYTES // (rows * columns * 8))
@@ -208,52 +208,52 @@ def _planes(series: RawSeries) -> Iterator[Floats]:
         yield np.nan_to_num(block * scale[0] + scale[1], nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _shadow(series: RawSeries) -> tuple[Floats, Floats]:
+def _project(series: RawSeries) -> tuple[Floats, Floats]:
     """Return in how many planes a voxel is tissue, and the brightest value along the bed."""
-    brightest = np.max([block.max(axis=0) for block in _planes(series)], axis=0)
+    brightest = np.max([block.max(axis=0) for block in _read_blocks(series)], axis=0)
     if series.kind is SeriesKind.CT:
         threshold = _TISSUE_HU
     else:
         threshold = _PET_SHARE * float(np.percentile(brightest, 99.9))
-    total = np.sum([(block > threshold).sum(axis=0) for block in _planes(series)], axis=0)
+    total = np.sum([(block > threshold).sum(axis=0) for block in _read_blocks(series)], axis=0)
     return total.astype(np.float64), brightest
 
 
-def _field(series: RawSeries) -> tuple[float, float]:
+def _field_of_view(series: RawSeries) -> tuple[float, float]:
     _, rows, columns = series.pixels.shape
     return columns * series.spacing_mm[1], rows * series.spacing_mm[0]
 
 
-def _boxes(
-    places: list[Place], shadow: Floats, series: RawSeries, view: BedView | None
+def _find_boxes(
+    entries: list[RosterEntry], depth: Floats, series: RawSeries, view: BedView | None
 ) -> tuple[list[Box], bool]:
     """Return the box of each animal in the order of the table, and whether they were detected."""
-    field_mm = _field(series)
-    centres = [place.centre_mm for place in places if place.centre_mm is not None]
+    field_mm = _field_of_view(series)
+    centres = [entry.centre_mm for entry in entries if entry.centre_mm is not None]
     if centres:
         if view is None and any(x for x, _ in centres):
-            raise _which_view()
+            raise _ambiguous_view()
         sign = -1.0 if view is BedView.TECHNICIAN else 1.0
-        return around([(sign * x, y) for x, y in centres], field_mm), False
-    found = find_animals(shadow, series.spacing_mm)[: len(places)]
-    if len(found) < len(places):
+        return boxes_around([(sign * x, y) for x, y in centres], field_mm), False
+    found = find_animals(depth, series.spacing_mm)[: len(entries)]
+    if len(found) < len(entries):
         raise WrongCallError(
             f"{len(found)} animals were found on {series.location}, and the table names "
-            f"{len(places)}: they may touch each other, or one is missing.",
+            f"{len(entries)}: they may touch each other, or one is missing.",
             hint="Give the centres in the table: x_mm and y_mm, from the middle of the image.",
         )
-    boxes = separate(found, field_mm)
-    by_name = dict(zip(names(found), boxes, strict=True))
+    boxes = separate_boxes(found, field_mm)
+    by_name = dict(zip(position_names(found), boxes, strict=True))
     if len(by_name) < len(boxes):
         raise WrongCallError(
             "Two animals lie in one position of the image.",
             hint="Give the centres in the table: x_mm and y_mm, from the middle of the image.",
         )
-    wanted = [place.on_image(view or BedView.IMAGE) for place in places]
-    mirrored = [place.on_image(BedView.TECHNICIAN) for place in places]
+    wanted = [entry.on_image(view or BedView.IMAGE) for entry in entries]
+    mirrored = [entry.on_image(BedView.TECHNICIAN) for entry in entries]
     if view is None and mirrored != wanted and set(wanted) | set(mirrored) <= set(by_name):
-        raise _which_view()
-    unknown = [p.position for p, name in zip(places, wanted, strict=True) if name not in by_name]
+        raise _ambiguous_view()
+    unknown = [p.position for p, name in zip(entries, wanted, strict=True) if name not in by_name]
     if unknown:
         raise WrongCallError(
             f"The table has the position {unknown[0]!r}, and the animals lie at "
@@ -263,7 +263,7 @@ def _boxes(
     return [by_name[name] for name in wanted], True
 
 
-def _which_view() -> WrongCallError:
+def _ambiguous_view() -> WrongCallError:
     return WrongCallError(
         "The table's left and right fit the image and its mirror alike, and two animals could be "
         "exchanged.",
@@ -271,48 +271,50 @@ def _which_view() -> WrongCallError:
     )
 
 
-def _write(series: RawSeries, box: Box, place: Place, out: Path, overwrite: bool) -> SplitSeries:
+def _write_animal(
+    series: RawSeries, box: Box, entry: RosterEntry, out: Path, overwrite: bool
+) -> SplitSeries:
     """Write one animal's part of one series; its fault is not the others'."""
     group = str(series.attributes.get("PatientID") or "")
     modality = str(series.attributes.get("Modality") or "")
     number = 10000 * series.expno + series.procno
-    folder = out / safe_name(place.subject) / safe_name(f"{number}_{modality}_{place.subject}")
+    folder = out / safe_name(entry.subject) / safe_name(f"{number}_{modality}_{entry.subject}")
     result: dict[str, Any] = {
-        "subject": place.subject,
-        "position": place.position,
+        "subject": entry.subject,
+        "position": entry.position,
         "series": series.location,
         "modality": modality,
         "path": str(folder),
     }
     try:
-        own = cut(series, box, place, group)
+        own = crop_animal(series, box, entry, group)
         files = encode_series(own, Overrides(), enhanced=False)
         result |= {"files": len(files.names), "warnings": [*own.warnings, *files.warnings]}
-        there = compare_output(folder, files)
-        if there is OutputState.IDENTICAL and not overwrite:
+        state = compare_output(folder, files)
+        if state is OutputState.IDENTICAL and not overwrite:
             remove_leftovers(folder)
             return SplitSeries(**result, status="kept")
-        if there is OutputState.DIFFERENT and not overwrite:
+        if state is OutputState.DIFFERENT and not overwrite:
             raise WrongCallError(
-                f"{folder.name} holds other images of {place.subject}.",
+                f"{folder.name} holds other images of {entry.subject}.",
                 hint="--overwrite replaces them.",
             )
         write_files(files, create_part_folder(folder), 0, len(files.names))
         commit_folder(folder)
     except (XnatPicError, OSError, ValueError) as error:
         discard_part(folder)
-        said = error.sentence() if isinstance(error, XnatPicError) else str(error)
-        return SplitSeries(**result | {"files": 0}, status="failed", reason=said)
+        reason = error.sentence() if isinstance(error, XnatPicError) else str(error)
+        return SplitSeries(**result | {"files": 0}, status="failed", reason=reason)
     except BaseException:
         discard_part(folder)
         raise
     return SplitSeries(**result, status="written")
 
 
-def _draw(
+def _write_report_picture(
     picture: Path,
-    shots: list[tuple[RawSeries, Floats, list[Box]]],
-    places: list[Place],
+    projections: list[tuple[RawSeries, Floats, list[Box]]],
+    entries: list[RosterEntry],
     view: BedView,
     found: bool,
 ) -> None:
@@ -323,11 +325,11 @@ def _draw(
             one.spacing_mm,
             boxes,
         )
-        for one, image, boxes in shots
+        for one, image, boxes in projections
     ]
     captions = [
-        f"{place.position} in the table, {place.on_image(view)} on the image: {place.subject}"
-        for place in places
+        f"{entry.position} in the table, {entry.on_image(view)} on the image: {entry.subject}"
+        for entry in entries
     ]
     if view is BedView.TECHNICIAN:
         mirrored = "The table is as the technician sees the bed: left and right are exchanged."

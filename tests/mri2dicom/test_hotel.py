@@ -69,11 +69,11 @@ def truth_at(truth, name, files):
     for ds in files:
         rows, columns = np.mgrid[: ds.Rows, : ds.Columns]
         axes = np.array(ds.ImageOrientationPatient, float)
-        place = np.array(ds.ImagePositionPatient, float) + (
+        position = np.array(ds.ImagePositionPatient, float) + (
             columns[..., None] * ds.PixelSpacing[1] * axes[:3]
             + rows[..., None] * ds.PixelSpacing[0] * axes[3:]
         )
-        voxel = nib.affines.apply_affine(inverse, place * [-1, -1, 1])
+        voxel = nib.affines.apply_affine(inverse, position * [-1, -1, 1])
         index = np.rint(voxel).astype(int)
         assert np.abs(voxel - index).max() < 1e-3  # exactly on the truth's grid
         found.append(data[tuple(np.moveaxis(index, -1, 0))])
@@ -186,10 +186,10 @@ def test_a_table_that_fits_both_views_needs_the_view(hotel, tmp_path):
 def test_two_in_a_row_need_the_view():
     """Found positions that are the same in the mirror are refused without a word on the view."""
     from mri2dicom.hotel import split as module
-    from mri2dicom.hotel.roster import Place
+    from mri2dicom.hotel.roster import RosterEntry
 
-    shadow = np.zeros((80, 80))
-    shadow[10:30, 8:32] = shadow[10:30, 48:72] = 40
+    depth = np.zeros((80, 80))
+    depth[10:30, 8:32] = depth[10:30, 48:72] = 40
 
     class Bed:
         location = "bed.ct.img"
@@ -198,12 +198,12 @@ def test_two_in_a_row_need_the_view():
         class pixels:
             shape = (1, 80, 80)
 
-    places = [Place("left", "a"), Place("right", "b")]
+    entries = [RosterEntry("left", "a"), RosterEntry("right", "b")]
     with pytest.raises(WrongCallError, match="alike"):
-        module._boxes(places, shadow, Bed(), None)
-    image, _ = module._boxes(places, shadow, Bed(), BedView.IMAGE)
-    seen, _ = module._boxes(places, shadow, Bed(), BedView.TECHNICIAN)
-    assert image == seen[::-1]
+        module._find_boxes(entries, depth, Bed(), None)
+    image, _ = module._find_boxes(entries, depth, Bed(), BedView.IMAGE)
+    mirrored, _ = module._find_boxes(entries, depth, Bed(), BedView.TECHNICIAN)
+    assert image == mirrored[::-1]
     assert image[0].centre[0] < 0 < image[1].centre[0]
 
 

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mri2dicom.hotel.detect import Box, around, find_animals, label, names, separate
+from mri2dicom.hotel.detect import (
+    Box,
+    boxes_around,
+    find_animals,
+    label_components,
+    position_names,
+    separate_boxes,
+)
 from mri2dicom.hotel.roster import BedView, read_roster
 from xnat_pic.errors import WrongCallError
 
@@ -44,20 +51,20 @@ def test_a_table_from_a_spreadsheet(tmp_path):
     path = tmp_path / "t.csv"
     text = "Position;Subject;weight_g\r\nTop Left;m1;20,5\r\n;;\r\n"
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
-    (place,) = read_roster(path)
-    assert (place.position, place.subject, place.weight_g) == ("top-left", "m1", 20.5)
-    assert place.on_image(BedView.TECHNICIAN) == "top-right"
+    (entry,) = read_roster(path)
+    assert (entry.position, entry.subject, entry.weight_g) == ("top-left", "m1", 20.5)
+    assert entry.on_image(BedView.TECHNICIAN) == "top-right"
 
 
 class TestDetection:
     def test_a_plate_is_no_animal(self):
-        shadow = np.zeros((60, 80))
-        shadow[40:42] = 50  # a plate across the bed, of full length
-        shadow[20:40, 10:30] = 40
-        shadow[22:40, 50:68] = 45
-        boxes = find_animals(shadow, (1.0, 1.0))
+        depth = np.zeros((60, 80))
+        depth[40:42] = 50  # a plate across the bed, of full length
+        depth[20:40, 10:30] = 40
+        depth[22:40, 50:68] = 45
+        boxes = find_animals(depth, (1.0, 1.0))
         assert len(boxes) == 2
-        assert sorted(names(boxes)) == ["left", "right"]
+        assert sorted(position_names(boxes)) == ["left", "right"]
 
     def test_nothing(self):
         assert find_animals(np.zeros((9, 9)), (1.0, 1.0)) == []
@@ -66,7 +73,7 @@ class TestDetection:
     @given(st.integers(0, 2**25 - 1))
     def test_labels_are_connected_parts(self, bits):
         mask = np.array([bits >> k & 1 for k in range(25)], bool).reshape(5, 5)
-        labels, count = label(mask)
+        labels, count = label_components(mask)
         assert np.array_equal(labels > 0, mask)
         assert count == labels.max(initial=0)
         across = mask[:, 1:] & mask[:, :-1]
@@ -82,8 +89,10 @@ class TestDetection:
     )
     def test_no_point_belongs_to_two(self, centres):
         for boxes in (
-            around(centres, (80.0, 80.0)),
-            separate([Box(x - 2, x + 2, y - 2, y + 2, (x, y)) for x, y in centres], (80.0, 80.0)),
+            boxes_around(centres, (80.0, 80.0)),
+            separate_boxes(
+                [Box(x - 2, x + 2, y - 2, y + 2, (x, y)) for x, y in centres], (80.0, 80.0)
+            ),
         ):
             for number, one in enumerate(boxes):
                 for two in boxes[number + 1 :]:
@@ -95,8 +104,8 @@ class TestDetection:
         def at(*centres):
             return [Box(x - 5, x + 5, y - 5, y + 5, (x, y)) for x, y in centres]
 
-        assert names(at((0, 0))) == ["only"]
-        assert names(at((20, 1), (-20, 0), (0, -1))) == ["right", "left", "middle"]
-        assert names(at((0, 15), (1, -15))) == ["bottom", "top"]
+        assert position_names(at((0, 0))) == ["only"]
+        assert position_names(at((20, 1), (-20, 0), (0, -1))) == ["right", "left", "middle"]
+        assert position_names(at((0, 15), (1, -15))) == ["bottom", "top"]
         corners = at((-15, -15), (15, -14), (-14, 15), (16, 15))
-        assert names(corners) == ["top-left", "top-right", "bottom-left", "bottom-right"]
+        assert position_names(corners) == ["top-left", "top-right", "bottom-left", "bottom-right"]

@@ -18,7 +18,7 @@ _NUMERIC_VRS = frozenset({"DS", "IS", "FD", "FL"})
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class RawElement:
     """VR and value of one element, before conversion.
 
     Parameters
@@ -50,7 +50,7 @@ class Cell:
         if isinstance(raw, str):
             return raw.strip(" \0")
         if hasattr(raw, "__iter__"):
-            return "\\".join(Cell(self.vr, value).text for value in raw)
+            return "\\".join(RawElement(self.vr, value).text for value in raw)
         return str(getattr(raw, "original_string", "") or raw)
 
     @property
@@ -133,7 +133,7 @@ class Cell:
         return number, note
 
 
-def read_cell(ds: Dataset, tag: int) -> Cell | None:
+def read_raw_element(ds: Dataset, tag: int) -> RawElement | None:
     """Return an element without converting it, which would refuse or warn.
 
     Parameters
@@ -152,4 +152,4 @@ def read_cell(ds: Dataset, tag: int) -> Cell | None:
         return None
     little = getattr(element, "is_little_endian", True)
     vr = element.VR or "UN"
-    return Cell(vr, element.value, little_endian=little or vr == "UN")
+    return RawElement(vr, element.value, little_endian=little or vr == "UN")
