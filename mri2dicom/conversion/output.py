@@ -139,12 +139,12 @@ def compare_output(folder: Path, files: SeriesFiles) -> OutputState:
             for e in entries
             if e.name.endswith(".dcm") and e.is_file() and e.stat().st_size > 0
         }
-    there = [number for number, name in enumerate(files.names) if name in found]
+    present = [number for number, name in enumerate(files.names) if name in found]
     if not found:
         return OutputState.ABSENT
-    if len(there) < len(found) or not _are_identical(folder, files, {there[0], there[-1]}):
+    if len(present) < len(found) or not _are_identical(folder, files, {present[0], present[-1]}):
         return OutputState.DIFFERENT
-    return OutputState.IDENTICAL if len(there) == len(files.names) else OutputState.PARTIAL
+    return OutputState.IDENTICAL if len(present) == len(files.names) else OutputState.PARTIAL
 
 
 def _are_identical(folder: Path, files: SeriesFiles, numbers: set[int]) -> bool:

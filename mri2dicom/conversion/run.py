@@ -214,9 +214,9 @@ class _Conversion:
         result = series_result(series, study, "converted", files=len(files.names), path=folder)
         result = replace(result, subject=written)
         result.warnings.extend(files.warnings)
-        there = OutputState.ABSENT if self.overwrite else compare_output(folder, files)
-        if there in (OutputState.IDENTICAL, OutputState.DIFFERENT):
-            if there is OutputState.DIFFERENT:
+        present = OutputState.ABSENT if self.overwrite else compare_output(folder, files)
+        if present in (OutputState.IDENTICAL, OutputState.DIFFERENT):
+            if present is OutputState.DIFFERENT:
                 result.warnings.append(
                     "The output that is there was made from other data, with other options or by "
                     "another version: it is kept; --overwrite replaces it."

@@ -92,8 +92,8 @@ def _diffusion_indices(series: RawSeries, dimension: Dimension) -> list[Dimensio
     _, rank = np.unique(b_values, return_inverse=True)
     step = [int(k) + 1 for k in dimension.index]
     result = [DimensionIndex("DiffusionBValue", group, [int(k) + 1 for k in rank], "b-value")]
-    ways = series.plane_attributes.get("DiffusionGradientOrientation")
-    if ways and any(way is not None for way in ways):
+    directions = series.plane_attributes.get("DiffusionGradientOrientation")
+    if directions and any(direction is not None for direction in directions):
         result.append(DimensionIndex("DiffusionGradientOrientation", group, step, "Direction"))
     elif len(set(rank.tolist())) < dimension.length:
         result.append(DimensionIndex("FrameLabel", _CONTENT, step, "Label"))

@@ -105,10 +105,12 @@ def position_codes(values: dict[str, Any]) -> dict[str, Any]:
     """
     for row in load_mapping("positions")["position"]:
         if row["word"] == values.get("PatientPosition"):
-            turned: dict[str, Any] = code_item(*row["orientation"])
-            turned["PatientOrientationModifierCodeSequence"] = [code_item(*row["modifier"])]
+            orientation_item: dict[str, Any] = code_item(*row["orientation"])
+            orientation_item["PatientOrientationModifierCodeSequence"] = [
+                code_item(*row["modifier"])
+            ]
             return {
-                "PatientOrientationCodeSequence": [turned],
+                "PatientOrientationCodeSequence": [orientation_item],
                 "PatientGantryRelationshipCodeSequence": [code_item(*row["gantry"])],
             }
     return {"PatientOrientationCodeSequence": [], "PatientGantryRelationshipCodeSequence": []}

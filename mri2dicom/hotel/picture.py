@@ -60,12 +60,12 @@ def write_picture(
         left += one.width + 12
     top = _HEIGHT + 2 * _LINE
     for k, line in enumerate(lines):
-        place = (12, top + k * _LINE)
+        corner = (12, top + k * _LINE)
         colour = _COLOURS[k % len(_COLOURS)] if k < len(captions) else (0, 0, 0)
         if k < len(captions):
-            draw.rectangle((12, place[1] + 3, 22, place[1] + 14), fill=colour)
-            place = (30, place[1])
-        draw.text(place, line, fill="black", font=font)
+            draw.rectangle((12, corner[1] + 3, 22, corner[1] + 14), fill=colour)
+            corner = (30, corner[1])
+        draw.text(corner, line, fill="black", font=font)
     content = io.BytesIO()
     sheet.save(content, format="PNG")
     write_file(path, content.getvalue())

@@ -141,8 +141,10 @@ def in_stack_positions(position: Floats, orientation: Floats, stack: Ints) -> In
         levels = np.unique(np.round(height / SPACING_TOLERANCE_MM).astype(np.int64))
         # Rounding can part two equal heights by one unit: join neighbours.
         levels = levels[np.insert(np.diff(levels) > 1, 0, True)]
-        place = np.searchsorted(levels, np.round(height / SPACING_TOLERANCE_MM), side="right")
-        result[members] = np.maximum(place, 1)
+        number_in_stack = np.searchsorted(
+            levels, np.round(height / SPACING_TOLERANCE_MM), side="right"
+        )
+        result[members] = np.maximum(number_in_stack, 1)
     return result
 
 

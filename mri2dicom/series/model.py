@@ -218,13 +218,13 @@ class RawSeries:
         """
         grid, (count, rows, columns) = self._grid, self.pixels.shape
         result = np.empty((count, rows, columns))
-        place = np.empty(count, dtype=np.intp)
-        place[grid.order] = np.arange(count)
+        rank = np.empty(count, dtype=np.intp)
+        rank[grid.order] = np.arange(count)
         step = max(1, _BLOCK_BYTES // (8 * rows * columns))
         for start in range(0, count, step):
             stop = min(start + step, count)
             scaled = self.pixels.read_planes(start, stop) * self.slope[start:stop, None, None]
-            result[place[start:stop]] = scaled + self.offset[start:stop, None, None]
+            result[rank[start:stop]] = scaled + self.offset[start:stop, None, None]
         return result.reshape(*grid.shape, rows, columns)
 
     @property

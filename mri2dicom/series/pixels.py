@@ -76,6 +76,6 @@ class PixelSource:
         """Read planes that follow each other, `skipped` planes after a byte of the file."""
         _, rows, columns = self.shape
         size = rows * columns
-        place = offset + skipped * size * self.dtype.itemsize
-        values = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=place)
+        first_byte = offset + skipped * size * self.dtype.itemsize
+        values = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=first_byte)
         return values.reshape(stop - start, rows, columns)

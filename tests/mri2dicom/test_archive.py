@@ -111,7 +111,7 @@ def test_only_what_a_reader_needs_is_unpacked(tmp_path, study):
     assert names == {"2dseq", "visu_pars", "method", "subject"}
 
 
-def test_the_folder_goes_also_when_reading_stops_early(tmp_path, study, temporary):
+def test_the_folder_is_removed_when_reading_stops_early(tmp_path, study, temporary):
     reading = mri2dicom.read(make_zip(tmp_path / "s.zip", entries(study)))
     next(reading)
     assert list(temporary.iterdir())
@@ -223,7 +223,7 @@ def test_names_that_become_one_when_cleaned_stay_two(tmp_path, study, pair):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_an_archive_that_grows_beyond_reason_is_refused(tmp_path, monkeypatch, kind):
+def test_an_archive_that_grows_beyond_the_limit_is_refused(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(archive, "FREE_GROWTH", 0)
     monkeypatch.setattr(archive, "MAX_GROWTH", 100)
     items = [(f"s/{k}/pdata/1/2dseq", bytes(2**22)) for k in range(4)]
@@ -244,7 +244,7 @@ def test_an_archive_of_endless_entries_is_refused(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_a_parameter_file_beyond_reason_is_refused(tmp_path, monkeypatch, kind):
+def test_a_parameter_file_beyond_the_limit_is_refused(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(archive, "MAX_PARAMETER_BYTES", 1000)
     items = [("s/1/method", bytes(2000))]
     path = (
@@ -341,7 +341,7 @@ def test_an_encrypted_zip(tmp_path, study):
     assert caught.value.hint == "Unpack it first."
 
 
-def test_a_file_in_the_place_of_a_folder(tmp_path, study):
+def test_a_file_with_the_name_of_a_folder(tmp_path, study):
     items = [("s/2dseq", b"x"), ("s/2dseq/2dseq", b"y"), ("s/visu_pars", b"z")]
     with pytest.raises(CorruptDataError, match="damaged"):
         read_all(make_zip(tmp_path / "s.zip", items))

@@ -75,7 +75,7 @@ def test_two_runs_give_the_same_bytes(tmp_path, enhanced):
         ({}, {"overrides": Overrides(subject_id="other")}),
     ],
 )
-def test_other_output_is_kept_with_a_note_until_asked(study, tmp_path, first, second):
+def test_different_output_is_kept_with_a_note_without_overwrite(study, tmp_path, first, second):
     converted(study, tmp_path / "out", **first)
     before = checksums(tmp_path / "out")
     report = converted(study, tmp_path / "out", **second)
@@ -308,7 +308,7 @@ def test_all_failed_is_a_wrong_call(study, tmp_path, monkeypatch):
     assert mri2dicom.convert(study, tmp_path / "out").exit_code == 2
 
 
-def test_a_folder_that_cannot_be_replaced_stays(study, tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_replaced_is_kept(study, tmp_path, monkeypatch):
     """Another program holds a file open (Windows): the old series must survive."""
     converted(study, tmp_path / "out")
     before = checksums(tmp_path / "out")

@@ -13,7 +13,7 @@ from cases import converted, datasets, mouse, synthetic_studies
 
 import mri2dicom
 from mri2dicom import Overrides
-from mri2dicom.dicom import frames as objects
+from mri2dicom.dicom import frames
 from mri2dicom.dicom.classic import ClassicSeries
 from mri2dicom.dicom.multiframe import MultiFrameSeries
 from mri2dicom.series.model import RawSeries
@@ -156,7 +156,7 @@ def test_diffusion_directions_and_matrices(mice):
 # --- geometry and order ----------------------------------------------------------------------
 
 
-def test_places_in_both_forms(synthetic):
+def test_positions_in_both_forms(synthetic):
     """Frames lie where the series says, in the scanner's order within each object."""
     for series in synthetic.values():
         for plane, ds in enumerate(written(series)):
@@ -207,7 +207,7 @@ def test_stack_positions_follow_the_normal_and_not_the_order(tmp_path):
 
 def test_a_large_object_becomes_a_concatenation(tmp_path, monkeypatch):
     make_reco(tmp_path / "in", groups=[("FG_SLICE", 2), ("FG_REPETITION", 5)])
-    monkeypatch.setattr(objects.split_into_objects, "__kwdefaults__", {"limit": 4 * 8 * 6 * 2})
+    monkeypatch.setattr(frames.split_into_objects, "__kwdefaults__", {"limit": 4 * 8 * 6 * 2})
     (one,) = converted(tmp_path / "in", tmp_path / "out", enhanced=True).series
     parts = datasets(one.path)
     assert [ds.NumberOfFrames for ds in parts] == [4, 4, 2]
@@ -230,10 +230,10 @@ def test_a_large_object_becomes_a_concatenation(tmp_path, monkeypatch):
 def test_an_object_that_fits_is_whole(tmp_path):
     make_reco(tmp_path, groups=[("FG_SLICE", 4)])
     series = read_one(tmp_path)
-    exact = objects.split_into_objects(series, 2, by_map=False, limit=4 * 8 * 6 * 2)
+    exact = frames.split_into_objects(series, 2, by_map=False, limit=4 * 8 * 6 * 2)
     assert [(one.parts, len(one.planes)) for one in exact] == [(1, 4)]
     # A single frame larger than the limit cannot be split further.
-    least = objects.split_into_objects(series, 2, by_map=False, limit=1)
+    least = frames.split_into_objects(series, 2, by_map=False, limit=1)
     assert [one.first for one in least] == [0, 1, 2, 3]
     (ds,) = written(series, enhanced=True)
     assert "ConcatenationUID" not in ds
@@ -319,7 +319,7 @@ def test_a_private_block_that_some_planes_lack_altogether(tmp_path):
 # --- identity --------------------------------------------------------------------------------
 
 
-def test_what_every_file_of_a_series_says(synthetic):
+def test_attributes_of_every_file_of_a_series(synthetic):
     for series in synthetic.values():
         for enhanced in (False, True):
             files = written(series, enhanced=enhanced)

@@ -44,7 +44,7 @@ def test_gradient_axes_are_a_right_handed_system(axes, transposed):
 
 
 @given(rotations())
-def test_rotation_keeps_b_and_turns_the_direction(axes):
+def test_rotation_keeps_b_and_rotates_the_direction(axes):
     own = diffusion.gradient_axes(axes)
     turned = diffusion.rotate_to_patient(b_matrices(), own)
     np.testing.assert_allclose(diffusion.b_value(turned), [26, 1026, 1026, 1026, 1026])
@@ -101,7 +101,7 @@ def test_the_visu_matrix_is_in_patient_axes_already(tmp_path, axes):
 @pytest.mark.parametrize("axes", [AXIAL, CORONAL, oblique()])
 @pytest.mark.parametrize("version", ["5.1", "6.0.1"])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_the_methods_matrix_is_turned(tmp_path, axes, version, transposed):
+def test_the_matrix_of_the_method_is_rotated(tmp_path, axes, version, transposed):
     old = {"VisuAcqImagePhaseEncDir": [Word("row_dir" if transposed else "col_dir")]}
     words = ["phase_enc", "read_enc"] if transposed else ["read_enc", "phase_enc"]
     new = {"VisuAcqGradEncoding": [Word(word) for word in words]}

@@ -324,7 +324,7 @@ def test_nested_sequences(items):
     assert [_plain(item) for item in ds.ConceptNameCodeSequence] == items
 
 
-def test_encoded_items_are_taken_as_they_are():
+def test_encoded_items_are_not_encoded_again():
     tag, _ = tag_and_vr("ConceptNameCodeSequence")
     item = join_elements(encode_elements({"CodeValue": "A"}))
     assert encode_sequence(tag, [item]) == encode_element(tag, "SQ", [{"CodeValue": "A"}])
@@ -375,7 +375,7 @@ def _rows(name):
         yield from group["items"]
 
 
-def test_a_template_puts_what_varies_in_its_place():
+def test_a_template_inserts_varying_elements_in_tag_order():
     constant = encode_elements({"Rows": 4, "StudyDate": "20240101", "PatientID": "m", "Columns": 3})
     rows, name = tag_and_vr("Rows")[0], tag_and_vr("PatientID")[0]
     template = Template(constant, [rows, name, rows])

@@ -170,7 +170,7 @@ def test_a_movie_with_a_trigger_is_cardiac(tmp_path):
     ],
 )
 @pytest.mark.parametrize("identifier", ["FG_MOVIE", "FG_CYCLE", "FG_NEW"])
-def test_what_depends_on_a_loop_tells_its_meaning(
+def test_dependent_parameters_give_the_meaning_of_a_loop(
     tmp_path, dependent, values, loop, kind, identifier
 ):
     make_reco(

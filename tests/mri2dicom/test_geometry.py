@@ -38,7 +38,7 @@ def tilt(axes, degrees):
 
 
 @given(rotations(), places, pitches, st.integers(1, 20), st.booleans(), st.integers(1, 3))
-def test_slab_planes_lie_where_counting_puts_them(axes, place, pitch, count, backwards, frames):
+def test_slab_positions_by_counting(axes, place, pitch, count, backwards, frames):
     position = place + np.arange(frames)[:, None] * 7.0
     normal = np.repeat(axes[2][None], frames, axis=0)
     found = geometry.slab_positions(position, normal, count, pitch, reversed_order=backwards)
@@ -82,7 +82,7 @@ def packages(draw):
 
 
 @given(packages())
-def test_packages_are_told_apart(found):
+def test_packages_are_split_into_stacks(found):
     position = np.concatenate([entry[0] for entry in found])
     orientation = np.concatenate([entry[1] for entry in found])
     expected = np.repeat(np.arange(len(found)), [len(entry[0]) for entry in found])
@@ -112,7 +112,7 @@ def test_stack_numbers_count_up_and_never_mix_orientations(position, axes, turne
 
 
 @given(rotations(), places, pitches, st.integers(2, 8), st.integers(1, 4), signs)
-def test_planes_at_one_place_share_their_number(axes, place, pitch, count, repeats, sign):
+def test_planes_at_one_position_share_their_number(axes, place, pitch, count, repeats, sign):
     height = np.repeat(np.arange(count) * pitch * sign, repeats)
     jitter = np.tile([0.0, 2e-4, -2e-4, 1e-4], len(height))[: len(height)]
     position = place + (height + jitter)[:, None] * axes[2]
@@ -159,7 +159,7 @@ def test_axes_must_be_perpendicular(axes, change):
 
 
 @given(rotations(), places, pitches, pitches, pitches)
-def test_the_affine_takes_indices_to_patient_millimetres(axes, place, row, column, pitch):
+def test_the_affine_maps_indices_to_patient_millimetres(axes, place, row, column, pitch):
     matrix = geometry.affine(place, axes, (row, column), pitch * axes[2])
     for index in ([0, 0, 0], [3, 0, 0], [0, 5, 0], [1, 2, 4]):
         expected = place + index[0] * column * axes[0] + index[1] * row * axes[1]

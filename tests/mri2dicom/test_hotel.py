@@ -131,7 +131,7 @@ def test_suv_of_each_animal_from_its_own_dose_time_and_weight(hotel, split, subj
     assert float(item.RadionuclideTotalDose) == pytest.approx(1e6 * float(row["dose_mbq"]))
 
 
-def test_the_parts_say_where_they_come_from(split):
+def test_derived_images_name_their_source(split):
     report, out = split
     assert report.exit_code == 0
     assert report.found
@@ -224,7 +224,7 @@ def test_given_positions_in_both_views(hotel, split, tmp_path):
             assert set(np.unique(owners)) == {0, number}
 
 
-def test_an_orientation_of_its_own_turns_the_coordinates(hotel, split, tmp_path):
+def test_an_orientation_in_the_table_rotates_the_coordinates(hotel, split, tmp_path):
     """An animal that lies feet first and supine: head to feet and left to right exchange."""
     bed, _ = hotel
     rows = [row | {"orientation": "FFP" if row["subject"] == "m02" else ""} for row in rows_of(bed)]

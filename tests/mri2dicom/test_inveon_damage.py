@@ -67,7 +67,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_a_sentence_and_the_study_goes_on(tmp_path, name):
+def test_damage_is_reported_and_the_study_continues(tmp_path, name):
     change, said = DAMAGE[name]
     source = tmp_path / "in"
     write_image(source / "good.img")
@@ -140,7 +140,7 @@ def test_hostile_text(tmp_path, text):
 
 @pytest.mark.parametrize("key", ["frame_start", "frame_duration", "isotope_half_life"])
 @pytest.mark.parametrize("value", ["-1", "1e300", "1e-300", ""])
-def test_times_beyond_reason(tmp_path, key, value):
+def test_implausible_times(tmp_path, key, value):
     path = write_image(tmp_path / "in" / "a.img")
     _set(key, value)(path)
     report = mri2dicom.convert(tmp_path / "in", tmp_path / "out")

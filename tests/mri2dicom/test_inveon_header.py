@@ -44,12 +44,12 @@ def test_line_ends_repeated_empty_and_unknown_keys(tmp_path, newline):
         "end_of_header",
     ]
     header = parsed(tmp_path, newline.join(lines))
-    assert header.main.all("projection") == ["0 12.5", "1 13.5"]
+    assert header.main.all_values("projection") == ["0 12.5", "1 13.5"]
     assert header.main.text("study") is None
-    assert header.main.all("study") == [""]
+    assert header.main.all_values("study") == [""]
     assert header.main.text("acquisition_notes") == "two  blanks stay µ\x85é"
     assert header.main.numbers("key_of_a_later_release") == [7.0, 8.0]
-    assert header.frames[0].all("singles") == ["0 1 2", "1 3 4"]
+    assert header.frames[0].all_values("singles") == ["0 1 2", "1 3 4"]
 
 
 @pytest.mark.parametrize("turned", [False, True])

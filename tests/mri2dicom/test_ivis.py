@@ -124,7 +124,7 @@ def test_without_complete_metadata_there_is_no_radiance(tmp_path, gone, word):
 
 
 @pytest.mark.parametrize("kind", ["radiance", "counts"])
-def test_the_vendors_corrected_image_is_preferred_and_its_scale_told_from_the_counts(
+def test_the_vendors_corrected_image_is_preferred_and_its_scale_classified_by_the_counts(
     tmp_path, kind
 ):
     """The sample's corrected image holds radiance although it is described as counts."""

@@ -310,7 +310,7 @@ def test_work_that_never_ends_is_ended():
     "sign", ["\\", "(", ")", "<", ">", "@", ",", "@1*(", "\\<", " ", "\n", "0 "]
 )
 @pytest.mark.parametrize("lead", ["", "( 65 )\n<", "("])
-def test_a_megabyte_of_one_sign_is_soon_done(sign, lead):
+def test_a_megabyte_of_one_sign_is_parsed_in_linear_time(sign, lead):
     text = file("##$A=" + lead + sign * (2**20 // len(sign)))
     with ended_after(processor_s=15), contextlib.suppress(CorruptDataError):
         parse(text.encode()).items("A")
@@ -334,7 +334,7 @@ SMALL = file(
 ).encode()
 
 
-def test_a_file_cut_at_any_byte_gives_values_or_says_it_is_damaged():
+def test_a_file_cut_at_any_byte_gives_values_or_an_error():
     whole = parse(SMALL)
     for name in whole:
         assert whole.items(name), name
@@ -353,7 +353,7 @@ def test_a_file_cut_at_any_byte_gives_values_or_says_it_is_damaged():
 
 
 @given(st.binary(max_size=400))
-def test_any_bytes_give_values_or_say_they_are_damaged(data):
+def test_any_bytes_give_values_or_an_error(data):
     parameters = parse(b"##$A=" + data)
     for name in parameters:
         try:
@@ -364,7 +364,7 @@ def test_any_bytes_give_values_or_say_they_are_damaged(data):
 
 
 @given(st.text("()<>@*\\,0123 \n#$=ab.", max_size=80))
-def test_any_signs_of_the_grammar_give_values_or_say_they_are_damaged(text):
+def test_any_signs_of_the_grammar_give_values_or_an_error(text):
     try:
         items = one(text)
     except CorruptDataError:
@@ -372,7 +372,7 @@ def test_any_signs_of_the_grammar_give_values_or_say_they_are_damaged(text):
     assert isinstance(items, list)
 
 
-def test_a_file_beyond_reason_is_not_read(tmp_path, monkeypatch):
+def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
     path = tmp_path / "method"
     path.write_bytes(SMALL)
     monkeypatch.setattr("mri2dicom.readers.paravision.jcamp.MAX_FILE_BYTES", 100)

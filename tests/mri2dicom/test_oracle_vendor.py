@@ -74,7 +74,7 @@ def test_pixel_format(frames, keyword):
 @pytest.mark.parametrize(
     "keyword", ["ImagePositionPatient", "ImageOrientationPatient", "SliceLocation"]
 )
-def test_place_in_space(frames, keyword):
+def test_position_and_orientation(frames, keyword):
     assert _unequal(frames, keyword, atol=1e-8, rtol=DIGITS) == []
 
 

@@ -129,7 +129,7 @@ def scaled(ds):
     return np.array(result)
 
 
-def test_planes_turned_back_are_written_as_they_are_read(tmp_path):
+def test_transposed_planes_are_written_as_they_are_read(tmp_path):
     """Frames stored with their sizes exchanged come out as the reader gives them."""
     pixels = make_pixels(2, (8, 6), "<i2")
     make_reco(

@@ -185,7 +185,7 @@ def test_identity_without_and_with_a_uid(tmp_path):
 
 
 @pytest.mark.parametrize("uid", ["", "abc", "1.2", "1.02.3", "1.2." + "3" * 70, "1.2.3.", "1.٣.4"])
-def test_what_is_no_uid_is_replaced(tmp_path, uid):
+def test_an_invalid_uid_is_replaced(tmp_path, uid):
     make_reco(tmp_path / "s", visu={"VisuStudyUid": uid, "VisuUid": uid})
     series = read_one(tmp_path / "s")
     assert series.identity.study_uid.startswith("2.25.")
@@ -200,7 +200,7 @@ def test_the_frame_of_reference_is_the_scanners_where_it_has_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("modality", ["PT", "CT"])
-def test_other_modalities_are_not_taken_for_mr(tmp_path, modality):
+def test_other_modalities_are_skipped(tmp_path, modality):
     make_reco(tmp_path / "s", version="360.3.6", visu={"VisuInstanceModality": modality})
     (series,) = read_all(tmp_path / "s")
     assert modality in series.reason
@@ -245,7 +245,7 @@ def test_any_level_of_a_study_can_be_given(tmp_path, level):
     assert (series.expno, series.procno) == (5, 2)
 
 
-def test_a_relative_path_is_looked_up_where_it_leads(tmp_path, monkeypatch):
+def test_a_relative_path_is_resolved(tmp_path, monkeypatch):
     make_reco(tmp_path / "s", expno=5, procno=2)
     monkeypatch.chdir(tmp_path / "s/5/pdata/2")
     (found,) = find_recos(Path())
@@ -260,7 +260,7 @@ def test_scans_come_in_the_order_of_their_numbers(tmp_path):
     assert found == [("m01", 3), *(("m02", n) for n in (1, 9, 10, 100))]
 
 
-def test_pixels_are_read_when_they_are_asked_for(tmp_path):
+def test_pixels_are_read_lazily(tmp_path):
     folder = make_reco(tmp_path / "s", groups=[("FG_SLICE", 4)])
     series = read_one(tmp_path / "s")
     (folder / "2dseq").unlink()
@@ -268,7 +268,7 @@ def test_pixels_are_read_when_they_are_asked_for(tmp_path):
         series.pixels.read_planes(0, 1)
 
 
-def test_reading_goes_on_series_by_series(tmp_path):
+def test_reading_is_lazy_series_by_series(tmp_path):
     for expno in (1, 2, 3):
         make_reco(tmp_path / "s", expno=expno)
     reading = mri2dicom.read(tmp_path / "s")

@@ -96,7 +96,7 @@ def test_the_module_of_each_version(tmp_path, version):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_a_module_that_is_off_says_nothing(tmp_path, version):
+def test_a_module_that_is_off_gives_no_attributes(tmp_path, version):
     """The lists then hold placeholders."""
     switch = "PVM_SatTransOnOff" if version.startswith("360") else "PVM_MagTransOnOff"
     series = study(
@@ -232,11 +232,11 @@ def test_a_negative_recovery_is_not_written(tmp_path):
         ("5.1", {"Method": Word("RARE")}, None),
     ],
 )
-def test_the_type_is_said_only_where_it_is_known(tmp_path, version, method, expected):
+def test_the_type_is_given_only_where_it_is_known(tmp_path, version, method, expected):
     assert study(tmp_path, version, **method).private.get("SaturationType") == expected
 
 
-def test_visu_alone_says_that_saturation_was_played(tmp_path):
+def test_visu_alone_shows_that_saturation_was_played(tmp_path):
     series = study(
         tmp_path,
         PVM_SatTransOnOff=None,
@@ -246,7 +246,7 @@ def test_visu_alone_says_that_saturation_was_played(tmp_path):
     assert series.attributes["MagnetizationTransfer"] == "OFF_RESONANCE"
 
 
-def test_without_a_method_there_is_nothing_to_say_but_the_flag(tmp_path):
+def test_without_a_method_only_the_flag_is_given(tmp_path):
     make_reco(
         tmp_path / "s",
         groups=[("FG_CYCLE", 5)],

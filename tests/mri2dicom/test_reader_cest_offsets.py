@@ -83,7 +83,7 @@ def test_a_list_is_played_again_and_varies_fastest(tmp_path):
 
 
 @pytest.mark.parametrize("slices_first", [True, False])
-def test_slices_are_taken_out_of_the_count(tmp_path, slices_first):
+def test_slices_do_not_count_as_offsets(tmp_path, slices_first):
     groups = [("FG_SLICE", 3, "", ["VisuCorePosition"]), ("FG_CYCLE", 5)]
     series = study(tmp_path, groups=groups if slices_first else groups[::-1])
     expected = np.repeat(OFFSETS, 3) if slices_first else np.tile(OFFSETS, 3)
@@ -220,7 +220,7 @@ def test_the_list_of_a_laboratorys_method_counts_with_the_module_off(tmp_path, n
     assert series.private["SaturationOffsetHz"] == OFFSETS
 
 
-def test_a_laboratorys_list_that_does_not_fit_is_told_of(tmp_path):
+def test_a_laboratorys_list_that_does_not_fit_gives_a_warning(tmp_path):
     series = study(
         tmp_path, "6.0.1", groups=[("FG_CYCLE", 7)], PVM_MagTransOnOff=OFF, SatFreqList=OFFSETS
     )

@@ -191,7 +191,7 @@ def test_a_parameter_file_cut_anywhere(tmp_path, name):
     assert isinstance(reader.load(located), RawSeries)
 
 
-def test_a_cut_method_is_used_as_far_as_it_goes(tmp_path):
+def test_the_complete_part_of_a_cut_method_is_used(tmp_path):
     make_reco(tmp_path / "s", method={"Method": "Bruker:FLASH", "PVM_NAverages": 3, "PVM_X": 1})
     path = tmp_path / "s/1/method"
     path.write_bytes(path.read_bytes().partition(b"##$PVM_X=")[0] + b"##$PVM_X")
@@ -271,7 +271,7 @@ def test_one_bad_series_does_not_stop_the_study(tmp_path):
     assert kinds == ["RawSeries", "Skipped", "RawSeries"]
 
 
-def test_nothing_to_read_says_so(tmp_path):
+def test_an_empty_input_is_an_error(tmp_path):
     with pytest.raises(NothingUsableError, match="No scanner data"):
         read_all(tmp_path)
     with pytest.raises(NothingUsableError, match="does not exist"):

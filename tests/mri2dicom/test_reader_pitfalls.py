@@ -146,7 +146,7 @@ def test_pitfall_09_map_slope_is_the_reciprocal(tmp_path):
     assert any("RECO_map_slope" in text for text in series.warnings)
 
 
-def test_pitfall_09_without_any_slope_the_user_is_told(tmp_path):
+def test_pitfall_09_without_any_slope_there_is_a_warning(tmp_path):
     make_reco(tmp_path / "s", visu={"VisuCoreDataSlope": None})
     series = read_one(tmp_path / "s")
     assert series.slope.tolist() == [1.0]
@@ -192,7 +192,7 @@ def test_pitfall_11_square_frames_that_are_transposed_stay_as_they_are(tmp_path)
     assert series.plane_attributes["InPlanePhaseEncodingDirection"] == ["COL", "ROW", "ROW"]
 
 
-def test_pitfall_12_frames_not_square_that_differ_in_transposition_are_turned_back(tmp_path):
+def test_pitfall_12_non_square_frames_that_differ_in_transposition_are_transposed(tmp_path):
     frames = make_pixels(3, (8, 6), "<i2")
     stored = b"".join([frames[0].tobytes(), frames[1].T.tobytes(), frames[2].T.tobytes()])
     visu = {"VisuCoreTransposition": [0, 1, 1]}

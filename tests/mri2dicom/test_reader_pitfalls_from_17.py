@@ -325,7 +325,7 @@ def test_pitfall_31_big_endian(tmp_path, kind):
 
 
 @pytest.mark.parametrize("version", ["5.1", "6.0.1", "360.3.6"])
-def test_pitfall_32_the_subjects_position_is_told_and_not_applied(tmp_path, version):
+def test_pitfall_32_the_subjects_position_is_noted_and_not_applied(tmp_path, version):
     terms = {}
     for word in ("Head_Supine", "Head_Prone", "Head_Left", "Head_Right", "Tail_Prone"):
         for kind in (Word("Quadruped"), Word("OtherAnimal"), None):

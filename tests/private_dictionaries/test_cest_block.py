@@ -227,7 +227,7 @@ def test_another_creators_block_is_left_alone():
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
-def test_enhanced_frames_take_the_rest_from_the_shared_group(syntax):
+def test_enhanced_frames_inherit_from_the_shared_group(syntax):
     shared = Dataset()
     write_functional_group(shared, {"PulseLength": 50.0, "WorkingFrequency": F0})
     frames = [Dataset(), Dataset(), Dataset()]

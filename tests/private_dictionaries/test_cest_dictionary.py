@@ -169,7 +169,7 @@ def test_output_file_equals_standard_output(tmp_path):
         (["export", "--format", "json", "-o", "no/such/folder/x"], "file in a folder that exists"),
     ],
 )
-def test_wrong_calls_say_what_to_do(arguments, words):
+def test_wrong_calls_name_a_remedy(arguments, words):
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert words in result.output

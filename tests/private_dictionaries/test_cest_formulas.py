@@ -103,7 +103,7 @@ def test_uneven_scheme():
     assert recovery_time_ms(**times, readout_time_ms=500.0, timing_source="MEASURED") == 420.0
 
 
-def test_module_time_takes_the_place_of_the_saturation_length():
+def test_module_time_replaces_the_saturation_length():
     recovery = recovery_time_ms(
         repetition_time_ms=8000.0,
         saturation_length_ms=6000.0,
@@ -139,7 +139,7 @@ def test_b1_of_a_pulsed_scheme():
     assert b1_rms_ut(**common, shape_mean_square=-0.5) is None
 
 
-def test_none_everywhere_never_raises_and_says_nothing():
+def test_none_everywhere_gives_none():
     for module in (cest_formulas, cest_offsets):
         for name, function in inspect.getmembers(module, inspect.isfunction):
             if name.startswith("_") or function.__module__ != module.__name__:

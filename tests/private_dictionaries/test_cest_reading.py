@@ -116,7 +116,7 @@ def test_layout_of_2021(syntax):
     assert found.offset_hz == 1401.332534
 
 
-def test_without_element_02_nothing_is_said_about_the_type():
+def test_without_element_02_the_type_is_unknown():
     found = read_block(foreign(changed(LAYOUT_2020, e02=None)))
     assert found.layout == "2020-04"
     assert (found.sampling_type, found.saturation_type) == (None, None)
@@ -140,7 +140,7 @@ def test_a_data_set_in_memory_reads_as_its_file_does():
     ],
     ids=["empty", "texts", "no 01", "no 04", "no offset", "no offset 2019", "number in 01"],
 )
-def test_somebody_elses_block_is_not_taken(rows):
+def test_a_foreign_block_is_ignored(rows):
     assert read_block(from_file(foreign(rows))) is None
 
 
@@ -203,7 +203,7 @@ def test_duty_cycle_as_fraction(duty, number, percent):
     assert any("fraction" in note for note in found.repairs) == (percent != float(duty))
 
 
-def test_our_duty_cycle_is_never_taken_for_a_fraction():
+def test_our_duty_cycle_is_always_percent():
     ds = Dataset()
     write_block(ds, {"DutyCycle": 0.5, "PulseNumber": 10})
     assert read_block(ds).duty_cycle_percent == 0.5

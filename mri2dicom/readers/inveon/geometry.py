@@ -104,8 +104,8 @@ def plane_geometry(
     """
     count = np.array(size, dtype=np.float64)
     first = -(count - 1.0) / 2.0 * np.array(voxel_mm) + shift
-    places = np.tile(first, (size[2], 1))
-    places[:, 2] += np.arange(size[2]) * voxel_mm[2]
+    centres = np.tile(first, (size[2], 1))
+    centres[:, 2] += np.arange(size[2]) * voxel_mm[2]
     column, row = axes[:, 0], axes[:, 1]
-    position = places @ axes.T + 0.0
+    position = centres @ axes.T + 0.0
     return position, np.stack([column, row, np.cross(column, row)]) + 0.0

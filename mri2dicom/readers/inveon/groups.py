@@ -83,7 +83,7 @@ def _split_by_gate(
 def _part_name(key: tuple[int, ...], keys: list[tuple[int, ...]]) -> str:
     """Name what tells one part of a file from the others, counting from 1 as people do."""
     parts = []
-    for place, word in enumerate(("bed", "window")):
-        if len({other[place] for other in keys}) > 1:
-            parts.append(f"{word} {key[place] + 1}")
+    for column, word in enumerate(("bed", "window")):
+        if len({other[column] for other in keys}) > 1:
+            parts.append(f"{word} {key[column] + 1}")
     return " ".join(parts)

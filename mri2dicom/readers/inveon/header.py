@@ -35,12 +35,12 @@ class Section:
     ----------
     records : tuple
         (key, value) pairs; a value may be empty.
-    place : str
+    location : str
         Where this is, for a sentence.
     """
 
     records: tuple[tuple[str, str], ...]
-    place: str
+    location: str
 
     def all_values(self, key: str) -> list[str]:
         """Return every value of a key, in order."""
@@ -61,7 +61,7 @@ class Section:
         value = _parse_number(self.text(key))
         if value is not None and not math.isfinite(value):
             raise CorruptDataError(
-                f"The header is damaged: {key} in {self.place} is '{self.text(key)}'."
+                f"The header is damaged: {key} in {self.location} is '{self.text(key)}'."
             )
         return value
 
@@ -98,7 +98,7 @@ class Header:
     def scope(self, frame: int) -> Section:
         """Return what holds for one frame: its own records win over those of the main section."""
         own = self.frames[frame]
-        return Section(self.main.records + own.records, own.place)
+        return Section(self.main.records + own.records, own.location)
 
     def time_of(self, key: str) -> datetime | None:
         """Return the time that a key of the main section holds; None for an absent one."""

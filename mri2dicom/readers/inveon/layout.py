@@ -64,15 +64,15 @@ def find_headers(root: Path) -> Iterator[list[Path]]:
 
 def has_headers(root: Path) -> bool:
     """Tell whether any Inveon header lies below a folder, after at most some hundred looks."""
-    looked = 0
+    count = 0
     for name, folders, files in os.walk(root):
         folders.sort()
         for file in sorted(files):
             if _is_header_name(file):
-                looked += 1
+                count += 1
                 if has_header_signature(Path(name) / file):
                     return True
-                if looked >= MAX_SNIFFED:
+                if count >= MAX_SNIFFED:
                     return False
     return False
 
@@ -93,12 +93,12 @@ def find_series(root: Path) -> Iterator[InveonPath]:
         read = {path: _read_or_none(path) for path in headers}
         times = {path: _time_key(path, header) for path, header in read.items()}
         order = sorted(set(times.values()))
-        made: dict[int, int] = {}
+        image_count: dict[int, int] = {}
         for path in sorted(headers, key=lambda one: (times[one], _is_raw(read[one]), one.name)):
             expno = order.index(times[path]) + 1
             for group in _frame_groups(read[path]):
-                made[expno] = made.get(expno, 0) + 1
-                yield InveonPath(path, group, expno, made[expno])
+                image_count[expno] = image_count.get(expno, 0) + 1
+                yield InveonPath(path, group, expno, image_count[expno])
 
 
 def _read_or_none(path: Path) -> Header | None:

@@ -180,7 +180,7 @@ def sample_values(
     chosen = np.unique(np.linspace(0, z - 1, min(planes, z)).astype(int))
     parts = []
     for number in chosen.tolist():
-        place = layout.offsets[frame] + number * plane_bytes
-        plane = np.fromfile(image, layout.dtype, x * y, offset=place).reshape(y, x)
+        offset = layout.offsets[frame] + number * plane_bytes
+        plane = np.fromfile(image, layout.dtype, x * y, offset=offset).reshape(y, x)
         parts.append(plane[::3, ::3].astype(np.float64).ravel())
     return np.concatenate(parts)

@@ -111,7 +111,7 @@ def _read(header: Header, path: InveonPath) -> RawSeries:
     group = path.group
     orientation = read_orientation(header)
     voxel = voxel_size_mm(header)
-    place, axes = plane_geometry(layout.size, voxel, shift_mm(header), orientation.axes)
+    position, axes = plane_geometry(layout.size, voxel, shift_mm(header), orientation.axes)
     columns, rows, slices = layout.size
     count = len(group.frames)
     if modality == "CT":
@@ -136,7 +136,7 @@ def _read(header: Header, path: InveonPath) -> RawSeries:
             (slices * count, rows, columns),
             block_offsets=group_offsets(layout, group),
         ),
-        position_mm=np.tile(place, (count, 1)),
+        position_mm=np.tile(position, (count, 1)),
         orientation=np.tile(axes, (slices * count, 1, 1)),
         spacing_mm=(voxel[1], voxel[0]),
         thickness_mm=np.full(slices * count, voxel[2]),

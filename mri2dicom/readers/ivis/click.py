@@ -137,8 +137,8 @@ class Click:
                 found = _COEFFICIENT.search(key)
                 if found is None:
                     continue
-                place = (parse_number(found[1]) or 0.0, parse_number(found[2]) or 0.0)
-                if abs(place[0] - fov_cm) < 0.051 and abs(place[1] - f_number) < 0.01:
+                listed = (parse_number(found[1]) or 0.0, parse_number(found[2]) or 0.0)
+                if abs(listed[0] - fov_cm) < 0.051 and abs(listed[1] - f_number) < 0.01:
                     coefficient = parse_number(value)
                     return coefficient if coefficient and coefficient > 0 else None
         return None

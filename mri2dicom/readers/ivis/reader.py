@@ -100,9 +100,9 @@ def _skipped(
 ) -> Skipped:
     expno, procno = _numbers(located, click)
     study = _study(located.folder)
-    place = located.folder.relative_to(study).as_posix()
+    location = located.folder.relative_to(study).as_posix()
     attributes = {"ProtocolName": located.role}
-    return Skipped("ivis", study, place, expno, procno, reason, damaged, attributes)
+    return Skipped("ivis", study, location, expno, procno, reason, damaged, attributes)
 
 
 def _load(located: ClickImage) -> RawSeries | Skipped:
@@ -246,7 +246,7 @@ def _series(
     warnings = [*warnings, *([note] if note else []), *_clock_warning(click, row)]
     expno, procno = _numbers(located, click)
     study = _study(located.folder)
-    place = located.folder.relative_to(study).as_posix()
+    location = located.folder.relative_to(study).as_posix()
     spacing = size if size is not None else float("nan")
     step = size if size is not None else 1.0
     key = click.study_key()
@@ -258,7 +258,7 @@ def _series(
     return RawSeries(
         reader="ivis",
         study=study,
-        location="/".join(filter(None, [place.removeprefix("."), located.role])),
+        location="/".join(filter(None, [location.removeprefix("."), located.role])),
         expno=expno,
         procno=procno,
         kind=SeriesKind.PHOTOGRAPH if located.role == "photograph" else SeriesKind.LUMINESCENCE,

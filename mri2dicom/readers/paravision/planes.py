@@ -144,9 +144,9 @@ def _stacks(reco: Reco, position: Floats, orientation: Floats, frames: int, dept
 
 def _stacks_by_position(position: Floats, orientation: Floats, depth: int) -> Ints:
     """Give frames of one place one stack; frames elsewhere get their own, in stored order."""
-    places = np.concatenate([position, orientation.reshape(-1, 9)], axis=1)
+    geometries = np.concatenate([position, orientation.reshape(-1, 9)], axis=1)
     _, first, number = np.unique(
-        np.round(places, 6), axis=0, return_index=True, return_inverse=True
+        np.round(geometries, 6), axis=0, return_index=True, return_inverse=True
     )
     order = np.argsort(np.argsort(first))
     return np.repeat(order[number.reshape(-1)], depth).astype(np.intp)

@@ -80,18 +80,18 @@ def diffusion_values(reco: Reco, planes: Planes) -> dict[str, list[Any]]:
         kinds = ["NONE" if b < B0_LIMIT else "ISOTROPIC" for b in b_values]
         return result | {"DiffusionDirectionality": [kinds[k] for k in step]}
     vectors = directions(reco, matrices, axes)
-    kinds, ways, tensors = [], [], []
+    kinds, gradient_directions, tensors = [], [], []
     for b, matrix, vector in zip(b_values, matrices, vectors, strict=True):
         weighted = b >= B0_LIMIT
         isotropic = weighted and is_trace(matrix)
         kinds.append("ISOTROPIC" if isotropic else "BMATRIX" if weighted else "NONE")
         full = kinds[-1] == "BMATRIX"
-        ways.append([float(x) for x in vector] if full else None)
+        gradient_directions.append([float(x) for x in vector] if full else None)
         upper = matrix[np.triu_indices(3)]
         tensors.append([float(x) for x in upper] if full else None)
     return result | {
         "DiffusionDirectionality": [kinds[k] for k in step],
-        "DiffusionGradientOrientation": [ways[k] for k in step],
+        "DiffusionGradientOrientation": [gradient_directions[k] for k in step],
         "DiffusionBMatrix": [tensors[k] for k in step],
     }
 
@@ -149,10 +149,10 @@ def frame_times(
     result: dict[str, list[Any]] = {"FrameAcquisitionDuration": [length for _, length in spans]}
     if index:
         result["TemporalPositionTimeOffset"] = [start / 1000.0 for start, _ in spans]
-    begun = dates.acquisition or dates.series
-    if begun is not None:
+    acquired = dates.acquisition or dates.series
+    if acquired is not None:
         moments = [
-            format_datetime(begun + timedelta(milliseconds=round(start))) for start, _ in spans
+            format_datetime(acquired + timedelta(milliseconds=round(start))) for start, _ in spans
         ]
         result["FrameAcquisitionDateTime"] = moments
         result["FrameReferenceDateTime"] = moments
