@@ -1,4 +1,4 @@
-"""Write a private block: encode values, and put them into a data set."""
+"""Write a private block: encode values, and add them to a data set."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ DURATION_RATIO = 900.0
 
 @dataclass(frozen=True, slots=True)
 class CestParameters:
-    """What the private block of one image says; None where the file does not say it.
+    """The values of the private block of one image; None where the file has none.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ FIELDS = frozenset(field.name for field in fields(CestParameters))
 
 
 def repair_offset(values: dict[str, Any]) -> str | None:
-    r"""Put right an offset in ppm that was multiplied by f0 instead of divided.
+    r"""Correct an offset in ppm that was multiplied by f0 instead of divided.
 
     Parameters
     ----------

@@ -159,15 +159,10 @@ def to_markdown(dictionary: PrivateDictionary) -> str:
         layouts of earlier files.
     """
     group, creator = f"{dictionary.group:04X}", dictionary.creator
-    first = f"{group},00{FIRST_BLOCK:02X}"
-    data = f"{group},{FIRST_BLOCK:02X}00"
+    first, data = f"{group},00{FIRST_BLOCK:02X}", f"{group},{FIRST_BLOCK:02X}00"
     sources = _table(
         ("Keyword", "ParaVision 360", "ParaVision 6 and 7", "ParaVision 5"),
-        (
-            (_code(row.keyword), row.pv360, row.pv6, row.pv5)
-            for row in dictionary.elements
-            if row.field
-        ),
+        ((_code(e.keyword), e.pv360, e.pv6, e.pv5) for e in dictionary.elements if e.field),
     )
     origins = _table(
         ("Keyword", "Formula", "Source"),

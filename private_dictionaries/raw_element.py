@@ -90,7 +90,7 @@ class RawElement:
     def convert(
         self, vr: str, *, integral: bool, label: str
     ) -> tuple[str | float | int | None, str | None]:
-        """Return the value in the type its row of the dictionary asks for.
+        """Return the value in the type of its row in the dictionary.
 
         Parameters
         ----------

@@ -36,7 +36,7 @@ class _Block:
     notes: list[str] = field(default_factory=list)
 
     def merged_over(self, below: _Block | None) -> _Block:
-        """Lay this block over another; what it does not say is taken from there."""
+        """Merge this block over another, whose values stand where this one has none."""
         if below is None:
             return self
         notes = below.notes + [note for note in self.notes if note not in below.notes]
@@ -62,7 +62,7 @@ def read_block(ds: Dataset, *, working_frequency_mhz: float | None = None) -> Ce
 
     Notes
     -----
-    Writers since 2019 differ; what was put right is listed in ``repairs``.
+    Writers since 2019 differ; what was corrected is listed in ``repairs``.
     """
     found = _find_block(ds)
     return None if found is None else _make_parameters(found, [ds], working_frequency_mhz)

@@ -92,7 +92,7 @@ def write_files(
 
 
 def commit_folder(folder: Path) -> None:
-    """Put the complete files in their place; older ones of the same series give way.
+    """Rename the complete files into the output; older ones of the same series are replaced.
 
     Where the new ones cannot be put there (a program holds a file open), the old ones stay.
     """

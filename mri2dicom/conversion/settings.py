@@ -36,7 +36,7 @@ def read_side_file(path: Path) -> dict[str, str]:
 
 
 def read_side_files(study: Path, root: Path) -> dict[str, str]:
-    """Return what the side files say of one study, from the input down to it; the nearest wins.
+    """Return the values of the side files for one study, from the input down; the nearest wins.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def read_side_files(study: Path, root: Path) -> dict[str, str]:
 
 
 def merge_overrides(side: Mapping[str, str], options: Overrides) -> Overrides:
-    """Return the values of side files with the options of the call put over them."""
+    """Return the values of side files overridden by the options of the call."""
     given = {f.name: getattr(options, f.name) for f in fields(options)}
     values: dict[str, Any] = dict(side) | {name: value for name, value in given.items() if value}
     return normalize_overrides(replace(Overrides(), **values))

@@ -110,7 +110,7 @@ class ClassicSeries:
         return stored_plane(plane, slope, offset, self.format)
 
     def quantity(self, plane: int) -> Quantity | None:
-        """Return what a plane measures where the object has to say it apart."""
+        """Return what a plane measures where the object needs a mapping of real world values."""
         return self.values.quantity(plane)
 
     def _constant(self, overrides: Overrides) -> Elements:
@@ -219,5 +219,5 @@ class CtSeries(ClassicSeries):
     table = "dicom_ct"
 
     def quantity(self, plane: int) -> Quantity | None:
-        """Return nothing: Rescale Type says what the values are."""
+        """Return nothing: Rescale Type holds the unit of the values."""
         return None

@@ -1,4 +1,4 @@
-"""What a series says at the top of each of its objects, whatever their form."""
+"""Attributes at the top level of every object, whatever its form, and the file around it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -130,7 +130,7 @@ def _scanning_terms(series: RawSeries, values: Mapping[str, Any]) -> dict[str, A
 def select_elements(
     rows: list[dict[str, Any]], form: Form, values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Choose from the values what the rows of a table ask for in this form.
+    """Select from the values what the rows of a table require in this form.
 
     A row of type 1 without a value takes its default, one of type 2 stays empty, one of type 3 is
     left out.

@@ -170,14 +170,10 @@ class MultiFrameSeries:
     ) -> bytes:
         values = to_enhanced_terms(self._attributes)
         first = int(chosen.planes[0])
-        own = {
-            k: v[first]
-            for k, v in self.series.plane_attributes.items()
-            if k == "ComplexImageComponent"
-        }
-        values |= own
         # The objects of complex parts have one part each, so that it is constant in each.
-        varying = set(self.series.plane_attributes) - set(own)
+        varying = set(self.series.plane_attributes) - {"ComplexImageComponent"}
+        if parts := self.series.plane_attributes.get("ComplexImageComponent"):
+            values["ComplexImageComponent"] = parts[first]
         if "DiffusionBValue" in varying:
             varying |= {"DiffusionGradientDirectionSequence", "DiffusionBMatrixSequence"}
         shared_rows, frame_rows = self._table.split(varying)

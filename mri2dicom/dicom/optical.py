@@ -91,7 +91,7 @@ class OpticalSeries:
 
 
 def _select_elements(form: Form, values: dict[str, Any]) -> dict[str, Any]:
-    """Choose what the table asks for in this object."""
+    """Select what the table requires in this object."""
     result: dict[str, Any] = {}
     for row in load_mapping("ivis_objects")["element"]:
         kind = row["type"][0 if form is Form.PHOTOGRAPH else 1]

@@ -34,7 +34,7 @@ class Overrides:
     subject_position: str = ""
 
     def apply(self, attributes: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the attributes of a series with these values put in."""
+        """Return the attributes of a series with these values in their place."""
         result = dict(attributes)
         given = {
             "PatientID": self.subject_id,

@@ -51,7 +51,7 @@ def quantise(values: npt.NDArray[np.float64], slope: float) -> StoredPlane:
 
     Notes
     -----
-    The step is the largest magnitude / 32767; DICOM asks for an intercept of 0 in PET (PS3.3
+    The step is the largest magnitude / 32767; DICOM requires an intercept of 0 in PET (PS3.3
     C.8.9.4.1.3). A plane of zeros has the slope 1.
     """
     finite = np.isfinite(values)
@@ -146,7 +146,7 @@ class PetSeries(ClassicSeries):
         return found
 
     def quantity(self, plane: int) -> Quantity | None:
-        """Return nothing: Units says what the values are."""
+        """Return nothing: Units holds the unit of the values."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""What each plane of a series says in DICOM: geometry, loops, weighting, saturation."""
+"""The attributes of each plane of a series: geometry, loops, weighting, saturation."""
 
 from dataclasses import dataclass
 from functools import cached_property

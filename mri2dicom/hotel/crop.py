@@ -161,7 +161,7 @@ def _attributes(series: RawSeries, entry: RosterEntry, group: str) -> dict[str, 
 
 
 def _injection(item: dict[str, Any], entry: RosterEntry) -> dict[str, Any]:
-    """Return the injection of one animal; the bed's is nobody's where the table has its own."""
+    """Return the injection of one animal; the table's values replace those of the bed."""
     if entry.dose_mbq is not None:
         item["RadionuclideTotalDose"] = 1e6 * entry.dose_mbq
     if entry.injection_time is not None:

@@ -153,7 +153,7 @@ def boxes_around(centres: list[tuple[float, float]], field_mm: tuple[float, floa
 def _nearest_region(own: Box, boxes: list[Box], field_mm: tuple[float, float]) -> Box:
     """Return what of the image is nearest to one of several animals.
 
-    Two neighbours are parted half-way between them, along the axis on which they lie further
+    Two neighbours are separated half-way between them, along the axis on which they lie further
     apart.
     """
     left, right = -field_mm[0] / 2, field_mm[0] / 2

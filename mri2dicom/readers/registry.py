@@ -9,7 +9,7 @@ from ..errors import AmbiguousFormatError
 from ..series.model import Confidence, Reader
 
 ENTRY_POINTS = "mri2dicom.readers"
-# What a person may choose, for the sentence that says that there was nothing.
+# What a person may choose, for the message that nothing was found.
 INPUT_HINT = (
     "Choose a ParaVision study, a folder with Inveon images and their headers, an IVIS click, a "
     "folder of studies, or an archive of one."
@@ -26,7 +26,7 @@ def list_readers() -> tuple[Reader, ...]:
 
 
 def _builtin_readers() -> tuple[Reader, ...]:
-    """Return the built-in readers; each looks for files of its own that no other one takes."""
+    """Return the built-in readers; each reads files that no other one reads."""
     from .inveon.reader import InveonReader
     from .ivis.reader import IvisReader
     from .paravision.reader import ParaVisionReader

@@ -1,1 +1,1 @@
-"""One image series as a scanner reconstructed it: what readers give and writers take."""
+"""One image series as a scanner reconstructed it: the contract of readers and writers."""

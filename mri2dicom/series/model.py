@@ -1,4 +1,4 @@
-"""What a reader gives and a writer takes: one image series, with all that is known of it."""
+"""The contract of readers and writers: one image series, with all that is known of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BLOCK_BYTES = 2**24
 
 
 class SeriesKind(Enum):
-    """What a series is to the person who looks for it."""
+    """What a series is to a person who searches for it."""
 
     ANATOMY = "anatomy"
     LOCALIZER = "localizer"

@@ -81,7 +81,7 @@ def _split_by_gate(
 
 
 def _part_name(key: tuple[int, ...], keys: list[tuple[int, ...]]) -> str:
-    """Name what tells one part of a file from the others, counting from 1 as people do."""
+    """Name one part of a file by what differs from the others, counted from 1."""
     parts = []
     for column, word in enumerate(("bed", "window")):
         if len({other[column] for other in keys}) > 1:

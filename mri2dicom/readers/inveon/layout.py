@@ -63,7 +63,7 @@ def find_headers(root: Path) -> Iterator[list[Path]]:
 
 
 def has_headers(root: Path) -> bool:
-    """Tell whether any Inveon header lies below a folder, after at most some hundred looks."""
+    """Tell whether any Inveon header lies below a folder, after a bounded number of files."""
     count = 0
     for name, folders, files in os.walk(root):
         folders.sort()
@@ -114,7 +114,7 @@ def _is_raw(header: Header | None) -> bool:
 
 
 def _frame_groups(header: Header | None) -> list[FrameGroup]:
-    """Return the series of one file; a damaged one is one series, whose reading says why."""
+    """Return the series of one file; a damaged one is a series skipped with the reason."""
     if header is None:
         return [FrameGroup()]
     try:

@@ -40,7 +40,7 @@ _UNIT = {BQML: "Bq/mL", HOUNSFIELD: "[hnsf'U]"}
 
 
 def read_series(path: InveonPath) -> RawSeries | Skipped:
-    """Read one series, or say why it is no image that can be converted."""
+    """Read one series, or return it as skipped with the reason."""
     header: Header | None = None
     failed = False
     try:
@@ -183,7 +183,7 @@ def _attributes(
 
 
 def _position_attributes(orientation: Orientation) -> dict[str, Any]:
-    """Return what the orientation says in words and codes."""
+    """Return the attributes that follow from the orientation."""
     found: dict[str, Any] = {
         "ImageComments": (
             "Geometry from subject_orientation "

@@ -88,7 +88,7 @@ def _filter(main: Section, keys: list[str]) -> str | None:
 
 
 def _distance(main: Section, keys: list[str]) -> float | None:
-    """Return a distance in mm: the vendor says cm, and 100 cm do not fit the scanner."""
+    """Return a distance in mm: the vendor's unit is cm, and 100 cm do not fit the scanner."""
     value = _positive(main, keys)
     if value is None:
         return None

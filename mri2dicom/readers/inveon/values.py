@@ -93,7 +93,7 @@ def _timestamp(moment: datetime) -> str:
 def pet_attributes(
     header: Header, group: FrameGroup, scaling: Scaling, slices: int
 ) -> tuple[dict[str, Any], dict[str, list[Any]], list[str]]:
-    """Return what a PET series says of its corrections and its frames.
+    """Return the attributes of a PET series about its corrections and its frames.
 
     Returns
     -------
@@ -189,7 +189,7 @@ def _randoms(scope: Section) -> str | None:
 
 
 def _gates(header: Header, group: FrameGroup) -> tuple[dict[str, Any], list[float], str]:
-    """Return what a gated series says, the trigger time of each gate in ms, and a note.
+    """Return the attributes of a gated series, the trigger time of each gate in ms, and a note.
 
     Notes
     -----

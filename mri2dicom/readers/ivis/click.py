@@ -1,4 +1,4 @@
-"""One click folder: its text, its images, and what both say of an image."""
+"""One click folder: its text, its images, and the values of each image."""
 
 import datetime
 import re
@@ -150,7 +150,7 @@ class Click:
         return tuple(part.strip() for part in parts if part.strip())
 
     def study_key(self) -> str:
-        """Return what tells the imaging session from others: instrument, labels and day.
+        """Return what identifies the imaging session: instrument, labels and day.
 
         Clicks of one day with the same labels are one study, wherever their folders lie. Without
         a date, the text of the click itself stands in.

@@ -15,7 +15,7 @@ from .table import image_row
 from .tiff import read_tiff
 
 Floats = npt.NDArray[np.float64]
-# Fewest bright pixels from which the scale of a corrected image is told.
+# Fewest bright pixels from which the scale of a corrected image is classified.
 _MIN_BRIGHT_PIXELS = 12
 # A pixel is bright where it lies so many robust standard deviations above the median.
 _BRIGHT_DEVIATIONS = 8.0

@@ -163,7 +163,7 @@ def _counts(click: Click, located: ClickImage, row: ImageRow, source: PixelSourc
 def _corrected(
     click: Click, located: ClickImage, row: ImageRow, source: PixelSource
 ) -> RawSeries | Skipped:
-    """Say what the vendor's corrected image holds: told from the raw counts, not from its name."""
+    """Read the vendor's corrected image; the raw counts, not its name, give its scale."""
     raw = click.image_file(image_row("luminescent"))
     scale, ratio, per_count = "unknown", None, 0.0
     why = "there are no raw counts beside it"
@@ -281,7 +281,7 @@ def _series(
 
 
 def _content(click: Click, pixels: PixelSource, located: ClickImage) -> str:
-    """Return what tells the image from every other one."""
+    """Return the checksum that identifies the image."""
     digest = new_digest()
     digest.update(pixels.path.read_bytes())
     digest.update(click.files[CLICK_FILE].read_bytes())
@@ -344,7 +344,7 @@ def _description(click: Click, row: ImageRow, protocol: str, seconds: float | No
 
 
 def _comment(click: Click, row: ImageRow, seconds: float | None, comment: str) -> str:
-    """Return what the vendor's text says of the image, with units, for people."""
+    """Return the vendor's description of the image, with units, for people."""
     facts = [
         comment,
         f"exposure {seconds:g} s" if seconds else "",

@@ -106,5 +106,5 @@ def format_time(moment: datetime) -> str:
 
 
 def format_datetime(moment: datetime) -> str:
-    """Return a DICOM DT without zone: (0008,0201) says the zone for all."""
+    """Return a DICOM DT without zone: (0008,0201) holds the zone for all."""
     return moment.strftime("%Y%m%d") + format_time(moment)

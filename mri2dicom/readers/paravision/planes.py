@@ -153,7 +153,7 @@ def _stacks_by_position(position: Floats, orientation: Floats, depth: int) -> In
 
 
 def _declared_packages(reco: Reco, slices: FrameGroup) -> Ints | None:
-    """Return the package of each slice as ``VisuCoreSlicePacksSlices`` says, None without."""
+    """Return the package of each slice from ``VisuCoreSlicePacksSlices``, None without."""
     result = np.full(slices.length, -1, dtype=np.intp)
     entries = reco.items("VisuCoreSlicePacksSlices")
     for number, entry in enumerate(entries):
@@ -208,7 +208,7 @@ def read_dimensions(reco: Reco, planes: Planes) -> tuple[Dimension, ...]:
 
 
 def _step_labels(reco: Reco, group: FrameGroup) -> tuple[str, ...]:
-    """Return the names of a loop's steps: those said to be its own, else those that fit it only."""
+    """Return the names of a loop's steps: its own, else those that fit it alone."""
     for name in ("VisuFGElemComment", "VisuFGElemId"):
         labels = [str(item) for item in reco.items(name)]
         owner = reco.groups.owner(name)

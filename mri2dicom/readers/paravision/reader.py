@@ -43,7 +43,7 @@ _WIDE = ("i4", "f4")
 
 
 def read_reco(path: RecoPath) -> RawSeries | Skipped:
-    """Read one reconstruction, or say why it is no image that can be converted."""
+    """Read one reconstruction, or return it as skipped with the reason."""
     reco = Reco(path)
     failed = False
     try:
@@ -225,7 +225,7 @@ class ParaVisionReader:
     name = NAME
 
     def sniff(self, path: Path) -> Confidence:
-        """Tell whether anything below `path` looks like ParaVision; reads names only."""
+        """Tell whether ParaVision data lie below `path`; reads names only."""
         found = next(find_recos(path), None)
         return Confidence.NO if found is None else Confidence.SURE
 

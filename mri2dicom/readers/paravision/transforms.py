@@ -121,7 +121,7 @@ def sequence_name(reco: Reco, row: Row) -> str | None:
 
 
 def flip_angle(reco: Reco, row: Row) -> float | None:
-    """Return the excitation angle: third field of the pulse, else what Visu says."""
+    """Return the excitation angle: third field of the pulse, else that of Visu."""
     for name in row.sources:
         value = reco.first(name)
         if isinstance(value, tuple) and len(value) > 2:
@@ -203,7 +203,7 @@ def phase_encoding(reco: Reco, row: Row) -> Any:
 
 
 def phase_directions(reco: Reco) -> list[str] | None:
-    """Return ROW, COL or OTHER for each frame; None where the file does not say it."""
+    """Return ROW, COL or OTHER for each frame; None where it is not in the file."""
     axis = _phase_axis(reco)
     if axis is not None:
         transposition = reco.per_frame("VisuCoreTransposition") or [0] * reco.groups.frames
