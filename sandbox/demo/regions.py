@@ -80,7 +80,7 @@ def store(server: XnatClient, project: str, session: str, label: str, body: byte
 
 
 def _one_of_each_position(series: Path) -> list[pydicom.Dataset]:
-    """Return one image of each slice, along the normal: echoes and directions share a folder."""
+    """Return one image of each slice, along the normal: echoes and directions share a position."""
     at: dict[tuple[float, ...], pydicom.Dataset] = {}
     for path in sorted(series.glob("*.dcm")):
         image = pydicom.dcmread(path)

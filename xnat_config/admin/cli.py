@@ -22,7 +22,7 @@ EXIT_CODES = {
     2: "wrong call, or the file cannot be used",
     5: "login refused",
     6: "the server refuses or does not answer",
-    8: "done in component: something was changed by hand, or stays, and is named",
+    8: "done in part: something was changed by hand, or stays, and is named",
 }
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
