@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from private_dictionaries import reading
 from xnat_pic.errors import CorruptDataError
 
 from . import attributes
+from .damage import PYDICOM_ERRORS, damage_named
 from .frames import Frame, Scan
 
 if TYPE_CHECKING:
@@ -177,20 +177,26 @@ def _read_one(
         return path
     try:
         ds = pydicom.dcmread(BytesIO(content), specific_tags=tags)  # type: ignore[arg-type]
-    except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError):
+    except PYDICOM_ERRORS:
         return path
+    try:
+        with damage_named(path, ds):
+            return _load_whole(path, ds, cest)
+    except CorruptDataError:
+        return path
+
+
+def _load_whole(path: Path, ds: Dataset, cest: bool) -> Loaded | Path | None:
+    """Return an image, its path where its pixels break off, None for another object."""
     if str(ds.get("SOPClassUID", "")) not in attributes.table()["objects"].values():
         return None
-    if ds.get("PixelData") is None or ds.get("Rows") is None:
+    if any(ds.get(keyword) is None for keyword in ("PixelData", "Rows", "Columns")):
         return path
     needed = int(ds.Rows) * int(ds.Columns) * int(ds.get("NumberOfFrames") or 1)
     plain = str(ds.file_meta.get("TransferSyntaxUID", "")) in _UNCOMPRESSED
-    if plain and len(ds.PixelData) < needed * int(ds.get("BitsAllocated", 16)) // 8:
+    if plain and len(ds.PixelData) < needed * int(ds.get("BitsAllocated") or 16) // 8:
         return path
-    try:
-        return _load(path, ds, cest)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError):
-        return path
+    return _load(path, ds, cest)
 
 
 def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:

@@ -10,6 +10,14 @@ import numpy as np
 from xnat_pic.errors import CorruptDataError, WrongCallError
 from xnat_pic.files import file_digest, new_digest
 
+from .damage import (
+    PYDICOM_ERRORS,
+    damage_named,
+    decode_pixels,
+    require,
+    require_item,
+    require_numbers,
+)
 from .frames import Doubles, Floats, Images
 
 _GRID_TOLERANCE_MM = 0.01
@@ -180,27 +188,31 @@ def _read_parametric(path: Path) -> tuple[Floats, Doubles, str]:
     """Return values with axes (column, row, slice), the affine to RAS mm, and the unit."""
     import pydicom
 
+    what, hint = "cannot be read as a Parametric Map", "Get it again, or give NIfTI."
     try:
         ds = pydicom.dcmread(path)
-        frames = np.asarray(ds.pixel_array, dtype=np.float64)
-        frames = frames.reshape(-1, int(ds.Rows), int(ds.Columns))
-        shared = ds.SharedFunctionalGroupsSequence[0]
-        groups = [[item, shared] for item in ds.PerFrameFunctionalGroupsSequence]
-        places = np.array([_of(g, "PlanePosition").ImagePositionPatient for g in groups], float)
-        axes = np.array(_of(groups[0], "PlaneOrientation").ImageOrientationPatient, float)
-        measures = _of(groups[0], "PixelMeasures")
-        spacing = [float(v) for v in measures.PixelSpacing]
-        mapping = _of(groups[0], "RealWorldValueMapping")
-        unit = str(mapping.MeasurementUnitsCodeSequence[0].CodeValue)
-        scale = float(mapping.get("RealWorldValueSlope", 1.0))
-        offset = float(mapping.get("RealWorldValueIntercept", 0.0))
-        thickness = float(measures.get("SliceThickness") or 1.0)
-    except (AttributeError, IndexError, ValueError, TypeError, RuntimeError) as error:
-        raise CorruptDataError(
-            f"{path.name} cannot be read as a Parametric Map ({error}).",
-            path=path,
-            hint="Get it again, or give NIfTI.",
-        ) from error
+    except PYDICOM_ERRORS as error:
+        raise CorruptDataError(f"{path.name} {what} ({error}).", path=path, hint=hint) from error
+    with damage_named(path, ds, what, hint):
+        return _read_planes(ds)
+
+
+def _read_planes(ds: Any) -> tuple[Floats, Doubles, str]:
+    frames = decode_pixels(ds).astype(np.float64)
+    shared = require_item(ds, "SharedFunctionalGroupsSequence")
+    require_item(ds, "PerFrameFunctionalGroupsSequence")
+    groups = [[item, shared] for item in ds.PerFrameFunctionalGroupsSequence]
+    where = [_of(group, "PlanePosition") for group in groups]
+    places = np.array([require_numbers(one, "ImagePositionPatient", 3) for one in where])
+    turned = _of(groups[0], "PlaneOrientation")
+    axes = np.array(require_numbers(turned, "ImageOrientationPatient", 6))
+    measures = _of(groups[0], "PixelMeasures")
+    spacing = require_numbers(measures, "PixelSpacing", 2)
+    mapping = _of(groups[0], "RealWorldValueMapping")
+    unit = str(require(require_item(mapping, "MeasurementUnitsCodeSequence"), "CodeValue"))
+    scale, offset = mapping.get("RealWorldValueSlope"), mapping.get("RealWorldValueIntercept")
+    scale, offset = 1.0 if scale is None else float(scale), float(offset or 0.0)
+    thickness = float(measures.get("SliceThickness") or 1.0)
     row, column = axes[:3], axes[3:]
     normal = np.cross(row, column)
     order = np.argsort(places @ normal, kind="stable")
@@ -219,7 +231,7 @@ def _of(groups: list[Any], name: str) -> Any:
         items = group.get(f"{name}Sequence")
         if items:
             return items[0]
-    raise AttributeError(f"no {name}")
+    raise CorruptDataError(f"{name}Sequence is missing")
 
 
 def fingerprint(path: Path) -> dict[str, str]:

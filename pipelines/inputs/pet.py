@@ -15,6 +15,7 @@ import numpy.typing as npt
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 from ..models.suv import Uptake
+from .damage import PYDICOM_ERRORS, damage_named, decode_pixels, require_numbers
 from .dicom import find_files
 from .frames import Frame, Images
 from .grid import affine_of, by_slice
@@ -83,7 +84,6 @@ def load_pet(path: Path, number: int | None = None) -> PetFrame:
 
 def _series(path: Path) -> list[tuple[Path, Dataset]]:
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     found: dict[str, list[tuple[Path, Dataset]]] = defaultdict(list)
     enhanced = False
@@ -93,7 +93,7 @@ def _series(path: Path) -> list[tuple[Path, Dataset]]:
                 if stream.read(132)[128:] != b"DICM":
                     continue
             ds = pydicom.dcmread(file)
-        except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError) as error:
+        except PYDICOM_ERRORS as error:
             raise _damaged(file) from error
         enhanced |= str(ds.get("SOPClassUID", "")) == _ENHANCED_PET
         if str(ds.get("SOPClassUID", "")) == _PET:
@@ -150,12 +150,10 @@ def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
     pixels = {frame.path: values for frame, values in described}
     values = np.stack([pixels[one[0].path] for one in slices])
     affine, notes = affine_of(slices)
-    first = frames[chosen][0][1]
-    start = _scan_start(frames)
-    uptake = replace(
-        uptake_of(first, start),
-        intercepts=tuple({_number(ds, "RescaleIntercept") or 0.0 for _, ds in frames[chosen]}),
-    )
+    intercepts = {_number(ds, "RescaleIntercept") or 0.0 for _, ds in frames[chosen]}
+    file, first = frames[chosen][0]
+    with damage_named(file, first):
+        uptake = replace(uptake_of(first, _scan_start(frames)), intercepts=tuple(intercepts))
     images = Images(
         data=values[None].astype(np.float32),
         affine=affine,
@@ -174,31 +172,33 @@ def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
 
 def _described(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]]:
     """Return place and values of one image."""
-    try:
-        slope = float(ds.RescaleSlope)
-        values = ds.pixel_array.astype(np.float64) * slope + (_number(ds, "RescaleIntercept") or 0)
-        frame = Frame(
-            path=file,
-            index=0,
-            shape=(int(ds.Rows), int(ds.Columns)),
-            position=tuple(float(v) for v in ds.ImagePositionPatient),
-            orientation=tuple(float(v) for v in ds.ImageOrientationPatient),
-            spacing=tuple(float(v) for v in ds.PixelSpacing),
-            pitch_mm=_number(ds, "SliceThickness") or 0.0,
-            component="M",
-            values={},
-            direction=None,
-            b_matrix=None,
-            order=(int(ds.get("SeriesNumber") or 0), int(ds.get("InstanceNumber") or 0), 0),
-            series_uid=str(ds.get("SeriesInstanceUID", "")),
-            instance_uid=str(ds.get("SOPInstanceUID", "")),
-            class_uid=str(ds.get("SOPClassUID", "")),
-            frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
-            title=f"{ds.get('SeriesNumber', '')} {ds.get('SeriesDescription', '')}".strip(),
-        )
-    except (AttributeError, TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise _damaged(file) from error
-    return frame, values
+    with damage_named(file, ds):
+        return _read_frame(file, ds)
+
+
+def _read_frame(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]]:
+    (slope,) = require_numbers(ds, "RescaleSlope", 1)
+    stored = decode_pixels(ds)[0].astype(np.float64)
+    frame = Frame(
+        path=file,
+        index=0,
+        shape=(int(ds.Rows), int(ds.Columns)),
+        position=require_numbers(ds, "ImagePositionPatient", 3),
+        orientation=require_numbers(ds, "ImageOrientationPatient", 6),
+        spacing=require_numbers(ds, "PixelSpacing", 2),
+        pitch_mm=_number(ds, "SliceThickness") or 0.0,
+        component="M",
+        values={},
+        direction=None,
+        b_matrix=None,
+        order=(int(ds.get("SeriesNumber") or 0), int(ds.get("InstanceNumber") or 0), 0),
+        series_uid=str(ds.get("SeriesInstanceUID", "")),
+        instance_uid=str(ds.get("SOPInstanceUID", "")),
+        class_uid=str(ds.get("SOPClassUID", "")),
+        frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
+        title=f"{ds.get('SeriesNumber', '')} {ds.get('SeriesDescription', '')}".strip(),
+    )
+    return frame, stored * slope + (_number(ds, "RescaleIntercept") or 0)
 
 
 def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
@@ -212,7 +212,7 @@ def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
         Decay reference of the series.
     """
     items = ds.get("RadiopharmaceuticalInformationSequence") or []
-    item: Any = items[0] if items else type(ds)()
+    item: Any = items[0] if items else {}
     codes = item.get("RadionuclideCodeSequence") or []
     kilograms = _number(ds, "PatientWeight")
     acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))

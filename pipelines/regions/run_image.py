@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from xnat_pic.errors import CorruptDataError
+
+from ..inputs.damage import PYDICOM_ERRORS, damage_named, decode_pixels
 from .model import ImageGrid
 
 if TYPE_CHECKING:
@@ -44,8 +47,8 @@ def read_slices(image: ImageGrid, wanted: Iterable[int]) -> tuple[dict[int, Floa
         try:
             if plane.path not in opened:
                 opened = {plane.path: _open(plane.path)}
-            found[index] = _plane(opened[plane.path], plane.frame)
-        except (OSError, ValueError, AttributeError, KeyError, RuntimeError, IndexError):
+            found[index] = _plane(plane.path, opened[plane.path], plane.frame)
+        except (OSError, CorruptDataError):
             lost.append(plane.path.name)
         if index in found and found[index].shape != image.shape[1:]:
             lost.append(plane.path.name)
@@ -71,16 +74,28 @@ def _open(path: Path) -> tuple[Any, npt.NDArray[Any]]:
         return None, np.ascontiguousarray(values.transpose(2, 1, 0))
     import pydicom
 
-    ds: Dataset = pydicom.dcmread(path)
-    shape = (int(ds.get("NumberOfFrames") or 1), int(ds.Rows), int(ds.Columns))
-    return ds, np.asarray(ds.pixel_array).reshape(shape)
+    try:
+        ds: Dataset = pydicom.dcmread(path)
+    except PYDICOM_ERRORS as error:
+        raise CorruptDataError(str(error), path=path) from error
+    return ds, decode_pixels(ds)
 
 
-def _plane(opened: tuple[Any, npt.NDArray[Any]], frame: int) -> Floats:
+def _plane(path: Path, opened: tuple[Any, npt.NDArray[Any]], frame: int) -> Floats:
     ds, stored = opened
+    if frame >= len(stored):
+        raise CorruptDataError(f"{path.name} has {len(stored)} frames.", path=path)
     raw: Floats = np.asarray(stored[frame], dtype=np.float32)
     if ds is None:
         return raw
+    with damage_named(path, ds):
+        slope, intercept = _scale(ds, frame)
+    real: Floats = np.asarray(raw * slope + intercept, dtype=np.float32)
+    return real
+
+
+def _scale(ds: Dataset, frame: int) -> tuple[float, float]:
+    """Return slope and intercept of a frame."""
     groups = ds.get("PerFrameFunctionalGroupsSequence")
     places = [
         *([groups[frame]] if groups else []),
@@ -91,6 +106,4 @@ def _plane(opened: tuple[Any, npt.NDArray[Any]], frame: int) -> Floats:
         if one.get("PixelValueTransformationSequence"):
             row = one.PixelValueTransformationSequence[0]
             break
-    slope, intercept = float(row.get("RescaleSlope") or 1), float(row.get("RescaleIntercept") or 0)
-    real: Floats = np.asarray(raw * slope + intercept, dtype=np.float32)
-    return real
+    return float(row.get("RescaleSlope") or 1), float(row.get("RescaleIntercept") or 0)

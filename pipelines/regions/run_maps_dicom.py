@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
+from ..inputs.damage import PYDICOM_ERRORS, damage_named, decode_pixels, require_numbers
 from .complete import check_complete
 
 if TYPE_CHECKING:
@@ -98,8 +99,9 @@ def read_dicom_map(path: Path) -> DicomMap:
         )
     planes = [plane for file, ds in found for plane in _planes(file, ds)]
     values, affine = _volume(path, planes)
-    head = found[0][1]
-    name, unit = _name_and_unit(head)
+    file, head = found[0]
+    with damage_named(file, head):
+        name, unit = _name_and_unit(head)
     return DicomMap(
         name=name,
         unit=unit,
@@ -113,7 +115,6 @@ def read_dicom_map(path: Path) -> DicomMap:
 def _read(path: Path) -> Dataset | None:
     """Return the data set of a DICOM file; None for a file of another kind."""
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     with path.open("rb") as file:
         if file.read(132)[128:] != b"DICM":
@@ -121,7 +122,7 @@ def _read(path: Path) -> Dataset | None:
     check_complete(path)
     try:
         return pydicom.dcmread(path)
-    except (InvalidDicomError, EOFError, OSError, ValueError, AttributeError) as error:
+    except PYDICOM_ERRORS as error:
         raise _damaged(path, error) from error
 
 
@@ -133,38 +134,35 @@ def _damaged(path: Path, error: object) -> CorruptDataError:
 
 def _planes(path: Path, ds: Dataset) -> list[_Plane]:
     """Return the planes of a file with real values."""
-    try:
-        stored = _pixels(ds)
-        padding = ds.get("PixelPaddingValue")
-        groups: list[Any] = list(ds.get("PerFrameFunctionalGroupsSequence") or [None])
-        shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
-        planes = []
-        for item, raw in zip(groups, stored, strict=True):
-            places = [*([item] if item is not None else []), *shared, ds]
-            slope, intercept = _scale(places)
-            real = (raw.astype(np.float64) * slope + intercept).astype(np.float32)
-            if padding is not None and np.issubdtype(raw.dtype, np.integer):
-                real[raw == int(padding)] = np.nan
-            planes.append(_plane(places, real))
-    except (ValueError, AttributeError, KeyError, TypeError, RuntimeError, IndexError) as error:
-        raise _damaged(path, error) from error
+    with damage_named(path, ds):
+        return _read_planes(ds)
+
+
+def _read_planes(ds: Dataset) -> list[_Plane]:
+    stored = decode_pixels(ds)
+    padding = ds.get("PixelPaddingValue")
+    groups: list[Any] = list(ds.get("PerFrameFunctionalGroupsSequence") or [None])
+    shared = list(ds.get("SharedFunctionalGroupsSequence") or [])
+    if len(groups) != len(stored):
+        raise CorruptDataError(f"{len(stored)} frames, and functional groups of {len(groups)}")
+    planes = []
+    for item, raw in zip(groups, stored, strict=True):
+        places = [*([item] if item is not None else []), *shared, ds]
+        slope, intercept = _scale(places)
+        real = (raw.astype(np.float64) * slope + intercept).astype(np.float32)
+        if padding is not None and np.issubdtype(raw.dtype, np.integer):
+            real[raw == int(padding)] = np.nan
+        planes.append(_plane(places, real))
     return planes
-
-
-def _pixels(ds: Dataset) -> npt.NDArray[Any]:
-    """Return stored values, shape (n_frames, rows, columns)."""
-    shape = (int(ds.get("NumberOfFrames") or 1), int(ds.Rows), int(ds.Columns))
-    for keyword, kind in (("FloatPixelData", "<f4"), ("DoubleFloatPixelData", "<f8")):
-        if keyword in ds:
-            return np.frombuffer(ds[keyword].value, kind, int(np.prod(shape))).reshape(shape)
-    return np.asarray(ds.pixel_array).reshape(shape)
 
 
 def _scale(places: list[Any]) -> tuple[float, float]:
     """Return slope and intercept: of the real world mapping, else of the modality."""
     mapping = _first(places, "RealWorldValueMappingSequence")
     if mapping is not None and "RealWorldValueSlope" in mapping:
-        return float(mapping.RealWorldValueSlope), float(mapping.RealWorldValueIntercept)
+        names = ("RealWorldValueSlope", "RealWorldValueIntercept")
+        slope, intercept = (require_numbers(mapping, name, 1)[0] for name in names)
+        return slope, intercept
     row = _first(places, "PixelValueTransformationSequence") or places[-1]
     return float(row.get("RescaleSlope") or 1.0), float(row.get("RescaleIntercept") or 0.0)
 
@@ -181,9 +179,9 @@ def _plane(places: list[Any], values: Floats) -> _Plane:
     step = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 1.0
     return _Plane(
         values=values,
-        position=np.array([float(v) for v in position.ImagePositionPatient]),
-        orientation=np.array([float(v) for v in orientation.ImageOrientationPatient]),
-        spacing=np.array([float(v) for v in measures.PixelSpacing]),
+        position=np.array(require_numbers(position, "ImagePositionPatient", 3)),
+        orientation=np.array(require_numbers(orientation, "ImageOrientationPatient", 6)),
+        spacing=np.array(require_numbers(measures, "PixelSpacing", 2)),
         thickness_mm=float(step),
     )
 

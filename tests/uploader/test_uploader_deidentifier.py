@@ -96,6 +96,29 @@ def test_a_damaged_file_is_a_data_error(tmp_path):
         Deidentifier().content(path)
 
 
+def test_a_damaged_value_is_a_data_error(path, monkeypatch):
+    ds = pydicom.dcmread(path)
+    ds.AcquisitionDuration = 12.25
+    ds.save_as(path)
+    whole, half = (b"FD" + bytes([n, 0]) for n in (8, 4))
+    content = path.read_bytes()
+    start = content.index(whole) + len(whole)
+    path.write_bytes(content[: start - 4] + half + content[start + 4 :])
+    monkeypatch.setattr(Deidentifier, "apply", lambda _, ds: ds.AcquisitionDuration)
+    with pytest.raises(CorruptDataError, match="cannot be read"):
+        Deidentifier().content(path)
+
+
+@pytest.mark.parametrize("mistake", [ValueError, AttributeError, TypeError])
+def test_a_mistake_of_ours_is_not_called_damage(path, monkeypatch, mistake):
+    def wrong(*_):
+        raise mistake("of ours")
+
+    monkeypatch.setattr(Deidentifier, "apply", wrong)
+    with pytest.raises(mistake, match="of ours"):
+        Deidentifier().content(path)
+
+
 def test_the_table_is_sound():
     profile = load_profile()
     text = (resources.files(deidentification) / "profile.toml").read_text(encoding="utf-8")

@@ -333,3 +333,26 @@ def test_findings_of_files_are_declared(tmp_path):
     said = {f.code for s in found.sessions for f in s.findings} | {f.code for f in found.findings}
     assert {"patients-differ", "damaged", "empty-folder"} <= said
     assert said <= FILE_CODES
+
+
+def test_a_mistake_of_ours_is_not_called_damage(tmp_path, monkeypatch):
+    def wrong(_item):
+        raise TypeError("of ours")
+
+    write_series(tmp_path / "a", 1)
+    monkeypatch.setattr("uploader.scanning.headers._bytes", wrong)
+    with pytest.raises(TypeError, match="of ours"):
+        read_header(tmp_path / "a" / "0001.dcm")
+
+
+@pytest.mark.parametrize("charset", ["ISO_IR 999", "rubbish"])
+def test_an_unknown_character_set_is_no_end_of_the_scan(tmp_path, charset):
+    write_series(tmp_path / "a", 1)
+    path = tmp_path / "a" / "0001.dcm"
+    ds = pydicom.dcmread(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ds.SpecificCharacterSet = charset
+        ds.save_as(path)
+        (found,) = read_headers([path])
+    assert found.status in (FileStatus.DICOM, FileStatus.DAMAGED)

@@ -12,12 +12,14 @@ from typing import Any
 from pydicom import dcmread
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from xnat_pic.errors import CorruptDataError
 from xnat_pic.tables import load_table
 
 _PRIVATE_BLOCKS = range(0x10, 0x100)
+# What pydicom raises for values that are damaged.
+_READING_ERRORS = (InvalidDicomError, BytesLengthException, ValueError, AttributeError)
 _STANDARD = "1.2.840.10008."
 
 
@@ -95,17 +97,26 @@ class Deidentifier:
         CorruptDataError
             If the file cannot be read.
         """
+        damage = CorruptDataError(
+            f"{path} cannot be read and written anew.",
+            path=path,
+            hint="Put a good copy in its place, or upload without anonymisation.",
+        )
         try:
             dataset = dcmread(path)
+        except (OSError, EOFError, *_READING_ERRORS) as error:
+            raise damage from error
+        try:
             self.apply(dataset)
-            out = io.BytesIO()
+        except _READING_ERRORS as error:
+            if _is_readable(dataset):
+                raise  # a mistake of this program, and none of the file
+            raise damage from error
+        out = io.BytesIO()
+        try:
             dataset.save_as(out)
-        except (OSError, InvalidDicomError, EOFError, ValueError, AttributeError) as error:
-            raise CorruptDataError(
-                f"{path} cannot be read and written anew.",
-                path=path,
-                hint="Put a good copy in its place, or upload without anonymisation.",
-            ) from error
+        except (OSError, *_READING_ERRORS) as error:
+            raise damage from error
         return out.getvalue()
 
     def apply(self, dataset: Dataset) -> None:
@@ -160,3 +171,13 @@ def _neutral(rule: Rule) -> Any:
     if rule.action == "D":
         return rule.value
     return [] if dictionary_VR(rule.keyword) == "SQ" else ""
+
+
+def _is_readable(dataset: Dataset) -> bool:
+    """Tell whether pydicom can read every value of an object."""
+    try:
+        for _ in dataset.iterall():
+            pass
+    except _READING_ERRORS:
+        return False
+    return True

@@ -23,6 +23,8 @@ from pydicom.tag import BaseTag
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import TEXT_VR_DELIMS
 
+from xnat_pic.errors import CorruptDataError
+
 # Files for one task of a worker process, and the number from which workers are worth starting.
 _CHUNK = 256
 _WORTH_WORKERS = 1500
@@ -173,11 +175,11 @@ def _read(path: Path, file: BinaryIO, size: int, mtime_ns: int) -> Header:
     try:
         dataset, pixels = _parse(file, start, size, marked)
         values = _texts(dataset)
-    except Exception as error:
-        # Damaged bytes make pydicom raise nearly anything; one file must not end the scan.
+    except CorruptDataError as error:
         if not marked:
             return Header(path, FileStatus.OTHER, size, mtime_ns)
-        return Header(path, FileStatus.DAMAGED, size, mtime_ns, f"its header breaks off ({error})")
+        problem = f"its header breaks off ({error.message})"
+        return Header(path, FileStatus.DAMAGED, size, mtime_ns, problem)
     meta = dataset.file_meta
     if str(meta.get("MediaStorageSOPClassUID", "")) == _MEDIA_DIRECTORY:
         return Header(path, FileStatus.INDEX, size, mtime_ns)
@@ -218,7 +220,11 @@ def _parse(file: BinaryIO, start: bytes, size: int, marked: bool) -> tuple[FileD
     else:
         stream = io.BytesIO(start)
     pixels = _AtPixels(stream, size)
-    return read_partial(stream, pixels, force=not marked, specific_tags=_TAGS), pixels
+    try:
+        return read_partial(stream, pixels, force=not marked, specific_tags=_TAGS), pixels
+    except Exception as error:
+        # Damaged bytes make pydicom raise nearly anything; one file must not end the scan.
+        raise CorruptDataError(str(error)) from error
 
 
 def _looks_like_dicom(start: bytes) -> bool:
@@ -234,13 +240,16 @@ def _looks_like_dicom(start: bytes) -> bool:
 def _texts(dataset: FileDataset) -> dict[str, str]:
     charset = dataset.get_item(_CHARSET)
     names = _bytes(charset).decode("ascii", "replace").split("\\") if charset else [""]
-    encodings = convert_encodings([name.strip() or "ISO_IR 6" for name in names])
-    values = {}
-    for name, tag in _FIELDS.items():
-        item = dataset.get_item(tag)
-        text = decode_bytes(_bytes(item), encodings, TEXT_VR_DELIMS) if item else ""
-        values[name] = text.strip(" \0\r\n\t")
-    return values
+    found = {name: dataset.get_item(tag) for name, tag in _FIELDS.items()}
+    stored = {name: _bytes(item) if item else b"" for name, item in found.items()}
+    try:
+        encodings = convert_encodings([name.strip() or "ISO_IR 6" for name in names])
+        texts = {
+            name: decode_bytes(value, encodings, TEXT_VR_DELIMS) for name, value in stored.items()
+        }
+    except (LookupError, ValueError) as error:  # no such character set, or bytes that it has not
+        raise CorruptDataError(str(error)) from error
+    return {name: text.strip(" \0\r\n\t") for name, text in texts.items()}
 
 
 def _bytes(item: Any) -> bytes:
