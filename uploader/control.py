@@ -27,7 +27,7 @@ class Progress:
     remaining_s : float or None
         None while it cannot be told.
     activity : str
-        What is at work now, in words.
+        What is at work now, as text.
     """
 
     bytes_done: int
@@ -104,26 +104,21 @@ class ProgressMeter:
 
     def add(self, count: int) -> None:
         """Count bytes; a negative count takes back what has to be sent again."""
-        self._step(count, 0, None)
-
-    def add_total(self, count: int) -> None:
-        """Correct the number of bytes to send."""
-        self._step(0, count, None)
+        self._step(count, None)
 
     def set_activity(self, activity: str) -> None:
         """Tell what is at work now."""
-        self._step(0, 0, activity)
+        self._step(0, activity)
 
     def progress(self) -> Progress:
         """Return how far the work is."""
         with self._lock:
             return self._progress(time.monotonic())
 
-    def _step(self, done: int, total: int, activity: str | None) -> None:
+    def _step(self, done: int, activity: str | None) -> None:
         with self._lock:
             now = time.monotonic()
             self._done = max(self._done + done, 0)
-            self._total = max(self._total + total, 0)
             if activity is not None:
                 self._activity = activity
             if (

@@ -1,4 +1,4 @@
-"""What a person should know of a row or a plan, as sentences; one place for their form."""
+"""What a person should know of a row or a plan, as messages; one place for their form."""
 
 import textwrap
 from collections.abc import Collection, Iterable
@@ -21,7 +21,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something a person should know of a row, as a sentence with what to do.
+    """Something a person should know of a row, as a message with what to do.
 
     Attributes
     ----------
@@ -69,25 +69,25 @@ def group_by_message(
     Parameters
     ----------
     messages : iterable of (str, str, str)
-        Level, row and sentence.
+        Level, row and message.
     rows : int
         How many rows there are in all.
 
     Returns
     -------
     list of (str, list of str)
-        Level and lines of each sentence, in the order they came; the rows that a sentence holds
+        Level and lines of each message, in the order they came; the rows that a message holds
         for are counted, and named below it unless it holds for all of them.
     """
     names: dict[tuple[str, str], list[str]] = {}
-    for level, row, sentence in messages:
-        names.setdefault((level, sentence), []).append(row)
+    for level, row, message in messages:
+        names.setdefault((level, message), []).append(row)
     found = []
-    for (level, sentence), mine in names.items():
-        lines = [f"{mine[0]}: {sentence}"]
+    for (level, message), mine in names.items():
+        lines = [f"{mine[0]}: {message}"]
         if len(mine) > 1:
             of = f"all {rows}" if len(mine) == rows else f"{len(mine)} of {rows}"
-            lines = [f"{of} rows: {sentence}"]
+            lines = [f"{of} rows: {message}"]
         if 1 < len(mine) < rows:
             lines += textwrap.wrap(", ".join(mine), 96, initial_indent="  ", subsequent_indent="  ",
                                    break_long_words=False, break_on_hyphens=False)  # fmt: skip
@@ -98,7 +98,7 @@ def group_by_message(
 
 
 def as_sentence(text: str) -> str:
-    """Return what a server said as a sentence that others can follow."""
+    """Return what a server said as a message that others can follow."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -108,10 +108,3 @@ def path_below(path: Path, root: Path) -> str:
         return path.relative_to(root).as_posix()
     except ValueError:
         return path.as_posix()
-
-
-def worst(findings: Iterable[Finding]) -> Level | None:
-    """Return the highest level among findings, None where there are none."""
-    order = list(Level)
-    levels = [order.index(finding.level) for finding in findings]
-    return order[max(levels)] if levels else None

@@ -50,7 +50,7 @@ def _table(heads: tuple[str, ...], rows: list[list[str]], numbers: tuple[str, ..
 
 
 def _print_messages(messages: Iterable[tuple[str, str, str]], rows: int) -> None:
-    """Show sentences about rows, each of them once."""
+    """Show messages about rows, each of them once."""
     for level, lines in group_by_message(messages, rows):
         for line in lines:
             _print(line, _STYLES.get(level, ""))

@@ -1,4 +1,4 @@
-"""The band at the top of a page: one sentence, a next step, no dialog."""
+"""The band at the top of a page: one message, a next step, no dialog."""
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QSizePolicy, QWidget
@@ -38,7 +38,7 @@ class NoticeBand(QFrame):
         self.show_notice(None)
 
     def show_notice(self, notice: Notice | None) -> None:
-        """Show a sentence, or take the band away."""
+        """Show a message, or take the band away."""
         self.notice = notice
         if notice is None:
             self.hide()

@@ -69,7 +69,7 @@ def run_in_child(
             )
         except TaskStopped:
             send(STOPPED, None)
-        except Exception as error:  # every fault becomes a sentence in the window
+        except Exception as error:  # every fault becomes a message in the window
             _send_error(send, error)
         else:
             send(RESULT, value)

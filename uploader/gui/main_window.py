@@ -1,4 +1,4 @@
-"""The window: a bar with the way back, a band for sentences, and one page at a time."""
+"""The window: a bar with the way back, a band for messages, and one page at a time."""
 
 from importlib import import_module
 from threading import Lock
@@ -81,7 +81,7 @@ class MainWindow(QMainWindow):
     def page(self, name: str) -> Page:
         """Return a page by its name, made when it is first asked for."""
         if name not in self.pages:
-            page = _made(name)
+            page = _make_page(name)
             band = NoticeBand()
             page.go.connect(self.open)
             page.notice.connect(band.show_notice)
@@ -132,7 +132,7 @@ class MainWindow(QMainWindow):
             self._show(name, self.pages[name], None)
 
     def notify(self, notice: Notice | None) -> None:
-        """Show a sentence on the page that is shown."""
+        """Show a message on the page that is shown."""
         self.bands[self.name].show_notice(notice)
 
     def speak(self, code: str) -> None:
@@ -261,7 +261,7 @@ def preload(handle: TaskHandle) -> None:
     freeze_gc()
 
 
-def _made(name: str) -> Page:
+def _make_page(name: str) -> Page:
     module, kind = PAGES[name]
     page: Page = getattr(import_module(module, __package__), kind)()
     return page

@@ -11,7 +11,7 @@ Tone = Literal["info", "good", "warning", "bad"]
 
 @dataclass(frozen=True)
 class Notice:
-    """A sentence in the band at the top of the page, never a dialog.
+    """A message in the band at the top of the page, never a dialog.
 
     Attributes
     ----------

@@ -15,21 +15,21 @@ from .translation import translate
 
 
 class Choice(QPushButton):
-    """One way to go on: a picture, a name and a sentence; the whole of it is the button."""
+    """One way to go on: a picture, a name and a message; the whole of it is the button."""
 
-    def __init__(self, symbol: str, name: str, sentence: str) -> None:
+    def __init__(self, symbol: str, name: str, message: str) -> None:
         super().__init__()
         self.symbol = symbol
         self.setProperty("role", "choice")
         self.setAccessibleName(name)
-        self.setAccessibleDescription(sentence)
+        self.setAccessibleDescription(message)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.picture = label("")
-        self.sentence = label(sentence, "soft", wrap=True)
+        self.description = label(message, "soft", wrap=True)
         texts = QVBoxLayout()
         texts.setSpacing(GAP)
         texts.addWidget(label(name, "heading"))
-        texts.addWidget(self.sentence)
+        texts.addWidget(self.description)
         row = QHBoxLayout(self)
         row.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
         row.setSpacing(MARGIN)
@@ -102,7 +102,7 @@ class StartPage(Page):
         plan = preferences.last_plan()
         self.resume.setVisible(plan is not None)
         if plan is not None:
-            self.resume.sentence.setText(str(plan))
+            self.resume.description.setText(str(plan))
             self.resume.setAccessibleDescription(str(plan))
         self.convert.setFocus()
 

@@ -1,6 +1,6 @@
-"""Every sentence of the window, in the languages that are shipped.
+"""Every message of the window, in the languages that are shipped.
 
-The sentences are data: ``translations/*.toml``, one table for each key with one value for each
+The messages are data: ``translations/*.toml``, one table for each key with one value for each
 language. A page owns its file.
 """
 
@@ -18,7 +18,7 @@ _chosen = [_DEFAULT]
 
 
 def translate(key: str, **values: object) -> str:
-    """Return the sentence of a key in the chosen language, with its places filled.
+    """Return the message of a key in the chosen language, with its places filled.
 
     A number called ``n`` chooses the form: where it is 1 and the key has a ``_one`` sibling,
     that is taken.
@@ -28,7 +28,7 @@ def translate(key: str, **values: object) -> str:
     KeyError
         If there is no such key: a fault of the program.
     """
-    table = sentences()
+    table = messages()
     if values.get("n") == 1 and f"{key}_one" in table:
         key = f"{key}_one"
     text = table[key][_chosen[0]]
@@ -52,8 +52,8 @@ def system_language() -> str:
 
 
 @lru_cache(maxsize=1)
-def sentences() -> dict[str, dict[str, str]]:
-    """Return all sentences: key, as ``page.name``, to language to text."""
+def messages() -> dict[str, dict[str, str]]:
+    """Return all messages: key, as ``page.name``, to language to text."""
     found: dict[str, dict[str, str]] = {}
     for file in sorted(_folder().iterdir(), key=lambda entry: entry.name):
         if file.name.endswith(".toml"):

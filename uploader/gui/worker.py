@@ -30,7 +30,7 @@ class Task(QObject):
     result : signal
         What the function returned.
     failed : signal
-        The exception that it raised (`error_texts.error_text` gives the sentence).
+        The exception that it raised (`error_texts.error_text` gives the message).
     stopped : signal
         It was cancelled and handed nothing back.
     ended : signal
@@ -80,7 +80,7 @@ class Task(QObject):
             value = function(handle, *arguments, **keywords)
         except TaskStopped:
             self._finish(STOPPED, None)
-        except Exception as error:  # every fault becomes a sentence in the window
+        except Exception as error:  # every fault becomes a message in the window
             self._finish(FAILED, error)
         else:
             self._finish(RESULT, value)

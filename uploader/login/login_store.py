@@ -37,7 +37,7 @@ class LoginStore(Enum):
 
     @property
     def title(self) -> str:
-        """The store in words for a person."""
+        """The store as text for a person."""
         return {
             LoginStore.KEYRING: "the keyring of this system",
             LoginStore.FILE: "an encrypted file with your passphrase",

@@ -66,7 +66,7 @@ class SessionEntry:
     sending : bool
         Whether something may have reached the prearchive whose address is not known.
     problem : str
-        Why it did not go on, as a sentence.
+        Why it did not go on, as a message.
     verified : str
         ``counted`` or ``checksummed`` once `verify` found all of it.
     """

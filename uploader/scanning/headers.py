@@ -75,7 +75,7 @@ class Header:
     Attributes
     ----------
     problem : str
-        Why it is damaged or cannot be read, as half a sentence.
+        Why it is damaged or cannot be read, as half a message.
     """
 
     path: Path

@@ -79,7 +79,7 @@ class LayoutMatch:
     values : dict
         Token to value; a level that is absent is not in it.
     problem : str
-        Why it does not fit, as half a sentence; empty where it does.
+        Why it does not fit, as half a message; empty where it does.
     """
 
     values: dict[str, str]
@@ -154,7 +154,7 @@ class Layout:
             return LayoutMatch({})
         names = [unicodedata.normalize("NFC", level.strip()) for level in levels]
         alignments = [
-            self._judge(values, dropped, implicit, is_subject)
+            self._rate(values, dropped, implicit, is_subject)
             for units in self.alternatives
             for values, dropped, implicit in _align(units, names, 0)
             if self._allowed(units, values, names)
@@ -180,7 +180,7 @@ class Layout:
             )
         return LayoutMatch(values[0])
 
-    def _judge(
+    def _rate(
         self, values: dict[str, str], dropped: int, implicit: int, is_subject: Callable[[str], bool]
     ) -> _Alignment:
         odd = sum(

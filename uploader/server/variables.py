@@ -59,7 +59,7 @@ def define_variables(
     Returns
     -------
     list of str
-        Sentences about what was done, and about what could not be.
+        Messages about what was done, and about what could not be.
     """
     wanted = variables_by_type(variables, session_types)
     done = _define_classic(client, project, wanted)

@@ -320,16 +320,16 @@ class _UploadRun:
             self.result.problems.append(error)
 
     def _fail(self, row: PlanRow, error: XnatPicError) -> None:
-        sentence = error.sentence()
+        message = error.sentence()
         outcome = Outcome.FAILED
         if isinstance(error, CancelledError):
             outcome = Outcome.STOPPED
         else:
-            self._tools.journal.set_problem(row.key, sentence)
+            self._tools.journal.set_problem(row.key, message)
         if isinstance(error, LoginError):
             # Nobody can go on without a login: the other sessions stop, too.
             self._tools.control.cancel()
-        self._end(RowResult(row, outcome, sentence, error))
+        self._end(RowResult(row, outcome, message, error))
 
     def _end(self, result: RowResult) -> None:
         if result.outcome is Outcome.FAILED and result.error is None:

@@ -35,8 +35,8 @@ def ensure_project(context: UploadContext, project: str, rows: Iterable[PlanRow]
                 params={"xsiType": "xnat:projectData", "xnat:projectData/name": project},
             )
             context.journal.add_event("", "made", f"Made the project {project}.")
-        for sentence in define_variables(client, project, context.config.variables, types):
-            context.journal.add_event("", "made", sentence)
+        for message in define_variables(client, project, context.config.variables, types):
+            context.journal.add_event("", "made", message)
     except RefusedError as refusal:
         raise RowError(
             "no-permission",
@@ -51,7 +51,7 @@ def ensure_subjects(context: UploadContext, project: str, rows: list[PlanRow]) -
     Returns
     -------
     dict of str to str
-        Sentence by row key, for rows whose subject could not be made.
+        Message by row key, for rows whose subject could not be made.
     """
     config, client = context.config, context.client
     names = [one.name for one in config.variables if one.level == "subject"]
@@ -67,8 +67,8 @@ def ensure_subjects(context: UploadContext, project: str, rows: list[PlanRow]) -
         try:
             _ensure_subject(client, project, subject, known.get(subject.casefold()), values, form)
         except RefusedError as refusal:
-            sentence = f"The subject {subject} cannot be written: {refusal.message}"
-            failed |= dict.fromkeys((row.key for row in mine), sentence)
+            message = f"The subject {subject} cannot be written: {refusal.message}"
+            failed |= dict.fromkeys((row.key for row in mine), message)
     return failed
 
 

@@ -43,7 +43,7 @@ class VariableChange:
 
     @property
     def item(self) -> str:
-        """The subject or session in words."""
+        """The subject or session as text."""
         return f"session {self.session}" if self.session else f"subject {self.subject}"
 
     @property
@@ -53,7 +53,7 @@ class VariableChange:
         return (*above, "experiments", self.session) if self.session else above
 
     def sentence(self) -> str:
-        """Return old and new in words."""
+        """Return old and new as text."""
         return f"{self.name} of {self.item}: {self.old or '(empty)'} -> {self.new or '(empty)'}"
 
 

@@ -62,7 +62,7 @@ class RowVerification:
     planned, found : int
         Instances planned, and those found on the server.
     problems : list of str
-        Sentences; empty where all is well.
+        Messages; empty where all is well.
     notes : list of str
         What should be known, though all is there.
     """

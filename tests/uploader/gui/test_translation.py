@@ -65,7 +65,7 @@ def test_a_text_in_the_code_would_be_found():
 
 
 def test_both_languages_have_every_sentence_with_the_same_places():
-    table = translation.sentences()
+    table = translation.messages()
     assert len(table) > 60
     for key, texts in table.items():
         assert set(texts) == set(translation.LANGUAGES), key
@@ -80,7 +80,7 @@ def test_every_sentence_that_is_asked_for_is_there():
         for name, node in _calls(path.read_text(encoding="utf-8"))
         if name == "translate" and node.args
         for first in node.args[:1]
-        if isinstance(first, ast.Constant) and first.value not in translation.sentences()
+        if isinstance(first, ast.Constant) and first.value not in translation.messages()
     ]
     assert missing == []
 
@@ -125,8 +125,8 @@ def _unused(keys, sources, told=""):
 
 def test_no_sentence_is_left_that_no_code_uses():
     kinds = {kind_key(kind.value) for kind in SeriesKind}
-    assert kinds <= set(translation.sentences())
-    keys = set(translation.sentences()) - kinds
+    assert kinds <= set(translation.messages())
+    keys = set(translation.messages()) - kinds
     sources = [path.read_text(encoding="utf-8") for path in MODULES]
     folder = Path(uploader.gui.__file__).parent
     told = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*/*.toml"))
@@ -140,5 +140,5 @@ def test_an_unused_sentence_would_be_found():
 
 
 def test_languages_differ():
-    same = [key for key, texts in translation.sentences().items() if texts["en"] == texts["it"]]
-    assert len(same) < len(translation.sentences()) / 8, same
+    same = [key for key, texts in translation.messages().items() if texts["en"] == texts["it"]]
+    assert len(same) < len(translation.messages()) / 8, same

@@ -37,7 +37,7 @@ _FILTER_AFTER_MS = 150
 _WIDTHS = {"include": 34, "state": 108, "subject": 84, "session": 150, "modality": 48, "date": 92,
            "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
 _VARIABLE_WIDTH = 84
-_NARROW = 120  # sentences that are cut stand in full below the table
+_NARROW = 120  # messages that are cut stand in full below the table
 _ROW_HEIGHT = 30
 _FEW = 2000  # lines that are selected again after sorting
 
@@ -243,7 +243,7 @@ class PlanStep(QWidget):
             self.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _fit(self) -> None:
-        """Let the column of sentences end at the edge of the window, where there is room."""
+        """Let the column of messages end at the edge of the window, where there is room."""
         columns = self.table.columns
         place = columns.index(FINDINGS)
         before = sum(self.view.columnWidth(n) for n in range(place))
@@ -261,12 +261,6 @@ class PlanStep(QWidget):
     def keys(self) -> list[str]:
         """Return the keys of the selected rows."""
         return [self.table.row_at(line).key for line in self.lines()]
-
-    def show_line(self, key: str) -> None:
-        """Go to a row."""
-        line = self.table.line_of(key)
-        if line >= 0:
-            self.view.setCurrentIndex(self.table.index(line, 1))
 
     def _filter(self) -> None:
         self.table.show_only(RowFilter(self.search.text(), str(self.kind.currentData())))

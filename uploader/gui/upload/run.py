@@ -72,14 +72,14 @@ class PlanRun(QObject):
         self.working = False
         self.ended = bool(opened.states)
         self._control = RunControl()
-        self._keeping = False
+        self._is_saving = False
         self._dirty = False
         self._saving: worker.Task | None = None
         self._task: worker.Task | None = None
         self._waiting: list[str] = []
         self._news: dict[str, Any] = {}
         self._timer = QTimer(self, singleShot=True, interval=_KEEP_AFTER_MS)
-        self._timer.timeout.connect(self._keep)
+        self._timer.timeout.connect(self._save)
         self._pulse = QTimer(self, interval=_SHOW_EVERY_MS)
         self._pulse.timeout.connect(self._show_news)
         self._links: list[tuple[Any, Callable[..., None]]] = [
@@ -127,32 +127,32 @@ class PlanRun(QObject):
         self._dirty = True
         self._timer.start()
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         """Check the rows and write the plan; once more if it changed meanwhile."""
-        if self._keeping:
+        if self._is_saving:
             return
-        self._keeping, self._dirty = True, False
+        self._is_saving, self._dirty = True, False
         task = worker.start(work.recheck, self.plan, self.opened.config, self.opened.path)
         self._saving = task
-        task.result.connect(self._kept)
-        task.failed.connect(self._not_kept)
+        task.result.connect(self._saved)
+        task.failed.connect(self._not_saved)
 
-    def _kept(self, plan: Plan) -> None:
-        self._keeping = False
+    def _saved(self, plan: Plan) -> None:
+        self._is_saving = False
         if self._dirty:
             self._timer.start()
         else:
             self.table.set_findings(plan.rows)
 
-    def _not_kept(self, error: Exception) -> None:
-        self._keeping, self._dirty = False, True
+    def _not_saved(self, error: Exception) -> None:
+        self._is_saving, self._dirty = False, True
         self.notified.emit(
             Notice(window_error_text(error), "bad", translate("upload.try_again")), "keep"
         )
 
-    def keep_again(self) -> None:
+    def save_again(self) -> None:
         """Try again to write the plan."""
-        self._keep()
+        self._save()
 
     # Comparing and sending
 
@@ -233,10 +233,10 @@ class PlanRun(QObject):
             self._control = RunControl()
             self.login_needed.emit(logins[0], self.failed())
             return
-        notice, action = self._told(result)
+        notice, action = self._result_notice(result)
         self.notified.emit(notice, action)
 
-    def _told(self, result: UploadResult) -> tuple[Notice, str]:
+    def _result_notice(self, result: UploadResult) -> tuple[Notice, str]:
         ends = [one.outcome for one in result.rows]
         good = ends.count(Outcome.DONE) + ends.count(Outcome.NOTHING_TO_DO)
         bad, stopped = ends.count(Outcome.FAILED), ends.count(Outcome.STOPPED)
@@ -298,7 +298,7 @@ class PlanRun(QObject):
 
     def do(self, action: str) -> None:
         """Do what a notice offered."""
-        actions = {"keep": self.keep_again, "go": self.retry, "verify": self.verify,
+        actions = {"keep": self.save_again, "go": self.retry, "verify": self.verify,
                    "report": self.report}  # fmt: skip
         if action in actions and not self.working:
             actions[action]()

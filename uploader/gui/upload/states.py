@@ -1,4 +1,4 @@
-"""How far a row is, in words and in a tone."""
+"""How far a row is, as text and in a tone."""
 
 from dataclasses import dataclass
 
@@ -24,10 +24,10 @@ class RowState:
     Attributes
     ----------
     key : str
-        Of the sentence, such as ``upload.state_new``; empty where nothing is known.
+        Of the message, such as ``upload.state_new``; empty where nothing is known.
     tone : str
         ``soft``, ``accent``, ``good``, ``warning`` or ``bad``.
-    sentences : tuple of str
+    messages : tuple of str
         What there is to say beside the row's own findings.
     findings : tuple of Finding
         Those of the comparison with the server.
@@ -35,12 +35,12 @@ class RowState:
 
     key: str = ""
     tone: str = "soft"
-    sentences: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
 
     @property
     def text(self) -> str:
-        """The state in words."""
+        """The state as text."""
         return translate(self.key) if self.key else ""
 
 
@@ -88,7 +88,7 @@ def of_check(one: RowCheck) -> RowState:
 def of_result(one: RowResult) -> RowState:
     """Return the state after an upload."""
     messages = (one.reason,) if one.reason and one.outcome is Outcome.FAILED else ()
-    return RowState(*_OUTCOMES[one.outcome], sentences=messages)
+    return RowState(*_OUTCOMES[one.outcome], messages=messages)
 
 
 def of_verification(one: RowVerification) -> RowState:
@@ -100,19 +100,19 @@ def of_verification(one: RowVerification) -> RowState:
             "upload.proof_none", found=one.found, planned=one.planned
         ),
     }[one.level]
-    return RowState(*_LEVELS[one.level], sentences=(*one.problems, how, *one.notes))
+    return RowState(*_LEVELS[one.level], messages=(*one.problems, how, *one.notes))
 
 
-def of_journal(kind: str, sentence: str) -> RowState:
+def of_journal(kind: str, message: str) -> RowState:
     """Return the state that the journal of an earlier day tells."""
-    return RowState(*_KNOWN[kind], sentences=(sentence,) if sentence else ())
+    return RowState(*_KNOWN[kind], messages=(message,) if message else ())
 
 
 def row_messages(row: PlanRow, state: RowState) -> list[tuple[str, str]]:
-    """Return all there is to say of a row, worst first: tone and sentence."""
+    """Return all there is to say of a row, worst first: tone and message."""
     tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
     order = ("bad", "warning", "accent", "good", "soft")
-    found = [(state.tone, window_text(sentence)) for sentence in state.sentences]
+    found = [(state.tone, window_text(message)) for message in state.messages]
     findings = (*state.findings, *row.findings)
     found += [(tones[one.level], window_text(one.message)) for one in findings]
     return sorted(dict.fromkeys(found), key=lambda one: order.index(one[0]))

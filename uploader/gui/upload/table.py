@@ -286,7 +286,7 @@ class PlanTable(QAbstractTableModel):
             return True
         text = self._texts.get(place)
         if text is None:
-            messages = (sentence for _, sentence in row_messages(row, state))
+            messages = (message for _, message in row_messages(row, state))
             parts = (row.project, row.subject, row.session, row.modality, row.date, row.source)
             text = "\n".join((*parts, state.text, *row.variables.values(), *messages)).casefold()
             self._texts[place] = text

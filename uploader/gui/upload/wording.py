@@ -1,4 +1,4 @@
-"""The uploader's sentences as they are said in a window, which has no commands."""
+"""The uploader's messages as they are said in a window, which has no commands."""
 
 import re
 from functools import lru_cache
@@ -9,15 +9,15 @@ from ..error_texts import error_text
 from ..translation import language
 
 
-def window_text(sentence: str) -> str:
-    """Return a sentence with the window's names for what it calls by a command's.
+def window_text(message: str) -> str:
+    """Return a message with the window's names for what it calls by a command's.
 
-    In Italian where the window speaks Italian and the sentence is one of ``italian.toml``.
+    In Italian where the window speaks Italian and the message is one of ``italian.toml``.
     """
     for command, window in phrases():
-        if command in sentence:
-            sentence = sentence.replace(command, window)
-    return _italian(sentence) if language() == "it" else sentence
+        if command in message:
+            message = message.replace(command, window)
+    return _italian(message) if language() == "it" else message
 
 
 def window_error_text(error: BaseException) -> str:
@@ -33,19 +33,19 @@ def phrases() -> tuple[tuple[str, str], ...]:
 
 
 @lru_cache(maxsize=20_000)
-def _italian(sentence: str) -> str:
+def _italian(message: str) -> str:
     for english, italian in _translations():
-        sentence = english.sub(italian, sentence)
-    return sentence
+        message = english.sub(italian, message)
+    return message
 
 
 @lru_cache(maxsize=1)
 def _translations() -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Return the sentences of ``italian.toml`` as patterns, and what takes their place."""
+    """Return the messages of ``italian.toml`` as patterns, and what takes their place."""
     found = []
     for row in load_table(__package__, "italian.toml")["sentence"]:
         parts = re.split(r"\{(\w+)\}", row["english"])
-        # What a place holds ends before the next sentence: names have no full stop and blank.
+        # What a place holds ends before the next message: names have no full stop and blank.
         pattern = "".join(
             rf"(?P<{part}>(?:(?!\. ).)+?)" if place % 2 else re.escape(part)
             for place, part in enumerate(parts)

@@ -57,7 +57,7 @@ class Canvas(QWidget):
         self._grey()
 
     def show_message(self, text: str) -> None:
-        """Show a sentence where the picture would be."""
+        """Show a message where the picture would be."""
         self.values, self._image, self.message = None, None, text
         self.update()
 
@@ -213,7 +213,7 @@ class Viewer(QWidget):
         self.clear(translate("viewer.empty"))
 
     def clear(self, text: str) -> None:
-        """Show a sentence instead of a series."""
+        """Show a message instead of a series."""
         self.stack = None
         self._wanted += 1
         self.title.setText("")
