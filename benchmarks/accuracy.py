@@ -22,8 +22,7 @@ from pipelines.models.noise_fit import sigma_from_fits
 from pipelines.models.outcome import Noise
 from pipelines.models.result import FitResult, Map
 from pipelines.models.t1 import fit_t1_sr
-from pipelines.models.t2 import fit_t2
-from pipelines.models.t2star import fit_t2star
+from pipelines.models.t2 import fit_t2, fit_t2star
 
 Doubles = npt.NDArray[np.float64]
 

@@ -14,8 +14,7 @@ from ..models.inversion import fit_t1_ir
 from ..models.result import FitResult
 from ..models.selection import FEWEST_FOR_THREE
 from ..models.t1 import fit_t1_sr
-from ..models.t2 import fit_t2
-from ..models.t2star import fit_t2star
+from ..models.t2 import fit_t2, fit_t2star
 from ..models.vfa import fit_t1_vfa
 from .data import FitInputs
 

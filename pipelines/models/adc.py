@@ -138,7 +138,7 @@ def fit_adc(
     check_order(samples, b, flags == 0)
     noise = Noise(sigma, rician)
     if method == "wls":
-        return _by_logarithm(samples, b, flags, noise)
+        return _fit_log_linear(samples, b, flags, noise)
     model = decay_model(b)
     found = noise.solve(model, samples, flags == 0, False)
     maps = {
@@ -167,7 +167,7 @@ def _notes(adc: npt.NDArray[np.float32]) -> list[str]:
     return [f"{fast} voxels have an ADC above {_FASTEST_TISSUE} um2/ms, faster than free water."]
 
 
-def _by_logarithm(samples: Doubles, b: Doubles, flags: Flags, noise: Noise) -> FitResult:
+def _fit_log_linear(samples: Doubles, b: Doubles, flags: Flags, noise: Noise) -> FitResult:
     active = flags == 0
     used = np.where(active[:, None], samples, 0.0)
     floor = _FLOOR * noise.sigma if noise.sigma is not None else 0.0
@@ -262,7 +262,7 @@ def fit_trace_adc(
     b = as_b_values(b_values)
     g = as_directions(directions, b)
     samples = prepare(signal, b)
-    groups = _three(g, b)
+    groups = _three_directions(g, b)
     flags = first_flags(samples, mask, sigma, saturation)
     check_order(samples, b, flags == 0)
     noise = Noise(sigma, rician)
@@ -277,7 +277,7 @@ def fit_trace_adc(
     return _average(samples, b, fits, flags, noise)
 
 
-def _three(g: Doubles, b: Doubles) -> list[npt.NDArray[np.intp]]:
+def _three_directions(g: Doubles, b: Doubles) -> list[npt.NDArray[np.intp]]:
     """Return for each of three orthogonal directions its images and those of low b."""
     low = b <= max(20.0, 0.1 * b.max())
     if not low.any():
@@ -313,13 +313,15 @@ def _average(
     freedom = sum(fit.model.n_samples - 2 for fit in fits)
     sse = np.sum([one.sse for one in found], axis=0)
     sst = np.sum([one.sst for one in found], axis=0)
-    lean = np.zeros((len(samples), n))
+    sensitivity = np.zeros((len(samples), n))
     total, count = np.zeros(n), np.zeros(n)
     valid = (flags & FATAL) == 0
     for fit, one in zip(fits, found, strict=True):
         with np.errstate(invalid="ignore", divide="ignore"):
             s0 = one.amplitude[:, 0].astype(np.float64)
-            lean[:, fit.samples] += _gradient(b[fit.samples], one.parameter.astype(float), s0) / 3
+            sensitivity[:, fit.samples] += (
+                _gradient(b[fit.samples], one.parameter.astype(float), s0) / 3
+            )
         part = np.ascontiguousarray(samples[:, fit.samples])
         total[fit.samples] += mean_residual(fit.model, part, valid, one)
         count[fit.samples] += 1
@@ -327,7 +329,7 @@ def _average(
         width = np.full(len(samples), noise.sigma or np.nan)
         if noise.sigma is None and freedom:
             width = np.sqrt(sse / freedom)
-        error = (width * np.linalg.norm(lean, axis=1)).astype(np.float32)
+        error = (width * np.linalg.norm(sensitivity, axis=1)).astype(np.float32)
     maps = {"ADC": Map(adc, UNIT, error)}
     for k, one in enumerate(found):
         maps[f"ADC{k + 1}"] = Map(one.parameter.copy(), UNIT, one.parameter_error.copy())

@@ -160,7 +160,7 @@ def fit_cest(
     known = (mask, sigma, is_reference, working_frequency_mhz)
     spectra = _spectra(signal, offsets_ppm, *known)
     wanted = _wanted(spectra, at_ppm, windows, ph_calibration)
-    shift, told = _field(spectra, b0_ppm, b0_method)
+    shift, field_notes = _field_shift(spectra, b0_ppm, b0_method)
     flags = _flags(spectra, shift, wanted)
     maps = _asymmetries(spectra, shift, sigma, at_ppm, windows, normalise)
     lost, extra = lorentzian_maps(spectra, shift, at_ppm if lorentzian else (), t1_ms, sigma)
@@ -179,7 +179,7 @@ def fit_cest(
         noise=Noise(sigma, rician=False),
         chi2=None,
         residual_mean=np.full(len(spectra.offsets_ppm), np.nan),
-        notes=[*spectra.notes, *told],
+        notes=[*spectra.notes, *field_notes],
         settings=_settings(spectra, normalise, b0_method if b0_ppm is None else "given"),
         certain=CERTAIN_PERCENT,
     )
@@ -270,7 +270,7 @@ def _wanted(
     return wanted
 
 
-def _field(
+def _field_shift(
     spectra: Spectra, b0_ppm: npt.ArrayLike | None, method: str
 ) -> tuple[Doubles, tuple[str, ...]]:
     """Return where water lies in each voxel, NaN where unknown, and what to tell of it."""

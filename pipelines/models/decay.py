@@ -144,8 +144,8 @@ def prepare(
     train = skip_first(train, active, noise) if skip == "auto" else train.without(int(skip))
     as_times(train.times, "echo times", least=1.0, most=10_000.0, needed=3, distinct=True)
     free = 1 if refocused and train.skipped == 0 and len(train.times) > 3 else 0
-    told = check_falling(train.signal[:, free:], train.times[free:], active, "echo times")
-    return replace(train, notes=(*train.notes, *told))
+    notes = check_falling(train.signal[:, free:], train.times[free:], active, "echo times")
+    return replace(train, notes=(*train.notes, *notes))
 
 
 @dataclass(frozen=True)
@@ -218,17 +218,17 @@ def choose(train: Train, active: Bools, noise: Noise, model: Choice) -> tuple[De
     # An offset makes the decay time of the fit without it too long to judge by.
     good = free.found.status == 0
     typical = float(np.median(free.found.parameter[good])) if good.any() else float("inf")
-    told = []
+    notes = []
     if not selection.offset_identifiable(train.times, typical):
-        told.append("The offset is not identifiable with these echo times.")
+        notes.append("The offset is not identifiable with these echo times.")
         if model == "auto":
-            return plain, told
+            return plain, notes
     if model == "auto":
         both = good & (plain.found.status == 0)
         if not criterion(free, both) < criterion(plain, both):
             return plain, ["AICc prefers the model without an offset."]
-        told = ["AICc prefers the model with an offset."]
-    return bound_offset(free, plain, train), told
+        notes = ["AICc prefers the model with an offset."]
+    return bound_offset(free, plain, train), notes
 
 
 def finish(

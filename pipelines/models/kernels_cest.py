@@ -90,7 +90,7 @@ def asymmetry(x: Any, y: Any, d: Any, centre: Any, reach: Any, least: Any) -> An
 
 
 @compiled
-def symmetric(x: Any, y: Any, d: Any, trials: Any, reach: Any, least: Any) -> Any:
+def find_symmetry_centre(x: Any, y: Any, d: Any, trials: Any, reach: Any, least: Any) -> Any:
     """Return the centre of greatest symmetry near the trials; NaN where it is at their ends.
 
     Trials far from the lowest sample are left out: flat flanks are symmetric too.
@@ -127,4 +127,4 @@ def centres(x: Any, spectra: Any, trials: Any, reach: Any, least: Any, out: Any)
     for block in prange((voxels + BLOCK - 1) // BLOCK):
         d = np.empty(len(x))
         for v in range(block * BLOCK, min(voxels, (block + 1) * BLOCK)):
-            out[v] = symmetric(x, spectra[v], d, trials, reach, least)
+            out[v] = find_symmetry_centre(x, spectra[v], d, trials, reach, least)

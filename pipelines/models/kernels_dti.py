@@ -40,12 +40,12 @@ class Tensors(NamedTuple):
     status: npt.NDArray[np.int8]
 
 
-class Bench(NamedTuple):
+class Workspace(NamedTuple):
     """Working memory of one group of L voxels and n samples.
 
-    `y`, `logs`, `weights`, `weighted`, `exponents`, `predicted` (n, L); `bits` int64 and `seen` its
-    memory as float64, (n L,); `a` (28, L), `r` and `z` (7, L), `low` (7, 7, L), `fits` (L,) 1 where
-    the samples determine the tensor.
+    `y`, `logs`, `weights`, `weighted`, `exponents`, `predicted` (n, L); `bits` int64 and
+    `bits_as_float` its memory as float64, (n L,); `a` (28, L), `r` and `z` (7, L), `low` (7, 7, L),
+    `fits` (L,) 1 where the samples determine the tensor.
     """
 
     y: Doubles
@@ -55,7 +55,7 @@ class Bench(NamedTuple):
     exponents: Doubles
     predicted: Doubles
     bits: npt.NDArray[np.int64]
-    seen: Doubles
+    bits_as_float: Doubles
     a: Doubles
     r: Doubles
     z: Doubles
@@ -137,7 +137,7 @@ def predict(design: Any, k: Any) -> Any:
                 k.exponents[i, j] += k.z[p, j] * factor
         for j in range(LANES):
             k.exponents[i, j] = min(max(k.exponents[i, j], -50.0), 5.0)
-    exponentials(k.exponents.reshape(-1), k.predicted.reshape(-1), k.bits, k.seen)
+    exponentials(k.exponents.reshape(-1), k.predicted.reshape(-1), k.bits, k.bits_as_float)
 
 
 @compiled
@@ -147,7 +147,7 @@ def solve(design: Any, products: Any, passes: Any, k: Any) -> Any:
     for i in range(len(flat)):
         weights[i] = flat[i] * flat[i]
         positive[i] = flat[i] if flat[i] > 0 else 1.0
-    logarithms(positive.view(np.int64), k.logs.reshape(-1), k.bits, k.seen)
+    logarithms(positive.view(np.int64), k.logs.reshape(-1), k.bits, k.bits_as_float)
     k.fits[:] = 1.0
     for left in range(passes + 1):
         normal_equations(design, products, k)
@@ -161,7 +161,7 @@ def solve(design: Any, products: Any, passes: Any, k: Any) -> Any:
 
 
 @compiled
-def forward(low: Any, r: Any, out: Any) -> Any:
+def forward_substitution(low: Any, r: Any, out: Any) -> Any:
     """Solve L out = r of one voxel and return the squared length of out."""
     length = 0.0
     for i in range(UNKNOWNS):
@@ -221,7 +221,7 @@ def eigen(d: Any, m: Any, vectors: Any, values: Any) -> Any:
 
 
 @compiled
-def along(vector: Any, factor: Any, g: Any) -> Any:
+def add_quadratic_slope(vector: Any, factor: Any, g: Any) -> Any:
     """Add the slope of factor times v'Dv by the six elements of the tensor."""
     for k in range(3):
         g[k] += factor * vector[k] * vector[k]
@@ -247,13 +247,13 @@ def scalars(d: Any, values: Any, vectors: Any, low: Any, g: Any, z: Any, out: An
         elif which == 1:
             g[0] = g[1] = g[2] = 1 / 3
         elif which == 2:
-            along(vectors[0], 1.0, g)
+            add_quadratic_slope(vectors[0], 1.0, g)
         elif which == 3:
-            along(vectors[1], 0.5, g)
-            along(vectors[2], 0.5, g)
+            add_quadratic_slope(vectors[1], 0.5, g)
+            add_quadratic_slope(vectors[2], 0.5, g)
         else:
             g[6] = 1.0
-        var[which] = forward(low, g, z)
+        var[which] = forward_substitution(low, g, z)
 
 
 @compiled
@@ -273,7 +273,7 @@ def squares(samples: Any, top: Any, predicted: Any, out: Any, total: Any) -> Any
 
 
 @compiled
-def load(signal: Any, voxels: Any, count: Any, floor: Any, tops: Any, y: Any) -> Any:
+def load_lanes(signal: Any, voxels: Any, count: Any, floor: Any, tops: Any, y: Any) -> Any:
     """Write the samples of voxels over their largest, 0 where they get no weight; 1 in free lanes.
 
     Free lanes hold no voxel, and their result is not looked at.
@@ -291,7 +291,9 @@ def load(signal: Any, voxels: Any, count: Any, floor: Any, tops: Any, y: Any) ->
 
 
 @compiled
-def finish(v: Any, j: Any, top: Any, signal: Any, k: Any, out: Any, space: Any, total: Any) -> Any:
+def store_voxel(
+    v: Any, j: Any, top: Any, signal: Any, k: Any, out: Any, space: Any, total: Any
+) -> Any:
     """Write everything of one voxel, which was solved in lane j."""
     g, z, m, low, predicted = space
     if k.fits[j] < 1:
@@ -323,7 +325,7 @@ def fit_block(
     n = signal.shape[1]
     size = (n, LANES)
     bits = np.empty(n * LANES, np.int64)
-    k = Bench(
+    k = Workspace(
         np.empty(size),
         np.empty(size),
         np.empty(size),
@@ -347,10 +349,10 @@ def fit_block(
             voxels[count] = v
             count += 1
         if count == LANES or (v == last - 1 and count > 0):
-            load(signal, voxels, count, floor, tops, k.y)
+            load_lanes(signal, voxels, count, floor, tops, k.y)
             solve(design, products, passes, k)
             for j in range(count):
-                finish(voxels[j], j, tops[j], signal, k, out, space, total)
+                store_voxel(voxels[j], j, tops[j], signal, k, out, space, total)
             count = 0
 
 

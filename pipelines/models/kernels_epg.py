@@ -101,7 +101,7 @@ def trains(half: float, t1: float, logs: Any, angles: Any, profile: Any, out: An
 
 
 @compiled
-def normal(y: Any, b: Any, skip: int, m: Any) -> Any:
+def normal_equations(y: Any, b: Any, skip: int, m: Any) -> Any:
     """Write the normal equations of the two parameters; return S0 and the squared residuals.
 
     `m` (2, 3): the tangents' products outside the direction of the echoes, and the gradient.
@@ -135,7 +135,9 @@ def to_angle(w: float) -> float:
 
 
 @compiled
-def descend(y: Any, skip: int, settings: Any, start: Any, profile: Any, f: Any, work: Any) -> Any:
+def levenberg_marquardt(
+    y: Any, skip: int, settings: Any, start: Any, profile: Any, f: Any, work: Any
+) -> Any:
     """Search T2 and angle from a start by damped Gauss-Newton steps (Levenberg, Marquardt).
 
     `settings`: half spacing, T1, bounds of ln T2. Returns ln T2, angle, S0, SSE and status; `work`
@@ -144,9 +146,9 @@ def descend(y: Any, skip: int, settings: Any, start: Any, profile: Any, f: Any, 
     half, t1, low, high = settings
     u, angle = start[0], min(start[1], HIGHEST_ANGLE)
     b, trial = work[0], work[1]
-    m, ahead = np.empty((2, 3)), np.empty((2, 3))
+    m, trial_equations = np.empty((2, 3)), np.empty((2, 3))
     train(half, t1, u, angle, profile, f, b)
-    s0, sse = normal(y, b, skip, m)
+    s0, sse = normal_equations(y, b, skip, m)
     damping = _DAMPING
     for _ in range(_ITERATIONS):
         a, d = m[0, 0] * (1.0 + damping), m[1, 1] * (1.0 + damping)
@@ -160,13 +162,13 @@ def descend(y: Any, skip: int, settings: Any, start: Any, profile: Any, f: Any, 
         next_u = min(max(u + du, low), high)
         next_angle = to_angle(np.cos(0.5 * angle) ** 2 + dw)
         train(half, t1, next_u, next_angle, profile, f, trial)
-        height, cost = normal(y, trial, skip, ahead)
+        height, cost = normal_equations(y, trial, skip, trial_equations)
         moved = abs(np.cos(0.5 * next_angle) ** 2 - np.cos(0.5 * angle) ** 2)
         small = abs(next_u - u) < _STEP and moved < _STEP
         if cost <= sse:
             u, angle, s0, sse = next_u, next_angle, height, cost
             b[:] = trial
-            m[:] = ahead
+            m[:] = trial_equations
             damping *= _DOWN
         else:
             damping *= _UP
@@ -177,7 +179,7 @@ def descend(y: Any, skip: int, settings: Any, start: Any, profile: Any, f: Any, 
 
 
 @compiled
-def spread(b: Any, skip: int, s0: float, angle: float, variance: Any) -> None:
+def parameter_variances(b: Any, skip: int, s0: float, angle: float, variance: Any) -> None:
     """Write the unit variances of ln T2, angle and S0.
 
     An angle at its upper bound has no variance and costs the others none.
@@ -224,21 +226,23 @@ def fit_block(
             continue
         first = (starts[v, 0, 0], starts[v, 0, 1])
         other = (starts[v, 1, 0], starts[v, 1, 1])
-        u, angle, s0, sse, status[v] = descend(signal[v], skip, settings, first, profile, f, work)
-        kept = work[0].copy()
-        found = descend(signal[v], skip, settings, other, profile, f, work)
+        u, angle, s0, sse, status[v] = levenberg_marquardt(
+            signal[v], skip, settings, first, profile, f, work
+        )
+        best_echoes = work[0].copy()
+        found = levenberg_marquardt(signal[v], skip, settings, other, profile, f, work)
         if found[3] < sse * (1.0 - 1e-9) and found[4] != NOT_CONVERGED:
             u, angle, s0, sse, status[v] = found
-            kept = work[0].copy()
+            best_echoes = work[0].copy()
         if s0 <= 0.0:
             status[v] = WRONG_SIGN
         out[v, 0], out[v, 1], out[v, 2], out[v, 3] = u, angle, s0, sse
-        spread(kept, skip, s0, angle, out[v, 4:7])
+        parameter_variances(best_echoes, skip, s0, angle, out[v, 4:7])
         total, squares = 0.0, 0.0
         for i in range(skip, n):
             total += signal[v, i]
             squares += signal[v, i] ** 2
-            out[v, 8 + i] = signal[v, i] - s0 * kept[0, i]
+            out[v, 8 + i] = signal[v, i] - s0 * best_echoes[0, i]
         out[v, 7] = squares - total * total / (n - skip)
 
 

@@ -19,11 +19,11 @@ from .kernels_varpro import (
     WRONG_SIGN,
     Estimates,
     Table,
-    climb,
-    crest,
-    describe,
-    keep,
-    start,
+    best_atom,
+    newton_refine,
+    parabola_peak,
+    store_amplitudes,
+    store_coefficients,
 )
 
 LANES = 32  # voxels side by side
@@ -33,7 +33,7 @@ _SETTLED = 1e-3  # cells; the square of what a Newton step of that length leaves
 
 
 @compiled
-def lay_out(signal: Any, active: Any, begin: int, end: int, lanes: Any) -> None:
+def gather_lanes(signal: Any, active: Any, begin: int, end: int, lanes: Any) -> None:
     """Write the samples of active voxels as columns, zeros elsewhere."""
     for i in range(signal.shape[1]):
         for v in range(LANES):
@@ -59,7 +59,7 @@ def multiply(matrix: Any, lanes: Any, product: Any) -> None:
 
 
 @compiled
-def total_up(lanes: Any, total: Any, squares: Any) -> None:
+def sum_lanes(lanes: Any, total: Any, squares: Any) -> None:
     """Write sums and sums of squares of each voxel."""
     for v in range(LANES):
         total[v] = 0.0
@@ -72,25 +72,29 @@ def total_up(lanes: Any, total: Any, squares: Any) -> None:
 
 
 @compiled
-def begin_at(likeness: Any, sign: float, atom: Any, most: Any) -> None:
+def best_atoms(atom_projections: Any, sign: float, atom: Any, most: Any) -> None:
     """Write the atom that explains most with the sign wanted, or -1."""
     for v in range(LANES):
         atom[v] = -1
         most[v] = -1.0
     for a in range(ATOMS):
         for v in range(LANES):
-            c = likeness[a, v]
+            c = atom_projections[a, v]
             energy = c * c if c * sign >= 0.0 else -1.0
             atom[v] = a if energy > most[v] else atom[v]
             most[v] = energy if energy > most[v] else most[v]
 
 
 @compiled
-def near(likeness: Any, atom: int, v: int) -> float:
+def parabola_peak_of_lane(atom_projections: Any, atom: int, v: int) -> float:
     """Return the place of the maximum of a parabola through an atom and its neighbours."""
     if atom <= 0 or atom == ATOMS - 1:
         return float(max(atom, 0) * SPACING)
-    left, middle, right = likeness[atom - 1, v], likeness[atom, v], likeness[atom + 1, v]
+    left, middle, right = (
+        atom_projections[atom - 1, v],
+        atom_projections[atom, v],
+        atom_projections[atom + 1, v],
+    )
     left, middle, right = left * left, middle * middle, right * right
     bend = left - 2.0 * middle + right
     shift = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
@@ -98,22 +102,29 @@ def near(likeness: Any, atom: int, v: int) -> float:
 
 
 @compiled
-def enter_one(turned: Any, inside: Any, v: int, cell: int, terms: Any, local: Any) -> None:
+def load_polynomial(
+    transposed: Any, coordinates: Any, v: int, cell: int, terms: Any, local: Any
+) -> None:
     """Write the polynomial of a voxel in its cell into its column of `local` (TERMS, LANES)."""
     for d in range(TERMS):
         terms[d] = 0.0
     for k in range(0, RANK, _GROUP):
-        e, f, g, h = inside[k, v], inside[k + 1, v], inside[k + 2, v], inside[k + 3, v]
+        e, f, g, h = (
+            coordinates[k, v],
+            coordinates[k + 1, v],
+            coordinates[k + 2, v],
+            coordinates[k + 3, v],
+        )
         for d in range(TERMS):
-            terms[d] += (e * turned[cell, 0, k, d] + f * turned[cell, 0, k + 1, d]) + (
-                g * turned[cell, 0, k + 2, d] + h * turned[cell, 0, k + 3, d]
+            terms[d] += (e * transposed[cell, 0, k, d] + f * transposed[cell, 0, k + 1, d]) + (
+                g * transposed[cell, 0, k + 2, d] + h * transposed[cell, 0, k + 3, d]
             )
     for d in range(TERMS):
         local[d, v] = terms[d]
 
 
 @compiled
-def advance(local: Any, t: Any, moved: Any, bend: Any) -> None:
+def newton_step(local: Any, t: Any, moved: Any, bend: Any) -> None:
     """Make one Newton step towards the extremum of each polynomial (of eight terms).
 
     Written out, because a loop over the terms would keep the compiler from taking several voxels
@@ -144,7 +155,7 @@ def advance(local: Any, t: Any, moved: Any, bend: Any) -> None:
 
 
 @compiled
-def value_at(local: Any, t: Any, value: Any) -> None:
+def evaluate_polynomials(local: Any, t: Any, value: Any) -> None:
     """Write the value of each polynomial."""
     for v in range(LANES):
         value[v] = local[TERMS - 1, v]
@@ -154,7 +165,9 @@ def value_at(local: Any, t: Any, value: Any) -> None:
 
 
 @compiled
-def over(sign: float, atom: int, x: float, t: float, moved: float, bend: float, c: float) -> bool:
+def has_converged(
+    sign: float, atom: int, x: float, t: float, moved: float, bend: float, c: float
+) -> bool:
     """Tell whether a search has ended in a maximum inside its cell, next to its atom.
 
     Squares of the coefficient have it where the coefficient and its second derivative differ in
@@ -170,28 +183,37 @@ def over(sign: float, atom: int, x: float, t: float, moved: float, bend: float, 
 
 
 @compiled
-def search_alone(
-    turned: Any, inside: Any, likeness: Any, sign: float, v: int, seen: Any, local: Any, linear: Any
+def search_single(
+    transposed: Any,
+    coordinates: Any,
+    atom_projections: Any,
+    sign: float,
+    v: int,
+    projections: Any,
+    local: Any,
+    linear: Any,
 ) -> Any:
     """Search for one voxel; write its coefficient, and return position and status."""
     for k in range(RANK):
-        seen[k] = inside[k, v]
+        projections[k] = coordinates[k, v]
     for a in range(ATOMS):
-        seen[RANK + a] = likeness[a, v]
-    atom = start(seen, 1, sign)
+        projections[RANK + a] = atom_projections[a, v]
+    atom = best_atom(projections, 1, sign)
     if atom < 0:
         return 0.0, WRONG_SIGN
-    x, _, state, cell = climb(turned, seen, atom, crest(seen, 1, atom), local)
-    keep(local, cell, x, linear, 0)
+    x, _, state, cell = newton_refine(
+        transposed, projections, atom, parabola_peak(projections, 1, atom), local
+    )
+    store_coefficients(local, cell, x, linear, 0)
     return x, state
 
 
 @compiled
 def search_lanes(
-    turned: Any,
+    transposed: Any,
     sign: float,
-    inside: Any,
-    likeness: Any,
+    coordinates: Any,
+    atom_projections: Any,
     place: Any,
     coefficient: Any,
     state: Any,
@@ -201,36 +223,38 @@ def search_lanes(
     lines = np.empty((5, LANES))
     most, t, moved, bend = lines[0], lines[1], lines[2], lines[3]
     local, terms = np.empty((TERMS, LANES)), np.empty(TERMS)
-    seen, alone, found = np.empty(RANK + ATOMS), np.empty((1, TERMS)), np.empty((1, 1))
-    begin_at(likeness, sign, atom, most)
+    projections, alone, found = np.empty(RANK + ATOMS), np.empty((1, TERMS)), np.empty((1, 1))
+    best_atoms(atom_projections, sign, atom, most)
     for v in range(LANES):
-        x = near(likeness, atom[v], v)
+        x = parabola_peak_of_lane(atom_projections, atom[v], v)
         cells[v] = min(int(x), CELLS - 1)
         t[v] = 2.0 * (x - cells[v]) - 1.0
-        enter_one(turned, inside, v, cells[v], terms, local)
+        load_polynomial(transposed, coordinates, v, cells[v], terms, local)
     for _ in range(_STEPS):
-        advance(local, t, moved, bend)
+        newton_step(local, t, moved, bend)
     # Most searches end in the cell where they began; those held at its edge go on beyond it.
     for v in range(LANES):
         aside = cells[v] + (1 if t[v] > 0.0 else -1)
         if abs(t[v]) >= 1.0 and 0 <= aside < CELLS:
             cells[v], t[v] = aside, -t[v]
-            enter_one(turned, inside, v, aside, terms, local)
+            load_polynomial(transposed, coordinates, v, aside, terms, local)
     for _ in range(_STEPS):
-        advance(local, t, moved, bend)
-    value_at(local, t, coefficient)
+        newton_step(local, t, moved, bend)
+    evaluate_polynomials(local, t, coefficient)
     for v in range(LANES):
         c, place[v] = coefficient[v], cells[v] + 0.5 * (t[v] + 1.0)
         state[v] = CONVERGED
-        if not over(sign, atom[v], place[v], t[v], moved[v], bend[v], c):
-            place[v], state[v] = search_alone(turned, inside, likeness, sign, v, seen, alone, found)
+        if not has_converged(sign, atom[v], place[v], t[v], moved[v], bend[v], c):
+            place[v], state[v] = search_single(
+                transposed, coordinates, atom_projections, sign, v, projections, alone, found
+            )
             coefficient[v] = found[0, 0]
 
 
 @compiled
 def fit_block(
-    turned: Any,
-    facts: Any,
+    transposed: Any,
+    tangent_tables: Any,
     rows: Any,
     atoms: Any,
     sign: float,
@@ -240,33 +264,35 @@ def fit_block(
     block: int,
 ) -> None:
     """Fit the active voxels of one block."""
-    where, bend, linear = out.position, out.curvature, out.linear
+    positions, curvatures, linear = out.position, out.curvature, out.linear
     amplitude, variance, sse, sst = out.amplitude, out.variance, out.sse, out.sst
     states, switches = out.status, out.switch
     n = signal.shape[1]
     lanes = np.zeros((rows.shape[1], LANES))
-    inside, likeness = np.empty((RANK, LANES)), np.empty((ATOMS, LANES))
+    coordinates, atom_projections = np.empty((RANK, LANES)), np.empty((ATOMS, LANES))
     lines = np.empty((4, LANES))
     total, squares, place, coefficient = lines[0], lines[1], lines[2], lines[3]
     state = np.empty(LANES, np.int64)
     last = min((block + 1) * BLOCK, signal.shape[0])
     for begin in range(block * BLOCK, last, LANES):
         end = min(begin + LANES, last)
-        lay_out(signal, active, begin, end, lanes)
-        total_up(lanes, total, squares)
-        multiply(rows, lanes, inside)
-        multiply(atoms, inside, likeness)
-        search_lanes(turned, sign, inside, likeness, place, coefficient, state)
+        gather_lanes(signal, active, begin, end, lanes)
+        sum_lanes(lanes, total, squares)
+        multiply(rows, lanes, coordinates)
+        multiply(atoms, coordinates, atom_projections)
+        search_lanes(transposed, sign, coordinates, atom_projections, place, coefficient, state)
         for v in range(begin, end):
             if not active[v]:
                 continue
             k = v - begin
-            states[v], switches[v], where[v] = state[k], 0, place[k]
+            states[v], switches[v], positions[v] = state[k], 0, place[k]
             sst[v] = squares[k] - total[k] * total[k] / n
             if state[k] == WRONG_SIGN:
                 continue
             linear[v, 0] = coefficient[k]
-            bend[v] = describe(facts, place[k], linear, amplitude, variance, v)
+            curvatures[v] = store_amplitudes(
+                tangent_tables, place[k], linear, amplitude, variance, v
+            )
             sse[v] = max(squares[k] - coefficient[k] * coefficient[k], 0.0)
             if sign * amplitude[v, 0] < 0.0:
                 states[v] = WRONG_SIGN
@@ -279,6 +305,6 @@ def fit(table: Table, rows: Any, atoms: Any, signal: Any, active: Any, out: Esti
     `rows` (RANK, n filled up with zeros to a multiple of four): the transposed basis. `atoms`
     (ATOMS, RANK): the columns at the atoms in the subspace.
     """
-    turned, facts, sign = table.turned, table.facts, table.sign
+    transposed, tangent_tables, sign = table.transposed, table.tangent_tables, table.sign
     for block in prange((signal.shape[0] + BLOCK - 1) // BLOCK):
-        fit_block(turned, facts, rows, atoms, sign, signal, active, out, block)
+        fit_block(transposed, tangent_tables, rows, atoms, sign, signal, active, out, block)

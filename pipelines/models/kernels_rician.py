@@ -29,7 +29,7 @@ _MOVED = 5e-5  # cells that would still be gone if one waited
 _LEAP = 2.0  # cells in one pass, at most
 
 
-class Rice(NamedTuple):
+class RicianTables(NamedTuple):
     """Functions of the Rician distribution on grids; made by `rician.tables`.
 
     `bessel` (Z, 4): I1/I0 and its slope, ln(I0 exp(-z)) and its slope, by `Z_STEP`. `moments`
@@ -41,7 +41,7 @@ class Rice(NamedTuple):
 
 
 @compiled
-def ratio(bessel: Any, z: float) -> float:
+def bessel_ratio(bessel: Any, z: float) -> float:
     """Return I1(z) / I0(z), an odd function."""
     size = abs(z)
     if size >= Z_END:
@@ -103,7 +103,7 @@ def bases(columns: Any, x: float, value: Any, slope: Any) -> None:
 
 
 @compiled
-def expect(basis: Any, bessel: Any, signal: Any, v: int, sigma: float, f: Any, z: Any) -> None:
+def expectation(basis: Any, bessel: Any, signal: Any, v: int, sigma: float, f: Any, z: Any) -> None:
     """Write the coordinates `z` of what the real channel is expected to have shown."""
     for k in range(RANK):
         z[k] = 0.0
@@ -112,13 +112,13 @@ def expect(basis: Any, bessel: Any, signal: Any, v: int, sigma: float, f: Any, z
         for k in range(RANK):
             nu += basis[i, k] * f[k]
         y = signal[v, i]
-        y *= ratio(bessel, y * nu / (sigma * sigma))
+        y *= bessel_ratio(bessel, y * nu / (sigma * sigma))
         for k in range(RANK):
             z[k] += y * basis[i, k]
 
 
 @compiled
-def step(value: Any, slope: Any, z: Any, linear: Any, along: Any) -> float:
+def gauss_newton_step(value: Any, slope: Any, z: Any, linear: Any, along: Any) -> float:
     """Write the linear coefficients; return the Gauss-Newton step of the position."""
     half, curvature = 0.0, 0.0
     for k in range(RANK):
@@ -144,7 +144,7 @@ def step(value: Any, slope: Any, z: Any, linear: Any, along: Any) -> float:
 
 
 @compiled
-def mix(value: Any, linear: Any, f: Any) -> None:
+def weighted_sum(value: Any, linear: Any, f: Any) -> None:
     """Write the sum of the columns, weighted by their coefficients."""
     for k in range(RANK):
         f[k] = 0.0
@@ -153,7 +153,7 @@ def mix(value: Any, linear: Any, f: Any) -> None:
 
 
 @compiled
-def likeliest(
+def maximise_likelihood(
     columns: Any,
     basis: Any,
     bessel: Any,
@@ -170,13 +170,13 @@ def likeliest(
     z, f, along = lines[0], lines[1], lines[2]
     end = float(CELLS)
     before = 0.0
-    for turn in range(_PASSES):
+    for iteration in range(_PASSES):
         bases(columns, x, value, slope)
-        if turn > 0:
-            step(value, slope, z, linear, along)
-        mix(value, linear, f)
-        expect(basis, bessel, signal, v, sigma, f, z)
-        move = step(value, slope, z, linear, along)
+        if iteration > 0:
+            gauss_newton_step(value, slope, z, linear, along)
+        weighted_sum(value, linear, f)
+        expectation(basis, bessel, signal, v, sigma, f, z)
+        move = gauss_newton_step(value, slope, z, linear, along)
         if not np.isfinite(move):
             return x, NOT_CONVERGED
         # Each step is a constant fraction of the one before: every third leaps to their sum, and
@@ -185,7 +185,7 @@ def likeliest(
         before = move
         if abs(move) < _MOVED * (1.0 - min(max(shrink, 0.0), 0.95)):
             return x, CONVERGED
-        if shrink < 0.0 or (turn % 3 == 2 and shrink < 0.95):
+        if shrink < 0.0 or (iteration % 3 == 2 and shrink < 0.95):
             move /= 1.0 - shrink
         x += min(max(move, -_LEAP), _LEAP)
         if x <= 0.0 or x >= end:
@@ -211,7 +211,7 @@ def invert(matrix: Any) -> None:
 
 
 @compiled
-def weigh(
+def fisher_information(
     basis: Any,
     bessel: Any,
     moments: Any,
@@ -252,37 +252,43 @@ def weigh(
 
 
 @compiled
-def describe(
-    facts: Any, x: float, linear: Any, covariance: Any, amplitude: Any, variance: Any, v: int
+def store_amplitudes(
+    tangent_tables: Any,
+    x: float,
+    linear: Any,
+    covariance: Any,
+    amplitude: Any,
+    variance: Any,
+    v: int,
 ) -> None:
     """Write the model's own coefficients with their variances for unit noise."""
     cell = min(int(x), CELLS - 1)
     t = 2.0 * (x - cell) - 1.0
     m = linear.shape[0]
-    lean = np.zeros((m, m + 1))
+    jacobian = np.zeros((m, m + 1))
     for i in range(m):
         amplitude[v, i] = 0.0
         for j in range(m):
             q, dq = 0.0, 0.0
             for d in range(TERMS - 1, -1, -1):
                 dq = dq * t + q
-                q = q * t + facts[cell, 2, i, j, d]
+                q = q * t + tangent_tables[cell, 2, i, j, d]
             amplitude[v, i] += q * linear[j]
-            lean[i, j] = q
-            lean[i, m] += 2.0 * dq * linear[j]
+            jacobian[i, j] = q
+            jacobian[i, m] += 2.0 * dq * linear[j]
     for i in range(m):
         for other in range(i, m):
             total = 0.0
             for j in range(m + 1):
                 for k in range(m + 1):
-                    total += lean[i, j] * covariance[j, k] * lean[other, k]
+                    total += jacobian[i, j] * covariance[j, k] * jacobian[other, k]
             variance[v, i if i == other else 2] = total
 
 
 @compiled
 def refine_block(
     table: Table,
-    rice: Rice,
+    rice: RicianTables,
     signal: Any,
     sigma: float,
     out: Estimates,
@@ -291,9 +297,14 @@ def refine_block(
     block: int,
 ) -> None:
     """Refine the converged voxels of one block."""
-    basis, columns, facts, sign = table.basis, table.columns, table.facts, table.sign
+    basis, columns, tangent_tables, sign = (
+        table.basis,
+        table.columns,
+        table.tangent_tables,
+        table.sign,
+    )
     bessel, moments = rice.bessel, rice.moments
-    status, position, kept, bend = out.status, out.position, out.linear, out.curvature
+    status, position, coefficients, bend = out.status, out.position, out.linear, out.curvature
     amplitude, variance, sse = out.amplitude, out.variance, out.sse
     m = columns.shape[1]
     value, slope = np.empty((m, RANK)), np.empty((m, RANK))
@@ -304,21 +315,21 @@ def refine_block(
         if status[v] != CONVERGED:
             continue
         for j in range(m):
-            linear[j] = kept[v, j]
-        x, status[v] = likeliest(
+            linear[j] = coefficients[v, j]
+        x, status[v] = maximise_likelihood(
             columns, basis, bessel, signal, v, sigma, position[v], linear, value, slope, lines
         )
         position[v] = x
         for j in range(m):
-            kept[v, j] = linear[j]
+            coefficients[v, j] = linear[j]
         if status[v] != CONVERGED:
             continue
-        weigh(
+        fisher_information(
             basis, bessel, moments, signal, v, sigma, value, slope, linear, information, row, sums
         )
         invert(information)
         bend[v] = 1.0 / information[m, m]
-        describe(facts, x, linear, information, amplitude, variance, v)
+        store_amplitudes(tangent_tables, x, linear, information, amplitude, variance, v)
         chi2[v] = sums[0] / freedom if freedom > 0 else np.nan
         sse[v], log_l[v] = sums[1], sums[2]
         if sign * amplitude[v, m - 1] < 0.0:
@@ -327,7 +338,13 @@ def refine_block(
 
 @parallel
 def refine(
-    table: Table, rice: Rice, signal: Any, sigma: float, out: Estimates, chi2: Any, log_l: Any
+    table: Table,
+    rice: RicianTables,
+    signal: Any,
+    sigma: float,
+    out: Estimates,
+    chi2: Any,
+    log_l: Any,
 ) -> None:
     """Refine every converged voxel; `chi2` and `log_l`, both (V,), are written too."""
     for block in prange((signal.shape[0] + BLOCK - 1) // BLOCK):

@@ -10,7 +10,7 @@ GOOD, LOW, BROKEN = 0, 1, 2
 
 
 @compiled
-def judge(signal: Any, v: int, least: float, saturation: Any) -> int:
+def classify_voxel(signal: Any, v: int, least: float, saturation: Any) -> int:
     """Return whether a voxel has finite, unsaturated samples, and one above the least."""
     largest, total = -np.inf, 0.0
     for i in range(signal.shape[1]):
@@ -26,12 +26,12 @@ def judge(signal: Any, v: int, least: float, saturation: Any) -> int:
 
 
 @parallel
-def survey(signal: Any, chosen: Any, least: float, saturation: Any, state: Any) -> None:
+def classify_voxels(signal: Any, chosen: Any, least: float, saturation: Any, state: Any) -> None:
     """Write the state of every chosen voxel."""
     for block in prange((signal.shape[0] + BLOCK - 1) // BLOCK):
         for v in range(block * BLOCK, min((block + 1) * BLOCK, signal.shape[0])):
             if chosen[v]:
-                state[v] = judge(signal, v, least, saturation)
+                state[v] = classify_voxel(signal, v, least, saturation)
 
 
 @compiled

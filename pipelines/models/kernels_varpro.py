@@ -20,6 +20,7 @@ ATOMS = 12  # places where the search may start
 SPACING = 4  # cells between two atoms
 CELLS = SPACING * (ATOMS - 1)
 TERMS = 8  # coefficients of the polynomial in a cell
+PARTS = 32  # of all voxels, whose sums are kept apart
 _STEP = 1e-3  # cells; what a Newton step of that length leaves is of the order of its square
 _ITERATIONS = 60
 _PASSED = 9.0  # times the squares of an optimum beyond the limit that one inside it may have
@@ -30,20 +31,20 @@ class Table(NamedTuple):
 
     In each cell everything is a polynomial with `TERMS` terms of t, which goes from -1 to 1.
 
-    `basis` (n, RANK): the samples' subspace, with columns of zeros where it needs fewer. `front`
+    `basis` (n, RANK): the samples' subspace, with columns of zeros where it needs fewer. `design`
     (RANK + m * ATOMS, n): it again, then the m orthonormal columns at the atoms. `columns` (CELLS,
-    m, TERMS, RANK): the orthonormal columns in the subspace; `turned` (CELLS, m, RANK, TERMS) the
-    same, transposed. `facts` (CELLS, 3, m, m, TERMS): from what the tangent's squared length, its
-    part inside the linear basis, and the model's own coefficients are computed. `sign`: what the
-    last coefficient must have (0: any). `limit`: with two columns, -last / first coefficient must
-    lie between 0 and this (0: anywhere).
+    m, TERMS, RANK): the orthonormal columns in the subspace; `transposed` (CELLS, m, RANK, TERMS)
+    the same, transposed. `tangent_tables` (CELLS, 3, m, m, TERMS): the tangent's squared length,
+    its part inside the linear basis, and what leads to the model's own coefficients. `sign`: what
+    the last coefficient must have (0: any). `limit`: with two columns, -last / first coefficient
+    must lie between 0 and this (0: anywhere).
     """
 
     basis: Doubles
-    front: Doubles
+    design: Doubles
     columns: Doubles
-    turned: Doubles
-    facts: Doubles
+    transposed: Doubles
+    tangent_tables: Doubles
     sign: float
     limit: float
 
@@ -70,19 +71,19 @@ class Estimates(NamedTuple):
 
 
 @compiled
-def project(front: Any, signal: Any, v: int, seen: Any) -> Any:
-    """Write the products of a voxel's samples with the front; return their sum and square sum."""
-    width, n = front.shape
+def project_signal(design: Any, signal: Any, v: int, projections: Any) -> Any:
+    """Write the products of a voxel's samples with the design; return their sum and square sum."""
+    width, n = design.shape
     total, squares = 0.0, 0.0
     for k in range(0, width, 4):
         a, b, c, d = 0.0, 0.0, 0.0, 0.0
         for i in range(n):
             y = signal[v, i]
-            a += y * front[k, i]
-            b += y * front[k + 1, i]
-            c += y * front[k + 2, i]
-            d += y * front[k + 3, i]
-        seen[k], seen[k + 1], seen[k + 2], seen[k + 3] = a, b, c, d
+            a += y * design[k, i]
+            b += y * design[k + 1, i]
+            c += y * design[k + 2, i]
+            d += y * design[k + 3, i]
+        projections[k], projections[k + 1], projections[k + 2], projections[k + 3] = a, b, c, d
     for i in range(n):
         y = signal[v, i]
         total += y
@@ -91,44 +92,44 @@ def project(front: Any, signal: Any, v: int, seen: Any) -> Any:
 
 
 @compiled
-def likeness(seen: Any, m: int, atom: int) -> float:
+def explained_energy(projections: Any, m: int, atom: int) -> float:
     """Return the energy that an atom explains."""
-    energy: float = seen[RANK + (m - 1) * ATOMS + atom] ** 2
+    energy: float = projections[RANK + (m - 1) * ATOMS + atom] ** 2
     if m == 2:
-        energy += seen[RANK + atom] ** 2
+        energy += projections[RANK + atom] ** 2
     return energy
 
 
 @compiled
-def start(seen: Any, m: int, sign: float) -> int:
+def best_atom(projections: Any, m: int, sign: float) -> int:
     """Return the atom that explains most with the sign wanted (0: any), or -1."""
     best, most = -1, -1.0
     for a in range(ATOMS):
-        allowed = seen[RANK + (m - 1) * ATOMS + a] * sign >= 0.0
-        energy = likeness(seen, m, a) if allowed else -1.0
+        allowed = projections[RANK + (m - 1) * ATOMS + a] * sign >= 0.0
+        energy = explained_energy(projections, m, a) if allowed else -1.0
         best = a if energy > most else best
         most = energy if energy > most else most
     return best
 
 
 @compiled
-def peak(seen: Any, m: int, atom: int) -> bool:
+def is_local_maximum(projections: Any, m: int, atom: int) -> bool:
     """Tell whether an atom explains more than its neighbours."""
-    middle = likeness(seen, m, atom)
-    return (atom == 0 or middle > likeness(seen, m, atom - 1)) and (
-        atom == ATOMS - 1 or middle > likeness(seen, m, atom + 1)
+    middle = explained_energy(projections, m, atom)
+    return (atom == 0 or middle > explained_energy(projections, m, atom - 1)) and (
+        atom == ATOMS - 1 or middle > explained_energy(projections, m, atom + 1)
     )
 
 
 @compiled
-def crest(seen: Any, m: int, atom: int) -> float:
+def parabola_peak(projections: Any, m: int, atom: int) -> float:
     """Return the place of the maximum of a parabola through an atom and its neighbours."""
     if atom == 0 or atom == ATOMS - 1:
         return float(atom * SPACING)
     left, middle, right = (
-        likeness(seen, m, atom - 1),
-        likeness(seen, m, atom),
-        likeness(seen, m, atom + 1),
+        explained_energy(projections, m, atom - 1),
+        explained_energy(projections, m, atom),
+        explained_energy(projections, m, atom + 1),
     )
     bend = left - 2.0 * middle + right
     shift = 0.5 * (left - right) / bend if bend < 0.0 else 0.0
@@ -136,21 +137,21 @@ def crest(seen: Any, m: int, atom: int) -> float:
 
 
 @compiled
-def enter(turned: Any, seen: Any, cell: int, local: Any) -> None:
+def load_polynomials(transposed: Any, projections: Any, cell: int, local: Any) -> None:
     """Write the polynomials of the linear coefficients in a cell."""
     for j in range(local.shape[0]):
         for d in range(TERMS):
             local[j, d] = 0.0
         for k in range(0, RANK, 4):
-            e, f, g, h = seen[k], seen[k + 1], seen[k + 2], seen[k + 3]
+            e, f, g, h = projections[k], projections[k + 1], projections[k + 2], projections[k + 3]
             for d in range(TERMS):
-                local[j, d] += (e * turned[cell, j, k, d] + f * turned[cell, j, k + 1, d]) + (
-                    g * turned[cell, j, k + 2, d] + h * turned[cell, j, k + 3, d]
-                )
+                local[j, d] += (
+                    e * transposed[cell, j, k, d] + f * transposed[cell, j, k + 1, d]
+                ) + (g * transposed[cell, j, k + 2, d] + h * transposed[cell, j, k + 3, d])
 
 
 @compiled
-def slopes(local: Any, t: float) -> Any:
+def energy_derivatives(local: Any, t: float) -> Any:
     """Return half the first and second derivative by t of the explained energy, and the energy."""
     half, bend, energy = 0.0, 0.0, 0.0
     for j in range(local.shape[0]):
@@ -166,19 +167,19 @@ def slopes(local: Any, t: float) -> Any:
 
 
 @compiled
-def inside(wanted: float, low: float, high: float, end: float) -> float:
-    """Keep a step inside its bracket; an end of the table that it reaches is looked at itself."""
-    if low < wanted < high:
-        return wanted
-    if wanted <= low and low == 0.0:
+def bracketed_step(proposed: float, low: float, high: float, end: float) -> float:
+    """Keep a step inside its bracket; an end of the table that it reaches is evaluated itself."""
+    if low < proposed < high:
+        return proposed
+    if proposed <= low and low == 0.0:
         return 0.0
-    if high <= wanted < np.inf and high == end:
+    if high <= proposed < np.inf and high == end:
         return end
     return 0.5 * (low + high)
 
 
 @compiled
-def climb(turned: Any, seen: Any, atom: int, x: float, local: Any) -> Any:
+def newton_refine(transposed: Any, projections: Any, atom: int, x: float, local: Any) -> Any:
     """Find the maximum of the explained energy next to an atom, from a place near it.
 
     Newton steps, kept inside a bracket on which the slope changes sign. Returns position,
@@ -191,16 +192,16 @@ def climb(turned: Any, seen: Any, atom: int, x: float, local: Any) -> Any:
     for _ in range(_ITERATIONS):
         cell = min(int(x), CELLS - 1)
         if cell != current:
-            enter(turned, seen, cell, local)
+            load_polynomials(transposed, projections, cell, local)
             current = cell
-        half, bend, energy = slopes(local, 2.0 * (x - cell) - 1.0)
+        half, bend, energy = energy_derivatives(local, 2.0 * (x - cell) - 1.0)
         if (x <= 0.0 and half <= 0.0) or (x >= end and half >= 0.0):
             return x, energy, AT_BOUND, current
         if half > 0.0:
             low = x
         else:
             high = x
-        following = inside(x - 0.5 * half / bend if bend < 0.0 else np.inf, low, high, end)
+        following = bracketed_step(x - 0.5 * half / bend if bend < 0.0 else np.inf, low, high, end)
         moved = abs(following - x)
         x = following
         if moved < _STEP:
@@ -210,7 +211,7 @@ def climb(turned: Any, seen: Any, atom: int, x: float, local: Any) -> Any:
 
 
 @compiled
-def keep(local: Any, cell: int, position: float, linear: Any, v: int) -> None:
+def store_coefficients(local: Any, cell: int, position: float, linear: Any, v: int) -> None:
     """Write the linear coefficients at a position in, or next to, the cell that `local` holds."""
     t = 2.0 * (position - cell) - 1.0
     for j in range(local.shape[0]):
@@ -221,8 +222,8 @@ def keep(local: Any, cell: int, position: float, linear: Any, v: int) -> None:
 
 
 @compiled
-def describe(
-    facts: Any, position: float, linear: Any, amplitude: Any, variance: Any, v: int
+def store_amplitudes(
+    tangent_tables: Any, position: float, linear: Any, amplitude: Any, variance: Any, v: int
 ) -> float:
     """Write the model's own coefficients with their unit variances; return the curvature.
 
@@ -231,13 +232,13 @@ def describe(
     """
     cell = min(int(position), CELLS - 1)
     t = 2.0 * (position - cell) - 1.0
-    m = facts.shape[2]
+    m = tangent_tables.shape[2]
     if m == 1:
         w, x, dx = 0.0, 0.0, 0.0
         for d in range(TERMS - 1, -1, -1):
-            w = w * t + facts[cell, 0, 0, 0, d]
+            w = w * t + tangent_tables[cell, 0, 0, 0, d]
             dx = dx * t + x
-            x = x * t + facts[cell, 2, 0, 0, d]
+            x = x * t + tangent_tables[cell, 2, 0, 0, d]
         amplitude[v, 0] = x * linear[v, 0]
         variance[v, 0] = x * x + 4.0 * dx * dx / w
         return float(w * linear[v, 0] ** 2)
@@ -246,33 +247,33 @@ def describe(
         for j in range(m):
             w = 0.0
             for d in range(TERMS - 1, -1, -1):
-                w = w * t + facts[cell, 0, i, j, d]
+                w = w * t + tangent_tables[cell, 0, i, j, d]
             curvature += linear[v, i] * w * linear[v, j]
-    cross, lean_before = 0.0, 0.0
+    cross, previous_sensitivity = 0.0, 0.0
     for i in range(m):
-        x, own, lean = 0.0, 0.0, 0.0
+        x, own, sensitivity = 0.0, 0.0, 0.0
         cross = 0.0
         for j in range(m):
             q, dq, p, q0 = 0.0, 0.0, 0.0, 0.0
             for d in range(TERMS - 1, -1, -1):
                 dq = dq * t + q
-                q = q * t + facts[cell, 2, i, j, d]
-                q0 = q0 * t + facts[cell, 2, 0, j, d]
-                p = p * t + facts[cell, 1, i, j, d]
+                q = q * t + tangent_tables[cell, 2, i, j, d]
+                q0 = q0 * t + tangent_tables[cell, 2, 0, j, d]
+                p = p * t + tangent_tables[cell, 1, i, j, d]
             x += q * linear[v, j]
             own += q * q
             cross += q0 * q
-            lean += (2.0 * dq - p) * linear[v, j]
+            sensitivity += (2.0 * dq - p) * linear[v, j]
         amplitude[v, i] = x
-        variance[v, i] = own + lean * lean / curvature
+        variance[v, i] = own + sensitivity * sensitivity / curvature
         if i == 1:
-            variance[v, 2] = cross + lean_before * lean / curvature
-        lean_before = lean
+            variance[v, 2] = cross + previous_sensitivity * sensitivity / curvature
+        previous_sensitivity = sensitivity
     return curvature
 
 
 @compiled
-def believable(facts: Any, position: float, linear: Any, limit: float) -> bool:
+def is_plausible(tangent_tables: Any, position: float, linear: Any, limit: float) -> bool:
     """Tell whether -last / first coefficient of a model with two lies between 0 and the limit."""
     cell = min(int(position), CELLS - 1)
     t = 2.0 * (position - cell) - 1.0
@@ -280,48 +281,50 @@ def believable(facts: Any, position: float, linear: Any, limit: float) -> bool:
     for j in range(2):
         a, b = 0.0, 0.0
         for d in range(TERMS - 1, -1, -1):
-            a = a * t + facts[cell, 2, 0, j, d]
-            b = b * t + facts[cell, 2, 1, j, d]
+            a = a * t + tangent_tables[cell, 2, 0, j, d]
+            b = b * t + tangent_tables[cell, 2, 1, j, d]
         first += a * linear[0, j]
         last += b * linear[0, j]
     return bool(0.0 < -last / first <= limit)
 
 
 @compiled
-def search(
-    front: Any,
-    turned: Any,
-    facts: Any,
+def search_voxel(
+    design: Any,
+    transposed: Any,
+    tangent_tables: Any,
     sign: float,
     limit: float,
     samples: Any,
     v: int,
     patterns: int,
-    seen: Any,
+    projections: Any,
     local: Any,
     trial: Any,
     linear: Any,
 ) -> Any:
     """Find one voxel's position: return it with status, turned samples, and the two sums."""
     m = local.shape[0]
-    total, squares = project(front, samples, v, seen)
+    total, squares = project_signal(design, samples, v, projections)
     most, position, status, switch = -1.0, 0.0, WRONG_SIGN, 0
     greatest = -1.0
     for pattern in range(patterns):
         if pattern > 0:
-            for k in range(front.shape[0]):
-                seen[k] -= 2.0 * samples[v, pattern - 1] * front[k, pattern - 1]
-        best = start(seen, m, sign)
+            for k in range(design.shape[0]):
+                projections[k] -= 2.0 * samples[v, pattern - 1] * design[k, pattern - 1]
+        best = best_atom(projections, m, sign)
         # With a limit the best of several optima may lie beyond it, and another one inside.
         first, last = (0, ATOMS) if limit > 0.0 else (best, best + 1)
         for atom in range(first, last):
-            if atom < 0 or not (atom == best or peak(seen, m, atom)):
+            if atom < 0 or not (atom == best or is_local_maximum(projections, m, atom)):
                 continue
-            x, energy, state, cell = climb(turned, seen, atom, crest(seen, m, atom), local)
+            x, energy, state, cell = newton_refine(
+                transposed, projections, atom, parabola_peak(projections, m, atom), local
+            )
             greatest = max(greatest, energy)
             if energy > most:
-                keep(local, cell, x, trial, 0)
-                if limit > 0.0 and not believable(facts, x, trial, limit):
+                store_coefficients(local, cell, x, trial, 0)
+                if limit > 0.0 and not is_plausible(tangent_tables, x, trial, limit):
                     continue
                 most, position, status, switch = energy, x, state, pattern
                 for j in range(m):
@@ -340,26 +343,42 @@ def search_block(
 ) -> None:
     """Fit the active voxels of one block."""
     # Taken out of their tuples once: doing so per voxel costs as much as half of the fit.
-    front, turned, facts, sign = table.front, table.turned, table.facts, table.sign
-    where, bend, linear = out.position, out.curvature, out.linear
+    design, transposed, tangent_tables, sign = (
+        table.design,
+        table.transposed,
+        table.tangent_tables,
+        table.sign,
+    )
+    positions, curvatures, linear = out.position, out.curvature, out.linear
     amplitude, variance, sse, sst = out.amplitude, out.variance, out.sse, out.sst
     states, switches = out.status, out.switch
-    n, m = signal.shape[1], turned.shape[1]
-    seen, local = np.empty(front.shape[0]), np.empty((m, TERMS))
+    n, m = signal.shape[1], transposed.shape[1]
+    projections, local = np.empty(design.shape[0]), np.empty((m, TERMS))
     trial = np.empty((1, m))
     limit = table.limit
     patterns = n if polarity else 1
     for v in range(block * BLOCK, min((block + 1) * BLOCK, signal.shape[0])):
         if not active[v]:
             continue
-        position, status, switch, total, squares = search(
-            front, turned, facts, sign, limit, signal, v, patterns, seen, local, trial, linear
+        position, status, switch, total, squares = search_voxel(
+            design,
+            transposed,
+            tangent_tables,
+            sign,
+            limit,
+            signal,
+            v,
+            patterns,
+            projections,
+            local,
+            trial,
+            linear,
         )
-        states[v], switches[v], where[v] = status, switch, position
+        states[v], switches[v], positions[v] = status, switch, position
         sst[v] = squares - total * total / n
         if status == WRONG_SIGN:
             continue
-        bend[v] = describe(facts, position, linear, amplitude, variance, v)
+        curvatures[v] = store_amplitudes(tangent_tables, position, linear, amplitude, variance, v)
         explained = 0.0
         for j in range(m):
             explained += linear[v, j] ** 2
@@ -377,3 +396,45 @@ def fit(table: Table, signal: Any, active: Any, polarity: bool, out: Estimates) 
     """
     for block in prange((signal.shape[0] + BLOCK - 1) // BLOCK):
         search_block(table, signal, active, polarity, out, block)
+
+
+@compiled
+def accumulate(
+    signal: Any,
+    valid: Any,
+    switch: Any,
+    position: Any,
+    linear: Any,
+    begin: int,
+    end: int,
+    sums: Any,
+    terms: Any,
+) -> None:
+    """Add up samples, and by cell the coefficients times the powers of t, of some valid voxels."""
+    for v in range(begin, end):
+        if not valid[v]:
+            continue
+        for i in range(sums.shape[0]):
+            sums[i] += signal[v, i]
+        for i in range(switch[v]):
+            sums[i] -= 2.0 * signal[v, i]
+        cell = min(int(position[v]), CELLS - 1)
+        t = 2.0 * (position[v] - cell) - 1.0
+        for j in range(terms.shape[1]):
+            power = linear[v, j]
+            for d in range(TERMS):
+                terms[cell, j, d] += power
+                power *= t
+
+
+@parallel
+def fitted_sums(signal: Any, valid: Any, out: Estimates) -> Any:
+    """Return sums (parts, n) of samples, and (parts, CELLS, m, TERMS) of what was fitted."""
+    voxels, n = signal.shape
+    switch, position, linear = out.switch, out.position, out.linear
+    sums = np.zeros((PARTS, n))
+    terms = np.zeros((PARTS, CELLS, linear.shape[1], TERMS))
+    for part in prange(PARTS):
+        begin, end = part * voxels // PARTS, (part + 1) * voxels // PARTS
+        accumulate(signal, valid, switch, position, linear, begin, end, sums[part], terms[part])
+    return sums, terms

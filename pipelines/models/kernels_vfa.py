@@ -13,7 +13,7 @@ _ITERATIONS = 80
 
 
 @compiled
-def sums(y: Any, sines: Any, cosines: Any, repetition: float, log_t1: float) -> Any:
+def column_products(y: Any, sines: Any, cosines: Any, repetition: float, log_t1: float) -> Any:
     """Return y.b, y.b', b.b, b.b', b'.b' of the column b and its slope b' by ln T1."""
     x = repetition * np.exp(-log_t1)
     e = np.exp(-x)
@@ -32,12 +32,12 @@ def sums(y: Any, sines: Any, cosines: Any, repetition: float, log_t1: float) -> 
 
 
 @compiled
-def climb(y: Any, sines: Any, cosines: Any, repetition: float, low: float, high: float) -> Any:
+def refine_t1(y: Any, sines: Any, cosines: Any, repetition: float, low: float, high: float) -> Any:
     """Return ln T1 of the best fit and status: a bracket from a grid, then secant steps in it."""
     best, most = -1, 0.0
     width = (high - low) / (_STARTS - 1)
     for k in range(_STARTS):
-        yb, yd, bb, bd, dd = sums(y, sines, cosines, repetition, low + k * width)
+        yb, yd, bb, bd, dd = column_products(y, sines, cosines, repetition, low + k * width)
         if yb > 0.0 and yb * yb / bb > most:
             best, most = k, yb * yb / bb
     if best < 0:
@@ -46,7 +46,7 @@ def climb(y: Any, sines: Any, cosines: Any, repetition: float, low: float, high:
     left, right = max(u - width, low), min(u + width, high)
     before, slope_before, moved = 0.0, 0.0, False
     for _ in range(_ITERATIONS):
-        yb, yd, bb, bd, dd = sums(y, sines, cosines, repetition, u)
+        yb, yd, bb, bd, dd = column_products(y, sines, cosines, repetition, u)
         slope = yb * (yd - yb * bd / bb) / bb
         if (u <= low and slope <= 0.0) or (u >= high and slope >= 0.0):
             return u, AT_BOUND
@@ -60,11 +60,11 @@ def climb(y: Any, sines: Any, cosines: Any, repetition: float, low: float, high:
         if abs(step) < _STEP:
             return u, CONVERGED
         before, slope_before, moved = u, slope, True
-        wanted = u + step
-        if wanted <= left or wanted >= right:
-            edge = (wanted <= left and left == low) or (wanted >= right and right == high)
-            wanted = min(max(wanted, left), right) if edge else 0.5 * (left + right)
-        u = wanted
+        proposed = u + step
+        if proposed <= left or proposed >= right:
+            edge = (proposed <= left and left == low) or (proposed >= right and right == high)
+            proposed = min(max(proposed, left), right) if edge else 0.5 * (left + right)
+        u = proposed
     return u, NOT_CONVERGED
 
 
@@ -96,8 +96,8 @@ def fit(
                 cosines[i] = np.cos(angles[i] * scale[v])
                 total += signal[v, i]
                 squares += signal[v, i] ** 2
-            u, status[v] = climb(signal[v], sines, cosines, repetition, low, high)
-            yb, _, bb, bd, dd = sums(signal[v], sines, cosines, repetition, u)
+            u, status[v] = refine_t1(signal[v], sines, cosines, repetition, low, high)
+            yb, _, bb, bd, dd = column_products(signal[v], sines, cosines, repetition, u)
             m0 = yb / bb
             tangent = dd - bd * bd / bb
             out[v, 0] = u

@@ -85,7 +85,7 @@ def first_flags(
     if saturation is not None:
         cut[:] = np.asarray(saturation, dtype=np.float64)
     state = np.zeros(len(signal), np.uint8)
-    kernels_survey.survey(signal, chosen, float(least), cut, state)
+    kernels_survey.classify_voxels(signal, chosen, float(least), cut, state)
     flags[state == kernels_survey.BROKEN] |= np.uint8(Flag.NOT_FINITE)
     flags[state == kernels_survey.LOW] |= np.uint8(Flag.LOW_SIGNAL)
     return flags

@@ -58,7 +58,7 @@ def information_near(snr: npt.ArrayLike) -> Doubles:
 
 
 @cache
-def tables() -> kernels.Rice:
+def tables() -> kernels.RicianTables:
     """Return the functions of the Rician distribution that the kernels interpolate."""
     z = np.arange(0.0, kernels.Z_END + 1.5 * kernels.Z_STEP, kernels.Z_STEP)
     ratio = i1e(z) / i0e(z)
@@ -68,7 +68,7 @@ def tables() -> kernels.Rice:
     bessel = np.stack([ratio, slope, np.log(i0e(z)), ratio - 1], axis=1)
     snr = np.arange(0.0, kernels.SNR_END + 1.5 * kernels.SNR_STEP, kernels.SNR_STEP)
     moments = np.stack([mean(snr), variance(snr), information(snr)], axis=1)
-    return kernels.Rice(np.ascontiguousarray(bessel), np.ascontiguousarray(moments))
+    return kernels.RicianTables(np.ascontiguousarray(bessel), np.ascontiguousarray(moments))
 
 
 def solve_rician(model: Model, signal: Doubles, first: Solution, sigma: float) -> Solution:

@@ -196,9 +196,9 @@ def _checked(study: Uptake) -> tuple[float, float, float]:
     """Return dose (Bq), half-life (s) and time from injection to scan (s), or refuse."""
     _refuse_units(study)
     if study.decay_correction not in ("START", "ADMIN", "NONE"):
-        said = f"{study.decay_correction!r}" if study.decay_correction else "nothing"
+        stated = f"{study.decay_correction!r}" if study.decay_correction else "nothing"
         raise ModelInputError(
-            f"The header says {said} of the decay correction, so the time that the values refer "
+            f"The header says {stated} of the decay correction, so the time that the values refer "
             "to is not known.",
             hint="It must be START, ADMIN or NONE: convert the images again.",
         )
@@ -235,9 +235,9 @@ def _refuse_units(study: Uptake) -> None:
         "CPS": "counts per second: the scanner was not calibrated",
         "GML": "SUV already (g/mL)",
     }
-    said = known.get(study.units, f"in the unit {study.units!r}" if study.units else "of no unit")
+    stated = known.get(study.units, f"in the unit {study.units!r}" if study.units else "of no unit")
     raise ModelInputError(
-        f"The values are {said}; an SUV needs Bq/mL (BQML).",
+        f"The values are {stated}; an SUV needs Bq/mL (BQML).",
         hint="Calibrate the scanner's images and convert them again.",
     )
 

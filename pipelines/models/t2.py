@@ -1,4 +1,4 @@
-"""T2 from spin echoes: two or three parameters, first echo left out where it does not fit."""
+"""T2 from spin echoes, first echo left out where it does not fit, and T2* from gradient echoes."""
 
 from dataclasses import replace
 from typing import Literal
@@ -94,9 +94,50 @@ def fit_train(
     fitted, notes = decay.choose(train, flags == 0, noise, model)
     result = decay.finish(name, train, fitted, flags, noise, notes)
     if name == "T2" and decay.alternation(result) > _ALTERNATION:
-        told = (
+        note = (
             "Odd and even echoes differ by more than the noise: the refocusing is imperfect and "
             "T2 is too long; the EPG model takes this into account."
         )
-        result = replace(result, notes=(*result.notes, told))
+        result = replace(result, notes=(*result.notes, note))
     return result
+
+
+def fit_t2star(
+    signal: npt.ArrayLike,
+    echo_times_ms: npt.ArrayLike,
+    *,
+    mask: npt.ArrayLike | None = None,
+    sigma: float | None = None,
+    model: decay.Choice = "2p",
+    rician: bool = True,
+    saturation: npt.ArrayLike | None = None,
+) -> FitResult:
+    """Fit S(TE) = S0 exp(-TE / T2*), or with an offset + C, to gradient echoes.
+
+    As `fit_t2`, but no echo is left out, because gradient echoes have no stimulated ones.
+
+    Parameters
+    ----------
+    signal : array_like of float, shape (n_voxels, n_echoes)
+        Magnitude, arbitrary units. NaN is allowed.
+    echo_times_ms : array_like of float, shape (n_echoes,)
+        Milliseconds, all different, in any order.
+    mask, sigma, model, rician, saturation
+        As in `fit_t2`.
+
+    Returns
+    -------
+    FitResult
+        ``T2starmap`` (ms), ``S0map``, with an offset ``Cmap``; NaN as in `fit_t2`.
+
+    Raises
+    ------
+    ModelInputError
+        As in `fit_t2`.
+
+    References
+    ----------
+    Golub and Pereyra, doi:10.1137/0710036; Sijbers, doi:10.1109/42.712125.
+    """
+    train = decay.as_train(signal, echo_times_ms)
+    return fit_train("T2star", train, mask, Noise(sigma, rician), model, 0, saturation)

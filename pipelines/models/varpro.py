@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from . import kernels_lanes, kernels_sums
+from . import kernels_lanes
 from . import kernels_varpro as kernels
 
 Doubles = npt.NDArray[np.float64]
@@ -118,10 +118,10 @@ def tabulate(
     terms = np.einsum("ds,Ksmr->Kmdr", powers, inner)
     table = kernels.Table(
         basis,
-        _front(basis, at_atoms),
+        _design(basis, at_atoms),
         np.ascontiguousarray(terms),
         np.ascontiguousarray(np.swapaxes(terms, 2, 3)),
-        _facts(powers, inner, _by_cell(inverse)),
+        _tangent_tables(powers, inner, _by_cell(inverse)),
         float(sign),
         float(limit),
     )
@@ -150,24 +150,24 @@ def _subspace(q: Doubles) -> Doubles:
     return basis
 
 
-def _front(basis: Doubles, atoms: Doubles) -> Doubles:
+def _design(basis: Doubles, atoms: Doubles) -> Doubles:
     """Return the subspace above the atoms (A, n, m), shape (RANK + m * A, n)."""
     below = np.transpose(atoms, (2, 0, 1)).reshape(-1, atoms.shape[1])
     return np.ascontiguousarray(np.concatenate([basis.T, below]))
 
 
-def _facts(powers: Doubles, inner: Doubles, inverse: Doubles) -> Doubles:
+def _tangent_tables(powers: Doubles, inner: Doubles, inverse: Doubles) -> Doubles:
     """Return polynomials of the facts of `kernels_varpro.Table`, shape (CELLS, 3, m, m, TERMS)."""
     terms = kernels.TERMS
     nodes = np.linalg.inv(powers)[:, 1]
-    bend = np.zeros((terms, terms))
-    bend[:, 1:] = np.vander(nodes, terms - 1, increasing=True) * np.arange(1, terms)
-    slope = 2.0 * np.einsum("es,Ksmr->Kemr", bend @ powers, inner)
-    lean = np.einsum("Keir,Kejr->Keij", inner, slope)
-    outside = slope - np.einsum("Keij,Keir->Kejr", lean, inner)
+    differentiation = np.zeros((terms, terms))
+    differentiation[:, 1:] = np.vander(nodes, terms - 1, increasing=True) * np.arange(1, terms)
+    slope = 2.0 * np.einsum("es,Ksmr->Kemr", differentiation @ powers, inner)
+    sensitivity = np.einsum("Keir,Kejr->Keij", inner, slope)
+    outside = slope - np.einsum("Keij,Keir->Kejr", sensitivity, inner)
     tangent = np.einsum("Keir,Kejr->Keij", outside, outside)
-    facts = np.stack([tangent, inverse @ lean, inverse], axis=2)
-    return np.ascontiguousarray(np.einsum("ds,Ksfij->Kfijd", powers, facts))
+    tangent_tables = np.stack([tangent, inverse @ sensitivity, inverse], axis=2)
+    return np.ascontiguousarray(np.einsum("ds,Ksfij->Kfijd", powers, tangent_tables))
 
 
 def blank(voxels: int, m: int) -> kernels.Estimates:
@@ -220,7 +220,7 @@ def _in_rows(table: kernels.Table) -> tuple[Doubles, Doubles]:
     n = len(table.basis)
     rows = np.zeros((kernels.RANK, -(-n // 4) * 4))
     rows[:, :n] = table.basis.T
-    atoms = table.front[kernels.RANK : kernels.RANK + kernels.ATOMS] @ table.basis
+    atoms = table.design[kernels.RANK : kernels.RANK + kernels.ATOMS] @ table.basis
     return rows, np.ascontiguousarray(atoms)
 
 
@@ -284,6 +284,6 @@ def mean_residual(model: Model, signal: Doubles, valid: Bools, solution: Solutio
     count = int(np.count_nonzero(valid))
     if not count:
         return np.full(model.n_samples, np.nan)
-    sums, terms = kernels_sums.fitted_sums(signal, valid, solution.estimates)
+    sums, terms = kernels.fitted_sums(signal, valid, solution.estimates)
     inside = np.einsum("Kmd,Kmdr->r", terms.sum(axis=0), model.table.columns)
     return np.asarray((sums.sum(axis=0) - model.table.basis @ inside) / count, dtype=np.float64)

@@ -51,9 +51,9 @@ def wasabi_signal(
     tilt = w1**2 / square
     s, co = np.sin(half * root), np.cos(half * root)
     g = tilt * s**2
-    turn = tilt * 2 * s * co * half / root  # by w1^2 or dw^2, over two, through the angle
-    g_w1 = 2 * w1 * dw**2 / square**2 * s**2 + turn * w1
-    g_dw = -2 * dw * w1**2 / square**2 * s**2 + turn * dw
+    phase_slope = tilt * 2 * s * co * half / root  # by w1^2 or dw^2, over two, through the angle
+    g_w1 = 2 * w1 * dw**2 / square**2 * s**2 + phase_slope * w1
+    g_dw = -2 * dw * w1**2 / square**2 * s**2 + phase_slope * dw
     inner = c - d * g
     sign = np.where(inner < 0, -1.0, 1.0)
     slopes = np.stack([np.ones_like(g), -g, -d * g_w1 * nominal, d * g_dw * per_ppm], axis=2)

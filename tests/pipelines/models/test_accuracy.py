@@ -10,8 +10,7 @@ from pipelines.models.intervals import confidence_interval
 from pipelines.models.inversion import fit_t1_ir
 from pipelines.models.noise_fit import sigma_from_fits
 from pipelines.models.t1 import fit_t1_sr
-from pipelines.models.t2 import fit_t2
-from pipelines.models.t2star import fit_t2star
+from pipelines.models.t2 import fit_t2, fit_t2star
 from pipelines.models.vfa import fit_t1_vfa, spoiled_echo
 
 VOXELS = 20_000

@@ -17,8 +17,7 @@ from pipelines.models.epg import echo_train, fit_t2_epg
 from pipelines.models.inversion import fit_t1_ir
 from pipelines.models.ivim import fit_ivim
 from pipelines.models.t1 import fit_t1_sr
-from pipelines.models.t2 import fit_t2
-from pipelines.models.t2star import fit_t2star
+from pipelines.models.t2 import fit_t2, fit_t2star
 from pipelines.models.vfa import fit_t1_vfa, spoiled_echo
 
 VOXELS = 5000

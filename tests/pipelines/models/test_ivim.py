@@ -7,9 +7,8 @@ import pytest
 from scipy.optimize import least_squares
 
 from pipelines.errors import ModelInputError
-from pipelines.models.ivim import fit_ivim, ivim_signal
+from pipelines.models.ivim import choose_threshold, fit_ivim, ivim_signal
 from pipelines.models.ivim_prior import Prior
-from pipelines.models.ivim_start import choose_threshold
 from pipelines.models.result import FATAL, Flag
 
 B = np.array([0, 5, 10, 20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1000.0])
