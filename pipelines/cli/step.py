@@ -179,12 +179,12 @@ def _run(
     try:
         if named.level == "project":
             outcome: Any = _run_project()(
-                access, pipeline, project, parameters, workdir, say=echo_line
+                access, pipeline, project, parameters, workdir, report=echo_line
             )
         else:
             from ..xnat.session_run import run_session
 
-            outcome = run_session(access, named, session, parameters, workdir, say=echo_line)
+            outcome = run_session(access, named, session, parameters, workdir, report=echo_line)
     except KeyboardInterrupt:
         exit_with(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
     if as_json:

@@ -51,7 +51,7 @@ class Job:
 
 
 def run_job(job: Job) -> SessionResult:
-    """Run the pipeline on a session; whatever goes wrong is told in the result."""
+    """Run the pipeline on a session; whatever goes wrong is in the result."""
     # One session keeps one processor busy: others work beside it.
     os.environ.setdefault("NUMBA_NUM_THREADS", "1")
     found = job.session
@@ -60,7 +60,12 @@ def run_job(job: Job) -> SessionResult:
         return _run(job, log)
     except Exception as error:  # a fault of one session never stops the others
         return SessionResult(
-            found.id, found.label, found.subject, exit_code_of(error), _words(error), log=tuple(log)
+            found.id,
+            found.label,
+            found.subject,
+            exit_code_of(error),
+            _message(error),
+            log=tuple(log),
         )
 
 
@@ -71,7 +76,9 @@ def _run(job: Job, log: deque[str]) -> SessionResult:
 
     found = job.session
     work = job.work or Path(tempfile.mkdtemp(prefix="xnat-pic-session-"))
-    outcome = run_session(job.access, job.pipeline, found.id, job.parameters, work, say=log.append)
+    outcome = run_session(
+        job.access, job.pipeline, found.id, job.parameters, work, report=log.append
+    )
     rows: list[dict[str, object]] = []
     code, failure = outcome.exit_code, outcome.failure
     if outcome.maps or outcome.statistics:
@@ -92,7 +99,7 @@ def _run(job: Job, log: deque[str]) -> SessionResult:
     )  # fmt: skip
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, XnatPicError):
         return describe(error)
     return f"An error of this program: {type(error).__name__}: {error}"[:500]

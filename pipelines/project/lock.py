@@ -17,7 +17,7 @@ from xnat_pic.errors import WrongCallError, XnatPicError
 
 from ..errors import StoppedError
 from ..xnat.client import Access, RunClient
-from ..xnat.store import Place, make_resource
+from ..xnat.store import ResultLocation, make_resource
 
 FILE = "running.json"
 _LONGEST = 4096
@@ -25,7 +25,7 @@ _ROUNDS = 50
 
 
 @dataclass(frozen=True)
-class Beats:
+class LockTimes:
     """Times of the signs of life.
 
     Attributes
@@ -44,21 +44,22 @@ class BusyError(WrongCallError):
     """The same pipeline is under way on the project."""
 
 
-class Lock:
+class ProjectLock:
     """Holds the file while the block runs. Clocks of different machines are never compared.
 
     Parameters
     ----------
     access : Access
-        The server; the lock has a client of its own, because beats must not wait for the work.
-    place : Place
+        The server; the lock has a client of its own, because signs of life must not wait for the
+        work.
+    location : ResultLocation
         Folder of the pipeline in the project.
-    beats : Beats
+    times : LockTimes
         Times.
     """
 
-    def __init__(self, access: Access, place: Place, beats: Beats) -> None:
-        self._access, self._place, self._beats = access, place, beats
+    def __init__(self, access: Access, location: ResultLocation, times: LockTimes) -> None:
+        self._access, self._location, self._times = access, location, times
         self._holder = uuid.uuid4().hex
         self._since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
         self._count = 0
@@ -67,11 +68,11 @@ class Lock:
         self.lost = False
 
     def __enter__(self) -> Self:
-        """Take the lock; errors as of `_take`."""
+        """Take the lock; errors as of `_acquire`."""
         with RunClient(self._access) as client:
-            make_resource(client, self._place)
-            self._take(client)
-        self._thread = threading.Thread(target=self._live, name="xnat-lock", daemon=True)
+            make_resource(client, self._location)
+            self._acquire(client)
+        self._thread = threading.Thread(target=self._keep_alive, name="xnat-lock", daemon=True)
         self._thread.start()
         return self
 
@@ -97,7 +98,7 @@ class Lock:
                 hint="Wait until that one is done.",
             )
 
-    def _take(self, client: RunClient) -> None:
+    def _acquire(self, client: RunClient) -> None:
         """Put the file where none is; wait for a sign of life of one that is there.
 
         Raises
@@ -106,48 +107,48 @@ class Lock:
             Where its holder lives.
         ServerError, LoginError
         """
-        seen: tuple[Any, Any] | None = None
-        seen_at = 0.0
+        last: tuple[Any, Any] | None = None
+        last_at = 0.0
         for _ in range(_ROUNDS):
-            self._put(client, overwrite=False)
-            there = self._read(client)
-            if there.get("holder") == self._holder:
+            self._write(client, overwrite=False)
+            holder = self._read(client)
+            if holder.get("holder") == self._holder:
                 return
-            now = (there.get("holder"), there.get("beat"))
-            if seen is not None and now != seen and now[0] is not None:
+            now = (holder.get("holder"), holder.get("beat"))
+            if last is not None and now != last and now[0] is not None:
                 raise BusyError(
-                    f"This pipeline is under way on the project since {there.get('since', '?')}.",
+                    f"This pipeline is under way on the project since {holder.get('since', '?')}.",
                     hint="Wait until it is done, then start again.",
                 )
-            if now != seen:
-                seen, seen_at = now, time.monotonic()
-            elif time.monotonic() - seen_at >= self._beats.stale_s:
+            if now != last:
+                last, last_at = now, time.monotonic()
+            elif time.monotonic() - last_at >= self._times.stale_s:
                 self._delete(client)  # left behind by a run that was killed
-                seen = None
+                last = None
                 continue
-            time.sleep(min(self._beats.beat_s, self._beats.stale_s) / 4)
+            time.sleep(min(self._times.beat_s, self._times.stale_s) / 4)
         raise BusyError(
             "Other runs of this pipeline on the project are being started.", hint="Try again later."
         )
 
-    def _live(self) -> None:
+    def _keep_alive(self) -> None:
         """Show a sign of life until the block ends; a server that is away is waited for."""
-        while not self._over.wait(self._beats.beat_s):
+        while not self._over.wait(self._times.beat_s):
             with suppress(XnatPicError), RunClient(self._access) as client:
-                while not self._over.wait(self._beats.beat_s):
+                while not self._over.wait(self._times.beat_s):
                     if self._read(client).get("holder") != self._holder:
                         self.lost = True
                         return
                     self._count += 1
-                    self._put(client, overwrite=True)
+                    self._write(client, overwrite=True)
                     self._access = client.access  # a token that was renewed on the way
 
-    def _put(self, client: RunClient, *, overwrite: bool) -> None:
+    def _write(self, client: RunClient, *, overwrite: bool) -> None:
         content = {"holder": self._holder, "beat": self._count, "since": self._since}
         options = {"inbody": "true"} | ({"overwrite": "true"} if overwrite else {})
         client.send(
             "PUT",
-            self._place.address(FILE),
+            self._location.address(FILE),
             params=options,
             body=json.dumps(content).encode,
             content_type="application/octet-stream",
@@ -156,7 +157,7 @@ class Lock:
     def _read(self, client: RunClient) -> dict[str, Any]:
         try:
             text = client.read(
-                self._place.address(FILE), enough=lambda so_far: len(so_far) > _LONGEST
+                self._location.address(FILE), enough=lambda so_far: len(so_far) > _LONGEST
             )
             content = json.loads(text)
         except (MissingError, ValueError):
@@ -165,4 +166,4 @@ class Lock:
 
     def _delete(self, client: RunClient) -> None:
         with suppress(MissingError):
-            client.send("DELETE", self._place.address(FILE))
+            client.send("DELETE", self._location.address(FILE))

@@ -32,7 +32,7 @@ class SessionResult:
     rows : tuple of dict
         Of the project table.
     warnings : tuple of str
-        Sentences.
+        Messages for a person.
     seconds : dict of str to float
         Time of each part.
     log : tuple of str
@@ -78,7 +78,7 @@ class ProjectOutcome:
     failure : str
         What failed, with the names of the sessions; empty where all is done.
     closing : str
-        How it went, in words: n of N done.
+        How it went, as text: n of N done.
     total, done, skipped : int
         Sessions that hold something for this pipeline, those wholly done, and those of them that
         were done before.
@@ -106,8 +106,8 @@ class ProjectOutcome:
     seconds: float = 0.0
 
 
-def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> ProjectOutcome:
-    """Return the outcome of a run whose sessions are all told."""
+def summarise(pipeline: str, project: str, results: list[SessionResult]) -> ProjectOutcome:
+    """Return the outcome of a run whose sessions have all ended."""
     by_state: dict[str, list[SessionResult]] = {}
     for one in results:
         by_state.setdefault(one.state, []).append(one)
@@ -125,10 +125,12 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
     if failed or partly:
         some = done or any(one.rows for one in results)
         code = IN_PART if some else failed[0].exit_code
-        told = [
-            _told(some, word) for some, word in ((failed, "Failed"), (partly, "In part")) if some
+        listed = [
+            _list_causes(some, word)
+            for some, word in ((failed, "Failed"), (partly, "In part"))
+            if some
         ]
-        failure = f"{text}. {' '.join(told)}"
+        failure = f"{text}. {' '.join(listed)}"
         closing = failure
     elif not total:
         code = NothingUsableError.exit_code
@@ -143,7 +145,7 @@ def sum_up(pipeline: str, project: str, results: list[SessionResult]) -> Project
     )  # fmt: skip
 
 
-def _told(failed: list[SessionResult], word: str) -> str:
+def _list_causes(failed: list[SessionResult], word: str) -> str:
     """Return which sessions lack something and why; those of one cause share its sentence."""
     causes: dict[str, list[SessionResult]] = {}
     for one in failed:
@@ -157,11 +159,11 @@ def _told(failed: list[SessionResult], word: str) -> str:
             break
         parts.append(f"{_labels(alike, room)} ({alike[0].failure.rstrip('.')})")
         room -= len(alike)
-    told = "; ".join(parts)
+    listed = "; ".join(parts)
     if len(parts) < len(causes):
         rest = sum(len(alike) for alike in list(causes.values())[len(parts) :])
-        told += f"; and {rest} more, which the summary names"
-    return f"{word}: {told}."
+        listed += f"; and {rest} more, which the summary names"
+    return f"{word}: {listed}."
 
 
 def _cause(one: SessionResult) -> str:

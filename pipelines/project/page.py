@@ -13,7 +13,7 @@ from ..report.plots import unit_words
 from ..report.template import render_page
 from .outcome import FAILED, LEFT_OUT, PARTLY, ProjectOutcome, SessionResult
 from .plots import colour, comparison_words, forest, interval_words, over_time
-from .study import Comparison, Measure, Study
+from .study import Comparison, Measure, ProjectStudy
 
 _MOST_MEASURES = 40
 _MOST_LISTED = 200
@@ -25,10 +25,10 @@ _FIRST = ("T2map", "T1map", "T2", "T1", "ADC", "MD", "FA", "D", "f", "SUV")
 def write_page(
     path: Path,
     outcome: ProjectOutcome,
-    study: Study,
+    study: ProjectStudy,
     comparisons: Sequence[Comparison],
     results: Sequence[SessionResult],
-    asked: Mapping[str, str],
+    run_parameters: Mapping[str, str],
 ) -> None:
     """Write the page.
 
@@ -44,7 +44,7 @@ def write_page(
         Its effects.
     results : sequence of SessionResult
         Its sessions.
-    asked : mapping of str to str
+    run_parameters : mapping of str to str
         Inputs of the pipeline.
     """
     ordered = sorted(study.measures, key=_rank)
@@ -67,7 +67,7 @@ def write_page(
         left_out=[one for one in results if one.state == LEFT_OUT][:_MOST_LISTED],
         warnings=_warnings(results),
         links=[_link(path.with_name(name)) for name in ("summary.csv", "effects.csv")],
-        asked={k: v for k, v in asked.items() if v not in ("", "auto", "false")},
+        run_parameters={k: v for k, v in run_parameters.items() if v not in ("", "auto", "false")},
     )
     path.write_text(text, encoding="utf-8", newline="\n")
 
@@ -78,11 +78,11 @@ def _rank(measure: Measure) -> tuple[int, str, bool, str, str]:
     return (first, measure.map, derived, measure.quantity, measure.roi)
 
 
-def _animals(study: Study, arm: str) -> int:
+def _animals(study: ProjectStudy, arm: str) -> int:
     return len({animal for by_arm in study.values.values() for animal in by_arm.get(arm, {})})
 
 
-def _section(study: Study, measure: Measure, rows: Sequence[Comparison]) -> dict[str, Any]:
+def _section(study: ProjectStudy, measure: Measure, rows: Sequence[Comparison]) -> dict[str, Any]:
     """Return what the page shows of a measure."""
     shown = [one for one in rows if one.unit == measure.unit]
     percent = [one for one in rows if one.unit == "%" and one.unit != measure.unit]
@@ -105,7 +105,7 @@ def _section(study: Study, measure: Measure, rows: Sequence[Comparison]) -> dict
     }
 
 
-def _notes(study: Study, comparisons: Sequence[Comparison]) -> list[str]:
+def _notes(study: ProjectStudy, comparisons: Sequence[Comparison]) -> list[str]:
     notes = list(study.notes)
     small = [one for one in comparisons if min(one.n, one.n_reference or one.n) < 5]
     if small:

@@ -9,7 +9,7 @@ from html import escape
 from ..report.charts import ticks
 from ..report.plots import unit_words
 from .effects import Interval, mean_interval
-from .study import Comparison, Measure, Study
+from .study import Comparison, Measure, ProjectStudy
 
 # Of Okabe and Ito (2008), told apart by people with any colour vision; the reference is grey.
 COLOURS = ("#6b6b6b", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#000000")
@@ -20,18 +20,18 @@ _PLOT = 330.0
 _SPREAD = 0.5  # share of the room of a timepoint over which the arms stand side by side
 
 
-def colour(study: Study, arm: str) -> str:
+def colour(study: ProjectStudy, arm: str) -> str:
     """Return the colour of an arm, the same on the whole page."""
     shift = 0 if study.reference else 1
     return COLOURS[(study.arms.index(arm) + shift) % len(COLOURS)]
 
 
-def over_time(study: Study, measure: Measure) -> str:
+def over_time(study: ProjectStudy, measure: Measure) -> str:
     """Return groups over timepoints: a thin line for each animal, mean and interval of each arm.
 
     Parameters
     ----------
-    study : Study
+    study : ProjectStudy
         The project.
     measure : Measure
         Which of its measures.
@@ -75,7 +75,7 @@ def over_time(study: Study, measure: Measure) -> str:
 
 
 def _frame(
-    study: Study,
+    study: ProjectStudy,
     measure: Measure,
     ends: tuple[float, float],
     to_y: Callable[[float], float],
@@ -96,7 +96,7 @@ def _frame(
 
 
 def _animal(
-    study: Study,
+    study: ProjectStudy,
     measure: Measure,
     one: tuple[str, str, dict[str, float]],
     to_x: Callable[[int, str], float],
@@ -146,12 +146,12 @@ def _mean(
     return path + "".join(marks)
 
 
-def forest(study: Study, rows: Sequence[Comparison], *, standard: bool = False) -> str:
+def forest(study: ProjectStudy, rows: Sequence[Comparison], *, standard: bool = False) -> str:
     """Return effects with their intervals, one in a line.
 
     Parameters
     ----------
-    study : Study
+    study : ProjectStudy
         For the colours.
     rows : sequence of Comparison
         All in one unit.

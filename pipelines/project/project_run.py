@@ -19,17 +19,17 @@ from ..errors import StoppedError
 from ..xnat.client import Access, RunClient
 from ..xnat.find import SessionRow, find_sessions
 from ..xnat.outcome import IN_PART
-from ..xnat.parameters import Asked, ask, find_pipeline
+from ..xnat.parameters import RunParameters, find_pipeline, parse_parameters
+from ..xnat.run_context import path_part
 from ..xnat.session_run import SUMMARY
-from ..xnat.store import Place
-from ..xnat.work import plain
+from ..xnat.store import ResultLocation
 from .jobs import Job, run_job
-from .lock import Beats, Lock
-from .outcome import ProjectOutcome, SessionResult, sum_up
+from .lock import LockTimes, ProjectLock
+from .outcome import ProjectOutcome, SessionResult, summarise
 from .schedule import run_jobs
 from .summary import send_summary, write_summary
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 Progress = Callable[[int, int, SessionResult], None]
 _MOST_WORKERS = 4096
 
@@ -45,10 +45,10 @@ def run_project(
     workers: int | None = None,
     progress: Progress = lambda done, total, last: None,
     cancel: Callable[[], bool] = lambda: False,
-    say: Say = lambda _: None,
-    beats: Beats | None = None,
+    report: Report = lambda _: None,
+    lock_times: LockTimes | None = None,
 ) -> ProjectOutcome:
-    """Run a pipeline on every session of a project; a failure is told in the outcome, not raised.
+    """Run a pipeline on every session of a project; a failure is in the outcome, not raised.
 
     Sessions that are done with the same images and parameters are skipped; one that fails stops
     no other. Results go to the subjects, table and page to the project's resource
@@ -72,12 +72,12 @@ def run_project(
     workers : int, optional
         Sessions at the same time; by default those of the parameters, else the processors.
     progress : callable
-        Told how many sessions of how many have ended, and the last one.
+        Called with how many sessions of how many have ended, and the last one.
     cancel : callable
         True ends the run with what there is.
-    say : callable
-        Told a line for each session, and the closing words.
-    beats : Beats, optional
+    report : callable
+        Called with a line for each session, and the closing message.
+    lock_times : LockTimes, optional
         Times of the lock.
 
     Returns
@@ -86,12 +86,12 @@ def run_project(
     """
     started = time.perf_counter()
     try:
-        run = _Run(access, pipeline, project, parameters, work, scheduler, workers, say)
-        outcome = run.go(progress, cancel, beats or Beats())
+        run = _Run(access, pipeline, project, parameters, work, scheduler, workers, report)
+        outcome = run.execute(progress, cancel, lock_times or LockTimes())
     except (XnatPicError, OSError) as error:
         text = describe(error)
         outcome = ProjectOutcome(project, pipeline, exit_code_of(error), text, text)
-    say(outcome.closing)
+    report(outcome.closing)
     return replace(outcome, seconds=round(time.perf_counter() - started, 3))
 
 
@@ -107,7 +107,7 @@ class _Run:
         work: Path,
         scheduler: str | None,
         workers: int | None,
-        say: Say,
+        report: Report,
     ) -> None:
         self.pipeline = find_pipeline(pipeline)
         if self.pipeline.level != "project":
@@ -115,31 +115,38 @@ class _Run:
                 f"{pipeline} works on one session.", hint=f"For a project run {pipeline}_project."
             )
         self.access, self.project, self.parameters = access, project, dict(parameters)
-        self.asked: Asked = ask(pipeline, parameters)
-        self.scheduler = self.asked.values.get("scheduler", "") if scheduler is None else scheduler
+        self.run_parameters: RunParameters = parse_parameters(pipeline, parameters)
+        self.scheduler = (
+            self.run_parameters.values.get("scheduler", "") if scheduler is None else scheduler
+        )
         self.workers = (
-            _workers(self.asked.values.get("workers", "")) if workers is None else workers
+            _workers(self.run_parameters.values.get("workers", "")) if workers is None else workers
         )
         self.variables: Variables = load_config().variables
-        self.work, self.say = work, say
-        self.place = Place(data_path("projects", project), SUMMARY, self.pipeline.name)
+        self.work, self.report = work, report
+        self.location = ResultLocation(data_path("projects", project), SUMMARY, self.pipeline.name)
 
     @property
     def folder(self) -> str:
         """Where the summary goes: the same for the same parameters, another for others."""
-        made_with = plain(self.asked.values.get("made_with", "").strip() or "_")[:8]
+        made_with = path_part(self.run_parameters.values.get("made_with", "").strip() or "_")[:8]
         tail = "" if made_with == "_" else f"-{made_with}"
-        return f"{self.pipeline.name}/{self.asked.folder}{tail}"
+        return f"{self.pipeline.name}/{self.run_parameters.folder}{tail}"
 
-    def go(self, progress: Progress, cancel: Callable[[], bool], beats: Beats) -> ProjectOutcome:
+    def execute(
+        self, progress: Progress, cancel: Callable[[], bool], lock_times: LockTimes
+    ) -> ProjectOutcome:
         self.work.mkdir(parents=True, exist_ok=True)
-        with Lock(self.access, self.place, beats) as lock, RunClient(self.access) as client:
+        with (
+            ProjectLock(self.access, self.location, lock_times) as lock,
+            RunClient(self.access) as client,
+        ):
             sessions = [
                 one
                 for one in find_sessions(client, self.project)
                 if one.type == self.pipeline.applies_to
             ]
-            self.say(f"{self.pipeline.name} on {self.project}: {len(sessions)} sessions")
+            self.report(f"{self.pipeline.name} on {self.project}: {len(sessions)} sessions")
 
             def stop() -> bool:
                 return lock.lost or cancel()
@@ -147,7 +154,7 @@ class _Run:
             results = self._all(client, sessions, progress, stop)
             lock.check()
             results.sort(key=self._order)
-            outcome = sum_up(self.pipeline.name, self.project, results)
+            outcome = summarise(self.pipeline.name, self.project, results)
             if len(results) < len(sessions):
                 outcome = _stopped(outcome, len(results), len(sessions))
             if any(one.rows for one in results) or outcome.failed:
@@ -168,7 +175,7 @@ class _Run:
 
         def make(number: int) -> Job:
             one = sessions[number]
-            folder = None if self.scheduler else self.work / "SESSIONS" / plain(one.label)
+            folder = None if self.scheduler else self.work / "SESSIONS" / path_part(one.label)
             # The token is the newest one: this run may outlive the first.
             return Job(
                 client.access, self.pipeline.name, self.project, one, self.parameters,
@@ -188,7 +195,9 @@ class _Run:
             for number, result in ended:
                 results[number] = result
                 why = f". {result.failure}" if result.failure else ""
-                self.say(f"{len(results)} of {len(sessions)}: {result.label}: {result.state}{why}")
+                self.report(
+                    f"{len(results)} of {len(sessions)}: {result.label}: {result.state}{why}"
+                )
                 progress(len(results), len(sessions), result)
         return list(results.values())
 
@@ -205,10 +214,14 @@ class _Run:
         folder = self.work / "SUMMARY" / "result"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        write_summary(folder, outcome, results, self.asked, self.variables)
+        write_summary(folder, outcome, results, self.run_parameters, self.variables)
         try:
             send_summary(
-                client, replace(self.place, folder=self.folder), folder, outcome, self.asked
+                client,
+                replace(self.location, folder=self.folder),
+                folder,
+                outcome,
+                self.run_parameters,
             )
         except (XnatPicError, OSError) as error:
             text = f"{outcome.closing} The summary could not be stored: {describe(error)}"

@@ -73,7 +73,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Study:
+class ProjectStudy:
     """The values of a project by measure, arm, animal and timepoint.
 
     Attributes
@@ -102,7 +102,7 @@ class Study:
         return list(self.values)
 
 
-def build_study(rows: Iterable[Row], variables: Variables) -> Study:
+def build_study(rows: Iterable[Row], variables: Variables) -> ProjectStudy:
     """Sort the rows of a project table into a study.
 
     An animal's value is the mean over the scans and sessions it has at a timepoint. Rows of the
@@ -155,7 +155,7 @@ def build_study(rows: Iterable[Row], variables: Variables) -> Study:
         for measure, by_arm in found.items()
     }
     times = sorted(timepoints, key=variables.timepoint_key)
-    return Study(tuple(ordered), reference, tuple(times), values, tuple(notes))
+    return ProjectStudy(tuple(ordered), reference, tuple(times), values, tuple(notes))
 
 
 def _order(arms: Mapping[str, Row], level: Sequence[str]) -> tuple[list[str], str, list[str]]:
@@ -176,7 +176,7 @@ def _order(arms: Mapping[str, Row], level: Sequence[str]) -> tuple[list[str], st
     return names, names[0], [note]
 
 
-def compare(study: Study) -> list[Comparison]:
+def compare(study: ProjectStudy) -> list[Comparison]:
     """Return every comparison that a study allows.
 
     The arms against the reference at each timepoint; the change of each arm since the first
@@ -192,7 +192,7 @@ def compare(study: Study) -> list[Comparison]:
     return found
 
 
-def _at(study: Study, measure: Measure, when: str) -> list[Comparison]:
+def _at(study: ProjectStudy, measure: Measure, when: str) -> list[Comparison]:
     groups = {
         arm: [one[when] for one in animals.values() if when in one]
         for arm, animals in study.values[measure].items()
@@ -201,7 +201,7 @@ def _at(study: Study, measure: Measure, when: str) -> list[Comparison]:
 
 
 def _against(
-    study: Study,
+    study: ProjectStudy,
     measure: Measure,
     groups: Mapping[str, Sequence[float]],
     facts: tuple[str, str, str, str],
@@ -218,7 +218,7 @@ def _against(
     ]  # fmt: skip
 
 
-def _since(study: Study, measure: Measure, when: str) -> list[Comparison]:
+def _since(study: ProjectStudy, measure: Measure, when: str) -> list[Comparison]:
     before = study.timepoints[0]
     found = []
     for unit, change in ((measure.unit, _difference), ("%", _percent)):

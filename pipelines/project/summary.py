@@ -13,8 +13,8 @@ from xnat_pic.version import version
 
 from ..outputs.nifti import jsonable
 from ..outputs.uids import parameter_hash
-from ..xnat.parameters import Asked
-from ..xnat.store import Place, describe, publish
+from ..xnat.parameters import RunParameters
+from ..xnat.store import ResultLocation, publish, write_step_provenance
 from .outcome import FAILED, PARTLY, ProjectOutcome, SessionResult
 from .page import write_page
 from .study import build_study, compare
@@ -28,7 +28,7 @@ def write_summary(
     folder: Path,
     outcome: ProjectOutcome,
     results: Sequence[SessionResult],
-    asked: Asked,
+    run_parameters: RunParameters,
     variables: Variables,
 ) -> None:
     """Write all files of the summary into a folder that is there.
@@ -41,8 +41,8 @@ def write_summary(
         How the run went.
     results : sequence of SessionResult
         In the order of the table.
-    asked : Asked
-        What was asked for.
+    run_parameters : RunParameters
+        What was chosen.
     variables : Variables
         Of the site.
     """
@@ -60,28 +60,34 @@ def write_summary(
         "sessions": (_SESSIONS, sessions),
     }
     write_xlsx(folder / "summary.xlsx", sheets)
-    write_page(folder / "summary.html", outcome, study, comparisons, results, asked.values)
+    write_page(folder / "summary.html", outcome, study, comparisons, results, run_parameters.values)
     (folder / "log.txt").write_text(_log(outcome, results), encoding="utf-8", newline="\n")
-    content = jsonable({**asdict(outcome), "inputs": dict(asked.values), "rows": len(rows)})
+    content = jsonable(
+        {**asdict(outcome), "inputs": dict(run_parameters.values), "rows": len(rows)}
+    )
     text = json.dumps(content, indent=1, ensure_ascii=False)
     (folder / CONTENTS).write_text(text + "\n", encoding="utf-8", newline="\n")
 
 
 def send_summary(
-    client: XnatClient, place: Place, folder: Path, outcome: ProjectOutcome, asked: Asked
+    client: XnatClient,
+    location: ResultLocation,
+    folder: Path,
+    outcome: ProjectOutcome,
+    run_parameters: RunParameters,
 ) -> None:
     """Send it in the place of an earlier one of the same parameters; errors as of `publish`."""
     lacking = sorted(outcome.failed | outcome.partly)
     step = {
         "pipeline": outcome.pipeline,
         "project": outcome.project,
-        "parameters": asked.key,
-        "inputs": {k: v for k, v in asked.values.items() if v},
-        "request": parameter_hash([version(), asked.key, outcome.done, lacking]),
+        "parameters": run_parameters.key,
+        "inputs": {k: v for k, v in run_parameters.values.items() if v},
+        "request": parameter_hash([version(), run_parameters.key, outcome.done, lacking]),
         "software": f"xnat-pic {version()}",
     }
-    describe(folder, step, CONTENTS)
-    publish(client, place, folder, CONTENTS)
+    write_step_provenance(folder, step, CONTENTS)
+    publish(client, location, folder, CONTENTS)
 
 
 def _session(one: SessionResult) -> dict[str, object]:

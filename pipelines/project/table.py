@@ -170,9 +170,9 @@ def write_xlsx(
     from openpyxl.cell import WriteOnlyCell
     from openpyxl.styles import Font
 
-    book = Workbook(write_only=True)
+    workbook = Workbook(write_only=True)
     for title, (names, rows) in sheets.items():
-        sheet = book.create_sheet(title)
+        sheet = workbook.create_sheet(title)
         sheet.freeze_panes = "A2"
         head = [WriteOnlyCell(sheet, value=name) for name in names]
         for cell in head:
@@ -184,4 +184,4 @@ def write_xlsx(
                 if isinstance(row.get(name), float) and values[k] != "":
                     values[k] = float(values[k])
             sheet.append([None if value == "" else value for value in values])
-    book.save(path)
+    workbook.save(path)

@@ -29,17 +29,17 @@ _MOST_LOOKED_AT = 24
 _SHORT_MS = 30.0  # WASABI plays one pulse of about 5 ms; other saturation is longer, or a train
 
 
-class Fit(IntEnum):
+class Suitability(IntEnum):
     """How well a scan serves: what its headers exclude, what only its name says, what they show."""
 
     NO = 0
-    SILENT = 1
+    UNKNOWN = 1
     NAMED = 2
     YES = 3
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanRow:
     """One scan of a session, as the server lists it."""
 
     id: str
@@ -59,7 +59,7 @@ class Session:
         Of the session.
     subject_id, subject : str
         ID and label of its subject.
-    scans : tuple of Scan
+    scans : tuple of ScanRow
         In the order of the server.
     """
 
@@ -68,7 +68,7 @@ class Session:
     project: str
     subject_id: str
     subject: str
-    scans: tuple[Scan, ...]
+    scans: tuple[ScanRow, ...]
 
     @property
     def address(self) -> str:
@@ -85,9 +85,9 @@ class Session:
 class Candidate:
     """A scan with its images, how well it serves, and why not where it does not."""
 
-    scan: Scan
+    scan: ScanRow
     files: tuple[RemoteFile, ...]
-    fit: Fit
+    suitability: Suitability
     reason: str = ""
 
 
@@ -111,7 +111,7 @@ def read_session(client: XnatClient, experiment_id: str) -> Session:
     subject = _fields(client, data_path("subjects", subject_id)) if subject_id else {}
     rows = client.rows(f"{address}/scans", {"columns": "ID,type,UID,series_description,xsiType"})
     scans = [
-        Scan(
+        ScanRow(
             id=row.get("ID", ""),
             type=row.get("type", ""),
             description=row.get("series_description", ""),
@@ -181,7 +181,7 @@ def session_id(client: XnatClient, project: str, named: str) -> str:
     raise NothingUsableError(f"{project} has no session {named}.", hint=f"It has these: {labels}.")
 
 
-def among(session: Session, named: Sequence[str]) -> tuple[list[Scan], bool]:
+def select_scans(session: Session, named: Sequence[str]) -> tuple[list[ScanRow], bool]:
     """Return the scans to look at, and whether a person chose them.
 
     A list that names every scan is what a launch form hands on where nobody ticked any.
@@ -211,7 +211,7 @@ def rules() -> dict[str, dict[str, Any]]:
 
 def find_scans(
     client: XnatClient,
-    scans: Iterable[Scan],
+    scans: Iterable[ScanRow],
     command: str,
     model: str = "",
     *,
@@ -223,7 +223,7 @@ def find_scans(
     ----------
     client : XnatClient
         The server.
-    scans : iterable of Scan
+    scans : iterable of ScanRow
         Where to look.
     command, model : str
         The map, such as ``t2``, and its model.
@@ -242,25 +242,31 @@ def find_scans(
     for scan in scans:
         files = _images(client, scan)
         if not files:
-            found.append(Candidate(scan, files, Fit.NO, "it has no images in a resource DICOM"))
+            found.append(
+                Candidate(scan, files, Suitability.NO, "it has no images in a resource DICOM")
+            )
         elif chosen:
-            found.append(Candidate(scan, files, Fit.YES))
+            found.append(Candidate(scan, files, Suitability.YES))
         else:
-            found.append(Candidate(scan, files, *_judge_some(client, scan, files, command, model)))
-    least = max([Fit.NAMED, *(one.fit for one in found)])
-    return [one for one in found if one.fit >= least], [one for one in found if one.fit < least]
+            found.append(
+                Candidate(scan, files, *_rate_by_headers(client, scan, files, command, model))
+            )
+    least = max([Suitability.NAMED, *(one.suitability for one in found)])
+    return [one for one in found if one.suitability >= least], [
+        one for one in found if one.suitability < least
+    ]
 
 
-def _images(client: XnatClient, scan: Scan) -> tuple[RemoteFile, ...]:
+def _images(client: XnatClient, scan: ScanRow) -> tuple[RemoteFile, ...]:
     try:
         return tuple(list_files(client, scan.address, DICOM))
     except MissingError:
         return ()
 
 
-def _judge_some(
-    client: XnatClient, scan: Scan, files: Sequence[RemoteFile], command: str, model: str
-) -> tuple[Fit, str]:
+def _rate_by_headers(
+    client: XnatClient, scan: ScanRow, files: Sequence[RemoteFile], command: str, model: str
+) -> tuple[Suitability, str]:
     """Judge a scan by the headers of a few images, and of more where these leave it open.
 
     First, second and last differ in whatever runs fastest in the order of names, echo or slice.
@@ -270,19 +276,21 @@ def _judge_some(
     few = sorted({0, min(1, last), last})
     more = {round(number * last / _MOST_LOOKED_AT) for number in range(_MOST_LOOKED_AT)}
     headers: list[Dataset] = []
-    fit, reason = Fit.NO, ""
+    suitability, reason = Suitability.NO, ""
     for places in (few, sorted(more - set(few))):
-        found = (read_header(client, files[place]) for place in places)
+        found = (read_header(client, files[location]) for location in places)
         headers += [one for one in found if one is not None]
-        fit, reason = judge(headers, [scan.type, scan.description], command, model)
-        if fit in (Fit.NO, Fit.YES):
+        suitability, reason = rate_suitability(
+            headers, [scan.type, scan.description], command, model
+        )
+        if suitability in (Suitability.NO, Suitability.YES):
             break
-    return fit, reason
+    return suitability, reason
 
 
-def judge(
+def rate_suitability(
     headers: Sequence[Dataset], names: Sequence[str], command: str, model: str = ""
-) -> tuple[Fit, str]:
+) -> tuple[Suitability, str]:
     """Tell how well a scan serves a map, and what its headers lack where they do not show it.
 
     Parameters
@@ -296,30 +304,33 @@ def judge(
     """
     rule = rules()[command]
     if not headers:
-        return Fit.NO, "its images cannot be read as DICOM"
+        return Suitability.NO, "its images cannot be read as DICOM"
     first = headers[0]
     modality = str(first.get("Modality", ""))
     if modality not in rule["modality"]:
-        return Fit.NO, f"its modality is {modality or 'not given'}, not {rule['modality'][0]}"
+        return (
+            Suitability.NO,
+            f"its modality is {modality or 'not given'}, not {rule['modality'][0]}",
+        )
     if _is_map(first):
-        return Fit.NO, "it is a map already"
+        return Suitability.NO, "it is a map already"
     for row in rule["excludes"]:
-        if _says(first, row, model):
-            said = ", ".join(sorted(_words(first, row["attribute"])))
-            return Fit.NO, f"its {row['attribute']} is {said}"
+        if _matches_rule(first, row, model):
+            stated = ", ".join(sorted(_attribute_words(first, row["attribute"])))
+            return Suitability.NO, f"its {row['attribute']} is {stated}"
     values = _all(headers, rule)
     if _vary(values) or any(value > rule.get("above", inf) for value in values):
-        return Fit.YES, ""
-    if any(_says(first, row, model) for row in rule["proves"]):
-        return Fit.YES, ""
+        return Suitability.YES, ""
+    if any(_matches_rule(first, row, model) for row in rule["proves"]):
+        return Suitability.YES, ""
     lacks = f"its images {'have one' if values else 'give no'} {rule['what']}"
     text = " ".join(names).casefold()
     if any(hint in text for hint in rule["hints"]):
-        return Fit.NAMED, f"{lacks}; only its name speaks for it"
-    return Fit.SILENT, lacks
+        return Suitability.NAMED, f"{lacks}; only its name speaks for it"
+    return Suitability.UNKNOWN, lacks
 
 
-def _words(header: Dataset, attribute: str) -> set[str]:
+def _attribute_words(header: Dataset, attribute: str) -> set[str]:
     value: Any = ""
     if attribute in ("saturation_type", "saturation"):
         blocks = _blocks(header)
@@ -350,17 +361,17 @@ def _saturation(pulse_ms: float | None, pulses: int | None) -> str:
     return "ONE SHORT PULSE" if pulse_ms < _SHORT_MS and pulses == 1 else "LONG"
 
 
-def _says(header: Dataset, row: Mapping[str, Any], model: str) -> bool:
+def _matches_rule(header: Dataset, row: Mapping[str, Any], model: str) -> bool:
     if row.get("model", model) != model:
         return False
-    words = _words(header, row["attribute"])
+    values = _attribute_words(header, row["attribute"])
     if "only" in row:
-        return bool(words) and words <= set(row["only"])
-    return bool(words & set(row["any"]))
+        return bool(values) and values <= set(row["only"])
+    return bool(values & set(row["any"]))
 
 
 def _is_map(header: Dataset) -> bool:
-    kind = _words(header, "ImageType")
+    kind = _attribute_words(header, "ImageType")
     return "DERIVED" in kind and bool(kind & {"QUANTITY", "MAP", "PARAMETRIC"})
 
 

@@ -18,28 +18,28 @@ class Log:
         The file; its folder is made.
     secrets : iterable of str
         Texts that are never written.
-    echo : callable, optional
+    report : callable, optional
         Told every line, without its time.
     """
 
     def __init__(
-        self, path: Path, secrets: Iterable[str], echo: Callable[[str], None] = lambda _: None
+        self, path: Path, secrets: Iterable[str], report: Callable[[str], None] = lambda _: None
     ) -> None:
         self.path = path
         self._secrets = sorted((one for one in secrets if one), key=len, reverse=True)
-        self._echo = echo
+        self._report = report
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("", encoding="utf-8")
 
-    def say(self, text: str) -> None:
+    def add(self, text: str) -> None:
         """Add a line."""
-        line = self.clean(text)
+        line = self.masked(text)
         stamp = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S")
         with self.path.open("a", encoding="utf-8", newline="\n") as file:
             file.write(f"{stamp} {line}\n")
-        self._echo(line)
+        self._report(line)
 
-    def clean(self, text: str) -> str:
+    def masked(self, text: str) -> str:
         """Return text on one line, without secrets and signs that steer a terminal."""
         for secret in self._secrets:
             text = text.replace(secret, "********")

@@ -10,10 +10,10 @@ from xnat_pic.errors import LoginError, NothingUsableError, XnatPicError, descri
 
 from ..errors import ModelInputError, StoppedError
 from .files import fetch
-from .find import DICOM, Candidate, among, find_scans
-from .parameters import options, suv_options
-from .store import Place
-from .work import Work, plain
+from .find import DICOM, Candidate, find_scans, select_scans
+from .parameters import map_options, suv_options
+from .run_context import RunContext, path_part
+from .store import ResultLocation
 
 if TYPE_CHECKING:
     from ..maps.run import MapSummary
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONTENTS = "maps.json"
 
 
-def make_all(work: Work) -> None:
+def make_all(run: RunContext) -> None:
     """Make maps of every scan that serves; faults of one do not stop the others.
 
     Raises
@@ -31,88 +31,101 @@ def make_all(work: Work) -> None:
     XnatPicError
         Where the scans cannot be found.
     """
-    asked = work.asked
-    with work.timed("find"):
-        scans, chosen = among(work.session, asked.listed("scans"))
-        found, others = find_scans(work.client, scans, asked.command, asked.model, chosen=chosen)
-    work.log.say(
-        f"{len(found)} of {len(scans)} scans serve {asked.command}: "
+    run_parameters = run.run_parameters
+    with run.timed("find"):
+        scans, chosen = select_scans(run.session, run_parameters.listed("scans"))
+        found, others = find_scans(
+            run.client, scans, run_parameters.command, run_parameters.model, chosen=chosen
+        )
+    run.log.add(
+        f"{len(found)} of {len(scans)} scans serve {run_parameters.command}: "
         f"{', '.join(one.scan.id for one in found) or 'none'}"
     )
     for one in others:
         text = f"Scan {one.scan.id} was left out: {one.reason}."
         if chosen:
-            work.made.left_out.append(text)
-            work.note(text)
+            run.result.left_out.append(text)
+            run.note(text)
         else:
-            work.log.say(text)
+            run.log.add(text)
     for candidate in found:
-        work.go_on()
+        run.checkpoint()
         try:
-            _make(work, candidate)
+            _make(run, candidate)
         except (LoginError, StoppedError):
             raise
         except (NothingUsableError, ModelInputError) as error:
             text = f"Scan {candidate.scan.id} was left out. {describe(error)}"
-            work.made.left_out.append(text)
-            work.note(text)
+            run.result.left_out.append(text)
+            run.note(text)
         except (XnatPicError, OSError, MemoryError) as error:
-            work.made.faults.append(error)
-            work.log.say(f"scan {candidate.scan.id}: failed. {describe(error)}")
+            run.result.faults.append(error)
+            run.log.add(f"scan {candidate.scan.id}: failed. {describe(error)}")
 
 
-def _make(work: Work, candidate: Candidate) -> None:
-    scan, asked = candidate.scan, work.asked
-    place = work.place(scan, asked.folder)
-    b0 = _b0_files(work)
-    request = work.request(candidate.files, sorted(one.md5 for one in b0))
-    contents = work.done(place, request, CONTENTS)
+def _make(run: RunContext, candidate: Candidate) -> None:
+    scan, run_parameters = candidate.scan, run.run_parameters
+    location = run.location(scan, run_parameters.folder)
+    b0 = _b0_files(run)
+    request = run.request(candidate.files, sorted(one.md5 for one in b0))
+    contents = run.done(location, request, CONTENTS)
     if contents is not None:
-        work.made.found += 1
-        work.log.say(f"scan {scan.id}: done already, {place.resource}/{place.folder}")
-        _keep(work, scan.id, place, contents.get("maps"))
+        run.result.found += 1
+        run.log.add(f"scan {scan.id}: done already, {location.resource}/{location.folder}")
+        _record(run, scan.id, location, contents.get("maps"))
         return
-    source = work.fresh("RAW", plain(scan.id))
-    with work.timed("download"):
-        how = fetch(work.client, scan.address, DICOM, candidate.files, source)
-    work.log.say(f"scan {scan.id}: {len(candidate.files)} files by {how}")
-    out = work.fresh("PROCESSED", plain(scan.id), asked.folder)
-    with work.timed("run"):
-        summary = _run(work, source, out)
+    source = run.new_folder("RAW", path_part(scan.id))
+    with run.timed("download"):
+        how = fetch(run.client, scan.address, DICOM, candidate.files, source)
+    run.log.add(f"scan {scan.id}: {len(candidate.files)} files by {how}")
+    out = run.new_folder("PROCESSED", path_part(scan.id), run_parameters.folder)
+    with run.timed("run"):
+        summary = _run(run, source, out)
     for text in summary.warnings:
-        work.note(f"Scan {scan.id}: {text}")
-    work.upload(place, out, request, scan, CONTENTS)
-    work.made.results += 1
-    _keep(work, scan.id, place, summary.maps)
+        run.note(f"Scan {scan.id}: {text}")
+    run.upload(location, out, request, scan, CONTENTS)
+    run.result.results += 1
+    _record(run, scan.id, location, summary.maps)
 
 
-def _b0_files(work: Work) -> list[Any]:
-    named = work.asked.listed("b0_scan")
+def _b0_files(run: RunContext) -> list[Any]:
+    named = run.run_parameters.listed("b0_scan")
     if not named:
         return []
-    scans, _ = among(work.session, named)
-    return list_files(work.client, scans[0].address, DICOM)
+    scans, _ = select_scans(run.session, named)
+    return list_files(run.client, scans[0].address, DICOM)
 
 
-def _run(work: Work, source: Path, out: Path) -> MapSummary:
-    asked = work.asked
-    if asked.command == "suv":
+def _run(run: RunContext, source: Path, out: Path) -> MapSummary:
+    run_parameters = run.run_parameters
+    if run_parameters.command == "suv":
         from ..maps.suv import make_suv
 
-        return make_suv(source, out, suv_options(asked), progress=work.go_on)
+        return make_suv(source, out, suv_options(run_parameters), progress=run.checkpoint)
     from ..maps.run import make_maps
 
     b0 = None
-    if asked.listed("b0_scan"):
-        scan = among(work.session, asked.listed("b0_scan"))[0][0]
-        b0 = work.fresh("RAW", f"b0-{plain(scan.id)}")
-        fetch(work.client, scan.address, DICOM, _b0_files(work), b0)
-    return make_maps(asked.command, source, out, options(asked, b0), progress=work.go_on)
+    if run_parameters.listed("b0_scan"):
+        scan = select_scans(run.session, run_parameters.listed("b0_scan"))[0][0]
+        b0 = run.new_folder("RAW", f"b0-{path_part(scan.id)}")
+        fetch(run.client, scan.address, DICOM, _b0_files(run), b0)
+    return make_maps(
+        run_parameters.command,
+        source,
+        out,
+        map_options(run_parameters, b0),
+        progress=run.checkpoint,
+    )
 
 
-def _keep(work: Work, scan: str, place: Place, rows: Any) -> None:
+def _record(run: RunContext, scan: str, location: ResultLocation, rows: Any) -> None:
     """Keep a row for each map of a table of contents."""
     for name, row in rows.items() if isinstance(rows, dict) else ():
         kept = {key: row.get(key) for key in ("unit", "median", "valid", "parameters")}
-        facts = {"scan": scan, "resource": place.resource, "folder": place.folder, "name": name}
-        work.made.maps.append({**facts, **kept})
+        facts = {
+            "scan": scan,
+            "resource": location.resource,
+            "folder": location.folder,
+            "name": name,
+        }
+        run.result.maps.append({**facts, **kept})

@@ -26,9 +26,9 @@ class SessionOutcome:
     statistics : tuple of dict
         Rows of ``statistics.csv`` (Mask_Average), with ``scan``, ``resource`` and ``folder``.
     warnings : tuple of str
-        Sentences.
+        Messages for a person.
     failure : str
-        Why it failed, as a sentence; empty where all is done.
+        Why it failed; empty where all is done.
     skipped : bool
         All results were on the server already, made from these images with these parameters.
     parameters : str
@@ -51,7 +51,7 @@ class SessionOutcome:
 
 
 @dataclass
-class Made:
+class RunResult:
     """What is collected while a run goes on.
 
     Attributes

@@ -1,4 +1,4 @@
-"""What was asked for: inputs of the catalog as text, checked, and as options of the work."""
+"""Parameters of a run: inputs of the catalog as text, checked, and as options of the work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..outputs.uids import parameter_hash
 if TYPE_CHECKING:
     from ..fitting.data import MapOptions
     from ..maps.suv import SuvOptions
-    from ..regions.run import Wishes
+    from ..regions.run import RoiOptions
 
 MASK_AVERAGE = "mask-average"
 _MOST_PPM = 100.0
@@ -29,8 +29,8 @@ _CHOOSING = (
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a pipeline was asked for.
+class RunParameters:
+    """The parameters of a pipeline run, checked.
 
     Attributes
     ----------
@@ -82,13 +82,13 @@ def find_pipeline(pipeline: str | Pipeline) -> Pipeline:
     try:
         return load_catalog().pipeline(pipeline)
     except KeyError:
-        known = ", ".join(one.name for one in load_catalog().pipelines)
+        known = ", ".join(entry.name for entry in load_catalog().pipelines)
         raise WrongCallError(
             f"There is no pipeline {pipeline}.", hint=f"There are {known}."
         ) from None
 
 
-def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
+def parse_parameters(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> RunParameters:
     """Check parameters and return what they ask for.
 
     Raises
@@ -98,16 +98,16 @@ def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
     """
     named = find_pipeline(pipeline)
     given = {name: value.strip() for name, value in parameters.items() if value.strip()}
-    unknown = sorted(set(given) - {one.name for one in named.inputs} - {"redo"})
+    unknown = sorted(set(given) - {entry.name for entry in named.inputs} - {"redo"})
     if unknown:
-        known = ", ".join(one.name for one in named.inputs)
+        known = ", ".join(entry.name for entry in named.inputs)
         raise WrongCallError(
             f"{named.name} has no input {', '.join(unknown)}.", hint=f"It has these: {known}."
         )
     own = find_pipeline(named.session) if named.session else named
     values = {}
-    for one in {two.name: two for two in (*own.inputs, *named.inputs)}.values():
-        values[one.name] = _checked(one, given.get(one.name, one.default))
+    for entry in {two.name: two for two in (*own.inputs, *named.inputs)}.values():
+        values[entry.name] = _checked(entry, given.get(entry.name, entry.default))
     if "redo" in given:
         values["redo"] = _boolean("redo", given["redo"])
     model = values.get("model", "")
@@ -115,7 +115,7 @@ def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
     if command != own.command or (model == "auto" and own.command == "dwi"):
         model = ""  # the model is the command itself, or its own choice
     deciding = {k: v for k, v in values.items() if k not in _CHOOSING and k != "model"}
-    asked = Asked(
+    run_parameters = RunParameters(
         pipeline=own,
         per_subject=named.level == "project",
         command=command,
@@ -124,20 +124,20 @@ def ask(pipeline: str | Pipeline, parameters: Mapping[str, str]) -> Asked:
         key=parameter_hash([command, model, sorted(deciding.items())]),
     )
     if command == "suv":
-        suv_options(asked)
+        suv_options(run_parameters)
     elif command == MASK_AVERAGE:
-        wishes(asked)
+        roi_options(run_parameters)
     else:
-        options(asked)
-    return asked
+        map_options(run_parameters)
+    return run_parameters
 
 
-def _checked(one: Any, value: str) -> str:
-    if one.type == "boolean":
-        return _boolean(one.name, value)
-    if one.type == "choice" and value and value not in one.choices:
+def _checked(entry: Any, value: str) -> str:
+    if entry.type == "boolean":
+        return _boolean(entry.name, value)
+    if entry.type == "choice" and value and value not in entry.choices:
         raise WrongCallError(
-            f"{value!r} is no choice for {one.name}.", hint=f"Choose {', '.join(one.choices)}."
+            f"{value!r} is no choice for {entry.name}.", hint=f"Choose {', '.join(entry.choices)}."
         )
     return value
 
@@ -152,8 +152,8 @@ def _boolean(name: str, value: str) -> str:
     )
 
 
-def _number(asked: Asked, name: str, kind: type, auto: Any) -> Any:
-    text = asked.values.get(name, "")
+def _number(run_parameters: RunParameters, name: str, kind: type, auto: Any) -> Any:
+    text = run_parameters.values.get(name, "")
     if text in ("", "auto"):
         return auto
     try:
@@ -166,7 +166,7 @@ def _number(asked: Asked, name: str, kind: type, auto: Any) -> Any:
     return value
 
 
-def options(asked: Asked, b0: Path | None = None) -> MapOptions:
+def map_options(run_parameters: RunParameters, b0: Path | None = None) -> MapOptions:
     """Return the options of a fit; `b0` is a folder with the images of the B0 scan.
 
     Raises
@@ -178,29 +178,29 @@ def options(asked: Asked, b0: Path | None = None) -> MapOptions:
 
     numbers: list[float] = []
     ranges: list[str] = []
-    for part in asked.values.get("offsets", "").replace(",", " ").split():
+    for part in run_parameters.values.get("offsets", "").replace(",", " ").split():
         try:
             numbers.append(float(part))
         except ValueError:
             ranges.append(part)
     if any(not 0 < number <= _MOST_PPM for number in numbers):
         raise WrongCallError(
-            f"{asked.values['offsets']!r} is no list of offsets above 0.",
+            f"{run_parameters.values['offsets']!r} is no list of offsets above 0.",
             hint="Write it like 3.5,2.0 (ppm).",
         )
     made = MapOptions(
-        sigma=_number(asked, "sigma", float, "auto") or None,
-        model=asked.model,
-        skip_echoes=_number(asked, "skip_echoes", int, "auto"),
+        sigma=_number(run_parameters, "sigma", float, "auto") or None,
+        model=run_parameters.model,
+        skip_echoes=_number(run_parameters, "skip_echoes", int, "auto"),
         offsets_ppm=tuple(numbers),
         windows=tuple(ranges),
         b0=b0,
     )
-    check_options(asked.command, made)
+    check_options(run_parameters.command, made)
     return made
 
 
-def suv_options(asked: Asked) -> SuvOptions:
+def suv_options(run_parameters: RunParameters) -> SuvOptions:
     """Return the options of a SUV map.
 
     Raises
@@ -209,7 +209,7 @@ def suv_options(asked: Asked) -> SuvOptions:
     """
     from ..maps.suv import SuvOptions
 
-    text = asked.values.get("injection_time", "")
+    text = run_parameters.values.get("injection_time", "")
     try:
         injected = datetime.fromisoformat(text) if text else None
     except ValueError:
@@ -217,19 +217,19 @@ def suv_options(asked: Asked) -> SuvOptions:
             f"{text!r} is no time of injection.", hint="Write it like 2024-01-08 10:30:00."
         ) from None
     return SuvOptions(
-        weight_g=_number(asked, "weight_g", float, None) or None,
-        dose_mbq=_number(asked, "dose_mbq", float, None) or None,
+        weight_g=_number(run_parameters, "weight_g", float, None) or None,
+        dose_mbq=_number(run_parameters, "dose_mbq", float, None) or None,
         injected=injected.replace(tzinfo=None) if injected else None,
-        frame=_number(asked, "frame", int, None) or None,
+        frame=_number(run_parameters, "frame", int, None) or None,
     )
 
 
-def wishes(asked: Asked) -> Wishes:
+def roi_options(run_parameters: RunParameters) -> RoiOptions:
     """Return the choices of a measurement of ROIs."""
-    from ..regions.run import Wishes
+    from ..regions.run import RoiOptions
 
-    return Wishes(
-        rasterizer=asked.values.get("rasterizer") or "ours",
-        assume_aligned=asked.flag("assume_aligned"),
-        keep_flagged=asked.flag("keep_flagged"),
+    return RoiOptions(
+        rasterizer=run_parameters.values.get("rasterizer") or "ours",
+        assume_aligned=run_parameters.flag("assume_aligned"),
+        keep_flagged=run_parameters.flag("keep_flagged"),
     )

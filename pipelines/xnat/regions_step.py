@@ -16,10 +16,10 @@ from xnat_pic.errors import LoginError, NothingUsableError, WrongCallError, Xnat
 from ..catalog import load_catalog
 from ..errors import ModelInputError, StoppedError
 from .files import fetch
-from .find import DICOM, Scan, among
-from .parameters import MASK_AVERAGE, wishes
-from .store import Place, read_json
-from .work import Work, plain
+from .find import DICOM, ScanRow, select_scans
+from .parameters import MASK_AVERAGE, roi_options
+from .run_context import RunContext, path_part
+from .store import ResultLocation, read_json
 
 CONTENTS = "statistics.json"
 MAPS = "maps.json"
@@ -37,12 +37,12 @@ class Collection:
 
 
 @dataclass(frozen=True)
-class Result:
+class StoredResult:
     """One result of a fit on the server.
 
     Attributes
     ----------
-    scan : Scan
+    scan : ScanRow
         Whose maps.
     resource, folder : str
         Where it lies.
@@ -52,7 +52,7 @@ class Result:
         Of ``maps.json``.
     """
 
-    scan: Scan
+    scan: ScanRow
     resource: str
     folder: str
     files: dict[str, RemoteFile] = field(repr=False)
@@ -80,7 +80,7 @@ class Result:
         ]
 
 
-def measure_all(work: Work) -> None:
+def measure_all(run: RunContext) -> None:
     """Measure every collection in every map; faults of one do not stop the others.
 
     Raises
@@ -90,35 +90,35 @@ def measure_all(work: Work) -> None:
     XnatPicError
         Where there is nothing to measure, or several maps of which none was named.
     """
-    asked = work.asked
-    with work.timed("find"):
-        collections = _collections(work)
-        scans, _ = among(work.session, asked.listed("parametric_scan"))
-        results = find_results(work, scans)
-    work.log.say(
+    run_parameters = run.run_parameters
+    with run.timed("find"):
+        collections = _collections(run)
+        scans, _ = select_scans(run.session, run_parameters.listed("parametric_scan"))
+        results = find_results(run, scans)
+    run.log.add(
         f"ROI collections: {', '.join(one.label for one in collections)}; "
         f"maps: {', '.join(f'{one.scan.id} {one.folder}' for one in results)}"
     )
     for collection in collections:
-        work.go_on()
+        run.checkpoint()
         try:
-            _measure(work, collection, results)
+            _measure(run, collection, results)
         except (LoginError, StoppedError):
             raise
         except (NothingUsableError, ModelInputError) as error:
             text = f"{collection.label} was left out. {describe(error)}"
-            work.made.left_out.append(text)
-            work.note(text)
+            run.result.left_out.append(text)
+            run.note(text)
         except (XnatPicError, OSError, MemoryError) as error:
-            work.made.faults.append(error)
-            work.log.say(f"{collection.label}: failed. {describe(error)}")
+            run.result.faults.append(error)
+            run.log.add(f"{collection.label}: failed. {describe(error)}")
 
 
-def _collections(work: Work) -> list[Collection]:
+def _collections(run: RunContext) -> list[Collection]:
     """Return the ROI collections that were asked for, all where none was named."""
-    named = work.asked.listed("rois")
-    session = work.session
-    rows = work.client.rows(f"{session.address}/assessors", {"columns": "ID,label,xsiType"})
+    named = run.run_parameters.listed("rois")
+    session = run.session
+    rows = run.client.rows(f"{session.address}/assessors", {"columns": "ID,label,xsiType"})
     known = {row.get("ID", ""): row for row in rows}
     by_label = {row.get("label", ""): row for row in rows}
     unknown = [one for one in named if one not in known and one not in by_label]
@@ -133,8 +133,8 @@ def _collections(work: Work) -> list[Collection]:
         if row.get("xsiType") != COLLECTION:
             continue
         address = data_path("experiments", session.id, "assessors", row["ID"])
-        files = tuple(list_files(work.client, address))
-        address, files = (address, files) if files else _outputs(work, address)
+        files = tuple(list_files(run.client, address))
+        address, files = (address, files) if files else _outputs(run, address)
         if files:
             found.append(Collection(row["ID"], row.get("label", row["ID"]), files, address))
     if not found:
@@ -145,15 +145,15 @@ def _collections(work: Work) -> list[Collection]:
     return found
 
 
-def _outputs(work: Work, address: str) -> tuple[str, tuple[RemoteFile, ...]]:
+def _outputs(run: RunContext, address: str) -> tuple[str, tuple[RemoteFile, ...]]:
     """Return the files that an assessor keeps as its output."""
     try:
-        return f"{address}/out", tuple(list_files(work.client, f"{address}/out"))
+        return f"{address}/out", tuple(list_files(run.client, f"{address}/out"))
     except MissingError:
         return address, ()
 
 
-def find_results(work: Work, scans: Sequence[Scan]) -> list[Result]:
+def find_results(run: RunContext, scans: Sequence[ScanRow]) -> list[StoredResult]:
     """Return one result of each fit for each scan, sought on the scan, then on the subject.
 
     Raises
@@ -163,30 +163,35 @@ def find_results(work: Work, scans: Sequence[Scan]) -> list[Result]:
     NothingUsableError
         Where there is none.
     """
-    wanted, made_with = work.asked.listed("map"), work.asked.values.get("made_with", "")
+    wanted, made_with = (
+        run.run_parameters.listed("map"),
+        run.run_parameters.values.get("made_with", ""),
+    )
     subject: list[RemoteFile] | None = None
-    found: list[Result] = []
+    found: list[StoredResult] = []
     for scan in scans:
-        there = _results(work, scan, list_files(work.client, scan.address), "")
-        kept = _fitting(there, wanted, made_with)
-        if not kept:
+        found_here = _results(run, scan, list_files(run.client, scan.address), "")
+        matching = _fitting(found_here, wanted, made_with)
+        if not matching:
             if subject is None:
-                subject = list_files(work.client, work.session.subject_address)
-            head = f"{plain(work.session.label)}/{plain(scan.id)}/"
-            kept = _fitting(_results(work, scan, subject, head), wanted, made_with)
-        _refuse_several(scan, kept)
-        found += kept
+                subject = list_files(run.client, run.session.subject_address)
+            head = f"{path_part(run.session.label)}/{path_part(scan.id)}/"
+            matching = _fitting(_results(run, scan, subject, head), wanted, made_with)
+        _refuse_several(scan, matching)
+        found += matching
     if not found:
         what = f" {', '.join(wanted)}" if wanted else ""
         how = f" made with {made_with}" if made_with else ""
         raise NothingUsableError(
-            f"{work.session.label} has no map{what}{how}.",
+            f"{run.session.label} has no map{what}{how}.",
             hint="Run a pipeline that makes maps first, or name another map.",
         )
     return found
 
 
-def _fitting(results: Sequence[Result], wanted: Sequence[str], made_with: str) -> list[Result]:
+def _fitting(
+    results: Sequence[StoredResult], wanted: Sequence[str], made_with: str
+) -> list[StoredResult]:
     """Return the results that hold a map that was asked for, made as it was asked for."""
     return [
         one
@@ -195,9 +200,11 @@ def _fitting(results: Sequence[Result], wanted: Sequence[str], made_with: str) -
     ]
 
 
-def _results(work: Work, scan: Scan, files: Sequence[RemoteFile], head: str) -> list[Result]:
+def _results(
+    run: RunContext, scan: ScanRow, files: Sequence[RemoteFile], head: str
+) -> list[StoredResult]:
     labels = {one.resource for one in load_catalog().pipelines if one.command != MASK_AVERAGE}
-    labels.discard(work.asked.pipeline.resource)
+    labels.discard(run.run_parameters.pipeline.resource)
     found = []
     for one in files:
         path = PurePosixPath(one.path)
@@ -210,7 +217,7 @@ def _results(work: Work, scan: Scan, files: Sequence[RemoteFile], head: str) -> 
             for two in files
             if two.resource == one.resource and two.path.startswith(below)
         }
-        found.append(Result(scan, one.resource, folder, members, read_json(work.client, one)))
+        found.append(StoredResult(scan, one.resource, folder, members, read_json(run.client, one)))
     return found
 
 
@@ -218,7 +225,7 @@ def _is_ours(file: RemoteFile, labels: set[str]) -> bool:
     return file.resource in labels or file.resource.startswith("PROCESSED_")
 
 
-def _refuse_several(scan: Scan, results: Sequence[Result]) -> None:
+def _refuse_several(scan: ScanRow, results: Sequence[StoredResult]) -> None:
     """Refuse results of one fit that were made with different parameters.
 
     Raises
@@ -236,34 +243,34 @@ def _refuse_several(scan: Scan, results: Sequence[Result]) -> None:
             )
 
 
-def _measure(work: Work, collection: Collection, results: Sequence[Result]) -> None:
+def _measure(run: RunContext, collection: Collection, results: Sequence[StoredResult]) -> None:
     """Measure one collection in every result."""
-    with work.timed("download"):
-        roi = work.fresh("RAW", "rois", plain(collection.label))
+    with run.timed("download"):
+        roi = run.new_folder("RAW", "rois", path_part(collection.label))
         roi.mkdir(parents=True)
         for number, file in enumerate(collection.files):
-            fetch_file(work.client, file, roi / f"{number:03d}.{_ending(file)}")
-    scans, named = _drawn_on(work, collection, roi)
-    images = {one: list_files(work.client, one.address, DICOM) for one in scans}
+            fetch_file(run.client, file, roi / f"{number:03d}.{_ending(file)}")
+    scans, named = _drawn_on(run, collection, roi)
+    images = {one: list_files(run.client, one.address, DICOM) for one in scans}
     waiting = []
     for result in results:
-        place = work.place(result.scan, _folder(work, collection, result, named))
+        location = run.location(result.scan, _folder(run, collection, result, named))
         files = [*collection.files, *result.files.values()]
         pixels = sorted(file.md5 for one in images.values() for file in one)
-        request = work.request(files, collection.label, work.asked.listed("map"), pixels)
-        if work.done(place, request, CONTENTS) is None:
-            waiting.append((result, place, request))
+        request = run.request(files, collection.label, run.run_parameters.listed("map"), pixels)
+        if run.done(location, request, CONTENTS) is None:
+            waiting.append((result, location, request))
             continue
-        work.made.found += 1
-        work.log.say(f"{collection.label}: done already, {place.resource}/{place.folder}")
-        _keep_stored(work, result.scan, place)
+        run.result.found += 1
+        run.log.add(f"{collection.label}: done already, {location.resource}/{location.folder}")
+        _record_stored(run, result.scan, location)
     if not waiting:
         return
-    with work.timed("download"):
-        image = _fetch_images(work, images)
-    for result, place, request in waiting:
-        work.go_on()
-        _measure_in(work, collection, result, (image, roi), (place, request))
+    with run.timed("download"):
+        image = _fetch_images(run, images)
+    for result, location, request in waiting:
+        run.checkpoint()
+        _measure_in(run, collection, result, (image, roi), (location, request))
 
 
 def _ending(file: RemoteFile) -> str:
@@ -271,12 +278,17 @@ def _ending(file: RemoteFile) -> str:
     return next((e for e in ("nii.gz", "nii", "nrrd", "xml", "dcm") if low.endswith(e)), "bin")
 
 
-def _folder(work: Work, collection: Collection, result: Result, named: str) -> str:
-    own, fit = work.asked.key[:8], plain(PurePosixPath(result.folder).name or result.command)
-    return f"{plain(collection.label)}-{fit}-{own}" + (f"-on-{plain(named)}" if named else "")
+def _folder(run: RunContext, collection: Collection, result: StoredResult, named: str) -> str:
+    own, fit = (
+        run.run_parameters.key[:8],
+        path_part(PurePosixPath(result.folder).name or result.command),
+    )
+    return f"{path_part(collection.label)}-{fit}-{own}" + (
+        f"-on-{path_part(named)}" if named else ""
+    )
 
 
-def _drawn_on(work: Work, collection: Collection, roi: Path) -> tuple[list[Scan], str]:
+def _drawn_on(run: RunContext, collection: Collection, roi: Path) -> tuple[list[ScanRow], str]:
     """Return the scans on which a collection was drawn; the ID of one a person named instead.
 
     Raises
@@ -286,8 +298,8 @@ def _drawn_on(work: Work, collection: Collection, roi: Path) -> tuple[list[Scan]
     """
     from ..regions.readers import referenced_instances
 
-    session = work.session
-    candidates, chosen = among(session, work.asked.listed("anatomical_scan"))
+    session = run.session
+    candidates, chosen = select_scans(session, run.run_parameters.listed("anatomical_scan"))
     uids = referenced_instances(roi)
     fitting = [one for one in candidates if one.uid and one.uid in uids]
     named = ""
@@ -299,61 +311,65 @@ def _drawn_on(work: Work, collection: Collection, roi: Path) -> tuple[list[Scan]
             f"{'that was chosen' if chosen else 'of this session'}.",
             hint="Name the scan it was drawn on as anatomical scan.",
         )
-    said = ", ".join(one.id for one in fitting)
-    work.log.say(f"{collection.label}: {'taken as drawn' if named else 'drawn'} on scan {said}")
+    names = ", ".join(one.id for one in fitting)
+    run.log.add(f"{collection.label}: {'taken as drawn' if named else 'drawn'} on scan {names}")
     return fitting, named
 
 
-def _fetch_images(work: Work, images: Mapping[Scan, Sequence[RemoteFile]]) -> Path:
+def _fetch_images(run: RunContext, images: Mapping[ScanRow, Sequence[RemoteFile]]) -> Path:
     """Fetch the images of scans into one folder."""
-    target = work.folder / "RAW" / ("image-" + "-".join(plain(one.id) for one in images))
+    target = run.folder / "RAW" / ("image-" + "-".join(path_part(one.id) for one in images))
     for scan, files in images.items():
-        place = target / plain(scan.id)
-        if not place.exists():
-            fetch(work.client, scan.address, DICOM, files, place)
+        location = target / path_part(scan.id)
+        if not location.exists():
+            fetch(run.client, scan.address, DICOM, files, location)
     return target
 
 
 def _measure_in(
-    work: Work,
+    run: RunContext,
     collection: Collection,
-    result: Result,
+    result: StoredResult,
     drawn: tuple[Path, Path],
-    to: tuple[Place, str],
+    to: tuple[ResultLocation, str],
 ) -> None:
     from ..regions.run import average_masks
 
-    place, request = to
-    with work.timed("download"):
-        maps = _fetch_result(work, result)
-    wanted = work.asked.listed("map")
+    location, request = to
+    with run.timed("download"):
+        maps = _fetch_result(run, result)
+    wanted = run.run_parameters.listed("map")
     paths = [maps]
     if wanted:
         rows = result.content["maps"]
         paths = [maps / rows[name]["nifti"] for name in result.named(wanted)]
-    out = work.fresh("PROCESSED", plain(result.scan.id), place.folder.rpartition("/")[2])
-    with work.timed("run"):
-        summary = average_masks(*drawn, paths, out, wishes(work.asked), progress=work.go_on)
+    out = run.new_folder("PROCESSED", path_part(result.scan.id), location.folder.rpartition("/")[2])
+    with run.timed("run"):
+        summary = average_masks(
+            *drawn, paths, out, roi_options(run.run_parameters), progress=run.checkpoint
+        )
     for text in summary.result.warnings:
-        work.note(f"{collection.label}: {text}")
+        run.note(f"{collection.label}: {text}")
     for one in summary.result.rois:
         if one.unusable:
-            work.note(f"{collection.label}, {one.region.name}: {one.unusable}")
+            run.note(f"{collection.label}, {one.region.name}: {one.unusable}")
     for problem in summary.result.regions.problems:
-        work.note(f"{collection.label}: {problem.sentence}")
-    work.upload(place, out, request, result.scan, CONTENTS)
+        run.note(f"{collection.label}: {problem.sentence}")
+    run.upload(location, out, request, result.scan, CONTENTS)
     if summary.exit_code in (0, 8):
-        work.made.results += 1
-        work.made.partial |= summary.exit_code != 0
+        run.result.results += 1
+        run.result.partial |= summary.exit_code != 0
     else:
-        work.made.left_out.append(f"{collection.label} gave no value; statistics.txt says why.")
+        run.result.left_out.append(f"{collection.label} gave no value; statistics.txt says why.")
     text = (out / "statistics.csv").read_text(encoding="utf-8")
-    _keep(work, result.scan, place, text)
+    _record(run, result.scan, location, text)
 
 
-def _fetch_result(work: Work, result: Result) -> Path:
+def _fetch_result(run: RunContext, result: StoredResult) -> Path:
     """Return a folder with the maps of a result and their flags; what is not measured stays."""
-    target = work.folder / "RAW" / "maps" / plain(result.scan.id) / plain(result.folder or "maps")
+    target = (
+        run.folder / "RAW" / "maps" / path_part(result.scan.id) / path_part(result.folder or "maps")
+    )
     if target.exists():
         return target
     aside = target.with_name(target.name + ".part")
@@ -361,25 +377,25 @@ def _fetch_result(work: Work, result: Result) -> Path:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or not name.endswith((".nii.gz", ".json")):
             continue
-        place = aside.joinpath(*path.parts)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        fetch_file(work.client, file, place)
+        location = aside.joinpath(*path.parts)
+        location.parent.mkdir(parents=True, exist_ok=True)
+        fetch_file(run.client, file, location)
     aside.replace(target)
     return target
 
 
-def _keep_stored(work: Work, scan: Scan, place: Place) -> None:
+def _record_stored(run: RunContext, scan: ScanRow, location: ResultLocation) -> None:
     """Keep the rows of statistics that are on the server."""
-    file = place.files(work.client).get("statistics.csv")
+    file = location.files(run.client).get("statistics.csv")
     if file is None:
         return
-    path = work.folder / "RAW" / "stored.csv"
+    path = run.folder / "RAW" / "stored.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    fetch_file(work.client, file, path)
-    _keep(work, scan, place, path.read_text(encoding="utf-8"))
+    fetch_file(run.client, file, path)
+    _record(run, scan, location, path.read_text(encoding="utf-8"))
 
 
-def _keep(work: Work, scan: Scan, place: Place, text: str) -> None:
-    facts = {"scan": scan.id, "resource": place.resource, "folder": place.folder}
+def _record(run: RunContext, scan: ScanRow, location: ResultLocation, text: str) -> None:
+    facts = {"scan": scan.id, "resource": location.resource, "folder": location.folder}
     for row in csv.DictReader(text.splitlines()):
-        work.made.statistics.append({**facts, **row})
+        run.result.statistics.append({**facts, **row})

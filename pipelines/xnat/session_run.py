@@ -17,10 +17,10 @@ from ..outputs.nifti import jsonable
 from .client import Access, RunClient
 from .find import Session, read_session
 from .log import Log
-from .outcome import Made, SessionOutcome
-from .parameters import MASK_AVERAGE, Asked, ask
-from .store import Place, make_resource, put_file
-from .work import Cancel, Work
+from .outcome import RunResult, SessionOutcome
+from .parameters import MASK_AVERAGE, RunParameters, parse_parameters
+from .run_context import Cancel, RunContext
+from .store import ResultLocation, make_resource, put_file
 
 SUMMARY = "XNAT_PIC_SUMMARY"
 _PARTS = ("RAW", "PROCESSED")
@@ -36,9 +36,9 @@ def run_session(
     work: Path,
     *,
     cancel: Cancel = lambda: False,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> SessionOutcome:
-    """Run a pipeline on a session; a failure is told in the outcome, not raised.
+    """Run a pipeline on a session; a failure is in the outcome, not raised.
 
     Parameters
     ----------
@@ -56,41 +56,41 @@ def run_session(
         Folder for this session alone; what is made in it is removed when all went well, and kept
         on a failure. One that holds the files of somebody else is refused.
     cancel : callable
-        Asked between the parts; True ends the run with what there is.
-    say : callable
-        Told every line of the log.
+        Called between the parts; True ends the run with what there is.
+    report : callable
+        Called with every line of the log.
 
     Returns
     -------
     SessionOutcome
     """
-    made = Made()
+    result = RunResult()
     try:
-        _take(work)
+        _claim_folder(work)
         # The alias of a token is masked too; the short name of a person is no secret.
         alias = access.alias if len(access.alias) >= _TOKEN else ""
-        log = Log(work / "LOGS" / "log.txt", (alias, access.secret), say)
+        log = Log(work / "LOGS" / "log.txt", (alias, access.secret), report)
     except (XnatPicError, OSError) as error:
         return SessionOutcome(experiment_id, exit_code=exit_code_of(error), failure=describe(error))
     session: Session | None = None
-    asked: Asked | None = None
+    run_parameters: RunParameters | None = None
     code, failure = 0, ""
     try:
-        asked = ask(pipeline, parameters)
+        run_parameters = parse_parameters(pipeline, parameters)
         with RunClient(access) as client:
             session = read_session(client, experiment_id)
-            log.say(f"{asked.pipeline.name} on {session.label} of {session.subject}")
-            task = Work(client, asked, session, work, log, made, cancel)
-            code, failure = _do(task)
-            failure = log.clean(failure)
-            log.say(failure or f"Done: {made.results} made, {made.found} there already.")
-            if not asked.per_subject:
-                _tell(client, task, code, failure)
+            log.add(f"{run_parameters.pipeline.name} on {session.label} of {session.subject}")
+            run = RunContext(client, run_parameters, session, work, log, result, cancel)
+            code, failure = _run_step(run)
+            failure = log.masked(failure)
+            log.add(failure or f"Done: {result.results} made, {result.found} there already.")
+            if not run_parameters.per_subject:
+                _store_summary(client, run, code, failure)
     except (XnatPicError, OSError) as error:
-        code, failure = _stopped(made, error)
-        failure = log.clean(failure)
-        log.say(failure)
-    outcome = _outcome(experiment_id, session, asked, made, code, failure)
+        code, failure = _verdict_after(result, error)
+        failure = log.masked(failure)
+        log.add(failure)
+    outcome = _outcome(experiment_id, session, run_parameters, result, code, failure)
     if code == 0:
         for part in (*_PARTS, "LOGS"):
             _remove(work / part)
@@ -100,7 +100,7 @@ def run_session(
     return outcome
 
 
-def _take(work: Path) -> None:
+def _claim_folder(work: Path) -> None:
     """Empty what an earlier run left in a folder, and mark the folder as one of runs.
 
     Raises
@@ -127,40 +127,40 @@ def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and next(folder.iterdir(), None) is None
 
 
-def _do(work: Work) -> tuple[int, str]:
+def _run_step(run: RunContext) -> tuple[int, str]:
     """Run the pipeline and return exit code and sentence of failure."""
     try:
-        if work.asked.command == MASK_AVERAGE:
+        if run.run_parameters.command == MASK_AVERAGE:
             from .regions_step import measure_all
 
-            measure_all(work)
-            nothing = f"Nothing in {work.session.label} could be measured."
+            measure_all(run)
+            nothing = f"Nothing in {run.session.label} could be measured."
         else:
             from .maps_step import make_all
 
-            make_all(work)
+            make_all(run)
             nothing = (
-                f"{work.session.label} has no scan that serves {work.asked.pipeline.name} "
-                f"({work.asked.pipeline.description})."
+                f"{run.session.label} has no scan that serves {run.run_parameters.pipeline.name} "
+                f"({run.run_parameters.pipeline.description})."
             )
     except (XnatPicError, OSError) as error:
-        return _stopped(work.made, error)
-    return work.made.verdict(nothing)
+        return _verdict_after(run.result, error)
+    return run.result.verdict(nothing)
 
 
-def _stopped(made: Made, error: Exception) -> tuple[int, str]:
+def _verdict_after(result: RunResult, error: Exception) -> tuple[int, str]:
     """Return exit code and sentence after a fault that ended the run."""
-    if made.results + made.found:
-        made.faults.append(error)
-        return made.verdict("")
+    if result.results + result.found:
+        result.faults.append(error)
+        return result.verdict("")
     return exit_code_of(error), describe(error)
 
 
 def _outcome(
     experiment_id: str,
     session: Session | None,
-    asked: Asked | None,
-    made: Made,
+    run_parameters: RunParameters | None,
+    result: RunResult,
     code: int,
     failure: str,
 ) -> SessionOutcome:
@@ -169,31 +169,31 @@ def _outcome(
         label=session.label if session else "",
         subject=session.subject if session else "",
         exit_code=code,
-        maps=tuple(made.maps),
-        statistics=tuple(made.statistics),
-        warnings=tuple(dict.fromkeys(made.notes)),
+        maps=tuple(result.maps),
+        statistics=tuple(result.statistics),
+        warnings=tuple(dict.fromkeys(result.notes)),
         failure=failure,
-        skipped=code == 0 and made.found > 0 and not made.results,
-        parameters=asked.key if asked else "",
-        seconds=dict(made.seconds),
+        skipped=code == 0 and result.found > 0 and not result.results,
+        parameters=run_parameters.key if run_parameters else "",
+        seconds=dict(result.seconds),
     )
 
 
-def _tell(client: XnatClient, work: Work, code: int, failure: str) -> None:
+def _store_summary(client: XnatClient, run: RunContext, code: int, failure: str) -> None:
     """Store log and summary with the session; a fault of this alone is no fault of the run."""
-    outcome = _outcome(work.session.id, work.session, work.asked, work.made, code, failure)
-    folder = f"{work.asked.pipeline.name}-{work.asked.key[:8]}"
-    place = Place(work.session.address, SUMMARY, folder)
-    summary = work.folder / "LOGS" / "summary.json"
-    content = jsonable({**asdict(outcome), "inputs": dict(work.asked.values)})
-    text = work.log.clean(json.dumps(content, ensure_ascii=False))
+    outcome = _outcome(run.session.id, run.session, run.run_parameters, run.result, code, failure)
+    folder = f"{run.run_parameters.pipeline.name}-{run.run_parameters.key[:8]}"
+    location = ResultLocation(run.session.address, SUMMARY, folder)
+    summary = run.folder / "LOGS" / "summary.json"
+    content = jsonable({**asdict(outcome), "inputs": dict(run.run_parameters.values)})
+    text = run.log.masked(json.dumps(content, ensure_ascii=False))
     summary.write_text(text + "\n", encoding="utf-8", newline="\n")
     try:
-        make_resource(client, place)
-        put_file(client, place, summary.name, summary)
-        put_file(client, place, work.log.path.name, work.log.path)
+        make_resource(client, location)
+        put_file(client, location, summary.name, summary)
+        put_file(client, location, run.log.path.name, run.log.path)
     except (XnatPicError, OSError) as error:
-        work.log.say(f"The summary could not be stored: {describe(error)}")
+        run.log.add(f"The summary could not be stored: {describe(error)}")
 
 
 def _remove(folder: Path) -> None:

@@ -23,7 +23,7 @@ _LONGEST_JSON = 32 << 20
 
 
 @dataclass(frozen=True)
-class Place:
+class ResultLocation:
     """Where a result goes.
 
     Attributes
@@ -74,8 +74,8 @@ def _is_too_long(so_far: bytearray) -> bool:
     return len(so_far) > _LONGEST_JSON
 
 
-def find_done(
-    client: XnatClient, place: Place, request: str, contents: str
+def find_earlier_result(
+    client: XnatClient, location: ResultLocation, request: str, contents: str
 ) -> dict[str, Any] | None:
     """Return the table of contents of a result that is there, whole, and made of the same.
 
@@ -83,37 +83,37 @@ def find_done(
     ----------
     client : XnatClient
         The server.
-    place : Place
+    location : ResultLocation
         Where the result would go.
     request : str
         Hash of inputs, parameters and software.
     contents : str
         Name of the table of contents, which is sent last.
     """
-    there = place.files(client)
-    if contents not in there or PROVENANCE not in there:
+    stored = location.files(client)
+    if contents not in stored or PROVENANCE not in stored:
         return None
-    step = read_json(client, there[PROVENANCE]).get("step")
+    step = read_json(client, stored[PROVENANCE]).get("step")
     if not isinstance(step, dict) or step.get("request") != request:
         return None
     listed = step.get("files")
-    if not isinstance(listed, dict) or set(there) != {*listed, contents, PROVENANCE}:
+    if not isinstance(listed, dict) or set(stored) != {*listed, contents, PROVENANCE}:
         return None
-    if any(not _is(there[name], size, md5) for name, (size, md5) in listed.items()):
+    if any(not _matches(stored[name], size, md5) for name, (size, md5) in listed.items()):
         return None
-    return read_json(client, there[contents]) or None
+    return read_json(client, stored[contents]) or None
 
 
-def _is(file: RemoteFile, size: int, md5: str) -> bool:
+def _matches(file: RemoteFile, size: int, md5: str) -> bool:
     return file.size in (-1, size) and file.md5 in ("", md5)
 
 
-def _arrived(file: RemoteFile | None, size: int, md5: str, *, sent: bool) -> bool:
+def _is_stored(file: RemoteFile | None, size: int, md5: str, *, sent: bool) -> bool:
     """Tell whether a file is on the server; without a checksum only what was sent counts."""
-    return file is not None and _is(file, size, md5) and (sent or bool(file.md5))
+    return file is not None and _matches(file, size, md5) and (sent or bool(file.md5))
 
 
-def describe(folder: Path, step: Mapping[str, Any], contents: str) -> None:
+def write_step_provenance(folder: Path, step: Mapping[str, Any], contents: str) -> None:
     """Write into ``provenance.json`` what the step was, and every file of the result.
 
     Parameters
@@ -149,7 +149,7 @@ def _local(folder: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def publish(client: XnatClient, place: Place, folder: Path, contents: str) -> None:
+def publish(client: XnatClient, location: ResultLocation, folder: Path, contents: str) -> None:
     """Send a result in the place of an earlier one of the same parameters.
 
     The table of contents goes first and comes last, so that whoever looks for a result finds a
@@ -159,7 +159,7 @@ def publish(client: XnatClient, place: Place, folder: Path, contents: str) -> No
     ----------
     client : XnatClient
         The server.
-    place : Place
+    location : ResultLocation
         Where it goes.
     folder : Path
         What is sent.
@@ -172,53 +172,55 @@ def publish(client: XnatClient, place: Place, folder: Path, contents: str) -> No
         Where the server refuses, or has not what was sent.
     """
     local = _local(folder)
-    if not any(character.isalnum() for character in place.folder):
-        raise ServerError(f"{place.folder!r} is no folder for a result.")
-    make_resource(client, place)
-    there = place.files(client)
-    if contents in there:
-        _remove(client, place, contents)
+    if not any(character.isalnum() for character in location.folder):
+        raise ServerError(f"{location.folder!r} is no folder for a result.")
+    make_resource(client, location)
+    stored = location.files(client)
+    if contents in stored:
+        _remove(client, location, contents)
     for attempt in range(1, _ROUNDS + 1):
-        there = place.files(client)
+        stored = location.files(client)
         wrong = [
             name
             for name, (size, md5) in local.items()
-            if name != contents and not _arrived(there.get(name), size, md5, sent=attempt > 1)
+            if name != contents and not _is_stored(stored.get(name), size, md5, sent=attempt > 1)
         ]
         if not wrong:
             break
         if attempt > 1:
             client.pause(attempt)
-        _send(client, place, folder, wrong)
-    for name in sorted(set(place.files(client)) - set(local)):
-        _remove(client, place, name)
+        _send(client, location, folder, wrong)
+    for name in sorted(set(location.files(client)) - set(local)):
+        _remove(client, location, name)
     for attempt in range(1, _ROUNDS + 1):
-        put_file(client, place, contents, folder / contents)
-        there = place.files(client)
-        lost = [n for n, (s, m) in local.items() if n not in there or not _is(there[n], s, m)]
+        put_file(client, location, contents, folder / contents)
+        stored = location.files(client)
+        lost = [
+            n for n, (s, m) in local.items() if n not in stored or not _matches(stored[n], s, m)
+        ]
         if not lost:
             return
         client.pause(attempt)
-        _send(client, place, folder, [name for name in lost if name != contents])
-    _remove(client, place, contents)
+        _send(client, location, folder, [name for name in lost if name != contents])
+    _remove(client, location, contents)
     raise ServerError(
-        f"{lost[0]} is not in {place.resource} as it was sent.",
+        f"{lost[0]} is not in {location.resource} as it was sent.",
         hint="Run the pipeline again; if it stays so, ask the server's administrator.",
     )
 
 
-def make_resource(client: XnatClient, place: Place) -> None:
+def make_resource(client: XnatClient, location: ResultLocation) -> None:
     """Make the resource where it is not there."""
-    address = place.address().removesuffix("/files")
+    address = location.address().removesuffix("/files")
     client.send("PUT", address, accept=(409,))
 
 
-def _remove(client: XnatClient, place: Place, name: str) -> None:
+def _remove(client: XnatClient, location: ResultLocation, name: str) -> None:
     with suppress(MissingError):
-        client.send("DELETE", place.address(name))
+        client.send("DELETE", location.address(name))
 
 
-def _send(client: XnatClient, place: Place, folder: Path, names: list[str]) -> None:
+def _send(client: XnatClient, location: ResultLocation, folder: Path, names: list[str]) -> None:
     """Send files in one archive, which the server unpacks."""
     if not names:
         return
@@ -226,10 +228,10 @@ def _send(client: XnatClient, place: Place, folder: Path, names: list[str]) -> N
     try:
         with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
             for name in names:
-                archive.write(folder / name, f"{place.folder}/{name}")
+                archive.write(folder / name, f"{location.folder}/{name}")
         client.send(
             "PUT",
-            f"{place.address()}/result.zip",
+            f"{location.address()}/result.zip",
             params={"extract": "true", "overwrite": "true"},
             body=lambda: packed.open("rb"),
             content_type="application/zip",
@@ -238,11 +240,11 @@ def _send(client: XnatClient, place: Place, folder: Path, names: list[str]) -> N
         packed.unlink(missing_ok=True)
 
 
-def put_file(client: XnatClient, place: Place, name: str, path: Path) -> None:
+def put_file(client: XnatClient, location: ResultLocation, name: str, path: Path) -> None:
     """Send one file in the place of an earlier one; errors as of `XnatClient.send`."""
     client.send(
         "PUT",
-        place.address(name),
+        location.address(name),
         params={"inbody": "true", "overwrite": "true"},
         body=lambda: path.open("rb"),
         content_type="application/octet-stream",

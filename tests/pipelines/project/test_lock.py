@@ -7,12 +7,12 @@ import pytest
 from cohort import PROJECT
 
 from pipelines.errors import StoppedError
-from pipelines.project.lock import FILE, Beats, BusyError, Lock
+from pipelines.project.lock import FILE, BusyError, LockTimes, ProjectLock
 from pipelines.xnat.client import RunClient
-from pipelines.xnat.store import Place
+from pipelines.xnat.store import ResultLocation
 
-BEATS = Beats(0.25, 2.5)  # stale only after ten beats: those of a busy machine come late
-PLACE = Place(f"/data/projects/{PROJECT}", "XNAT_PIC_SUMMARY", "process_T2_project")
+LOCK_TIMES = LockTimes(0.25, 2.5)  # stale only after ten beats: those of a busy machine come late
+LOCATION = ResultLocation(f"/data/projects/{PROJECT}", "XNAT_PIC_SUMMARY", "process_T2_project")
 
 
 @pytest.fixture
@@ -25,35 +25,43 @@ def _names(bench):
 
 
 def test_a_second_run_is_refused_while_the_first_lives(bench):
-    with Lock(bench.access, PLACE, BEATS) as first:
-        with pytest.raises(BusyError, match="under way"), Lock(bench.access, PLACE, BEATS):
+    with ProjectLock(bench.access, LOCATION, LOCK_TIMES) as first:
+        with (
+            pytest.raises(BusyError, match="under way"),
+            ProjectLock(bench.access, LOCATION, LOCK_TIMES),
+        ):
             pass
         assert not first.lost
     assert not any(name.endswith(FILE) for name in _names(bench))
-    with Lock(bench.access, PLACE, BEATS):
+    with ProjectLock(bench.access, LOCATION, LOCK_TIMES):
         pass
 
 
 def test_another_pipeline_is_not_refused(bench):
-    other = Place(PLACE.parent, PLACE.resource, "process_DWI_project")
-    with Lock(bench.access, PLACE, BEATS), Lock(bench.access, other, BEATS):
+    other = ResultLocation(LOCATION.parent, LOCATION.resource, "process_DWI_project")
+    with (
+        ProjectLock(bench.access, LOCATION, LOCK_TIMES),
+        ProjectLock(bench.access, other, LOCK_TIMES),
+    ):
         pass
 
 
 def test_a_killed_run_does_not_leave_the_lock_for_ever(bench):
-    dead = Lock(bench.access, PLACE, BEATS)
+    dead = ProjectLock(bench.access, LOCATION, LOCK_TIMES)
     with RunClient(bench.access) as client:
         from pipelines.xnat.store import make_resource
 
-        make_resource(client, PLACE)
+        make_resource(client, LOCATION)
         dead._take(client)  # and no sign of life follows
-    with Lock(bench.access, PLACE, BEATS) as lock:
+    with ProjectLock(bench.access, LOCATION, LOCK_TIMES) as lock:
         lock.check()
 
 
 def test_a_run_that_was_taken_for_dead_stops(bench):
-    with Lock(bench.access, PLACE, BEATS) as first:
-        path = f"/data/projects/{PROJECT}/resources/{PLACE.resource}/files/{PLACE.folder}/{FILE}"
+    with ProjectLock(bench.access, LOCATION, LOCK_TIMES) as first:
+        path = (
+            f"/data/projects/{PROJECT}/resources/{LOCATION.resource}/files/{LOCATION.folder}/{FILE}"
+        )
         answer = bench.served.put(
             path, params={"inbody": "true", "overwrite": "true"}, data=b'{"holder": "other"}'
         )
@@ -72,7 +80,7 @@ def test_of_runs_started_together_one_goes_on(bench):
 
     def start():
         try:
-            with Lock(bench.access, PLACE, BEATS) as lock:
+            with ProjectLock(bench.access, LOCATION, LOCK_TIMES) as lock:
                 entered.append(lock)
                 over.wait(30)
         except BusyError:

@@ -10,7 +10,7 @@ import pytest
 from cohort import PROJECT
 
 from pipelines.project import run_project
-from pipelines.project.lock import Beats
+from pipelines.project.lock import LockTimes
 
 PIPELINE = "process_T2_project"
 START_S = 120
@@ -80,14 +80,14 @@ def test_a_cluster_elsewhere_does_the_sessions(serve, small, cluster, tmp_path):
     # By the parameter of the launch form; the function's own argument is the command's option.
     outcome = run_project(
         bench.access, PIPELINE, PROJECT, {"scheduler": cluster}, tmp_path / "work",
-        beats=Beats(1, 10),
+        lock_times=LockTimes(1, 10),
     )  # fmt: skip
     assert (outcome.exit_code, outcome.done, outcome.skipped) == (0, 8, 0), outcome
     contents = [n for names in bench.results().values() for n in names if n.endswith("/maps.json")]
     assert len(contents) == 8
     again = run_project(
         bench.access, PIPELINE, PROJECT, {}, tmp_path / "again", scheduler=cluster,
-        beats=Beats(1, 10),
+        lock_times=LockTimes(1, 10),
     )  # fmt: skip
     assert (again.exit_code, again.done, again.skipped) == (0, 8, 8), again
     with Client(cluster, timeout=60) as client:
@@ -113,7 +113,7 @@ def test_a_scheduler_that_is_not_there_is_named(serve, small, tmp_path, monkeypa
     address = f"tcp://127.0.0.1:{_free_port()}"
     outcome = run_project(
         bench.access, PIPELINE, PROJECT, {}, tmp_path / "work", scheduler=address,
-        beats=Beats(1, 10),
+        lock_times=LockTimes(1, 10),
     )  # fmt: skip
     assert outcome.exit_code == 2
     assert outcome.failure.startswith(f"No Dask scheduler answers at {address}.")

@@ -18,21 +18,22 @@ from cohort import PROJECT, bench_of, maps_agree_with_the_truth
 from process import process
 
 from pipelines.project import run_project
-from pipelines.project.lock import Beats
+from pipelines.project.lock import LockTimes
 from sandbox.archive.archive import PASSWORD_VARIABLE
 
-BEATS = Beats(0.3, 2.0)
+LOCK_TIMES = LockTimes(0.3, 2.0)
 PIPELINE = "process_T2_project"
 PROGRAM = """
 import json, sys
 from pathlib import Path
 from pipelines.project import run_project
-from pipelines.project.lock import Beats
+from pipelines.project.lock import LockTimes
 from pipelines.xnat.client import Access
 if __name__ == "__main__":
     server, alias, secret = json.loads(sys.stdin.readline())
     run_project(Access(server, alias, secret), "process_T2_project", "P1", {}, Path(sys.argv[1]),
-                workers=1, beats=Beats(0.3, 2.0), say=lambda line: print(line, flush=True))
+                workers=1, lock_times=LockTimes(0.3, 2.0),
+                report=lambda line: print(line, flush=True))
 """
 
 
@@ -81,7 +82,7 @@ def test_after_a_kill_of_the_run_the_next_one_completes(bench, tmp_path):
         assert time.monotonic() < deadline, "processes of a killed run live on"
         time.sleep(0.1)
     outcome = run_project(
-        bench.access, PIPELINE, PROJECT, {}, tmp_path / "next", workers=1, beats=BEATS
+        bench.access, PIPELINE, PROJECT, {}, tmp_path / "next", workers=1, lock_times=LOCK_TIMES
     )
     assert (outcome.exit_code, outcome.done) == (0, 8), outcome
     assert 2 <= outcome.skipped < 8
@@ -108,7 +109,14 @@ def test_a_killed_worker_is_replaced_in_the_same_run(bench, tmp_path):
                 killed.append(one)
 
     outcome = run_project(
-        bench.access, PIPELINE, PROJECT, {}, tmp_path / "w", workers=1, beats=BEATS, progress=kill
+        bench.access,
+        PIPELINE,
+        PROJECT,
+        {},
+        tmp_path / "w",
+        workers=1,
+        lock_times=LOCK_TIMES,
+        progress=kill,
     )
     assert killed
     assert (outcome.exit_code, outcome.done, outcome.failed) == (0, 8, {}), outcome
@@ -127,7 +135,7 @@ def test_after_a_kill_of_the_server_the_next_run_completes(small, tmp_path, monk
                 server.kill()  # the next session is on its way to it
 
         cut = run_project(
-            bench.access, PIPELINE, PROJECT, {}, tmp_path / "cut", workers=1, beats=BEATS,
+            bench.access, PIPELINE, PROJECT, {}, tmp_path / "cut", workers=1, lock_times=LOCK_TIMES,
             progress=fall,
         )  # fmt: skip
         assert server.process.returncode == -signal.SIGKILL
@@ -136,7 +144,7 @@ def test_after_a_kill_of_the_server_the_next_run_completes(small, tmp_path, monk
     with process(tmp_path / "archive") as server:
         bench = bench_of(Served(None, server.url), small)
         outcome = run_project(
-            bench.access, PIPELINE, PROJECT, {}, tmp_path / "next", workers=1, beats=BEATS
+            bench.access, PIPELINE, PROJECT, {}, tmp_path / "next", workers=1, lock_times=LOCK_TIMES
         )
         assert (outcome.exit_code, outcome.done) == (0, 8), outcome
         assert 2 <= outcome.skipped < 8
@@ -147,7 +155,7 @@ def test_other_parameters_are_kept_apart(bench, tmp_path):
     runs = [
         run_project(
             bench.access, PIPELINE, PROJECT, {"model": model}, tmp_path / model, workers=1,
-            beats=BEATS,
+            lock_times=LOCK_TIMES,
         )
         for model in ("2p", "3p")
     ]  # fmt: skip

@@ -14,12 +14,12 @@ from cohort import (
 )
 
 from pipelines.project import run_project
-from pipelines.project.lock import Beats
+from pipelines.project.lock import LockTimes
 
 BROKEN = "m04_post1w_MR"
 # Per step of dose and step of time, of the animal's own baseline (docs/reference/digital-mouse.md).
 PLANTED = {"treated dose1": 8.0, "treated dose2": 16.0}
-BEATS = Beats(1.0, 4.0)
+LOCK_TIMES = LockTimes(1.0, 4.0)
 
 
 def _rows(content):
@@ -38,7 +38,7 @@ def test_a_study_with_a_broken_session(bench, tmp_path):
         if label != BROKEN:
             collection(bench, label, tmp_path)
     said = []
-    run = {"workers": 2, "say": said.append, "beats": BEATS}
+    run = {"workers": 2, "report": said.append, "lock_times": LOCK_TIMES}
     maps = run_project(bench.access, "process_T2_project", PROJECT, {}, tmp_path / "w1", **run)
     assert (maps.exit_code, maps.total, maps.done) == (8, 18, 17), maps
     assert list(maps.failed) == [BROKEN]

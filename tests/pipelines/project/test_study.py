@@ -6,7 +6,7 @@ import math
 import openpyxl
 import pytest
 
-from pipelines.project.outcome import SessionResult, sum_up
+from pipelines.project.outcome import SessionResult, summarise
 from pipelines.project.page import write_page
 from pipelines.project.study import build_study, compare
 from pipelines.project.table import columns, effect_rows, summary_rows, write_csv, write_xlsx
@@ -110,7 +110,7 @@ def test_text_of_a_server_is_no_formula_and_no_markup(tmp_path, variables):
     assert cells["mean"] == 1.5
     results = [SessionResult(evil, evil, evil, 4, evil, warnings=(evil,))]
     study = build_study(rows, variables)
-    outcome = sum_up("p", evil, results)
+    outcome = summarise("p", evil, results)
     write_page(tmp_path / "s.html", outcome, study, compare(study), results, {"map": evil})
     assert "<script" not in (tmp_path / "s.html").read_text(encoding="utf-8")
 
@@ -122,13 +122,13 @@ def test_the_closing_words_name_failures():
         SessionResult("E3", "c", "s", 4, "An image is cut."),
         SessionResult("E4", "d", "s", 3, "No scan serves."),
     ]
-    found = sum_up("process_T2_project", "P1", results)
+    found = summarise("process_T2_project", "P1", results)
     assert (found.exit_code, found.total, found.done, found.skipped) == (8, 3, 2, 1)
     assert "2 of 3 sessions done (1 of them before), 1 left out" in found.closing
     assert "c (An image is cut)" in found.failure
-    assert sum_up("p", "P1", results[3:]).exit_code == 3
-    assert sum_up("p", "P1", results[2:3]).exit_code == 4
-    assert sum_up("p", "P1", results[:2]).failure == ""
+    assert summarise("p", "P1", results[3:]).exit_code == 3
+    assert summarise("p", "P1", results[2:3]).exit_code == 4
+    assert summarise("p", "P1", results[:2]).failure == ""
 
 
 def test_what_is_done_in_part_is_no_failure_and_is_named():
@@ -136,7 +136,7 @@ def test_what_is_done_in_part_is_no_failure_and_is_named():
     partly = SessionResult("E1", "a", "s", 8, "An ROI lies outside.", rows=(row,))
     failed = SessionResult("E2", "b", "s", 8, "The group could not be read.")
     assert (partly.state, failed.state) == ("done in part", "failed")
-    found = sum_up("p", "P1", [partly, failed, SessionResult("E3", "c", "s", rows=(row,))])
+    found = summarise("p", "P1", [partly, failed, SessionResult("E3", "c", "s", rows=(row,))])
     assert (found.exit_code, found.total, found.done) == (8, 3, 1)
     assert (list(found.partly), list(found.failed)) == (["a"], ["b"])
     assert found.closing == (
@@ -151,7 +151,7 @@ def _failed(number, why):
 
 def test_sessions_that_fail_alike_share_one_sentence():
     same = [_failed(n, "The server does not answer.") for n in range(1, 4)]
-    found = sum_up("p", "P1", same)
+    found = summarise("p", "P1", same)
     assert found.closing == (
         "p on P1: 0 of 3 sessions done. Failed, all 3 for one reason: The server does not answer. "
         "They are m01_pre, m02_pre and m03_pre."
@@ -159,18 +159,18 @@ def test_sessions_that_fail_alike_share_one_sentence():
     assert list(found.failed) == ["m01_pre", "m02_pre", "m03_pre"]
     # A sentence that names its own session is the same one, too.
     own = [_failed(n, f"E{n} of m{n:02d}_pre has no images.") for n in (1, 2)]
-    assert sum_up("p", "P1", own).failure.count("has no images") == 1
+    assert summarise("p", "P1", own).failure.count("has no images") == 1
     other = [*same, _failed(12, "An image is cut."), SessionResult("E0", "a", "s")]
-    told = sum_up("p", "P1", other).failure
+    told = summarise("p", "P1", other).failure
     assert "m01_pre, m02_pre and m03_pre (The server does not answer)" in told
     assert told.endswith("; m12_pre (An image is cut).")
 
 
 def test_many_failures_are_counted_and_not_all_named():
-    alike = sum_up("p", "P1", [_failed(n, "Gone.") for n in range(1, 101)]).failure
+    alike = summarise("p", "P1", [_failed(n, "Gone.") for n in range(1, 101)]).failure
     assert alike.count("Gone") == 1
     assert alike.endswith("m20_pre and 80 more, which the summary names.")
-    found = sum_up("p", "P1", [_failed(n, f"Cause {n}x.") for n in range(1, 31)]).failure
+    found = summarise("p", "P1", [_failed(n, f"Cause {n}x.") for n in range(1, 31)]).failure
     assert found.endswith("m20_pre (Cause 20x); and 10 more, which the summary names.")
 
 

@@ -15,7 +15,7 @@ from pipelines.catalog import Input, Pipeline
 from pipelines.maps.run import make_maps
 from pipelines.xnat.client import RunClient
 from pipelines.xnat.find import find_sessions, session_id
-from pipelines.xnat.parameters import ask, options
+from pipelines.xnat.parameters import map_options, parse_parameters
 from pipelines.xnat.session_run import run_session
 
 SUV = Pipeline(
@@ -78,7 +78,9 @@ def test_what_is_stored_is_what_the_same_images_give_without_a_server(bench, tmp
     """Download, naming and upload change no voxel."""
     assert _run(bench, "process_T1w_SR", tmp_path).exit_code == 0
     series = next(one for one in mouse_dicom.rglob("40001_*") if one.is_dir())
-    summary = make_maps("t1sr", series, tmp_path / "own", options(ask("process_T1w_SR", {})))
+    summary = make_maps(
+        "t1sr", series, tmp_path / "own", map_options(parse_parameters("process_T1w_SR", {}))
+    )
     assert summary.maps
     stored = {name.rpartition("/")[2]: name for name in bench.scan("40001")}
     compared = 0
@@ -132,7 +134,7 @@ def test_the_log_says_of_every_other_scan_why_it_was_left_out(bench, tmp_path):
     lines = []
     outcome = run_session(
         bench.access, "process_T2", bench.mr, {"scans": ",".join([*scans, "88"])},
-        tmp_path / "work", say=lines.append,
+        tmp_path / "work", report=lines.append,
     )  # fmt: skip
     assert {row["scan"] for row in outcome.maps} == {"30001"}
     said = {line.split()[1]: line for line in lines if "was left out" in line}
@@ -314,12 +316,12 @@ def test_images_by_path_where_the_disk_is_shared_and_by_network_where_not(
 ):
     lines = []
     work = tmp_path / "work"
-    by_path = run_session(bench.access, "process_T1w_SR", bench.mr, {}, work, say=lines.append)
+    by_path = run_session(bench.access, "process_T1w_SR", bench.mr, {}, work, report=lines.append)
     assert any("files by path" in one for one in lines)
     lines.clear()
     monkeypatch.setattr("pipelines.xnat.files._is_same", lambda path, file: False)
     redo = {"redo": "true"}
-    by_net = run_session(bench.access, "process_T1w_SR", bench.mr, redo, work, say=lines.append)
+    by_net = run_session(bench.access, "process_T1w_SR", bench.mr, redo, work, report=lines.append)
     assert any("files by network" in one for one in lines)
     assert [row["median"] for row in by_net.maps] == [row["median"] for row in by_path.maps]
 

@@ -3,7 +3,7 @@
 import pytest
 from pydicom.dataset import Dataset
 
-from pipelines.xnat.find import Fit, judge
+from pipelines.xnat.find import Suitability, rate_suitability
 from private_dictionaries import write_block
 
 NAMES = ["CEST", "cest_wasabi"]  # a name decides nothing that headers decide
@@ -23,17 +23,17 @@ def _headers(pulse_ms, pulses):
 @pytest.mark.parametrize(
     ("pulse_ms", "pulses", "mtr", "wasabi"),
     [
-        (5.0, 1, Fit.NO, Fit.YES),  # WASABI
-        (3000.0, 1, Fit.YES, Fit.NO),
-        (480.0, 10, Fit.YES, Fit.NO),
-        (20.0, 50, Fit.YES, Fit.NO),  # a train of short pulses
-        (20.0, None, Fit.YES, Fit.YES),  # not said: nothing is left out
-        (None, None, Fit.YES, Fit.YES),
+        (5.0, 1, Suitability.NO, Suitability.YES),  # WASABI
+        (3000.0, 1, Suitability.YES, Suitability.NO),
+        (480.0, 10, Suitability.YES, Suitability.NO),
+        (20.0, 50, Suitability.YES, Suitability.NO),  # a train of short pulses
+        (20.0, None, Suitability.YES, Suitability.YES),  # not said: nothing is left out
+        (None, None, Suitability.YES, Suitability.YES),
     ],
 )
 def test_one_short_pulse_is_wasabi_and_long_saturation_is_a_spectrum(pulse_ms, pulses, mtr, wasabi):
     headers = _headers(pulse_ms, pulses)
     for model, fit in (("mtr", mtr), ("wasabi", wasabi)):
-        found, reason = judge(headers, NAMES, "cest", model)
+        found, reason = rate_suitability(headers, NAMES, "cest", model)
         assert found is fit, (model, reason)
-        assert ("saturation is" in reason) == (fit is Fit.NO)
+        assert ("saturation is" in reason) == (fit is Suitability.NO)

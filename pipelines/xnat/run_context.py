@@ -16,47 +16,47 @@ from xnat_pic.version import version
 
 from ..errors import StoppedError
 from ..outputs.uids import parameter_hash
-from .find import Scan, Session
+from .find import ScanRow, Session
 from .log import Log
-from .outcome import Made
-from .parameters import Asked
-from .store import Place, describe, find_done, publish
+from .outcome import RunResult
+from .parameters import RunParameters
+from .store import ResultLocation, find_earlier_result, publish, write_step_provenance
 
 Cancel = Callable[[], bool]
 
 
 @dataclass
-class Work:
+class RunContext:
     """One run on one session.
 
     Attributes
     ----------
     client : XnatClient
         The server.
-    asked : Asked
-        What is wanted.
+    run_parameters : RunParameters
+        Its parameters.
     session : Session
         Of which session.
     folder : Path
         Where to work.
     log : Log
-        What is said.
-    made : Made
+        Lines of the run.
+    result : RunResult
         What came out.
     cancel : callable
         True ends the run.
     """
 
     client: XnatClient
-    asked: Asked
+    run_parameters: RunParameters
     session: Session
     folder: Path
     log: Log
-    made: Made
+    result: RunResult
     cancel: Cancel
 
-    def go_on(self, doing: str = "") -> None:
-        """End here if the run was asked to end; also told as progress.
+    def checkpoint(self, doing: str = "") -> None:
+        """End here if the run was asked to end; also reported as progress.
 
         Raises
         ------
@@ -65,12 +65,12 @@ class Work:
         if self.cancel():
             raise StoppedError("The run was stopped.", hint="Start it again to do the rest.")
         if doing:
-            self.log.say(f"{doing} ...")
+            self.log.add(f"{doing} ...")
 
     def note(self, text: str) -> None:
-        """Keep a warning, and log it."""
-        self.made.notes.append(text)
-        self.log.say(f"note: {text}")
+        """Record a warning, and log it."""
+        self.result.notes.append(text)
+        self.log.add(f"note: {text}")
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -79,35 +79,37 @@ class Work:
         try:
             yield
         finally:
-            spent = self.made.seconds.get(part, 0.0) + time.perf_counter() - start
-            self.made.seconds[part] = round(spent, 3)
+            spent = self.result.seconds.get(part, 0.0) + time.perf_counter() - start
+            self.result.seconds[part] = round(spent, 3)
 
-    def place(self, scan: Scan, folder: str) -> Place:
+    def location(self, scan: ScanRow, folder: str) -> ResultLocation:
         """Return where a scan's result goes: to the scan; to the subject of a project run."""
-        resource = self.asked.pipeline.resource
-        if not self.asked.per_subject:
-            return Place(scan.address, resource, folder)
-        path = "/".join([plain(self.session.label), plain(scan.id), folder])
-        return Place(self.session.subject_address, resource, path)
+        resource = self.run_parameters.pipeline.resource
+        if not self.run_parameters.per_subject:
+            return ResultLocation(scan.address, resource, folder)
+        path = "/".join([path_part(self.session.label), path_part(scan.id), folder])
+        return ResultLocation(self.session.subject_address, resource, path)
 
     def request(self, files: Sequence[RemoteFile], *more: Any) -> str:
         """Return the hash of inputs, parameters and software that decides what is done already."""
         inputs = sorted(f"{one.path} {one.size} {one.md5}" for one in files)
-        return parameter_hash([version(), self.asked.key, inputs, *more])
+        return parameter_hash([version(), self.run_parameters.key, inputs, *more])
 
-    def done(self, place: Place, request: str, contents: str) -> dict[str, Any] | None:
+    def done(self, location: ResultLocation, request: str, contents: str) -> dict[str, Any] | None:
         """Return the contents of a result that is there already; None where it is to be made."""
-        if self.asked.flag("redo"):
+        if self.run_parameters.flag("redo"):
             return None
-        return find_done(self.client, place, request, contents)
+        return find_earlier_result(self.client, location, request, contents)
 
-    def upload(self, place: Place, folder: Path, request: str, scan: Scan, contents: str) -> None:
+    def upload(
+        self, location: ResultLocation, folder: Path, request: str, scan: ScanRow, contents: str
+    ) -> None:
         """Describe a result and send it."""
         step = {
-            "pipeline": self.asked.pipeline.name,
+            "pipeline": self.run_parameters.pipeline.name,
             "request": request,
-            "parameters": self.asked.key,
-            "inputs": {k: v for k, v in self.asked.values.items() if v},
+            "parameters": self.run_parameters.key,
+            "inputs": {k: v for k, v in self.run_parameters.values.items() if v},
             "project": self.session.project,
             "subject": self.session.subject,
             "session": self.session.label,
@@ -116,16 +118,16 @@ class Work:
             "software": f"xnat-pic {version()}",
         }
         text = (folder / "log.txt").read_text(encoding="utf-8")
-        head = f"{self.asked.pipeline.name}: session {self.session.label}, scan {scan.id}"
+        head = f"{self.run_parameters.pipeline.name}: session {self.session.label}, scan {scan.id}"
         (folder / "log.txt").write_text(
-            f"{self.log.clean(head)}\n{text}", encoding="utf-8", newline="\n"
+            f"{self.log.masked(head)}\n{text}", encoding="utf-8", newline="\n"
         )
         with self.timed("upload"):
-            describe(folder, step, contents)
-            publish(self.client, place, folder, contents)
-        self.log.say(f"scan {scan.id}: results are in {place.resource}/{place.folder}")
+            write_step_provenance(folder, step, contents)
+            publish(self.client, location, folder, contents)
+        self.log.add(f"scan {scan.id}: results are in {location.resource}/{location.folder}")
 
-    def fresh(self, *parts: str) -> Path:
+    def new_folder(self, *parts: str) -> Path:
         """Return a folder of the work that is not there, below one that is."""
         path = self.folder.joinpath(*parts)
         if path.exists():
@@ -134,7 +136,7 @@ class Work:
         return path
 
 
-def plain(text: str) -> str:
+def path_part(text: str) -> str:
     """Return a name of letters, digits, ``-``, ``_`` and ``.`` that cannot lead elsewhere."""
     signs = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in text)
     return signs.lstrip(".") or "_"
