@@ -190,14 +190,14 @@ def _contour(index: int, uid: str, x: float, y: float, wide: float, high: float)
 
 def functions_alone(folder: Path, name: str, runs: int) -> tuple[float, dict[str, float], Numbers]:
     """Return the median wall time from files to statistics in a warm process, and its parts."""
-    from pipelines.regions.run import Wishes, find
+    from pipelines.regions.run import RoiOptions, find
 
     walls: list[float] = []
     parts: list[dict[str, float]] = []
     for _ in range(runs + 1):
         times: dict[str, float] = {}
         start = time.perf_counter()
-        result = find(folder / "image", folder / "roi.dcm", [folder / name], Wishes(), times)
+        result = find(folder / "image", folder / "roi.dcm", [folder / name], RoiOptions(), times)
         walls.append(time.perf_counter() - start)
         parts.append(times)
     rows = {

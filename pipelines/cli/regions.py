@@ -13,7 +13,7 @@ from xnat_pic.cli import PATH, announce, exit_code_help, json_option
 from .parts import echo_line, end_on_error, format_option
 
 if TYPE_CHECKING:
-    from ..regions.run import Summary
+    from ..regions.run import MaskAverageSummary
 
 EXIT_CODES = exit_code_help(
     {
@@ -65,12 +65,12 @@ def mask_average(
     **choices: Any,
 ) -> None:
     """Measure ROIs in maps and write everything to the folder OUT."""
-    from ..regions.run import Wishes, average_masks
+    from ..regions.run import RoiOptions, average_masks
 
     with end_on_error():
-        wishes = Wishes(**choices)
+        roi_options = RoiOptions(**choices)
         summary = average_masks(
-            image, roi, maps, out, wishes, overwrite=overwrite, progress=announce
+            image, roi, maps, out, roi_options, overwrite=overwrite, progress=announce
         )
     _echo_summary(summary)
     if as_json:
@@ -78,7 +78,7 @@ def mask_average(
     sys.exit(summary.exit_code)
 
 
-def _echo_summary(summary: Summary) -> None:
+def _echo_summary(summary: MaskAverageSummary) -> None:
     result = summary.result
     for note in result.warnings:
         echo_line(f"note: {note}")

@@ -28,7 +28,7 @@ class Holes(Enum):
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Polygon:
     """A closed line in the coordinates of a plane.
 
     Attributes
@@ -59,7 +59,7 @@ class Drawn:
         along, to = b - a, self.points - a
         return bool(np.abs(along[0] * to[:, 1] - along[1] * to[:, 0]).max() <= 1e-9 * along @ along)
 
-    def leaves(self, size: tuple[int, int]) -> bool:
+    def exceeds(self, size: tuple[int, int]) -> bool:
         """Tell whether part of it lies beyond the outer edge of the image."""
         low, high = self.box
         return bool(min(low) < -0.5 or high[0] > size[1] - 0.5 or high[1] > size[0] - 0.5)
@@ -92,7 +92,7 @@ class PlaneFill:
     looped: int
 
 
-def fill_plane(lines: list[Drawn], size: tuple[int, int], holes: Holes, plane: Mask) -> PlaneFill:
+def fill_plane(lines: list[Polygon], size: tuple[int, int], holes: Holes, plane: Mask) -> PlaneFill:
     """Fill contours into a plane.
 
     Parameters
@@ -120,19 +120,19 @@ def fill_plane(lines: list[Drawn], size: tuple[int, int], holes: Holes, plane: M
             plane ^= together
             continue
         for one in members:
-            _put(plane, one, union=holes is Holes.UNION)
+            _combine(plane, one, union=holes is Holes.UNION)
     area = np.nan if crossing or looped else _area(kept, holes)
     return PlaneFill(area, crossing, len(lines) - len(kept), looped)
 
 
-def _put(plane: Mask, one: Filled, *, union: bool) -> None:
+def _combine(plane: Mask, one: Filled, *, union: bool) -> None:
     if union:
         plane[one.rows, one.columns] |= one.inside
     else:
         plane[one.rows, one.columns] ^= one.inside
 
 
-def _meeting(lines: list[Drawn]) -> Iterator[tuple[int, int]]:
+def _overlapping_pairs(lines: list[Polygon]) -> Iterator[tuple[int, int]]:
     """Yield the pairs of lines, the later one first, whose boxes overlap."""
     low = np.array([line.box[0] for line in lines]).reshape(-1, 2)
     high = np.array([line.box[1] for line in lines]).reshape(-1, 2)
@@ -141,25 +141,27 @@ def _meeting(lines: list[Drawn]) -> Iterator[tuple[int, int]]:
         yield from ((i, int(j)) for j in np.flatnonzero(overlap))
 
 
-def _without_repeats(lines: list[Drawn]) -> list[Drawn]:
-    repeated = {i for i, j in _meeting(lines) if same_line(lines[i].points, lines[j].points)}
+def _without_repeats(lines: list[Polygon]) -> list[Polygon]:
+    repeated = {
+        i for i, j in _overlapping_pairs(lines) if same_line(lines[i].points, lines[j].points)
+    }
     return [line for i, line in enumerate(lines) if i not in repeated]
 
 
-def _groups(lines: list[Drawn]) -> list[int]:
+def _groups(lines: list[Polygon]) -> list[int]:
     """Return a number for each line, equal for lines that cross, directly or through others."""
     group = list(range(len(lines)))
-    for i, j in _meeting(lines):
+    for i, j in _overlapping_pairs(lines):
         if group[i] != group[j] and boundaries_cross(lines[i].outline, lines[j].outline):
             old, new = group[i], group[j]
             group = [new if number == old else number for number in group]
     return group
 
 
-def _area(lines: list[Drawn], holes: Holes) -> float:
+def _area(lines: list[Polygon], holes: Holes) -> float:
     """Return the area of lines that do not cross: those at odd depth are holes."""
     depth = [0] * len(lines)
-    for pair in _meeting(lines):
+    for pair in _overlapping_pairs(lines):
         inner, outer = sorted(pair, key=lambda k: abs(lines[k].area))
         points = lines[inner].outline
         within = np.count_nonzero(contains(lines[outer].outline, points))

@@ -52,7 +52,7 @@ def typical_step(depths: npt.ArrayLike, thickness_mm: float) -> float:
 
 
 def uneven_note(depths: npt.ArrayLike) -> str:
-    """Return a sentence where planes are not equally far apart, empty where they are."""
+    """Return a note where planes are not equally far apart, empty where they are."""
     gaps = np.diff(np.sort(np.asarray(depths, dtype=np.float64)))
     if gaps.size and np.ptp(gaps) > SAME_PLACE * 2 * np.median(gaps):
         return (

@@ -34,7 +34,7 @@ FAULTS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class FramePlace:
     """One frame of a file, with its place in the patient.
 
     Attributes
@@ -80,8 +80,8 @@ def named(path: Path) -> Iterator[None]:
     except NothingUsableError as error:
         if error.path is not None:
             raise
-        said = f"{path.name}: {error.message}"
-        raise NothingUsableError(said, path=path, hint=error.hint) from error
+        message = f"{path.name}: {error.message}"
+        raise NothingUsableError(message, path=path, hint=error.hint) from error
 
 
 def is_part_10(path: Path) -> bool:
@@ -171,7 +171,7 @@ def _floats(value: Any) -> tuple[float, ...]:
     return numbers if np.isfinite(numbers).all() else ()
 
 
-def places_of(ds: Dataset, per_frame: Sequence[Dataset] | None = None) -> list[Place | None]:
+def places_of(ds: Dataset, per_frame: Sequence[Dataset] | None = None) -> list[FramePlace | None]:
     """Return the place of every frame, None for a frame that does not say it.
 
     Position, orientation and spacing come from the frame's functional groups, then from the
@@ -188,14 +188,14 @@ def places_of(ds: Dataset, per_frame: Sequence[Dataset] | None = None) -> list[P
     shared = list(ds.get("SharedFunctionalGroupsSequence") or [])[:1]
     if len(own) > _MOST_FRAMES:
         raise ValueError(f"{len(own)} frames")
-    found: list[Place | None] = []
+    found: list[FramePlace | None] = []
     for index, item in enumerate(own or [None]):
         groups = (*([item] if item is not None else []), *shared, ds)
-        found.append(_place(index, groups))
+        found.append(_frame_place(index, groups))
     return found
 
 
-def _place(index: int, groups: tuple[Dataset, ...]) -> Place | None:
+def _frame_place(index: int, groups: tuple[Dataset, ...]) -> FramePlace | None:
     position = _floats(_first(groups, "PlanePositionSequence", "ImagePositionPatient"))
     turned = _floats(_first(groups, "PlaneOrientationSequence", "ImageOrientationPatient"))
     spacing = _floats(_first(groups, "PixelMeasuresSequence", "PixelSpacing"))
@@ -203,7 +203,7 @@ def _place(index: int, groups: tuple[Dataset, ...]) -> Place | None:
         return None
     between = _floats(_first(groups, "PixelMeasuresSequence", "SpacingBetweenSlices"))
     thick = _floats(_first(groups, "PixelMeasuresSequence", "SliceThickness"))
-    return Place(
+    return FramePlace(
         index=index,
         position=np.array(position),
         orientation=turned,

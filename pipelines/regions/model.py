@@ -66,7 +66,7 @@ class ImageGrid:
     planes : tuple of Plane
         The first image of each slice; empty where there are no pixels.
     notes : tuple of str
-        Sentences for the report, such as uneven slices.
+        Notes for the report, such as uneven slices.
     """
 
     shape: tuple[int, int, int]
@@ -184,9 +184,9 @@ class Region:
     frame_of_reference_uid : str
         Empty where the file names none.
     lost : mapping of str to int
-        What could not be read, in words, and how many of it.
+        What could not be read, as text, and how many of it.
     warnings : tuple of str
-        Sentences.
+        Messages for a person.
     """
 
     number: int
@@ -229,7 +229,7 @@ class RegionSet:
     Attributes
     ----------
     path : Path
-        What was asked for.
+        What was chosen.
     name : str
         The collection's own name, for a single file; may be empty.
     regions : tuple of Region
@@ -241,7 +241,7 @@ class RegionSet:
     software : tuple of str
         What wrote the files: maker, product, version.
     warnings : tuple of str
-        Sentences about files, such as a shifted twin.
+        Notes about files, such as a shifted twin.
     problems : tuple of Problem
         Files that gave nothing.
     """
@@ -279,9 +279,9 @@ class RegionMask:
         Area of the polygons themselves in each slice, holes taken off; NaN in a slice where
         contours cross. None for masks.
     unusable : str
-        Why there is no voxel, as a sentence; empty where there is one.
+        Why there is no voxel; empty where there is one.
     warnings : tuple of str
-        Sentences, those of the region among them.
+        Notes, those of the region among them.
     """
 
     region: Region
@@ -313,7 +313,7 @@ class Transferred:
     covered : float
         Share of the region's volume that lies inside the field of view of the map, 0 to 1.
     note : str
-        What was assumed about the positions, as a sentence; empty where nothing was.
+        What was assumed about the positions; empty where nothing was.
     """
 
     fraction: Floats

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .fill import Drawn, Holes, fill_plane
+from .fill import Holes, Polygon, fill_plane
 from .geometry import PLANE_TOLERANCE, SAME_PLACE, nearest_slice, to_pixels
 from .model import Contour, DrawnMask, ImageGrid, Mask, Region, RegionMask
 from .overlap import overlap, volume_mm3
@@ -24,7 +24,7 @@ _DRAWN_AS_LINES = frozenset({"AIM", "RTSTRUCT"})
 class _Placed:
     """The contours of a region by slice, and what was found on the way."""
 
-    by_slice: dict[int, list[Drawn]] = field(default_factory=lambda: defaultdict(list))
+    by_slice: dict[int, list[Polygon]] = field(default_factory=lambda: defaultdict(list))
     clipped: int = 0
     outside: int = 0
     between: int = 0
@@ -121,17 +121,17 @@ def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
         placed.unnamed += not contour.instance_uid
         placed.foreign += bool(contour.instance_uid) and contour.instance_uid not in known
         placed.misnamed += named is not None and named != index
-        drawn = Drawn(to_pixels(image, contour.points_mm, index))
+        drawn = Polygon(to_pixels(image, contour.points_mm, index))
         if drawn.is_flat:
             placed.flat += 1
             continue
-        placed.clipped += drawn.leaves(image.shape[1:])
+        placed.clipped += drawn.exceeds(image.shape[1:])
         placed.by_slice[index].append(drawn)
     return placed
 
 
 def _remarks(placed: _Placed, image: ImageGrid) -> list[str]:
-    """Return what was found while placing, as sentences."""
+    """Return what was found while placing, as notes."""
     found = [
         (placed.outside, "Contours outside the image, left out: {}."),
         (placed.between, "Contours in no plane of the image, left out: {}."),
@@ -143,13 +143,13 @@ def _remarks(placed: _Placed, image: ImageGrid) -> list[str]:
         (placed.misnamed, "Contours that lie on another image than they name, placed by their "
          "position: {}."),
     ]  # fmt: skip
-    sentences = [text.format(count) for count, text in found if count]
+    notes = [text.format(count) for count, text in found if count]
     if placed.off:
-        sentences.append(
+        notes.append(
             f"Contours off the plane of their slice: {len(placed.off)}, by up to "
             f"{max(placed.off):.2g} mm; a slice is {image.step_mm:.3g} mm."
         )
-    return sentences
+    return notes
 
 
 def _from_contours(

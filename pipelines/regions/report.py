@@ -17,7 +17,7 @@ from .statistics import CORE, WHOLE, Histogram, RegionStatistics, Statistics
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from .run_result import MapResult, RegionResult, RunResult
+    from .run_result import MapResult, MaskAverageResult, RegionResult
 
 _BAR, _HEIGHT = 5, 60
 _LETTERS = 2000
@@ -25,7 +25,7 @@ _SMALL = 1e-3
 
 
 def write_report(
-    folder: Path, result: RunResult, pictures: Mapping[int, Mapping[int, bytes]]
+    folder: Path, result: MaskAverageResult, pictures: Mapping[int, Mapping[int, bytes]]
 ) -> None:
     """Write ``report.html``, which needs no other file.
 
@@ -52,7 +52,7 @@ def write_report(
     (folder / "report.html").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _subtitle(result: RunResult) -> str:
+def _subtitle(result: MaskAverageResult) -> str:
     slices, rows, columns = result.image.shape
     maps = ", ".join(one.name for one in result.maps)
     return (
@@ -73,7 +73,7 @@ def _title(found: RegionStatistics) -> str:
     return f"{found.name} ({found.unit})" if found.unit else found.name
 
 
-def _rows(result: RunResult) -> Iterator[dict[str, Any]]:
+def _rows(result: MaskAverageResult) -> Iterator[dict[str, Any]]:
     for roi in result.rois:
         name = f"{roi.number} {roi.region.name}"
         if not roi.maps:
@@ -189,7 +189,7 @@ def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def _made(result: RunResult) -> list[tuple[str, str]]:
+def _made(result: MaskAverageResult) -> list[tuple[str, str]]:
     rules = {
         "ours": "a voxel of the image is inside where its centre is; even-odd over all contours "
         "of a plane, half-open edges",
@@ -209,5 +209,5 @@ def _made(result: RunResult) -> list[tuple[str, str]]:
     return [(name, value if len(value) < _LETTERS else value[:_LETTERS]) for name, value in rows]
 
 
-def _flags(result: RunResult) -> bool:
+def _flags(result: MaskAverageResult) -> bool:
     return not result.keep_flagged and any(one.flags is not None for one in result.maps)

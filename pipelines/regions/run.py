@@ -24,7 +24,7 @@ from .outputs.table import as_csv, as_json
 from .outputs.text import as_text
 from .run_maps import MapVolume, read_maps
 from .run_measure import measure_regions
-from .run_result import RunResult
+from .run_result import MaskAverageResult
 
 Progress = Callable[[str], None]
 FORMATS = ("nifti", "dicom", "report")
@@ -33,7 +33,7 @@ _CONTENTS = "statistics.json"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class RoiOptions:
     """What a person may choose.
 
     Attributes
@@ -58,7 +58,7 @@ class Wishes:
 
 
 @dataclass
-class Summary:
+class MaskAverageSummary:
     """What a run made.
 
     Attributes
@@ -74,7 +74,7 @@ class Summary:
     """
 
     out: Path
-    result: RunResult
+    result: MaskAverageResult
     exit_code: int
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -84,11 +84,11 @@ def average_masks(
     roi: Path,
     maps: Sequence[Path],
     out: Path,
-    wishes: Wishes | None = None,
+    roi_options: RoiOptions | None = None,
     *,
     overwrite: bool = False,
     progress: Progress = lambda _: None,
-) -> Summary:
+) -> MaskAverageSummary:
     """Measure the regions of a collection in one or several maps.
 
     Parameters
@@ -101,12 +101,12 @@ def average_masks(
         See `run_maps.read_maps`.
     out : Path
         Folder of the results; it appears complete or not at all.
-    wishes : Wishes, optional
+    roi_options : Wishes, optional
         Choices.
     overwrite : bool
         Replace earlier statistics in `out`.
     progress : callable
-        Told in words what is being done.
+        Called with a short text on each step.
 
     Returns
     -------
@@ -116,21 +116,21 @@ def average_masks(
     Raises
     ------
     XnatPicError
-        In words, with what to do; nothing is left behind.
+        With what to do; nothing is left behind.
     """
-    wishes = wishes or Wishes()
-    if wishes.rasterizer not in RASTERIZERS:
+    roi_options = roi_options or RoiOptions()
+    if roi_options.rasterizer not in RASTERIZERS:
         raise WrongCallError(
-            f"There is no rasterizer {wishes.rasterizer}.",
+            f"There is no rasterizer {roi_options.rasterizer}.",
             hint=f"There are {', '.join(RASTERIZERS)}.",
         )
     times: dict[str, float] = {}
     with replacing_folder(out, overwrite, _CONTENTS) as folder:
-        result = find(image, roi, maps, wishes, times, progress)
+        result = find(image, roi, maps, roi_options, times, progress)
         with _timed(times, "write"):
-            result = _write(folder, result, wishes, times, progress)
+            result = _write(folder, result, roi_options, times, progress)
         _write_log(folder / "log.txt", result, times)
-    return Summary(out, result, _exit_code(result), times)
+    return MaskAverageSummary(out, result, _exit_code(result), times)
 
 
 @contextmanager
@@ -144,10 +144,10 @@ def find(
     image: Path,
     roi: Path,
     maps: Sequence[Path],
-    wishes: Wishes,
+    roi_options: RoiOptions,
     times: dict[str, float] | None = None,
     progress: Progress = lambda _: None,
-) -> RunResult:
+) -> MaskAverageResult:
     """Read everything and measure, without writing; parameters as of `average_masks`."""
     from .readers import read_regions, referenced_instances
     from .volume import read_image
@@ -160,30 +160,30 @@ def find(
         progress("reading the ROIs")
         regions = read_regions(roi, grid)
         progress("reading the maps")
-        volumes = [_with_unit(one, wishes.unit) for path in maps for one in read_maps(path)]
+        volumes = [_with_unit(one, roi_options.unit) for path in maps for one in read_maps(path)]
     with _timed(times, "measure"):
         rois = measure_regions(
             grid,
             regions,
             volumes,
-            library_source=(roi, image) if wishes.rasterizer == "dcmrtstruct2nii" else None,
-            assume_aligned=wishes.assume_aligned,
-            keep_flagged=wishes.keep_flagged,
+            library_source=(roi, image) if roi_options.rasterizer == "dcmrtstruct2nii" else None,
+            assume_aligned=roi_options.assume_aligned,
+            keep_flagged=roi_options.keep_flagged,
             progress=progress,
         )
     if not rois and not regions.problems:
         raise NothingUsableError(
             f"{roi.name} holds no ROI.", path=roi, hint="Draw one, or name another file with --roi."
         )
-    return RunResult(
+    return MaskAverageResult(
         image=grid,
         image_path=image,
         regions=regions,
         maps=tuple(volumes),
         rois=tuple(rois),
-        rasterizer=wishes.rasterizer,
-        assume_aligned=wishes.assume_aligned,
-        keep_flagged=wishes.keep_flagged,
+        rasterizer=roi_options.rasterizer,
+        assume_aligned=roi_options.assume_aligned,
+        keep_flagged=roi_options.keep_flagged,
         warnings=_notes(grid, regions, volumes),
     )
 
@@ -212,7 +212,7 @@ def _with_unit(one: MapVolume, unit: str) -> MapVolume:
     return one if one.unit or not unit else replace(one, unit=unit)
 
 
-def _exit_code(result: RunResult) -> int:
+def _exit_code(result: MaskAverageResult) -> int:
     if result.usable:
         done = result.usable == len(result.rois) and not result.regions.problems
         return 0 if done else 8
@@ -221,33 +221,33 @@ def _exit_code(result: RunResult) -> int:
 
 def _write(
     folder: Path,
-    result: RunResult,
-    wishes: Wishes,
+    result: MaskAverageResult,
+    roi_options: RoiOptions,
     times: dict[str, float],
     progress: Progress,
-) -> RunResult:
+) -> MaskAverageResult:
     """Write everything; return the result with what was noted on the way."""
     files = _inputs(result)
     hashes = dict(zip(files, _hashes(files), strict=True))
     key = parameter_hash([sorted(hashes.values()), result.rasterizer, result.assume_aligned])
     written: dict[str, Any] = {}
-    if "report" in wishes.formats:
+    if "report" in roi_options.formats:
         progress("drawing")
         with _timed(times, "draw"):
             pictures, notes = _pictures(folder, result)
         result = replace(result, warnings=(*result.warnings, *notes))
-    if "nifti" in wishes.formats:
+    if "nifti" in roi_options.formats:
         progress("writing masks")
         from .outputs.volumes import write_volumes
 
         with _timed(times, "nifti"):
             written["nifti"] = write_volumes(folder, result)
-    if "dicom" in wishes.formats:
+    if "dicom" in roi_options.formats:
         progress("writing DICOM")
         with _timed(times, "dicom"):
             written["dicom"], notes = _dicom(folder, result, key)
         result = replace(result, warnings=(*result.warnings, *notes))
-    if "report" in wishes.formats:
+    if "report" in roi_options.formats:
         from .report import write_report
 
         with _timed(times, "report"):
@@ -255,12 +255,12 @@ def _write(
         written["report"] = "report.html"
     (folder / "statistics.txt").write_text(as_text(result), encoding="utf-8", newline="\n")
     (folder / "statistics.csv").write_text(as_csv(result), encoding="utf-8", newline="\n")
-    _write_provenance(folder / "provenance.json", hashes, key, wishes)
+    _write_provenance(folder / "provenance.json", hashes, key, roi_options)
     write_sidecar(folder / _CONTENTS, {**as_json(result), "files": written})
     return result
 
 
-def _inputs(result: RunResult) -> list[Path]:
+def _inputs(result: MaskAverageResult) -> list[Path]:
     files = {plane.path for plane in result.image.planes}
     files |= {*result.regions.files, *(path for one in result.maps for path in one.files)}
     return sorted(files)
@@ -271,7 +271,9 @@ def _hashes(files: Sequence[Path]) -> list[str]:
         return list(pool.map(file_digest, files))
 
 
-def _pictures(folder: Path, result: RunResult) -> tuple[dict[int, dict[int, bytes]], list[str]]:
+def _pictures(
+    folder: Path, result: MaskAverageResult
+) -> tuple[dict[int, dict[int, bytes]], list[str]]:
     """Write a PNG for each region and slice; return them, and what could not be drawn."""
     import numpy as np
 
@@ -310,7 +312,7 @@ def _pictures(folder: Path, result: RunResult) -> tuple[dict[int, dict[int, byte
     return pictures, notes
 
 
-def _dicom(folder: Path, result: RunResult, key: str) -> tuple[dict[str, str], list[str]]:
+def _dicom(folder: Path, result: MaskAverageResult, key: str) -> tuple[dict[str, str], list[str]]:
     """Write the masks and the numbers as DICOM, where the image is DICOM."""
     if not result.image.planes or not result.image.planes[0].instance_uid:
         return {}, ["The image is NIfTI, so no DICOM was written."]
@@ -327,15 +329,17 @@ def _dicom(folder: Path, result: RunResult, key: str) -> tuple[dict[str, str], l
     return {"segmentation": "dicom/SEG.dcm", "measurement_report": "dicom/SR.dcm"}, []
 
 
-def _write_provenance(path: Path, hashes: dict[Path, str], key: str, wishes: Wishes) -> None:
+def _write_provenance(
+    path: Path, hashes: dict[Path, str], key: str, roi_options: RoiOptions
+) -> None:
     content = {
         "command": "mask-average",
         "options": {
-            "rasterizer": wishes.rasterizer,
-            "assume_aligned": wishes.assume_aligned,
-            "keep_flagged": wishes.keep_flagged,
-            "unit": wishes.unit,
-            "formats": list(wishes.formats),
+            "rasterizer": roi_options.rasterizer,
+            "assume_aligned": roi_options.assume_aligned,
+            "keep_flagged": roi_options.keep_flagged,
+            "unit": roi_options.unit,
+            "formats": list(roi_options.formats),
         },
         "parameters": key,
         "software": f"xnat-pic {version()}",
@@ -345,7 +349,7 @@ def _write_provenance(path: Path, hashes: dict[Path, str], key: str, wishes: Wis
     write_sidecar(path, content)
 
 
-def _write_log(path: Path, result: RunResult, times: dict[str, float]) -> None:
+def _write_log(path: Path, result: MaskAverageResult, times: dict[str, float]) -> None:
     lines = [
         f"image: {result.image_path.name}, {result.image.shape[0]} slices",
         f"ROIs: {len(result.rois)} in {len(result.regions.files)} files, {result.usable} measured",

@@ -35,7 +35,7 @@ def read_slices(image: ImageGrid, wanted: Iterable[int]) -> tuple[dict[int, Floa
     slices : dict of int to ndarray of float32, shape (rows, columns)
         Those whose pixels can be read.
     notes : list of str
-        Sentences about the others.
+        Notes about the others.
     """
     found: dict[int, Floats] = {}
     lost: list[str] = []

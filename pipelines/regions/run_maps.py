@@ -238,28 +238,28 @@ def _lone_nifti(path: Path) -> MapVolume:
     """Read a NIfTI map with what its sidecar says."""
     values, affine = _nifti(path)
     sidecar = path.with_name(_stem(path) + ".json")
-    said: dict[str, Any] = {}
+    content: dict[str, Any] = {}
     files = [path]
     if sidecar.is_file():
         files.append(sidecar)
         try:
-            said = json.loads(sidecar.read_text(encoding="utf-8"))
+            content = json.loads(sidecar.read_text(encoding="utf-8"))
         except ValueError as error:
             raise CorruptDataError(
                 f"{sidecar.name} is no JSON.", path=sidecar, hint="Correct it, or take it away."
             ) from error
-    said = said if isinstance(said, dict) else {}
+    content = content if isinstance(content, dict) else {}
     flags = None
     for place in _flag_files(path):
         flags = _flags(place, affine, values.shape)
         files.append(place)
     return MapVolume(
-        name=str(said.get("Name") or _name(_stem(path))),
-        unit=str(said.get("Units") or ""),
+        name=str(content.get("Name") or _name(_stem(path))),
+        unit=str(content.get("Units") or ""),
         values=values,
         affine=affine,
         flags=flags,
-        frame_of_reference=str(said.get("FrameOfReferenceUID") or ""),
+        frame_of_reference=str(content.get("FrameOfReferenceUID") or ""),
         source=path.name,
         files=tuple(files),
     )

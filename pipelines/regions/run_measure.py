@@ -87,7 +87,7 @@ def measure_regions(
     keep_flagged : bool
         Count voxels that carry a flag.
     progress : callable
-        Told in words what is being done.
+        Called with a short text on each step.
 
     Returns
     -------

@@ -29,9 +29,9 @@ class MapResult:
     reciprocal : RegionStatistics or None
         Of one over the map, where that is a rate.
     unusable : str
-        Why there is no value, as a sentence; empty where there is one.
+        Why there is no value; empty where there is one.
     warnings : tuple of str
-        Sentences.
+        Messages for a person.
     """
 
     map: MapVolume
@@ -70,7 +70,7 @@ class RegionResult:
     unusable : str
         Why the region gave no value in any map; empty where it did.
     warnings : tuple of str
-        Sentences.
+        Messages for a person.
     maps : tuple of MapResult
         Empty where there is no voxel of the image inside.
     """
@@ -98,7 +98,7 @@ class RegionResult:
 
 
 @dataclass(frozen=True, eq=False)
-class RunResult:
+class MaskAverageResult:
     """Everything a run found.
 
     Attributes
@@ -120,7 +120,7 @@ class RunResult:
     keep_flagged : bool
         Voxels with a flag count too.
     warnings : tuple of str
-        Sentences about the run as a whole.
+        Notes about the run as a whole.
     """
 
     image: ImageGrid

@@ -16,7 +16,7 @@ from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
 from .headers import (
     FAULTS,
-    Place,
+    FramePlace,
     is_dicom,
     is_part_10,
     named,
@@ -48,7 +48,7 @@ _NIFTI = (".nii", ".nii.gz")
 @dataclass(frozen=True, eq=False)
 class _Frame:
     path: Path
-    place: Place
+    place: FramePlace
     ds: Dataset
 
     @property
@@ -225,7 +225,7 @@ def _grid_of(frames: list[_Frame]) -> ImageGrid:
     )
 
 
-def stack(places: list[Place], size: tuple[int, int]) -> tuple[ImageGrid, list[int]]:
+def stack(places: list[FramePlace], size: tuple[int, int]) -> tuple[ImageGrid, list[int]]:
     """Put frames of one orientation on a grid.
 
     Parameters

@@ -13,12 +13,12 @@ from xnat_pic.version import version
 
 from ...outputs.uids import result_uid
 from .rates import coded
-from .segmentation import finish, plain, tracking_uid
+from .segmentation import complete_object, dicom_text, tracking_uid
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from ..run_result import MapResult, RegionResult, RunResult
+    from ..run_result import MapResult, MaskAverageResult, RegionResult
     from ..statistics import Statistics
 
 # What is said of each quantity: field of Statistics, and its derivation (PS3.16 CID 7464).
@@ -36,7 +36,7 @@ _DIGITS = 16
 
 
 def write_measurement_report(
-    path: Path, result: RunResult, sources: list[Dataset], segmentation: Dataset, key: str
+    path: Path, result: MaskAverageResult, sources: list[Dataset], segmentation: Dataset, key: str
 ) -> None:
     """Write one group of measurements for each region with voxels of the image.
 
@@ -55,12 +55,14 @@ def write_measurement_report(
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
-        made = _object(result, sources, segmentation, key)
-    finish(made, sources[0], "ROI statistics")
-    made.save_as(path, enforce_file_format=True)
+        dataset = _object(result, sources, segmentation, key)
+    complete_object(dataset, sources[0], "ROI statistics")
+    dataset.save_as(path, enforce_file_format=True)
 
 
-def _object(result: RunResult, sources: list[Dataset], segmentation: Dataset, key: str) -> Any:
+def _object(
+    result: MaskAverageResult, sources: list[Dataset], segmentation: Dataset, key: str
+) -> Any:
     import highdicom as hd
 
     device = hd.sr.ObserverContext(
@@ -98,7 +100,7 @@ def _object(result: RunResult, sources: list[Dataset], segmentation: Dataset, ke
 def _group(number: int, roi: RegionResult, segmentation: Dataset, sources: list[Dataset]) -> Any:
     import highdicom as hd
 
-    name = plain(roi.region.name) or f"ROI {roi.number}"
+    name = dicom_text(roi.region.name) or f"ROI {roi.number}"
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(uid=tracking_uid(roi), identifier=name),
         referenced_segment=hd.sr.ReferencedSegment(
@@ -135,7 +137,9 @@ def _measurements(roi: RegionResult, row: MapResult) -> Iterator[Any]:
                 value=value,
                 unit=hd.sr.CodedConcept(*unit),
                 derivation=hd.sr.CodedConcept(*derivation),
-                tracking_identifier=hd.sr.TrackingIdentifier(uid=uid, identifier=plain(found.name)),
+                tracking_identifier=hd.sr.TrackingIdentifier(
+                    uid=uid, identifier=dicom_text(found.name)
+                ),
             )
 
 

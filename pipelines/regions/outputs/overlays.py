@@ -17,7 +17,7 @@ from ..statistics import CORE, WHOLE, Voxels
 
 if TYPE_CHECKING:
     from ..model import ImageGrid
-    from ..run_result import RegionResult, RunResult
+    from ..run_result import MaskAverageResult, RegionResult
 
 Bools = npt.NDArray[np.bool_]
 Bytes = npt.NDArray[np.uint8]
@@ -105,7 +105,7 @@ def view_of(image: ImageGrid, drawn: Voxels) -> View:
 
 
 def draw(
-    result: RunResult,
+    result: MaskAverageResult,
     roi: RegionResult,
     view: View,
     index: int,
@@ -143,7 +143,7 @@ class _Panel:
 
 
 def _image_panel(
-    result: RunResult,
+    result: MaskAverageResult,
     roi: RegionResult,
     view: View,
     index: int,

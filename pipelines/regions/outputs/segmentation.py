@@ -17,7 +17,7 @@ from ..statistics import WHOLE
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from ..run_result import RegionResult, RunResult
+    from ..run_result import MaskAverageResult, RegionResult
 
 _TISSUE = ("85756007", "SCT", "Tissue")
 _MOST_LETTERS = 64
@@ -36,7 +36,7 @@ _COMPLETED = (
 )
 
 
-def read_sources(result: RunResult) -> list[Dataset]:
+def read_sources(result: MaskAverageResult) -> list[Dataset]:
     """Return a header for each slice on which a region lies, in their order, without pixels."""
     import pydicom
 
@@ -58,13 +58,15 @@ def read_sources(result: RunResult) -> list[Dataset]:
     return list(sources.values())
 
 
-def slices_used(result: RunResult) -> list[int]:
+def slices_used(result: MaskAverageResult) -> list[int]:
     """Return the slices of the image on which any region lies."""
     size = result.image.shape[1] * result.image.shape[2]
     return sorted({int(k) for roi in result.labels for k in np.unique(roi.drawn.index // size)})
 
 
-def write_segmentation(path: Path, result: RunResult, sources: list[Dataset], key: str) -> Any:
+def write_segmentation(
+    path: Path, result: MaskAverageResult, sources: list[Dataset], key: str
+) -> Any:
     """Write one segment for each region with voxels of the image.
 
     Parameters
@@ -86,16 +88,16 @@ def write_segmentation(path: Path, result: RunResult, sources: list[Dataset], ke
     with warnings.catch_warnings():
         # A subject id is a name of one component.
         warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
-        made = _object(result, sources, key)
-    finish(made, sources[0], f"ROIs: {result.regions.name or result.regions.path.stem}")
-    organisation = result_uid("dimensions", str(made.SeriesInstanceUID))
-    for row in [*made.DimensionOrganizationSequence, *made.DimensionIndexSequence]:
+        dataset = _object(result, sources, key)
+    complete_object(dataset, sources[0], f"ROIs: {result.regions.name or result.regions.path.stem}")
+    organisation = result_uid("dimensions", str(dataset.SeriesInstanceUID))
+    for row in [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]:
         row.DimensionOrganizationUID = organisation
-    made.save_as(path, enforce_file_format=True)
-    return made
+    dataset.save_as(path, enforce_file_format=True)
+    return dataset
 
 
-def _object(result: RunResult, sources: list[Dataset], key: str) -> Any:
+def _object(result: MaskAverageResult, sources: list[Dataset], key: str) -> Any:
     import highdicom as hd
 
     image = result.image
@@ -133,11 +135,11 @@ def _segment(number: int, roi: RegionResult) -> Any:
     colour = roi.region.colour
     return hd.seg.SegmentDescription(
         segment_number=number,
-        segment_label=plain(roi.region.name) or f"ROI {roi.number}",
+        segment_label=dicom_text(roi.region.name) or f"ROI {roi.number}",
         segmented_property_category=hd.sr.CodedConcept(*_TISSUE),
         segmented_property_type=hd.sr.CodedConcept(*_TISSUE),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.MANUAL,
-        tracking_id=plain(roi.region.name) or f"ROI {roi.number}",
+        tracking_id=dicom_text(roi.region.name) or f"ROI {roi.number}",
         tracking_uid=tracking_uid(roi),
         display_color=None if colour is None else _lab(colour),
     )
@@ -155,27 +157,27 @@ def tracking_uid(roi: RegionResult) -> str:
     return result_uid("region", roi.region.uid, str(roi.region.number), roi.region.name)
 
 
-def plain(text: str) -> str:
+def dicom_text(text: str) -> str:
     """Return text that one DICOM value can hold: no backslash or control sign, 64 letters."""
     return one_line(text.replace("\\", " "), _MOST_LETTERS).strip()
 
 
-def finish(made: Any, header: Dataset, description: str) -> None:
+def complete_object(dataset: Any, header: Dataset, description: str) -> None:
     """Add what the library leaves out, and times that do not depend on the clock."""
-    made.SeriesDescription = plain(description)
-    if str(made).isascii() and str(header).isascii():
-        made.pop("SpecificCharacterSet", None)
+    dataset.SeriesDescription = dicom_text(description)
+    if str(dataset).isascii() and str(header).isascii():
+        dataset.pop("SpecificCharacterSet", None)
     else:
-        made.SpecificCharacterSet = "ISO_IR 192"
+        dataset.SpecificCharacterSet = "ISO_IR 192"
     for keyword in _COMPLETED:
         if header.get(keyword) is not None:
-            made[keyword] = header[keyword]
+            dataset[keyword] = header[keyword]
     for day, hour in (
         ("ContentDate", "ContentTime"),
         ("SeriesDate", "SeriesTime"),
         ("InstanceCreationDate", "InstanceCreationTime"),
     ):
-        setattr(made, day, header.get(day) or header.get("StudyDate") or "")
-        setattr(made, hour, header.get(hour) or header.get("StudyTime") or "")
-    for item in made.get("ContributingEquipmentSequence") or []:
+        setattr(dataset, day, header.get(day) or header.get("StudyDate") or "")
+        setattr(dataset, hour, header.get(hour) or header.get("StudyTime") or "")
+    for item in dataset.get("ContributingEquipmentSequence") or []:
         item.pop("ContributionDateTime", None)

@@ -10,7 +10,7 @@ from typing import Any
 from xnat_pic.version import version
 
 from ...outputs.nifti import jsonable
-from ..run_result import MapResult, RegionResult, RunResult
+from ..run_result import MapResult, MaskAverageResult, RegionResult
 from ..statistics import CORE, WHOLE, RegionStatistics, Statistics
 
 _DIGITS = 9
@@ -24,7 +24,7 @@ _TAIL = ("image_voxels", "roi_volume_mm3", "rasterizer", "assume_aligned", "soft
 COLUMNS = (*_HEAD, "set", "slice", *_COUNTS, *_VALUES, *_PERCENTILES, "bias", *_TAIL)
 
 
-def as_json(result: RunResult) -> dict[str, Any]:
+def as_json(result: MaskAverageResult) -> dict[str, Any]:
     """Return the content of ``statistics.json``."""
     image = result.image
     content = {
@@ -144,7 +144,7 @@ def _histogram(found: RegionStatistics) -> dict[str, Any]:
     }
 
 
-def as_csv(result: RunResult) -> str:
+def as_csv(result: MaskAverageResult) -> str:
     """Return ``statistics.csv``: one row for each region, map, quantity and set of voxels.
 
     Text that a spreadsheet would run as a formula begins with an apostrophe.
@@ -168,7 +168,7 @@ def _cell(value: Any) -> Any:
     return value
 
 
-def _rows(result: RunResult) -> Iterator[dict[str, Any]]:
+def _rows(result: MaskAverageResult) -> Iterator[dict[str, Any]]:
     for roi in result.rois:
         begin = {
             "roi_number": roi.number,

@@ -7,14 +7,14 @@ import numpy as np
 from xnat_pic.text import printable
 from xnat_pic.version import version
 
-from ..run_result import MapResult, RegionResult, RunResult
+from ..run_result import MapResult, MaskAverageResult, RegionResult
 from ..statistics import RegionStatistics
 
 _LINE = "-" * 72
 _WIDTH = 30
 
 
-def as_text(result: RunResult) -> str:
+def as_text(result: MaskAverageResult) -> str:
     """Return ``statistics.txt``.
 
     A header; then for each region its number, the name of its mask, its pixels, and mean, standard

@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from ...outputs.nifti import write_nifti, write_sidecar
 from ..run_maps import MapVolume
-from ..run_result import RunResult
+from ..run_result import MaskAverageResult
 from ..statistics import WHOLE, Voxels
 
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
-def write_volumes(folder: Path, result: RunResult) -> dict[str, Any]:
+def write_volumes(folder: Path, result: MaskAverageResult) -> dict[str, Any]:
     """Write label maps on every grid, and every map inside the regions alone.
 
     Parameters
@@ -54,7 +54,7 @@ def write_volumes(folder: Path, result: RunResult) -> dict[str, Any]:
     return written
 
 
-def map_stem(result: RunResult, place: int) -> str:
+def map_stem(result: MaskAverageResult, place: int) -> str:
     """Return a name for files of a map: its own, with its place where two have the same."""
     name = "".join(
         c if c.isascii() and (c.isalnum() or c == "-") else "" for c in result.maps[place].name

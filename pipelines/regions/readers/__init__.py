@@ -227,8 +227,8 @@ def _without_twins(sets: list[RegionSet], image: ImageGrid) -> tuple[list[Region
             kept.append(one)
             continue
         own, result = partner
-        said = result.sentence(own.path.name, one.path.name)
-        warnings.append(f"{said} The AIM file was used.")
+        message = result.sentence(own.path.name, one.path.name)
+        warnings.append(f"{message} The AIM file was used.")
     return kept, warnings
 
 

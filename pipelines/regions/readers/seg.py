@@ -18,7 +18,7 @@ from xnat_pic.errors import NothingUsableError
 
 from ..colour import rgb_of_cielab
 from ..geometry import SAME_PLACE, nearest_slice
-from ..headers import FAULTS, Place, places_of, read_dataset, unreadable
+from ..headers import FAULTS, FramePlace, places_of, read_dataset, unreadable
 from ..model import DrawnMask, ImageGrid, Region, RegionSet
 from ..overlap import crop
 from ..volume import stack
@@ -103,7 +103,7 @@ def _pixels(ds: Dataset) -> npt.NDArray[Any]:
     return data[: count * bits // 8].view(f"<u{bits // 8}").reshape(shape)
 
 
-def _segment_of(place: Place) -> int:
+def _segment_of(place: FramePlace) -> int:
     for group in place.groups:
         items = group.get("SegmentIdentificationSequence")
         if items:
@@ -134,11 +134,14 @@ def _regions(ds: Dataset, kind: str, path: Path, image: ImageGrid) -> Iterator[R
         else:
             own = [place for place in places if segments[place.index] == number]
             planes = [pixels[place.index] for place in own]
-        mask, stray = _mask(own, planes, top, image)
+        mask, turned_frames = _mask(own, planes, top, image)
         region = _region(ds, number, listed.get(number), path)
-        gone = {**lost, **({"frames turned another way": stray} if stray else {})}
+        lost_frames = {
+            **lost,
+            **({"frames turned another way": turned_frames} if turned_frames else {}),
+        }
         remarks = (_fraction_remark(ds),) if kind == "FRACTIONAL" else ()
-        yield replace(region, mask=mask, lost=gone, warnings=(*region.warnings, *remarks))
+        yield replace(region, mask=mask, lost=lost_frames, warnings=(*region.warnings, *remarks))
 
 
 def _fraction_remark(ds: Dataset) -> str:
@@ -147,7 +150,7 @@ def _fraction_remark(ds: Dataset) -> str:
 
 
 def _mask(
-    places: list[Place], planes: list[npt.NDArray[Any]], top: float, image: ImageGrid
+    places: list[FramePlace], planes: list[npt.NDArray[Any]], top: float, image: ImageGrid
 ) -> tuple[DrawnMask | None, int]:
     """Return the frames of a segment on their own grid, and how many are turned another way."""
     if not places:
@@ -163,7 +166,7 @@ def _mask(
     return DrawnMask(small, box), int(np.count_nonzero(~alike))
 
 
-def _step(grid: ImageGrid, place: Place, image: ImageGrid) -> float:
+def _step(grid: ImageGrid, place: FramePlace, image: ImageGrid) -> float:
     """Return the thickness of a slice: that of the image where the frames lie on its planes.
 
     Only slices that hold the segment have frames, so that their distances say little.

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_files import box, centres_inside, circle
 
-from pipelines.regions.fill import Drawn, Holes, fill_plane
+from pipelines.regions.fill import Holes, Polygon, fill_plane
 from pipelines.regions.scanline import boundaries_cross, contains, fill, same_line
 
 SIZE = (20, 24)
@@ -16,7 +16,7 @@ POLYGON = st.lists(st.tuples(COORDINATE, COORDINATE), min_size=3, max_size=12)
 
 def _fill(polygons, size=SIZE, holes=Holes.AUTO):
     plane = np.zeros(size, dtype=bool)
-    found = fill_plane([Drawn(np.asarray(p, dtype=float)) for p in polygons], size, holes, plane)
+    found = fill_plane([Polygon(np.asarray(p, dtype=float)) for p in polygons], size, holes, plane)
     return plane, found
 
 
