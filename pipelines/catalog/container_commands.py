@@ -31,19 +31,19 @@ def command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
         )
     )
     line = f'{catalog.program} step {pipeline.name} {options} --workdir="$XNAT_PIC_WORK"'
-    made = _head(catalog, pipeline.name, pipeline.label, pipeline.description, line)
-    made["mounts"] = [{"name": "work", "writable": True, "path": _WORK}]
+    content = _head(catalog, pipeline.name, pipeline.label, pipeline.description, line)
+    content["mounts"] = [{"name": "work", "writable": True, "path": _WORK}]
     names = (*_SESSION, *(one.name for one in pipeline.inputs))
-    made["environment-variables"] = {_variable(name): _key(name) for name in names} | {
+    content["environment-variables"] = {_variable(name): _key(name) for name in names} | {
         "XNAT_PIC_WORK": f"{_WORK}/run"
     }
-    made["inputs"] = [
-        *(_told(name) for name in _SESSION),
+    content["inputs"] = [
+        *(_fixed_inputs(name) for name in _SESSION),
         *(_input(one) for one in pipeline.inputs),
     ]
-    made["outputs"] = []
-    made["xnat"] = [_session_wrapper(pipeline)]
-    return made
+    content["outputs"] = []
+    content["xnat"] = [_session_wrapper(pipeline)]
+    return content
 
 
 def scan_command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
@@ -63,23 +63,23 @@ def scan_command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
         for model, map_ in pipeline.models.items()
     )
     line = f'set -- {pipeline.command}; {models}{catalog.program} map "$1" {where} {options}'
-    made = _head(
+    content = _head(
         catalog,
         pipeline.name + SCAN,
         f"{pipeline.label} (one scan)",
         f"{pipeline.description.split(' of ')[0]} of one scan, from mounted files",
         line,
     )
-    made["mounts"] = [
+    content["mounts"] = [
         {"name": "input", "writable": False, "path": _INPUT},
         {"name": "output", "writable": True, "path": _OUTPUT},
     ]
-    made["environment-variables"] = {_variable(one.name): _key(one.name) for one in asked} | {
+    content["environment-variables"] = {_variable(one.name): _key(one.name) for one in asked} | {
         "XNAT_PIC_INPUT": _INPUT,
         "XNAT_PIC_OUTPUT": _OUTPUT,
     }
-    made["inputs"] = [_scan_input(one, pipeline) for one in asked]
-    made["outputs"] = [
+    content["inputs"] = [_scan_input(one, pipeline) for one in asked]
+    content["outputs"] = [
         {
             "name": "maps",
             "description": pipeline.makes,
@@ -88,13 +88,13 @@ def scan_command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
             "path": "",
         }
     ]
-    made["xnat"] = [_scan_wrapper(pipeline)]
-    return made
+    content["xnat"] = [_scan_wrapper(pipeline)]
+    return content
 
 
-def as_json(made: dict[str, Any]) -> str:
+def as_json(content: dict[str, Any]) -> str:
     """Return a command as text of a file."""
-    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _head(catalog: Catalog, name: str, label: str, about: str, line: str) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def _key(name: str) -> str:
     return f"#{name.upper()}#"
 
 
-def _told(name: str) -> dict[str, Any]:
+def _fixed_inputs(name: str) -> dict[str, Any]:
     return {
         "name": name,
         "label": name.capitalize(),
@@ -132,7 +132,7 @@ def _told(name: str) -> dict[str, Any]:
 
 
 def _input(one: Input) -> dict[str, Any]:
-    made: dict[str, Any] = {
+    content: dict[str, Any] = {
         "name": one.name,
         "label": one.label,
         "description": one.help,
@@ -142,31 +142,31 @@ def _input(one: Input) -> dict[str, Any]:
         "replacement-key": _key(one.name),
     }
     if one.type == "boolean":
-        made |= {"true-value": "true", "false-value": "false"}
+        content |= {"true-value": "true", "false-value": "false"}
     if one.choices:
-        made["select-values"] = list(one.choices)
+        content["select-values"] = list(one.choices)
     if one.type == "list":
-        made["description"] += " Separate several with commas; empty means all."
-    return made
+        content["description"] += " Separate several with commas; empty means all."
+    return content
 
 
 def _scan_input(one: Input, pipeline: Pipeline) -> dict[str, Any]:
     """Return an input; of models that are maps only those that are maps, and the default."""
-    made = _input(one)
+    content = _input(one)
     if pipeline.models and one.name == "model":
-        made["select-values"] = [one.default, *pipeline.models]
-    return made
+        content["select-values"] = [one.default, *pipeline.models]
+    return content
 
 
 def _session_wrapper(pipeline: Pipeline) -> dict[str, Any]:
-    def derived(name: str, told: str) -> dict[str, Any]:
+    def derived(name: str, value: str) -> dict[str, Any]:
         return {
             "name": f"session-{name}",
             "type": "string",
             "required": True,
             "derived-from-wrapper-input": "session",
             "derived-from-xnat-object-property": name,
-            "provides-value-for-command-input": told,
+            "provides-value-for-command-input": value,
             "user-settable": False,
         }
 

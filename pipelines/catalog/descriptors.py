@@ -46,9 +46,9 @@ def descriptor(catalog: Catalog, pipeline: Pipeline) -> str:
     _parameter(parameters, _LOGS, f"^concat({_last('builddir')},'/',{_last('label')},'/LOGS')^")
     steps = _add(root, "steps")
     first = _add(steps, "step", id="1", description="Make the work folder")
-    made = _add(first, "resource", name=MAKE_FOLDERS, location=f"{catalog.folder}/{RESOURCES}")
-    _argument(made, "parents")
-    _argument(made, "folder", _quoted(f"concat({_last(_WORK)},'/WORK')"))
+    folders = _add(first, "resource", name=MAKE_FOLDERS, location=f"{catalog.folder}/{RESOURCES}")
+    _argument(folders, "parents")
+    _argument(folders, "folder", _quoted(f"concat({_last(_WORK)},'/WORK')"))
     _step(steps, catalog, pipeline)
     return _text(root)
 
@@ -97,9 +97,9 @@ def _documentation(root: Element, catalog: Catalog, pipeline: Pipeline) -> None:
     for text in catalog.publications:
         _add(published, "publication", text)
     _add(about, "version", catalog.version)
-    asked = _add(about, "input-parameters")
+    questions = _add(about, "input-parameters")
     for one in pipeline.inputs:
-        parameter = _add(asked, "parameter")
+        parameter = _add(questions, "parameter")
         _add(parameter, "name", one.form)
         values = _add(parameter, "values")
         if one.link:

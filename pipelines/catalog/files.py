@@ -12,7 +12,7 @@ from .table import Catalog, load_catalog
 ENGINE, CONTAINERS = "engine", "containers"
 
 
-def generated(catalog: Catalog, location: str = "") -> dict[str, str]:
+def generate_files(catalog: Catalog, location: str = "") -> dict[str, str]:
     """Return the content of every generated file by its relative path.
 
     Parameters
@@ -24,18 +24,18 @@ def generated(catalog: Catalog, location: str = "") -> dict[str, str]:
     """
     folder = f"{ENGINE}/{catalog.folder}"
     resources = f"{folder}/{descriptors.RESOURCES}"
-    made = {f"{resources}/{descriptors.MAKE_FOLDERS}.xml": descriptors.make_folders()}
+    content = {f"{resources}/{descriptors.MAKE_FOLDERS}.xml": descriptors.make_folders()}
     for one in catalog.pipelines:
-        made[f"{folder}/{one.name}.xml"] = descriptors.descriptor(catalog, one)
-        made[f"{resources}/{one.name}_step.xml"] = descriptors.resource(catalog, one, location)
-        made[f"{CONTAINERS}/{one.name}.json"] = container_commands.as_json(
+        content[f"{folder}/{one.name}.xml"] = descriptors.descriptor(catalog, one)
+        content[f"{resources}/{one.name}_step.xml"] = descriptors.resource(catalog, one, location)
+        content[f"{CONTAINERS}/{one.name}.json"] = container_commands.as_json(
             container_commands.command(catalog, one)
         )
         if one.level == "session" and one.command != "mask-average":
-            made[f"{CONTAINERS}/{one.name}{container_commands.SCAN}.json"] = (
+            content[f"{CONTAINERS}/{one.name}{container_commands.SCAN}.json"] = (
                 container_commands.as_json(container_commands.scan_command(catalog, one))
             )
-    return made
+    return content
 
 
 def write_files(folder: Path, location: str = "") -> list[Path]:
@@ -52,6 +52,6 @@ def write_files(folder: Path, location: str = "") -> list[Path]:
         Where the folder cannot be written.
     """
     written = []
-    for name, text in generated(load_catalog(), location).items():
+    for name, text in generate_files(load_catalog(), location).items():
         written.append(write_file(folder / name, text))
     return written

@@ -63,7 +63,7 @@ class Pipeline:
     level : str
         ``session``, or ``project`` for all its sessions.
     makes : str
-        What comes out, in words.
+        What comes out, as text.
     applies_to : str
         Type of the session that it is started from.
     resource : str
@@ -210,8 +210,8 @@ def _check(catalog: Catalog) -> None:
             one.command
         ):
             raise ValueError(f"{where} needs a command, or the session pipeline it repeats.")
-        asked = [two.name for two in one.inputs]
-        if len(set(asked)) != len(asked):
+        input_names = [two.name for two in one.inputs]
+        if len(set(input_names)) != len(input_names):
             raise ValueError(f"{where} asks twice for one input.")
         for two in one.inputs:
             _check_input(where, two)

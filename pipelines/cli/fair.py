@@ -16,7 +16,7 @@ from xnat_pic.cli import PATH, announce, echo_json, exit_code_help, json_option
 from .parts import check_project, echo_line, end_on_error, person_access
 
 if TYPE_CHECKING:
-    from ..fair.study import Study
+    from ..fair.study import ExportStudy
 
 _EXIT_CODES = exit_code_help(
     {
@@ -69,12 +69,12 @@ def fair(
         from ..fair.about import read_about
         from ..fair.export import check, export
 
-        said = read_about(about)
-        check(said, crate=crate, datacite=datacite)
+        about_info = read_about(about)
+        check(about_info, crate=crate, datacite=datacite)
         with _study(project, source, server, user, ca_bundle, out) as (study, variables):
             done = export(
-                study, out, said, variables,
-                bids=bids, crate=crate, datacite=datacite, overwrite=overwrite, say=announce,
+                study, out, about_info, variables,
+                bids=bids, crate=crate, datacite=datacite, overwrite=overwrite, report=announce,
             )  # fmt: skip
     counts = done.as_json()
     for word, lines in (("note", done.notes), ("left out", done.left_out)):
@@ -93,7 +93,7 @@ def fair(
 @contextmanager
 def _study(
     project: str, source: Path | None, server: str, user: str, ca_bundle: Path | None, out: Path
-) -> Iterator[tuple[Study, Any]]:
+) -> Iterator[tuple[ExportStudy, Any]]:
     """Yield the study and the variables of the site."""
     from xnat_config import load_config
 

@@ -23,7 +23,7 @@ _PROJECT = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def end_on_error() -> AbstractContextManager[None]:
-    """Return a block whose errors end the program with a sentence and an exit code."""
+    """Return a block whose errors end the program with a message and an exit code."""
     stopped = "stopped; nothing was written."
     return exit_on_error(PROGRAM, stopped=stopped, stopped_code=STOPPED)
 

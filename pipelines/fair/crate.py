@@ -183,9 +183,9 @@ def _action(entities: _Entities, number: int, one: Derived) -> Entity:
 def _times(provenance: dict[str, Any]) -> Entity:
     """Return when a run began and ended, as far as its provenance tells times with a zone."""
     found = {}
-    for name, said in (("startTime", "started"), ("endTime", "ended")):
+    for name, stated in (("startTime", "started"), ("endTime", "ended")):
         try:
-            when = datetime.fromisoformat(str(provenance.get(said, "")))
+            when = datetime.fromisoformat(str(provenance.get(stated, "")))
         except ValueError:
             continue
         if when.tzinfo is not None:
@@ -195,8 +195,8 @@ def _times(provenance: dict[str, Any]) -> Entity:
 
 def _software(entities: _Entities, one: Derived) -> Entity:
     """Return a reference to the software of a run, with the libraries it says it used."""
-    said = str(one.provenance.get("software") or f"xnat-pic {version()}")
-    number = said.rpartition(" ")[2]
+    stated = str(one.provenance.get("software") or f"xnat-pic {version()}")
+    number = stated.rpartition(" ")[2]
     libraries = one.provenance.get("libraries")
     needs = [
         entities.add(

@@ -99,8 +99,8 @@ def write_result(out: Path, folder: Path, raws: dict[str, Raw]) -> Derived:
 
 def _series(rows: dict[str, Any], provenance: dict[str, Any]) -> list[str]:
     uids = [str(uid) for row in rows.values() for uid in row.get("source_series") or ()]
-    said = provenance.get("series")
-    uids += [str(uid) for uid in said] if isinstance(said, list) else []
+    listed = provenance.get("series")
+    uids += [str(uid) for uid in listed] if isinstance(listed, list) else []
     return list(dict.fromkeys(uids))
 
 

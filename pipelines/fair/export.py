@@ -21,7 +21,7 @@ from .derived import Derived, write_result
 from .names import Labels
 from .raw import Raw, Runs, copy_series, write_series
 from .sidecars import acquired, animal
-from .study import Series, Study
+from .study import ExportStudy, Series
 from .tables import (
     IGNORED,
     RESULTS,
@@ -76,7 +76,7 @@ class Exported:
 
 
 def export(
-    study: Study,
+    study: ExportStudy,
     out: Path,
     about: About,
     variables: Variables,
@@ -85,7 +85,7 @@ def export(
     crate: bool = True,
     datacite: bool = True,
     overwrite: bool = False,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Exported:
     """Write the folder `out`, complete or not at all.
 
@@ -103,8 +103,8 @@ def export(
         What to write. A crate describes the BIDS data set, which is written for it too.
     overwrite : bool
         Replace an earlier export.
-    say : callable
-        Told what is being done.
+    report : callable
+        Called with what is being done.
 
     Raises
     ------
@@ -117,12 +117,12 @@ def export(
     done = Exported()
     with replacing_folder(out, overwrite, MANIFEST) as folder:
         if bids or crate:
-            _write_bids(study, folder, about, variables, done, say)
+            _write_bids(study, folder, about, variables, done, report)
         if datacite:
             write_sidecar(folder / "datacite.json", metadata(study.project, about))
         write_sidecar(folder / MANIFEST, {"project": study.project, **done.as_json()})
         if crate:
-            say("RO-Crate")
+            report("RO-Crate")
             crate_metadata = crate_of(folder, study.project, about, done.raws, done.results)
             write_sidecar(folder / CRATE_FILE, crate_metadata)
         write_checksums(folder)
@@ -150,17 +150,17 @@ def check(about: About, *, crate: bool, datacite: bool) -> None:
 
 
 def _write_bids(
-    study: Study,
+    study: ExportStudy,
     out: Path,
     about: About,
     variables: Variables,
     done: Exported,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     people: dict[str, Participant] = {}
     subjects, sessions, runs = Labels(), Labels(), Runs()
     for series in study.series:
-        say(series.name)
+        report(series.name)
         try:
             with series.opened() as files:
                 _one_series(
@@ -174,7 +174,7 @@ def _write_bids(
             hint="; ".join(done.left_out[:3]),
         )
     for result in study.results:
-        say(result.name)
+        report(result.name)
         try:
             with result.opened() as folder:
                 one = write_result(out, folder, done.raws)
@@ -190,7 +190,7 @@ def _one_series(
     out: Path,
     series: Series,
     files: list[Path],
-    study: Study,
+    study: ExportStudy,
     people: dict[str, Participant],
     subjects: Labels,
     sessions: Labels,
@@ -227,11 +227,11 @@ def _one_series(
         done.notes += [f"{series.name}: {note}" for note in volume.notes]
     done.raws[raw.uid] = raw
     person = people.setdefault(subject, Participant(name))
-    told = animal(header)
-    weight = told.pop("weight_g")
+    animal_facts = animal(header)
+    weight = animal_facts.pop("weight_g")
     own = {k: v for k, v in series.variables.items() if variables.of_subject(k)}
     # What people said on the server or by folders counts more than what a scanner's form holds.
-    for values in (study.subjects.get(name, {}), own, told):
+    for values in (study.subjects.get(name, {}), own, animal_facts):
         for odd in person.learn(values):
             done.notes.append(f"{name}: {odd} is told differently in {series.name}.")
     _learn_session(person, session, series, when, acquired(header), weight, variables)
@@ -276,7 +276,7 @@ def _learn_session(
 
 def _write_texts(
     out: Path,
-    study: Study,
+    study: ExportStudy,
     about: About,
     variables: Variables,
     people: dict[str, Participant],

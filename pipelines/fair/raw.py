@@ -85,8 +85,8 @@ def _fits(row: dict[str, Any], volume: Volume, header: Dataset) -> bool:
         return False
     for key, name in (("echo_ms", "echo_time_ms"), ("repetition_ms", "repetition_time_ms")):
         if key in row:
-            said = volume.one(name)
-            if not said or not row[key][0] <= said[0] < row[key][1]:
+            stated = volume.one(name)
+            if not stated or not row[key][0] <= stated[0] < row[key][1]:
                 return False
     # One sample of each value: a repeated echo has no name of its own.
     return "each" not in row or len(set(volume.one(volume.varied))) == count
@@ -94,10 +94,10 @@ def _fits(row: dict[str, Any], volume: Volume, header: Dataset) -> bool:
 
 def _spin_echo(header: Dataset) -> bool | None:
     words = header.get("EchoPulseSequence") or header.get("ScanningSequence") or ""
-    said = {str(w).upper() for w in ([words] if isinstance(words, str) else words)}
-    if said & {"SE", "SPIN", "BOTH"}:
+    stated = {str(w).upper() for w in ([words] if isinstance(words, str) else words)}
+    if stated & {"SE", "SPIN", "BOTH"}:
         return True
-    return False if said & {"GR", "GRADIENT"} else None
+    return False if stated & {"GR", "GRADIENT"} else None
 
 
 def write_series(

@@ -15,14 +15,16 @@ from xnat_pic.errors import CorruptDataError, NothingUsableError, ServerError
 
 from ..xnat.files import fetch
 from ..xnat.find import DICOM, Session, find_sessions, read_session
-from .study import CONTENTS, Result, Series, Study
+from .study import CONTENTS, ExportStudy, Result, Series
 
 _PROCESSED = re.compile(r"PROCESSED_[A-Za-z0-9_-]+|XNAT_PIC_[A-Za-z0-9_-]+")
 _SECONDARY = "secondary"
 _KEPT = (".nii.gz", ".json", ".html")
 
 
-def read_project(client: XnatClient, project: str, work: Path, say: Callable[[str], None]) -> Study:
+def read_project(
+    client: XnatClient, project: str, work: Path, report: Callable[[str], None]
+) -> ExportStudy:
     """Return the study of a project.
 
     Parameters
@@ -33,8 +35,8 @@ def read_project(client: XnatClient, project: str, work: Path, say: Callable[[st
         Its ID.
     work : Path
         Empty folder for what is fetched; each series is removed after use.
-    say : callable
-        Told what is being done.
+    report : callable
+        Called with what is being done.
 
     Raises
     ------
@@ -48,10 +50,10 @@ def read_project(client: XnatClient, project: str, work: Path, say: Callable[[st
             f"{project} has no session on {client.server} that may be read.",
             hint="Check the project and the user's rights.",
         )
-    study = Study(project)
+    study = ExportStudy(project)
     subjects: dict[str, tuple[dict[str, str], list[RemoteFile]]] = {}
     for one in found:
-        say(one.label)
+        report(one.label)
         session = read_session(client, one.id)
         if session.subject_id not in subjects:
             values = _variables(client, session.subject_address)
@@ -67,7 +69,7 @@ def read_project(client: XnatClient, project: str, work: Path, say: Callable[[st
 
 
 def _add_scans(
-    study: Study, client: XnatClient, session: Session, variables: dict[str, str], work: Path
+    study: ExportStudy, client: XnatClient, session: Session, variables: dict[str, str], work: Path
 ) -> None:
     for scan in session.scans:
         try:

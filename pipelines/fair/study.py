@@ -60,7 +60,7 @@ class Result:
 
 
 @dataclass
-class Study:
+class ExportStudy:
     """A project.
 
     Attributes
@@ -79,7 +79,7 @@ class Study:
     subjects: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def read_folder(folder: Path, project: str, variables: Variables) -> Study:
+def read_folder(folder: Path, project: str, variables: Variables) -> ExportStudy:
     """Return the study in a folder: DICOM at any depth, and folders of results.
 
     Parameters
@@ -98,7 +98,7 @@ def read_folder(folder: Path, project: str, variables: Variables) -> Study:
     """
     if not folder.is_dir():
         raise NothingUsableError(f"There is no folder {folder}.", path=folder, hint="Check --from.")
-    study = Study(project)
+    study = ExportStudy(project)
     inside: set[Path] = set()
     groups: dict[Path, list[Path]] = {}
     for count, path in enumerate(sorted(folder.rglob("*"))):
@@ -113,7 +113,7 @@ def read_folder(folder: Path, project: str, variables: Variables) -> Study:
             study.series += _series(folder, place, paths, variables)
     for place in sorted(inside):
         name = place.relative_to(folder).as_posix()
-        study.results.append(Result(name, _there(place)))
+        study.results.append(Result(name, _as_context(place)))
     if not study.series:
         raise NothingUsableError(
             f"There is no DICOM image in {folder.name}.",
@@ -143,7 +143,7 @@ def _series(folder: Path, place: Path, paths: list[Path], known: Variables) -> l
     parts = place.relative_to(folder).parts
     levels = _levels(parts, known)
     name = "/".join(parts) or folder.name
-    return [Series(name, "", "", levels, _there(files)) for files in found.values()]
+    return [Series(name, "", "", levels, _as_context(files)) for files in found.values()]
 
 
 def _levels(parts: tuple[str, ...], known: Variables) -> dict[str, str]:
@@ -159,7 +159,7 @@ def _levels(parts: tuple[str, ...], known: Variables) -> dict[str, str]:
     return found
 
 
-def _there(what: _T) -> Callable[[], AbstractContextManager[_T]]:
+def _as_context(what: _T) -> Callable[[], AbstractContextManager[_T]]:
     @contextmanager
     def opened() -> Iterator[_T]:
         yield what

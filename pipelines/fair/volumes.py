@@ -13,7 +13,7 @@ import numpy.typing as npt
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 from ..inputs import attributes, grid
-from ..inputs.dicom import Loaded, pixels, read_files
+from ..inputs.dicom import DicomFile, pixels, read_files
 from ..inputs.frames import Doubles, Floats, Frame
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Volume:
     frames : list of list of Frame
         By slice, then sample.
     notes : list of str
-        Sentences.
+        Messages for a person.
     """
 
     data: Floats
@@ -114,7 +114,7 @@ def read_volumes(files: list[Path], header: Dataset) -> list[Volume]:
     return [_volume(frames, where) for frames in ordered]
 
 
-def _plane(path: Path) -> Loaded:
+def _plane(path: Path) -> DicomFile:
     """Return a plane of PET or CT as the reader of MR returns its own."""
     import pydicom
     from pydicom.errors import InvalidDicomError
@@ -128,7 +128,7 @@ def _plane(path: Path) -> Loaded:
         raise CorruptDataError(
             f"{path.name} is damaged.", path=path, hint="Get the file again."
         ) from error
-    return Loaded(path, ds, [frame], {})
+    return DicomFile(path, ds, [frame], {})
 
 
 def _frame(path: Path, ds: Dataset) -> Frame:
@@ -165,7 +165,7 @@ def _frame(path: Path, ds: Dataset) -> Frame:
     )
 
 
-def _volume(frames: list[Frame], where: dict[tuple[Path, int], tuple[Loaded, int]]) -> Volume:
+def _volume(frames: list[Frame], where: dict[tuple[Path, int], tuple[DicomFile, int]]) -> Volume:
     slices = grid.by_slice(frames)
     counts = {len(one) for one in slices}
     if len(counts) > 1:

@@ -108,7 +108,7 @@ class FittedMap:
     options : dict
         What was chosen, as the provenance records it.
     notes : list of str
-        Sentences.
+        Messages for a person.
     """
 
     command: str

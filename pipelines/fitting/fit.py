@@ -38,7 +38,7 @@ def fit_images(name: str, images: Images, options: MapOptions) -> FittedMap:
     images : Images
         From `inputs.load.load_images`.
     options : MapOptions
-        What was asked for.
+        What was chosen.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def check_options(name: str, options: MapOptions) -> None:
     name : str
         A key of `methods.MAP_METHODS`.
     options : MapOptions
-        What was asked for.
+        What was chosen.
 
     Raises
     ------

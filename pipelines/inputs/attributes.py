@@ -114,20 +114,20 @@ def frame_vector(places: list[Dataset], name: str) -> tuple[float, ...] | None:
 
 def component(places: list[Dataset]) -> str:
     """Return M, P, R or I; magnitude where nothing says otherwise."""
-    words = table()["components"]
+    spellings_of = table()["components"]
     for row in table()["private"]:
         if "words" in row:
             code = _numbers(_private(places[-1], row))
             if code and 0 <= int(code[0]) < len(row["words"]):
                 return str(row["words"][int(code[0])])
-    said: list[str] = []
+    components: list[str] = []
     for place in places:
         for item in place.get("MRImageFrameTypeSequence") or []:
-            said += [str(item.get("ComplexImageComponent", ""))]
-        said += [str(place.get("ComplexImageComponent", ""))]
-        said += [str(word) for word in list(place.get("ImageType") or [])[2:]]
-    for word in said:
-        for name, spellings in words.items():
+            components += [str(item.get("ComplexImageComponent", ""))]
+        components += [str(place.get("ComplexImageComponent", ""))]
+        components += [str(word) for word in list(place.get("ImageType") or [])[2:]]
+    for word in components:
+        for name, spellings in spellings_of.items():
             if word.upper() in spellings:
                 return str(name)
     return "M"

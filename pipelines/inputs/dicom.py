@@ -19,7 +19,7 @@ from xnat_pic.errors import CorruptDataError
 
 from . import attributes
 from .damage import PYDICOM_ERRORS, damage_named
-from .frames import Frame, Scan
+from .frames import Frame, ScanProperties
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -57,7 +57,7 @@ _IDENTITY = (
 )
 
 
-class Loaded:
+class DicomFile:
     """One file: its frames, and its data set with the pixel bytes."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Loaded:
         self.frames = frames
         self.origin = origin
         self.frequency_mhz: float | None = None
-        self.scan = Scan()
+        self.scan = ScanProperties()
         self._ds = ds
         self._stored: npt.NDArray[Any] | None = None
 
@@ -116,7 +116,7 @@ def find_files(path: Path) -> list[Path]:
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def read_files(paths: Iterable[Path], *, cest: bool = False) -> tuple[list[Loaded], list[Path]]:
+def read_files(paths: Iterable[Path], *, cest: bool = False) -> tuple[list[DicomFile], list[Path]]:
     """Read files.
 
     Parameters
@@ -136,7 +136,7 @@ def read_files(paths: Iterable[Path], *, cest: bool = False) -> tuple[list[Loade
     tags = None if cest else list(dict.fromkeys([*_IDENTITY, *attributes.wanted_tags()]))
     found = [_read_one(path, content, tags, cest) for path, content in _contents(list(paths))]
     damaged = [one for one in found if isinstance(one, Path)]
-    return [one for one in found if isinstance(one, Loaded)], damaged
+    return [one for one in found if isinstance(one, DicomFile)], damaged
 
 
 def _contents(paths: list[Path]) -> Iterator[tuple[Path, bytes | OSError | None]]:
@@ -170,7 +170,7 @@ def _some_contents(paths: list[Path]) -> list[tuple[Path, bytes | OSError | None
 
 def _read_one(
     path: Path, content: bytes | OSError | None, tags: list[int | str] | None, cest: bool
-) -> Loaded | Path | None:
+) -> DicomFile | Path | None:
     if content is None:
         return None
     if isinstance(content, OSError):
@@ -199,9 +199,9 @@ def _load_whole(path: Path, ds: Dataset, cest: bool) -> Loaded | Path | None:
     return _load(path, ds, cest)
 
 
-def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
+def _load(path: Path, ds: Dataset, cest: bool) -> DicomFile:
     origin: dict[str, str] = {}
-    loaded = Loaded(path, ds, [], origin)
+    loaded = DicomFile(path, ds, [], origin)
     loaded.scan = _scan(ds)
     origin |= _scan_origin(ds)
     groups = list(ds.get("PerFrameFunctionalGroupsSequence") or [])
@@ -231,13 +231,15 @@ def _load(path: Path, ds: Dataset, cest: bool) -> Loaded:
     return loaded
 
 
-def _scan(ds: Dataset) -> Scan:
+def _scan(ds: Dataset) -> ScanProperties:
     words = ds.get("EchoPulseSequence") or ds.get("ScanningSequence") or ""
-    said = {str(word).upper() for word in ([words] if isinstance(words, str) else words)}
-    spin = bool(said & {"SE", "SPIN", "BOTH"})
-    known = spin or bool(said & {"GR", "GRADIENT"})
+    kinds = {str(word).upper() for word in ([words] if isinstance(words, str) else words)}
+    spin = bool(kinds & {"SE", "SPIN", "BOTH"})
+    known = spin or bool(kinds & {"GR", "GRADIENT"})
     strength = attributes.frame_value([ds], "field_t")
-    return Scan(spin_echo=spin if known else None, field_t=strength[0] if strength else None)
+    return ScanProperties(
+        spin_echo=spin if known else None, field_t=strength[0] if strength else None
+    )
 
 
 def _scan_origin(ds: Dataset) -> dict[str, str]:
@@ -296,12 +298,12 @@ def _is_map(kind: list[str]) -> bool:
     return any(word.upper().startswith(_MAP_WORDS) for word in kind[2:])
 
 
-def pixels(files: list[Loaded]) -> dict[tuple[Path, int], tuple[Loaded, int]]:
+def pixels(files: list[DicomFile]) -> dict[tuple[Path, int], tuple[DicomFile, int]]:
     """Return where the pixels of each frame are, by path and index."""
     return {(frame.path, frame.index): (one, frame.index) for one in files for frame in one.frames}
 
 
-def all_frames(files: list[Loaded]) -> Iterator[Frame]:
+def all_frames(files: list[DicomFile]) -> Iterator[Frame]:
     """Yield the frames of files."""
     for one in files:
         yield from one.frames

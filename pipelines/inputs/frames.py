@@ -93,7 +93,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Scan:
+class ScanProperties:
     """What a scan has in common; None where nothing says it.
 
     Attributes
@@ -144,7 +144,7 @@ class Images:
     rebuilt : list of str
         Values that were inferred.
     notes : list of str
-        Sentences.
+        Messages for a person.
     frequency_mhz : float or None
         Working frequency of a Z-spectrum.
     scan : Scan
@@ -164,7 +164,7 @@ class Images:
     rebuilt: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     frequency_mhz: float | None = None
-    scan: Scan = field(default_factory=Scan)
+    scan: ScanProperties = field(default_factory=ScanProperties)
 
     @property
     def grid(self) -> tuple[int, int, int]:

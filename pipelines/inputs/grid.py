@@ -23,7 +23,7 @@ _RANGE_NAMES = {
 }
 
 
-def in_words(variable: str) -> str:
+def plural_name(variable: str) -> str:
     """Return what a person calls the variable, in the plural."""
     return _RANGE_NAMES[variable]
 
@@ -90,7 +90,7 @@ def match_samples(slices: list[list[Frame]], variable: str, sort: bool) -> list[
     missing = [f for one in slices for f in one if variable not in f.values and not f.reference]
     if missing:
         raise NothingUsableError(
-            f"{len(missing)} images do not say their {in_words(variable)}, such as "
+            f"{len(missing)} images do not say their {plural_name(variable)}, such as "
             f"{missing[0].path.name}.",
             path=missing[0].path,
             hint="Get the complete series, or give NIfTI with a sidecar that lists the values.",

@@ -81,7 +81,7 @@ def choose(
         m for m in series.values() if grid.distinct(m, requirement.variable) >= requirement.least
     ]
     if not serving:
-        serving = _joined(usable, requirement)
+        serving = _join_series(usable, requirement)
     for component in requirement.components:
         best = [m for m in serving if m[0].component == component]
         if len(best) == 1:
@@ -89,13 +89,13 @@ def choose(
         if len(best) > 1:
             titles = ", ".join(sorted(m[0].title for m in best))
             raise NothingUsableError(
-                f"Several series vary their {grid.in_words(requirement.variable)}: {titles}.",
+                f"Several series vary their {grid.plural_name(requirement.variable)}: {titles}.",
                 hint="Give the folder of one of them.",
             )
-    raise _none(frames, usable, requirement)
+    raise _no_series_error(frames, usable, requirement)
 
 
-def _joined(frames: Sequence[Frame], requirement: SeriesRequirement) -> list[list[Frame]]:
+def _join_series(frames: Sequence[Frame], requirement: SeriesRequirement) -> list[list[Frame]]:
     """Return series that only together vary the variable, such as one for each inversion time."""
     found = []
     for members in grid.group(frames).values():
@@ -104,10 +104,10 @@ def _joined(frames: Sequence[Frame], requirement: SeriesRequirement) -> list[lis
     return found
 
 
-def _none(
+def _no_series_error(
     frames: Sequence[Frame], usable: Sequence[Frame], requirement: SeriesRequirement
 ) -> NothingUsableError:
-    words = grid.in_words(requirement.variable)
+    words = grid.plural_name(requirement.variable)
     if not usable:
         kinds = {"P": "phase", "R": "real", "I": "imaginary", "M": "magnitude"}
         have = " and ".join(sorted({kinds[f.component] for f in frames}))
@@ -131,7 +131,10 @@ def _none(
 
 
 def _assemble(
-    chosen: list[Frame], requirement: SeriesRequirement, files: list[dicom.Loaded], notes: list[str]
+    chosen: list[Frame],
+    requirement: SeriesRequirement,
+    files: list[dicom.DicomFile],
+    notes: list[str],
 ) -> Images:
     slices = grid.match_samples(grid.by_slice(chosen), requirement.variable, requirement.sort)
     affine, uneven = grid.affine_of(slices)
@@ -177,12 +180,12 @@ def _check_slices_agree(
     scale = np.nanmax(np.abs(values)) or 1.0
     if np.nanmax(np.abs(values - values[0])) > 1e-3 * scale:
         raise NothingUsableError(
-            f"The slices do not have the same {grid.in_words(requirement.variable)}.",
+            f"The slices do not have the same {grid.plural_name(requirement.variable)}.",
             hint="Images are missing, or two series are mixed; give the folder of one series.",
         )
 
 
-def _check_bits(files: list[dicom.Loaded]) -> None:
+def _check_bits(files: list[dicom.DicomFile]) -> None:
     shallow = next((one for one in files if one.bits <= 8), None)
     if shallow is not None:
         raise NothingUsableError(
@@ -193,7 +196,7 @@ def _check_bits(files: list[dicom.Loaded]) -> None:
 
 
 def _fill(
-    slices: list[list[Frame]], where: dict[tuple[Path, int], tuple[dicom.Loaded, int]]
+    slices: list[list[Frame]], where: dict[tuple[Path, int], tuple[dicom.DicomFile, int]]
 ) -> tuple[Floats, int]:
     """Return values (n_samples, n_slices, rows, columns), and how many images were cut off."""
     rows, columns = slices[0][0].shape

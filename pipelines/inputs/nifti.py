@@ -11,7 +11,7 @@ import numpy.typing as npt
 from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
 
 from .frames import Doubles, Floats, Images, SeriesRequirement
-from .grid import in_words
+from .grid import plural_name
 from .sidecar import (
     KEYWORDS,
     component_of,
@@ -28,7 +28,7 @@ _SAME_PLACE_MM = 0.01
 
 
 @dataclass(frozen=True)
-class Volumes:
+class NiftiVolumes:
     """One file and what is beside it; `values` has shape (n_samples,) or (n_slices, n_samples)."""
 
     path: Path
@@ -100,12 +100,12 @@ def load_nifti(paths: list[Path], requirement: SeriesRequirement) -> Images:
     CorruptDataError
         For a file that breaks off.
     """
-    one = _together(_chosen([_read(path) for path in paths], requirement), requirement)
+    one = _concatenate(_choose_component([_read(path) for path in paths], requirement), requirement)
     count = one.data.shape[3]
     if requirement.variable not in one.values:
         keyword = KEYWORDS[requirement.variable][0]
         raise NothingUsableError(
-            f"Nothing beside {one.path.name} says its {in_words(requirement.variable)}.",
+            f"Nothing beside {one.path.name} says its {plural_name(requirement.variable)}.",
             path=one.path,
             hint=f"Put a list {keyword} with {count} values into {stem_of(one.path)}.json.",
         )
@@ -137,7 +137,7 @@ def load_nifti(paths: list[Path], requirement: SeriesRequirement) -> Images:
     )
 
 
-def _read(path: Path) -> Volumes:
+def _read(path: Path) -> NiftiVolumes:
     data, affine = read_array(path)
     if data.ndim not in (3, 4):
         raise NothingUsableError(
@@ -162,10 +162,12 @@ def _read(path: Path) -> Volumes:
                 path=path,
                 hint="List one value for each volume, or for each slice a list of them.",
             )
-    return Volumes(path, data, affine, table, origin, files, content)
+    return NiftiVolumes(path, data, affine, table, origin, files, content)
 
 
-def _chosen(found: list[Volumes], requirement: SeriesRequirement) -> list[Volumes]:
+def _choose_component(
+    found: list[NiftiVolumes], requirement: SeriesRequirement
+) -> list[NiftiVolumes]:
     """Return the files of the best component that serves."""
     for component in requirement.components:
         serving = [one for one in found if one.component == component]
@@ -178,7 +180,7 @@ def _chosen(found: list[Volumes], requirement: SeriesRequirement) -> list[Volume
     )
 
 
-def _together(found: list[Volumes], requirement: SeriesRequirement) -> Volumes:
+def _concatenate(found: list[NiftiVolumes], requirement: SeriesRequirement) -> NiftiVolumes:
     """Return the one 4-D image, or 3-D images put together."""
     first = found[0]
     if len(found) > 1 and any(one.data.shape[3] > 1 for one in found):
@@ -206,7 +208,7 @@ def _together(found: list[Volumes], requirement: SeriesRequirement) -> Volumes:
             )
     names = set.intersection(*(set(one.values) for one in found))
     values = {name: np.concatenate([one.values[name] for one in found], -1) for name in names}
-    return Volumes(
+    return NiftiVolumes(
         path=first.path,
         data=np.concatenate([one.data for one in found], axis=3),
         affine=first.affine,
@@ -222,13 +224,13 @@ def _check_values(
 ) -> None:
     if not requirement.per_slice and not np.allclose(rows, rows[0], equal_nan=True):
         raise WrongCallError(
-            f"The slices of {path.name} do not have the same {in_words(requirement.variable)}.",
+            f"The slices of {path.name} do not have the same {plural_name(requirement.variable)}.",
             path=path,
             hint="List one value for each volume.",
         )
     if len(set(rows[0].round(6).tolist())) < requirement.least:
         raise NothingUsableError(
-            f"The {in_words(requirement.variable)} beside {path.name} have fewer than "
+            f"The {plural_name(requirement.variable)} beside {path.name} have fewer than "
             f"{requirement.least} different values.",
             path=path,
             hint="Correct the sidecar.",
@@ -244,7 +246,7 @@ def _numbers(path: Path) -> Doubles:
         ) from error
 
 
-def _directions(one: Volumes) -> Doubles | None:
+def _directions(one: NiftiVolumes) -> Doubles | None:
     """Return the directions of a ``.bvec`` file in patient LPS, shape (n, 3).
 
     FSL's are along the image axes, with the first one turned over where the affine keeps

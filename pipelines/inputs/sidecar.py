@@ -12,7 +12,7 @@ import numpy as np
 
 from xnat_pic.errors import CorruptDataError
 
-from .frames import Doubles, Scan
+from .frames import Doubles, ScanProperties
 
 # Sidecar keyword and the factor from BIDS units (seconds) to the product's.
 KEYWORDS = {
@@ -28,7 +28,7 @@ _PARTS = {"mag": "M", "phase": "P", "real": "R", "imag": "I"}
 
 
 @dataclass(frozen=True)
-class Known:
+class SidecarValues:
     """Values by name, shape (n,) or (n_slices, n), and the working frequency."""
 
     table: dict[str, Doubles]
@@ -69,7 +69,7 @@ def read_sidecar(path: Path) -> dict[str, Any]:
     return content
 
 
-def values_of(content: dict[str, Any], count: int) -> Known:
+def values_of(content: dict[str, Any], count: int) -> SidecarValues:
     """Return the values of `count` volumes in the product's units: ms, degrees, s/mm2, ppm."""
     table = {}
     for name, (keyword, factor) in KEYWORDS.items():
@@ -78,18 +78,18 @@ def values_of(content: dict[str, Any], count: int) -> Known:
             found = _listed(content, _OTHER[keyword], count)
         if found is not None:
             table[name] = found * factor
-    return Known(table, _number(content.get("ImagingFrequency")))
+    return SidecarValues(table, _number(content.get("ImagingFrequency")))
 
 
-def scan_of(content: dict[str, Any]) -> Scan:
+def scan_of(content: dict[str, Any]) -> ScanProperties:
     """Return what a sidecar says of the whole scan."""
     sequence = content.get("ScanningSequence")
-    said = re.split(r"[\\/_,\s]+", str(sequence).upper()) if sequence else []
-    spin = bool({"SE", "SPIN"} & set(said))
+    stated = re.split(r"[\\/_,\s]+", str(sequence).upper()) if sequence else []
+    spin = bool({"SE", "SPIN"} & set(stated))
     pulse = _number(content.get("SaturationPulseLength"))
     count = _number(content.get("SaturationPulseNumber"))
-    return Scan(
-        spin_echo=spin if spin or {"GR", "GE", "GRADIENT"} & set(said) else None,
+    return ScanProperties(
+        spin_echo=spin if spin or {"GR", "GE", "GRADIENT"} & set(stated) else None,
         field_t=_number(content.get("MagneticFieldStrength")),
         pulse_ms=None if pulse is None else 1000.0 * pulse,
         b1_ut=_number(content.get("SaturationB1")),
@@ -111,9 +111,9 @@ def scan_origin(content: dict[str, Any], sidecar: Path) -> dict[str, str]:
 
 def component_of(path: Path, content: dict[str, Any]) -> str:
     """Return M, R, P or I: by the sidecar, else by ``_part-`` in the name, else magnitude."""
-    said = str(content.get("ComplexImageComponent", "")).upper()
-    if said[:1] in ("M", "R", "P", "I") and said != "MIXED":
-        return said[0]
+    stated = str(content.get("ComplexImageComponent", "")).upper()
+    if stated[:1] in ("M", "R", "P", "I") and stated != "MIXED":
+        return stated[0]
     entity = re.search(r"_part-([a-z]+)", path.name)
     return _PARTS.get(entity[1], "M") if entity else "M"
 

@@ -40,7 +40,7 @@ class MapSummary:
     report : str
         Name of the report in the folder, or empty.
     warnings : list of str
-        Sentences.
+        Messages for a person.
     seconds : dict
         Time of each part.
     """
@@ -93,7 +93,7 @@ def make_maps(
     overwrite : bool
         Replace earlier maps in `out`.
     progress : callable
-        Told in words what is being done.
+        Called with a short text on each step.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def make_maps(
     Raises
     ------
     XnatPicError
-        In words, with what to do; nothing is left behind.
+        With what to do; nothing is left behind.
     """
     if command not in MAP_METHODS:
         raise WrongCallError(

@@ -82,7 +82,7 @@ def make_suv(
     overwrite : bool
         Replace earlier maps in `out`.
     progress : callable
-        Told in words what is being done.
+        Called with a short text on each step.
 
     Returns
     -------
@@ -91,7 +91,7 @@ def make_suv(
     Raises
     ------
     XnatPicError
-        In words, with what to do; nothing is left behind.
+        With what to do; nothing is left behind.
     """
     chosen = options or SuvOptions()
     begin, started = time.perf_counter(), datetime.now(UTC)

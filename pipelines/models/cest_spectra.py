@@ -40,7 +40,7 @@ class Spectra:
     m0_images : tuple of int
         The images that served as M0, in acquisition order.
     notes : tuple of str
-        Sentences.
+        Messages for a person.
     """
 
     offsets_ppm: Doubles

@@ -174,7 +174,7 @@ def check_falling(signal: Doubles, times: Doubles, chosen: Bools, name: str) -> 
     Returns
     -------
     tuple of str
-        A sentence, where odd and even samples each fall but alternate: stimulated echoes.
+        A note, where odd and even samples each fall but alternate: stimulated echoes.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class Train:
     skipped : int
         Echoes left out at the start.
     notes : tuple of str
-        Sentences about it.
+        Notes about it.
     """
 
     signal: Doubles

@@ -14,7 +14,7 @@ Bools = npt.NDArray[np.bool_]
 
 _EVEN = 0.01  # relative difference of echo spacings that is let pass
 _START_T2, _START_ANGLES = 40, 13
-_CHUNK = 16384  # voxels whose likeness to the starts is computed at once
+_CHUNK = 16384  # voxels whose correlation with the starts is computed at once
 DEFAULT_T1_MS = 1500.0
 
 

@@ -41,7 +41,7 @@ class NoiseEstimate:
     voxels : int
         Voxels that it rests on.
     reason : str
-        A sentence: how it was found, or why not.
+        How it was found, or why not.
     """
 
     sigma: float | None

@@ -135,7 +135,7 @@ def conclude(
     residual_mean : ndarray of float64, shape (n_samples,)
         Mean residuals.
     notes : sequence of str
-        Sentences.
+        Messages for a person.
     settings : dict
         What was used.
     certain : float

@@ -172,7 +172,7 @@ def check(study: Uptake) -> list[str]:
 def check_total(
     activity_bq_ml: npt.NDArray[Any], voxel_ml: float, reference_dose_bq: float
 ) -> list[str]:
-    """Return a sentence where the images hold more activity than was injected.
+    """Return a note where the images hold more activity than was injected.
 
     Parameters
     ----------

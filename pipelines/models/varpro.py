@@ -4,8 +4,8 @@ For a given non-linear parameter the linear ones are a closed-form regression, s
 is searched (Golub and Pereyra, doi:10.1137/0710036). What the search needs depends on the protocol
 only and is tabulated once: an orthonormal basis of the model's columns as polynomials of the
 logarithm of the parameter, cell by cell, written in the few coordinates that hold all of them. A
-voxel is then a product with one small matrix, which also gives its likeness to some twenty atoms
-for the start, and a few Newton steps on a polynomial.
+voxel is then a product with one small matrix, which also gives its correlation with some twenty
+atoms for the start, and a few Newton steps on a polynomial.
 """
 
 from collections.abc import Callable

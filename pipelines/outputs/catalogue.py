@@ -11,7 +11,7 @@ from xnat_pic.tables import load_table
 
 
 @dataclass(frozen=True)
-class Entry:
+class MapEntry:
     """One row of ``maps.toml``.
 
     Attributes
@@ -46,15 +46,15 @@ def colours(name: str) -> npt.NDArray[np.uint8]:
     return np.frombuffer(bytes.fromhex(text), dtype=np.uint8).reshape(-1, 3)
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> MapEntry:
     """Return the row of a map, such as ``T2map``, or of the longest name it begins with."""
     rows = _table()["map"]
-    stem = max((key for key in rows if _belongs(name, key)), key=len, default="")
+    stem = max((key for key in rows if _is_kind_of(name, key)), key=len, default="")
     row = rows[stem] if stem else _table()["other"]
-    rest = "" if name == stem else _plain(name.removeprefix(stem) if stem else name)
-    suffix = row["suffix"] if not rest else f"desc-{_plain(name)}_{row['suffix'] or 'map'}"
+    rest = "" if name == stem else _suffix_of(name.removeprefix(stem) if stem else name)
+    suffix = row["suffix"] if not rest else f"desc-{_suffix_of(name)}_{row['suffix'] or 'map'}"
     window = row.get("window")
-    return Entry(
+    return MapEntry(
         suffix=suffix,
         quantity=(row["quantity"][0], row["quantity"][1], row["quantity"][2]),
         colours=row["colours"],
@@ -63,18 +63,18 @@ def entry(name: str) -> Entry:
     )
 
 
-def _belongs(name: str, key: str) -> bool:
+def _is_kind_of(name: str, key: str) -> bool:
     """Tell whether a map is a kind of another: ``MTRasym_3.5ppm`` of ``MTRasym``."""
     rest = name.removeprefix(key)
     return name == key or (rest != name and not rest[0].islower() and len(key) > 1)
 
 
-def _plain(text: str) -> str:
+def _suffix_of(text: str) -> str:
     return "".join(sign if sign.isalnum() else "p" if sign == "." else "" for sign in text)
 
 
 def unit_meaning(unit: str) -> str:
-    """Return a unit in words."""
+    """Return the name of a unit."""
     return str(_table()["units"].get(unit, unit))
 
 

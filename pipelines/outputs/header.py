@@ -19,7 +19,7 @@ _ALLOWED = {
 }
 
 
-def plausible(header: Dataset) -> Dataset:
+def sanitise_identity(header: Dataset) -> Dataset:
     """Return the header with what identifies patient and study allowed, or empty.
 
     Programs that remove names write such things as a sex of ``0`` or a date of ``00000000``.

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from .catalogue import entry, unit_meaning, window
-from .header import plausible
+from .header import sanitise_identity
 from .uids import result_uid
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ _IDENTITY = ("SOPClassUID", "SOPInstanceUID", "SeriesInstanceUID", "StudyInstanc
 
 def read_header(path: Path) -> Dataset:
     """Return the data set of a source without its pixels."""
-    return plausible(pydicom.dcmread(path, stop_before_pixels=True))
+    return sanitise_identity(pydicom.dcmread(path, stop_before_pixels=True))
 
 
 def write_parametric_map(
@@ -82,7 +82,7 @@ def write_parametric_map(
     header : pydicom.Dataset
         Of the first source, without pixels.
     references : References or None
-        From `refer_to` where the sources are classic images; None for Enhanced ones.
+        From `make_references` where the sources are classic images; None for Enhanced ones.
     number : int
         Series number.
     key : str
@@ -93,18 +93,20 @@ def write_parametric_map(
     with warnings.catch_warnings():
         # A subject id is a name of one component.
         warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
-        made = _object(name, values, unit, images, header, number=number, key=key, version=version)
+        dataset = _object(
+            name, values, unit, images, header, number=number, key=key, version=version
+        )
     if references is not None:
-        _refer(made, references)
-    made.SeriesDescription = f"{name} ({unit})"
-    _complete(made, header)
-    organisation = result_uid("dimensions", str(made.SeriesInstanceUID))
-    rows = [*made.DimensionOrganizationSequence, *made.DimensionIndexSequence]
+        _add_references(dataset, references)
+    dataset.SeriesDescription = f"{name} ({unit})"
+    _complete(dataset, header)
+    organisation = result_uid("dimensions", str(dataset.SeriesInstanceUID))
+    rows = [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]
     for row in rows:
         row.DimensionOrganizationUID = organisation
-    for item in made.get("ContributingEquipmentSequence") or []:
+    for item in dataset.get("ContributingEquipmentSequence") or []:
         item.pop("ContributionDateTime", None)
-    made.save_as(path, enforce_file_format=True)
+    dataset.save_as(path, enforce_file_format=True)
 
 
 def _object(
@@ -193,7 +195,8 @@ def _pitch(images: Images) -> float:
 def _sources(images: Images, header: Dataset) -> list[Dataset]:
     """Return the data sets from which the library copies: of an Enhanced file, or the first image.
 
-    Of classic images the library would look through every one for every map; `_refer` names them.
+    Of classic images the library would look through every one for every map; `_add_references`
+    names them.
     """
     return (
         [_source(images.frames[0][0], header)] if ENHANCED not in header else _files(images, header)
@@ -232,7 +235,7 @@ class References:
     positions: npt.NDArray[np.float64]
 
 
-def refer_to(images: Images) -> References:
+def make_references(images: Images) -> References:
     """Return the references to classic images, one for each."""
     method, purpose = _code(*_CALCULATED), _code(*_SOURCE)
     every: list[Dataset] = []
@@ -261,11 +264,11 @@ def refer_to(images: Images) -> References:
     return References(every, rows, derivations, positions)
 
 
-def _refer(made: Any, references: References) -> None:
+def _add_references(dataset: Any, references: References) -> None:
     """Name every source image: in its series, and in the frame of its slice."""
-    made.SourceImageSequence = references.images
-    made.ReferencedSeriesSequence = references.series
-    for group in made.PerFrameFunctionalGroupsSequence:
+    dataset.SourceImageSequence = references.images
+    dataset.ReferencedSeriesSequence = references.series
+    for group in dataset.PerFrameFunctionalGroupsSequence:
         # The library puts the frames into an order of its own.
         place = np.array(group.PlanePositionSequence[0].ImagePositionPatient, dtype=np.float64)
         slice_index = int(np.argmin(np.linalg.norm(references.positions - place, axis=1)))
@@ -296,7 +299,7 @@ def _source(frame: Frame, header: Dataset) -> Dataset:
     return ds
 
 
-def _complete(made: Any, header: Dataset) -> None:
+def _complete(dataset: Any, header: Dataset) -> None:
     """Add what the library leaves out, and times that do not depend on the clock."""
     animal = any(keyword in header for keyword in _VET)
     for keyword, otherwise in _COMPLETED.items():
@@ -304,13 +307,13 @@ def _complete(made: Any, header: Dataset) -> None:
             continue
         value = header.get(keyword)
         if value is not None:
-            setattr(made, keyword, value)
+            setattr(dataset, keyword, value)
         elif otherwise is not None:
-            setattr(made, keyword, otherwise)
+            setattr(dataset, keyword, otherwise)
     for day, hour in (
         ("ContentDate", "ContentTime"),
         ("SeriesDate", "SeriesTime"),
         ("InstanceCreationDate", "InstanceCreationTime"),
     ):
-        setattr(made, day, header.get(day) or header.get("StudyDate") or "")
-        setattr(made, hour, header.get(hour) or header.get("StudyTime") or "")
+        setattr(dataset, day, header.get(day) or header.get("StudyDate") or "")
+        setattr(dataset, hour, header.get(hour) or header.get("StudyTime") or "")

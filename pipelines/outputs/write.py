@@ -32,7 +32,7 @@ _SCALAR = 3
 
 
 @dataclass
-class Written:
+class WrittenMaps:
     """What was written.
 
     Attributes
@@ -56,7 +56,7 @@ def write_maps(
     formats: tuple[str, ...],
     stem: str,
     started: datetime | None = None,
-) -> Written:
+) -> WrittenMaps:
     """Write maps, errors, flags, tables of contents and arrays.
 
     Parameters
@@ -78,7 +78,7 @@ def write_maps(
         The report is not yet in it.
     """
     key = parameter_hash([fitted.command, fitted.options, protocol.inputs_key(fitted)])
-    written = Written(maps=_rows(fitted, stem, key))
+    written = WrittenMaps(maps=_rows(fitted, stem, key))
     jobs: list[Callable[[], None]] = []
     if "nifti" in formats:
         jobs += _nifti_jobs(folder, fitted, written.maps, stem, key)
@@ -101,7 +101,7 @@ def write_maps(
     return written
 
 
-def write_contents(folder: Path, fitted: FittedMap, written: Written) -> None:
+def write_contents(folder: Path, fitted: FittedMap, written: WrittenMaps) -> None:
     """Write ``maps.json``, the machine's table of contents, when everything else is there."""
     content = {
         "command": fitted.command,
@@ -177,12 +177,12 @@ def _nifti_jobs(
 def _write_dicom(
     folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]], key: str
 ) -> None:
-    from .parametric_map import ENHANCED, read_header, refer_to, write_parametric_map
+    from .parametric_map import ENHANCED, make_references, read_header, write_parametric_map
     from .secondary import write_secondary
 
     images = fitted.images
     header: Dataset = read_header(images.frames[0][0].path)
-    references = None if ENHANCED in header else refer_to(images)
+    references = None if ENHANCED in header else make_references(images)
     target = folder / "dicom"
     target.mkdir()
     base = images.frames[0][0].order[0] * 100
@@ -211,21 +211,24 @@ def _write_mat(path: Path, fitted: FittedMap) -> None:
     """Write the arrays for MATLAB: maps with axes (column, row, slice[, k])."""
     from scipy.io import savemat
 
-    def turned(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def to_matlab_axes(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         volume = fitted.volume(values)
         return volume.transpose((2, 1, 0) if volume.ndim == _SCALAR else (2, 1, 0, 3))
 
-    content: dict[str, Any] = {"flags": turned(fitted.result.flags), "affine": fitted.images.affine}
-    content["R2fit"] = turned(fitted.result.r2fit)
-    content["units"] = {_word(n): one.unit for n, one in fitted.result.maps.items()}
+    content: dict[str, Any] = {
+        "flags": to_matlab_axes(fitted.result.flags),
+        "affine": fitted.images.affine,
+    }
+    content["R2fit"] = to_matlab_axes(fitted.result.r2fit)
+    content["units"] = {_matlab_name(n): one.unit for n, one in fitted.result.maps.items()}
     for name, one in fitted.result.maps.items():
-        content[_word(name)] = turned(one.values)
+        content[_matlab_name(name)] = to_matlab_axes(one.values)
         if one.error is not None:
-            content[f"{_word(name)}_se"] = turned(one.error)
+            content[f"{_matlab_name(name)}_se"] = to_matlab_axes(one.error)
     content[fitted.variable] = fitted.images.values[fitted.variable]
     savemat(path, content, long_field_names=True, oned_as="row")
 
 
-def _word(name: str) -> str:
+def _matlab_name(name: str) -> str:
     """Return a name that MATLAB takes for a variable."""
     return "".join(sign if sign.isalnum() else "_" for sign in name)[:60]

@@ -8,7 +8,7 @@ from ..fitting.data import FittedMap
 from ..models.cest import CERTAIN_PERCENT
 from ..models.outcome import MOST_ERROR
 from ..models.result import Flag
-from .expected import Survey, snr_of
+from .expected import FitSurvey, snr_of
 
 _LEAST_VALID = 0.9
 _MOST_UNCERTAIN = 0.1
@@ -36,7 +36,7 @@ class Check:
     found : str
         The number found.
     limit : str
-        The threshold, in words.
+        The threshold, as text.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Check:
     limit: str
 
 
-def run_checks(fitted: FittedMap, found: Survey) -> list[Check]:
+def run_checks(fitted: FittedMap, found: FitSurvey) -> list[Check]:
     """Return the checks of a fit and of what a sample of its voxels showed."""
     result = fitted.result
     inside = max(int(fitted.mask.sum()), 1)
@@ -112,7 +112,7 @@ def _noise(fitted: FittedMap) -> list[Check]:
     return [Check("median signal-to-noise ratio", status, f"{middle:.0f}", limit)]
 
 
-def _expectation(fitted: FittedMap, found: Survey) -> list[Check]:
+def _expectation(fitted: FittedMap, found: FitSurvey) -> list[Check]:
     """Check standard errors against the Cramer-Rao bound, and residuals for what is left over."""
     checks = []
     if np.isfinite(found.ratio):
@@ -167,7 +167,7 @@ def _flagged(fitted: FittedMap, flag: Flag, name: str, limit: float) -> Check:
     return _share(name, float(share), limit, 0.5, more=False)
 
 
-def _residual(fitted: FittedMap, found: Survey) -> list[Check]:
+def _residual(fitted: FittedMap, found: FitSurvey) -> list[Check]:
     """Look for a sample that lies beside the model in the mean of all voxels."""
     residual = np.abs(fitted.result.residual_mean if found.residual is None else found.residual)
     if not np.isfinite(residual).any():

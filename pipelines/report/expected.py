@@ -24,7 +24,7 @@ _STRAY = 1e6  # relative error beyond which a protocol says nothing of a paramet
 
 
 @dataclass(frozen=True)
-class Survey:
+class FitSurvey:
     """What a sample of voxels shows.
 
     Attributes
@@ -39,7 +39,7 @@ class Survey:
     residual : ndarray of float64, shape (n_samples,), or None
         Mean residual of each sample that was fitted, in the unit of the signal. Of magnitudes it is
         counted from the expectation of a Rician sample, which noise lifts above the signal.
-    looked : int
+    voxel_count : int
         Voxels that `residual` is the mean of.
     """
 
@@ -48,7 +48,7 @@ class Survey:
     bound: Doubles
     neighbours: float
     residual: Doubles | None
-    looked: int
+    voxel_count: int
 
     @property
     def ratio(self) -> float:
@@ -65,7 +65,7 @@ class Survey:
         return float(np.sqrt(np.mean(np.square(usual))))
 
 
-def survey(fitted: FittedMap) -> Survey:
+def survey(fitted: FittedMap) -> FitSurvey:
     """Compare the standard errors of a fit with the Cramer-Rao bound, and look at residuals."""
     forward = forward_of(fitted)
     valid = np.flatnonzero(fitted.valid)
@@ -77,19 +77,19 @@ def survey(fitted: FittedMap) -> Survey:
         found[:] = main.error[voxels]
     bound = np.full(len(voxels), np.nan)
     if forward is None:
-        return Survey(voxels, found, bound, float("nan"), None, 0)
+        return FitSurvey(voxels, found, bound, float("nan"), None, 0)
     for k, index in enumerate(voxels):
         bound[k] = _bound(fitted, forward, int(index))
     chosen = valid[:: max(1, -(-len(valid) // _MOST))]
     rows = [_residual(fitted, forward, int(index)) for index in chosen]
     residuals = np.array([row for row in rows if row is not None])
     if not len(residuals):
-        return Survey(voxels, found, bound, float("nan"), None, 0)
+        return FitSurvey(voxels, found, bound, float("nan"), None, 0)
     squares = np.square(residuals).sum(axis=1)
     products = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
     good = squares > 0
     alike = float(np.mean(products[good] / squares[good])) if good.any() else float("nan")
-    return Survey(voxels, found, bound, alike, residuals.mean(axis=0), len(residuals))
+    return FitSurvey(voxels, found, bound, alike, residuals.mean(axis=0), len(residuals))
 
 
 def _residual(fitted: FittedMap, forward: Forward, index: int) -> Doubles | None:

@@ -61,7 +61,7 @@ class Forward:
 def forward_of(fitted: FittedMap) -> Forward | None:
     """Return the equation of a fit; None where there is none of the samples (MTR asymmetry)."""
     result = fitted.result
-    made = {
+    equations = {
         "T2": _decay,
         "T2star": _decay,
         "T1 SR": _recovery,
@@ -77,8 +77,8 @@ def forward_of(fitted: FittedMap) -> Forward | None:
     if result.model in ("ADC", "ADC wls"):
         names = ("ADC", "S0map")
         return Forward(names, lambda _: lambda p, b: p[1] * np.exp(-_PER_B * b * p[0]))
-    stem = max((key for key in made if result.model.startswith(key)), key=len, default="")
-    return made[stem](fitted) if stem else None
+    stem = max((key for key in equations if result.model.startswith(key)), key=len, default="")
+    return equations[stem](fitted) if stem else None
 
 
 def samples_of(fitted: FittedMap, index: int) -> tuple[Doubles, Doubles]:

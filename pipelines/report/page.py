@@ -13,13 +13,13 @@ from xnat_pic.version import version
 
 from ..fitting.data import FittedMap
 from ..fitting.methods import MAP_METHODS
-from ..inputs.grid import in_words
+from ..inputs.grid import plural_name
 from ..models.result import Flag, count_flags
 from ..outputs.pictures import as_png, map_figure
 from ..outputs.protocol import values_used
 from . import checks, plots
 from .charts import Chart
-from .expected import Survey, snr_of, survey
+from .expected import FitSurvey, snr_of, survey
 from .template import render_page
 
 _COLOURS = 3
@@ -58,22 +58,22 @@ def write_report(folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]
         slices=_slice_rows(fitted),
         main=next(iter(fitted.result.maps)),
         pictures=_map_pictures(folder, fitted, rows),
-        histograms=_drawn(plots.histograms(fitted)),
-        fits=_drawn(_fit_charts(fitted, found)),
-        examples=_drawn(plots.examples(fitted)),
+        histograms=_svg_of(plots.histograms(fitted)),
+        fits=_svg_of(_fit_charts(fitted, found)),
+        examples=_svg_of(plots.examples(fitted)),
         quality=_quality_rows(fitted, found),
         flags=_flag_rows(fitted),
         protocol=[*_protocol_rows(fitted), *_scan_rows(fitted)],
-        made=_made(fitted),
+        made=_provenance_rows(fitted),
     )
     (folder / "report.html").write_text(text, encoding="utf-8", newline="\n")
 
 
-def _drawn(charts: list[Chart]) -> list[str]:
+def _svg_of(charts: list[Chart]) -> list[str]:
     return [chart.svg() for chart in charts]
 
 
-def _fit_charts(fitted: FittedMap, found: Survey) -> list[Chart]:
+def _fit_charts(fitted: FittedMap, found: FitSurvey) -> list[Chart]:
     """Return the charts of signal, residuals and uncertainty."""
     if fitted.command == "cest" and fitted.result.model != "WASABI":
         from .cest_panels import charts
@@ -88,7 +88,7 @@ def _fit_charts(fitted: FittedMap, found: Survey) -> list[Chart]:
     return [chart for chart in drawn if chart is not None]
 
 
-def _quality_rows(fitted: FittedMap, found: Survey) -> list[tuple[str, str]]:
+def _quality_rows(fitted: FittedMap, found: FitSurvey) -> list[tuple[str, str]]:
     """Return noise, signal-to-noise ratio, and standard errors beside what noise allows."""
     name, main = next(iter(fitted.result.maps.items()))
     sigma = fitted.result.sigma
@@ -257,7 +257,7 @@ def _protocol_rows(fitted: FittedMap) -> list[dict[str, str]]:
         text = ", ".join(f"{float(v) * factor:g}" for v in flat[:400])
         rows.append(
             {
-                "name": in_words(name),
+                "name": plural_name(name),
                 "values": text + unit,
                 "source": fitted.images.origin.get(name, ""),
             }
@@ -265,7 +265,7 @@ def _protocol_rows(fitted: FittedMap) -> list[dict[str, str]]:
     return rows
 
 
-def _made(fitted: FittedMap) -> list[tuple[str, str]]:
+def _provenance_rows(fitted: FittedMap) -> list[tuple[str, str]]:
     result = fitted.result
     sigma = "not known" if result.sigma is None else f"{result.sigma:.5g}"
     rows = [
@@ -285,10 +285,10 @@ def _options(fitted: FittedMap) -> list[tuple[str, str]]:
     for name, value in fitted.options.items():
         if value in (None, "", "auto") or value == ():
             continue
-        said = value
+        text = value
         if isinstance(value, dict):
-            said = f"{value['file']}, SHA-256 {value['sha256']}"
+            text = f"{value['file']}, SHA-256 {value['sha256']}"
         elif isinstance(value, tuple):
-            said = ", ".join(map(str, value))
-        rows.append((f"Option {name.replace('_', ' ')}", str(said)))
+            text = ", ".join(map(str, value))
+        rows.append((f"Option {name.replace('_', ' ')}", str(text)))
     return rows

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..models.cest import CERTAIN_PERCENT
 from ..outputs.catalogue import window
 from .charts import BLUE, GREEN, GREY, RED, Chart
-from .expected import Survey
+from .expected import FitSurvey
 from .forward import Forward, forward_of, samples_of
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def unit_words(unit: str) -> str:
     )
 
 
-def uncertainty(fitted: FittedMap, found: Survey) -> Chart | None:
+def uncertainty(fitted: FittedMap, found: FitSurvey) -> Chart | None:
     """Return the histogram of the standard errors of the main map, with what noise allows."""
     name, main = next(iter(fitted.result.maps.items()))
     if main.error is None or not np.isfinite(main.error).any():
@@ -100,7 +100,7 @@ def mean_curve(fitted: FittedMap) -> Chart:
     return chart
 
 
-def residuals(fitted: FittedMap, found: Survey) -> Chart | None:
+def residuals(fitted: FittedMap, found: FitSurvey) -> Chart | None:
     """Return the mean residual of each sample, in sigma or in percent of the largest signal.
 
     The band is three standard errors of a mean: a stimulated echo, a drift or a wrong order of
@@ -118,7 +118,7 @@ def residuals(fitted: FittedMap, found: Survey) -> Chart | None:
     chart.level(0.0)
     reach = max(1.15 * float(np.nanmax(np.abs(value))), 0.1 if sigma is not None else 0.5)
     if sigma is not None:
-        count = found.looked or int(np.count_nonzero(fitted.valid))
+        count = found.voxel_count or int(np.count_nonzero(fitted.valid))
         wide = 3 / np.sqrt(max(count, 1))
         chart.band(number, np.full(len(value), -wide), np.full(len(value), wide), GREY)
         reach = max(reach, 1.3 * wide)

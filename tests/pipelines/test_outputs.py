@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pipelines.inputs.frames import SeriesRequirement
 from pipelines.inputs.load import load_images
 from pipelines.outputs.catalogue import colours
-from pipelines.outputs.parametric_map import read_header, refer_to, write_parametric_map
+from pipelines.outputs.parametric_map import make_references, read_header, write_parametric_map
 from pipelines.outputs.pictures import as_png, map_figure
 
 SLICES, ECHOES, ROWS, COLUMNS = 4, 3, 6, 5
@@ -50,7 +50,7 @@ def test_every_frame_names_the_images_of_its_own_slice(images, tmp_path):
     values = images.data[0].copy()
     header = read_header(images.files[0])
     path = tmp_path / "map.dcm"
-    references = refer_to(images)
+    references = make_references(images)
     write_parametric_map(
         path, "T2map", values, "ms", images, header, references, number=1, key="k", version="1"
     )

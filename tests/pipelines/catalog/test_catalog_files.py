@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from lxml import etree
 
 from pipelines.catalog import load_catalog
-from pipelines.catalog.files import generated
+from pipelines.catalog.files import generate_files
 from pipelines.catalog.table import read_catalog
 from pipelines.cli.export import export
 
@@ -28,7 +28,7 @@ RESOURCES = {
     "process_T2": "PROCESSED_T2", "process_CEST": "PROCESSED_CEST", "Mask_Average": "ANALYSED",
 }  # fmt: skip
 P = "{http://nrg.wustl.edu/pipeline}"
-FILES = generated(load_catalog())
+FILES = generate_files(load_catalog())
 XML = [name for name in FILES if name.endswith(".xml")]
 JSON = [name for name in FILES if name.endswith(".json")]
 
@@ -95,7 +95,7 @@ def test_the_committed_files_are_those_of_the_table():
 def test_a_change_of_the_table_changes_the_files():
     catalog = load_catalog()
     other = replace(catalog, version="9.9")
-    assert all("9.9" in text for name, text in generated(other).items() if "_step" not in name
+    assert all("9.9" in text for name, text in generate_files(other).items() if "_step" not in name
                and "make_folders" not in name)  # fmt: skip
 
 
