@@ -91,7 +91,7 @@ def export(
 
     Parameters
     ----------
-    study : Study
+    study : ExportStudy
         What to write.
     out : Path
         A new folder.

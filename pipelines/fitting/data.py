@@ -84,6 +84,11 @@ class FitInputs:
     ph: PhCalibration | None = None
     slice_index: int = 0
 
+    def __repr__(self) -> str:
+        """Show the images, the mask's size and the noise."""
+        sigma = "not known" if self.sigma is None else f"{self.sigma:.4g}"
+        return f"<FitInputs {self.images}, mask of {int(self.mask.sum())} voxels, sigma {sigma}>"
+
     def protocol_values(self, name: str) -> Doubles:
         """Return a protocol value of each sample, shape (n_samples,), such as ``echo_time_ms``."""
         return np.asarray(self.images.values[name][self.slice_index])
@@ -119,6 +124,10 @@ class FittedMap:
     sigma_source: str
     options: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Show the command and the fit."""
+        return f"<FittedMap {self.command}: {self.result}>"
 
     @property
     def images(self) -> Images:

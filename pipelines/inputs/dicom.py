@@ -128,7 +128,7 @@ def read_files(paths: Iterable[Path], *, cest: bool = False) -> tuple[list[Dicom
 
     Returns
     -------
-    loaded : list of Loaded
+    loaded : list of DicomFile
         In the order given.
     damaged : list of Path
         DICOM files that break off.

@@ -147,7 +147,7 @@ class Images:
         Messages for a person.
     frequency_mhz : float or None
         Working frequency of a Z-spectrum.
-    scan : Scan
+    scan : ScanProperties
         What the whole scan has in common.
     """
 
@@ -165,6 +165,12 @@ class Images:
     notes: list[str] = field(default_factory=list)
     frequency_mhz: float | None = None
     scan: ScanProperties = field(default_factory=ScanProperties)
+
+    def __repr__(self) -> str:
+        """Show how many samples on which grid, and what is known of each."""
+        slices, rows, columns = self.grid
+        known = ", ".join(self.values)
+        return f"<Images {len(self.data)} of {columns} x {rows} x {slices} voxels: {known}>"
 
     @property
     def grid(self) -> tuple[int, int, int]:

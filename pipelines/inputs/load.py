@@ -15,7 +15,7 @@ from .nifti import find_nifti, load_nifti
 _PLATEAU = 0.002  # share of pixels at the top of the scale above which they are cut off
 
 
-def load_images(path: Path, requirement: SeriesRequirement) -> Images:
+def load_images(path: Path | str, requirement: SeriesRequirement) -> Images:
     """Read the images of one map.
 
     Parameters
@@ -36,6 +36,7 @@ def load_images(path: Path, requirement: SeriesRequirement) -> Images:
     CorruptDataError
         Where all files are damaged, or one of the chosen series is.
     """
+    path = Path(path)
     if not path.exists():
         raise NothingUsableError(f"There is no {path}.", path=path, hint="Check the path.")
     nifti = find_nifti(path)

@@ -51,6 +51,15 @@ class MapSummary:
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Show the folder and the medians of the maps."""
+        medians = [
+            f"{name} {row['median']:.4g} {row['unit']}"
+            for name, row in self.maps.items()
+            if row["median"] is not None
+        ]
+        return f"<MapSummary {self.out.name}: {', '.join(medians) or 'no median'}>"
+
     def as_json(self) -> dict[str, Any]:
         """Return what ``--json`` prints."""
         rows: dict[str, dict[str, Any]] = {}
@@ -68,8 +77,8 @@ class MapSummary:
 
 def make_maps(
     command: str,
-    source: Path,
-    out: Path,
+    source: Path | str,
+    out: Path | str,
     options: MapOptions | None = None,
     *,
     formats: tuple[str, ...] = FORMATS,
@@ -108,6 +117,7 @@ def make_maps(
         raise WrongCallError(
             f"There is no map {command}.", hint=f"There are {', '.join(MAP_METHODS)}."
         )
+    source, out = Path(source), Path(out)
     options = options or MapOptions()
     check_options(command, options)
     times: dict[str, float] = {}

@@ -60,8 +60,8 @@ class SuvOptions:
 
 
 def make_suv(
-    source: Path,
-    out: Path,
+    source: Path | str,
+    out: Path | str,
     options: SuvOptions | None = None,
     *,
     formats: tuple[str, ...] = FORMATS,
@@ -93,6 +93,7 @@ def make_suv(
     XnatPicError
         With what to do; nothing is left behind.
     """
+    source, out = Path(source), Path(out)
     chosen = options or SuvOptions()
     begin, started = time.perf_counter(), datetime.now(UTC)
     with replacing_folder(out, overwrite, "maps.json") as folder:

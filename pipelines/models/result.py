@@ -52,6 +52,12 @@ class Map:
     unit: str
     error: Floats | None = None
 
+    def __repr__(self) -> str:
+        """Show median, unit and how many voxels have a value."""
+        known = self.values[np.isfinite(self.values)]
+        median = f"median {np.median(known):.4g} {self.unit}" if known.size else "no value"
+        return f"<Map {median} in {len(self.values)} voxels>"
+
 
 @dataclass(frozen=True)
 class FitResult:
@@ -92,6 +98,13 @@ class FitResult:
     settings: dict[str, object] = field(default_factory=dict)
     residual_width: Floats | None = None
     freedom: int = 0
+
+    def __repr__(self) -> str:
+        """Show the model, its maps, and how many voxels have a value."""
+        valid = int(np.count_nonzero((self.flags & np.uint8(FATAL)) == 0))
+        return (
+            f"<FitResult {self.model}: {', '.join(self.maps)}; {valid} of {self.flags.size} voxels>"
+        )
 
 
 def count_flags(flags: Flags) -> dict[str, int]:

@@ -74,7 +74,7 @@ def write_maps(
 
     Returns
     -------
-    Written
+    WrittenMaps
         The report is not yet in it.
     """
     key = parameter_hash([fitted.command, fitted.options, protocol.inputs_key(fitted)])

@@ -38,7 +38,7 @@ def write_page(
         The file; ``summary.csv`` and ``effects.csv`` beside it are offered in it.
     outcome : ProjectOutcome
         How the run went.
-    study : Study
+    study : ProjectStudy
         Its values.
     comparisons : sequence of Comparison
         Its effects.

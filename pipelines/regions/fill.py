@@ -97,7 +97,7 @@ def fill_plane(lines: list[Polygon], size: tuple[int, int], holes: Holes, plane:
 
     Parameters
     ----------
-    lines : list of Drawn
+    lines : list of Polygon
         All contours of one region in this plane, in any order.
     size : tuple of int
         Rows and columns.

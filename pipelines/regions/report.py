@@ -33,7 +33,7 @@ def write_report(
     ----------
     folder : Path
         There.
-    result : RunResult
+    result : MaskAverageResult
         What was found.
     pictures : mapping of int to mapping of int to bytes
         PNG by number of the region and slice of the image.

@@ -65,7 +65,7 @@ class MaskAverageSummary:
     ----------
     out : Path
         The folder.
-    result : RunResult
+    result : MaskAverageResult
         What was found.
     exit_code : int
         0 all regions measured, 8 some, 3 none, 4 none and a file is damaged.
@@ -78,12 +78,16 @@ class MaskAverageSummary:
     exit_code: int
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Show the folder and the result."""
+        return f"<MaskAverageSummary {self.out.name}: {self.result}>"
+
 
 def average_masks(
-    image: Path,
-    roi: Path,
-    maps: Sequence[Path],
-    out: Path,
+    image: Path | str,
+    roi: Path | str,
+    maps: Sequence[Path | str],
+    out: Path | str,
     roi_options: RoiOptions | None = None,
     *,
     overwrite: bool = False,
@@ -101,7 +105,7 @@ def average_masks(
         See `run_maps.read_maps`.
     out : Path
         Folder of the results; it appears complete or not at all.
-    roi_options : Wishes, optional
+    roi_options : RoiOptions, optional
         Choices.
     overwrite : bool
         Replace earlier statistics in `out`.
@@ -110,7 +114,7 @@ def average_masks(
 
     Returns
     -------
-    Summary
+    MaskAverageSummary
         Regions without a value are in it, each with its reason.
 
     Raises
@@ -118,6 +122,7 @@ def average_masks(
     XnatPicError
         With what to do; nothing is left behind.
     """
+    image, roi, out = Path(image), Path(roi), Path(out)
     roi_options = roi_options or RoiOptions()
     if roi_options.rasterizer not in RASTERIZERS:
         raise WrongCallError(
@@ -126,7 +131,7 @@ def average_masks(
         )
     times: dict[str, float] = {}
     with replacing_folder(out, overwrite, _CONTENTS) as folder:
-        result = find(image, roi, maps, roi_options, times, progress)
+        result = find(image, roi, [Path(one) for one in maps], roi_options, times, progress)
         with _timed(times, "write"):
             result = _write(folder, result, roi_options, times, progress)
         _write_log(folder / "log.txt", result, times)

@@ -133,6 +133,11 @@ class MaskAverageResult:
     keep_flagged: bool
     warnings: tuple[str, ...] = field(default=())
 
+    def __repr__(self) -> str:
+        """Show how many regions were measured, and in which maps."""
+        maps = ", ".join(one.name for one in self.maps)
+        return f"<MaskAverageResult {self.usable} of {len(self.rois)} ROIs in {maps}>"
+
     @property
     def usable(self) -> int:
         """How many regions gave a value."""

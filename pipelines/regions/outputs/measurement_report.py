@@ -44,7 +44,7 @@ def write_measurement_report(
     ----------
     path : Path
         The file.
-    result : RunResult
+    result : MaskAverageResult
         What was found.
     sources : list of pydicom.Dataset
         Headers of the images the regions lie on.

@@ -116,7 +116,7 @@ def draw(
 
     Parameters
     ----------
-    result : RunResult
+    result : MaskAverageResult
         What was found.
     roi : RegionResult
         The region.

@@ -73,7 +73,7 @@ def write_segmentation(
     ----------
     path : Path
         The file.
-    result : RunResult
+    result : MaskAverageResult
         With at least one such region, on an image from DICOM.
     sources : list of pydicom.Dataset
         From `read_sources`.

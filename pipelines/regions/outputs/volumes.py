@@ -23,7 +23,7 @@ def write_volumes(folder: Path, result: MaskAverageResult) -> dict[str, Any]:
     ----------
     folder : Path
         There.
-    result : RunResult
+    result : MaskAverageResult
         What was found.
 
     Returns
