@@ -1,4 +1,7 @@
-"""The generated files: which there are, what they hold, where they lie."""
+"""The generated files: which there are, what they hold, where they lie.
+
+``python -m pipelines.catalog.files`` writes them beside the table.
+"""
 
 from __future__ import annotations
 
@@ -55,3 +58,7 @@ def write_files(folder: Path, location: str = "") -> list[Path]:
     for name, text in generate_files(load_catalog(), location).items():
         written.append(write_file(folder / name, text))
     return written
+
+
+if __name__ == "__main__":
+    write_files(Path(__file__).parent)

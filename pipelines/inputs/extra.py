@@ -19,6 +19,7 @@ from .damage import (
     require_numbers,
 )
 from .frames import Doubles, Floats, Images
+from .nifti import read_array, read_shape
 
 _GRID_TOLERANCE_MM = 0.01
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
@@ -43,8 +44,6 @@ def is_map(path: Path) -> bool:
     if not path.is_file():
         return False
     if path.name.endswith((".nii", ".nii.gz")):
-        from .nifti import read_shape
-
         return not any(size > 1 for size in read_shape(path)[3:])
     return _sop_class(path) == _PARAMETRIC_MAP
 
@@ -134,7 +133,6 @@ def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
     if _is_parametric(path):
         values, affine, unit = _read_parametric(path)
     else:
-        from .nifti import read_array
         from .sidecar import read_sidecar
 
         values, affine = read_array(path)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xnat_pic.errors import CorruptDataError
 
 from ..inputs.damage import PYDICOM_ERRORS, damage_named, decode_pixels
+from ..inputs.nifti import read_array
 from .model import ImageGrid
 
 if TYPE_CHECKING:
@@ -65,8 +66,6 @@ def read_slices(image: ImageGrid, wanted: Iterable[int]) -> tuple[dict[int, Floa
 def _open(path: Path) -> tuple[Any, npt.NDArray[Any]]:
     """Return what says the scale, and stored values (n_frames, rows, columns)."""
     if path.name.endswith((".nii", ".nii.gz")):
-        from ..inputs.nifti import read_array
-
         values, _ = read_array(path)
         while values.ndim > 3:
             values = values[..., 0]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
 
+from ..inputs.nifti import read_array
 from .run_maps_dicom import DicomMap, read_dicom_map
 
 Bools = npt.NDArray[np.bool_]
@@ -303,8 +304,6 @@ def _lone_dicom(path: Path) -> MapVolume:
 
 def _nifti(path: Path) -> tuple[Floats, Doubles]:
     """Return values (n_slices, rows, columns) and affine to LPS of a 3-D image."""
-    from ..inputs.nifti import read_array
-
     values, affine = read_array(path)
     while values.ndim > 3 and values.shape[-1] == 1:
         values = values[..., 0]

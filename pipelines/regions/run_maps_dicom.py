@@ -13,6 +13,7 @@ import numpy.typing as npt
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 from ..inputs.damage import PYDICOM_ERRORS, damage_named, decode_pixels, require_numbers
+from ..inputs.dicom import find_files
 from .complete import check_complete
 
 if TYPE_CHECKING:
@@ -81,8 +82,6 @@ def read_dicom_map(path: Path) -> DicomMap:
     CorruptDataError
         Where a file is damaged, or the planes are no volume.
     """
-    from ..inputs.dicom import find_files
-
     found = [(file, ds) for file in find_files(path) if (ds := _read(file)) is not None]
     if not found:
         raise NothingUsableError(

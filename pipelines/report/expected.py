@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ..fitting.data import FittedMap
 from ..models import rician
 from ..models.cramer_rao import jacobian
 from .forward import Forward, forward_of, samples_of
-
-if TYPE_CHECKING:
-    from ..fitting.data import FittedMap
 
 Doubles = npt.NDArray[np.float64]
 

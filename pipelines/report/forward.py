@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-if TYPE_CHECKING:
-    from ..fitting.data import FittedMap
+from ..fitting.cest import offsets_of
+from ..fitting.data import FittedMap
+from ..fitting.diffusion import weighting
+from ..models.epg import DEFAULT_T1_MS, echo_train
+from ..models.vfa import spoiled_echo
+from ..models.wasabi import wasabi_signal
 
 Doubles = npt.NDArray[np.float64]
 # Of parameters (p,) and the variable (n,): the signal (n,).
@@ -146,8 +149,6 @@ def _inversion(fitted: FittedMap) -> Forward:
 
 
 def _spoiled(fitted: FittedMap) -> Forward:
-    from ..models.vfa import spoiled_echo
-
     repetition = float(fitted.images.values["repetition_time_ms"].flat[0])
 
     def voxel(index: int) -> Signal:
@@ -163,8 +164,6 @@ def _spoiled(fitted: FittedMap) -> Forward:
 
 
 def _phase_graph(fitted: FittedMap) -> Forward:
-    from ..models.epg import DEFAULT_T1_MS, echo_train
-
     t1 = fitted.result.settings.get("t1_ms", DEFAULT_T1_MS)
 
     def signal(p: Doubles, t: Doubles) -> Doubles:
@@ -181,8 +180,6 @@ def _phase_graph(fitted: FittedMap) -> Forward:
 
 
 def _tensor(fitted: FittedMap) -> Forward:
-    from ..fitting.diffusion import weighting
-
     b = fitted.images.one("b_value")
     matrices, directions = weighting(fitted.images, b)
     if matrices is None:
@@ -209,9 +206,6 @@ def _perfusion(_: FittedMap) -> Forward:
 
 def _wasabi(fitted: FittedMap) -> Forward:
     """Signals are those of the saturated images; the far reference has M0."""
-    from ..fitting.cest import offsets_of
-    from ..models.wasabi import wasabi_signal
-
     scan, mhz = fitted.images.scan, fitted.images.frequency_mhz or 1.0
     references = np.zeros(len(fitted.images.data), np.bool_)
     chosen = fitted.result.settings.get("m0_images")

@@ -76,9 +76,7 @@ def _svg_of(charts: list[Chart]) -> list[str]:
 def _fit_charts(fitted: FittedMap, found: FitSurvey) -> list[Chart]:
     """Return the charts of signal, residuals and uncertainty."""
     if fitted.command == "cest" and fitted.result.model != "WASABI":
-        from .cest_panels import charts
-
-        drawn = [*charts(fitted), plots.uncertainty(fitted, found)]
+        drawn = [*plots.cest_charts(fitted), plots.uncertainty(fitted, found)]
     else:
         drawn = [
             plots.mean_curve(fitted),

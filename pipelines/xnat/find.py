@@ -9,6 +9,7 @@ from functools import cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from private_dictionaries.reading import read_block, read_frames
 from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import MissingError
 from xnat_config.server.files import RemoteFile, list_files
@@ -346,8 +347,6 @@ def _attribute_words(header: Dataset, attribute: str) -> set[str]:
 
 def _blocks(header: Dataset) -> list[Any]:
     """Return the blocks of the CEST dictionary, in one file with many frames too."""
-    from private_dictionaries.reading import read_block, read_frames
-
     if header.get("PerFrameFunctionalGroupsSequence"):
         return [one for one in read_frames(header) if one is not None]
     block = read_block(header)

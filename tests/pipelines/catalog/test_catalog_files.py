@@ -89,7 +89,7 @@ def test_the_committed_files_are_those_of_the_table():
         for end in ("xml", "json")
         for path in CATALOG.rglob(f"*.{end}")
     }
-    assert there == FILES, "run: python -m pipelines.catalog.generate"
+    assert there == FILES, "run: python -m pipelines.catalog.files"
 
 
 def test_a_change_of_the_table_changes_the_files():

@@ -6,11 +6,11 @@ import math
 import openpyxl
 import pytest
 
+from pipelines.project.jobs import classic, of_forms
 from pipelines.project.outcome import SessionResult, summarise
-from pipelines.project.page import write_page
 from pipelines.project.study import build_study, compare
+from pipelines.project.summary import write_page
 from pipelines.project.table import columns, effect_rows, summary_rows, write_csv, write_xlsx
-from pipelines.project.variables import classic, of_forms
 from xnat_config import load_config
 
 

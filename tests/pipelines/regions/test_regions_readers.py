@@ -16,9 +16,9 @@ from region_files import (
     write_series,
 )
 
-from pipelines.regions.colour import rgb_of_cielab
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions, referenced_instances
+from pipelines.regions.readers.seg import rgb_of_cielab
 from pipelines.regions.volume import read_image
 
 HIGHDICOM = "roi/highdicom/data/test_files"

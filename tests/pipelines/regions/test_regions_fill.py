@@ -6,8 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from region_files import box, centres_inside, circle
 
-from pipelines.regions.fill import Holes, Polygon, fill_plane
-from pipelines.regions.scanline import boundaries_cross, contains, fill, same_line
+from pipelines.regions.fill import (
+    Holes,
+    Polygon,
+    boundaries_cross,
+    contains,
+    fill,
+    fill_plane,
+    same_line,
+)
 
 SIZE = (20, 24)
 COORDINATE = st.integers(-40, 280).map(lambda n: n / 10)
@@ -164,7 +171,7 @@ def test_a_line_around_the_whole_image_fills_it():
 def test_a_line_of_many_long_edges_is_filled_in_portions(monkeypatch):
     points = np.random.default_rng(6).uniform(-2, 24, (300, 2))
     whole, _ = _fill([points])
-    monkeypatch.setattr("pipelines.regions.scanline._CHUNK", 7)
+    monkeypatch.setattr("pipelines.regions.fill._CHUNK", 7)
     portions, _ = _fill([points])
     assert np.array_equal(whole, portions)
     assert np.array_equal(whole, centres_inside([points], SIZE))
