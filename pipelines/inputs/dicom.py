@@ -186,7 +186,7 @@ def _read_one(
         return path
 
 
-def _load_whole(path: Path, ds: Dataset, cest: bool) -> Loaded | Path | None:
+def _load_whole(path: Path, ds: Dataset, cest: bool) -> DicomFile | Path | None:
     """Return an image, its path where its pixels break off, None for another object."""
     if str(ds.get("SOPClassUID", "")) not in attributes.table()["objects"].values():
         return None
