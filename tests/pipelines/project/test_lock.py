@@ -52,7 +52,7 @@ def test_a_killed_run_does_not_leave_the_lock_for_ever(bench):
         from pipelines.xnat.store import make_resource
 
         make_resource(client, LOCATION)
-        dead._take(client)  # and no sign of life follows
+        dead._acquire(client)  # and no sign of life follows
     with ProjectLock(bench.access, LOCATION, LOCK_TIMES) as lock:
         lock.check()
 
