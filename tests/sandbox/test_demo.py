@@ -237,11 +237,11 @@ def test_an_archive_that_is_served_stays(tmp_path):
 def test_a_program_that_fails_is_told_in_its_words(tmp_path):
     folder = DemoFolder(tmp_path / "demo")
     folder.begin()
-    with pytest.raises(XnatPicError) as told:
+    with pytest.raises(XnatPicError) as raised:
         Programs(folder, folder.logs / "one.log").run("mri2dicom", "convert", folder.scanner)
-    assert "mri2dicom convert ended with status" in str(told.value)
-    assert "scanner" in str(told.value)
-    assert "one.log" in str(told.value)
+    assert "mri2dicom convert ended with status" in str(raised.value)
+    assert "scanner" in str(raised.value)
+    assert "one.log" in raised.value.hint
 
 
 def test_a_stage_before_its_time_says_what_to_run_first(tmp_path):
