@@ -213,7 +213,7 @@ class SelfTest:
             for text in one.problems
         ]
         _require(not bad and bool(verifications), "; ".join(bad[:3]) or "Nothing was found.")
-        ways = ", ".join(sorted({one.level.value for one in verifications}))
+        ways = ", ".join(sorted({one.proof for one in verifications}))
         return f"{sum(one.found for one in verifications)} images {ways}"
 
     def _variables(self, server: XnatClient) -> str:

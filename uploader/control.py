@@ -106,6 +106,11 @@ class ProgressMeter:
         """Count bytes; a negative count takes back what has to be sent again."""
         self._step(count, None)
 
+    def extend(self, count: int) -> None:
+        """Add bytes to what there is to do."""
+        with self._lock:
+            self._total += count
+
     def set_activity(self, activity: str) -> None:
         """Tell what is at work now."""
         self._step(0, activity)

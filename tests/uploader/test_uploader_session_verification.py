@@ -5,13 +5,19 @@ import io
 import sqlite3
 
 import pytest
+from compressed import grey, write_as
 from disk import write_group, write_study
+from pydicom import dcmread
+from pydicom.uid import JPEGLosslessSV1
+from small_dicom import SC, write
 
+from uploader.control import RunControl
 from uploader.errors import PlanError, RowError
 from uploader.planning.journal import Journal, SeriesState, journal_path
 from uploader.reports.report import report_rows, write_report
 from uploader.transfer.variable_changes import apply_changes, find_changes
 from uploader.verification.session_verification import VerificationLevel
+from xnat_pic.errors import CancelledError
 
 
 @pytest.fixture
@@ -43,6 +49,156 @@ def _change_contents(work, share=1.0):
             row["URI"], params={"overwrite": "true", "inbody": "true"}, data=changed
         )
         assert answer.status_code == 200, answer.text
+
+
+def _rewrite(work, change=lambda ds, number: None):
+    """Rewrite what the archive holds of the first session, as a site with a script does."""
+    rows = sorted(
+        work.server.served.rows(f"{_first(work)}/scans/ALL/files"), key=lambda row: row["Name"]
+    )
+    for number, row in enumerate(rows):
+        ds = dcmread(io.BytesIO(work.server.served.get(row["URI"]).content))
+        ds.StudyDescription, ds.PatientName, ds.PatientID = "P1", "m01", "m01_pre_MR"
+        if ds.file_meta.TransferSyntaxUID.is_compressed:
+            ds.decompress(generate_instance_uid=False)
+        change(ds, number)
+        out = io.BytesIO()
+        ds.save_as(out, enforce_file_format=True)
+        answer = work.server.served.put(
+            row["URI"], params={"overwrite": "true", "inbody": "true"}, data=out.getvalue()
+        )
+        assert answer.status_code == 200, answer.text
+    return rows
+
+
+def _wrong_pixel(at):
+    """Return a change of one pixel of one file."""
+
+    def change(ds, number):
+        if number == at:
+            ds.PixelData = ds.PixelData[:2] + bytes([ds.PixelData[2] ^ 1]) + ds.PixelData[3:]
+
+    return change
+
+
+@pytest.fixture(params=[3, 14], ids=["single files", "archive"])
+def rewritable(work, request):
+    """A session of few or of many files, one series of them compressed."""
+    folder = write_study(
+        work.folder / "group" / "treated" / "timepoint" / "pre" / "m01", "1", count=request.param
+    )
+    for k in range(1, request.param + 1):
+        ds = grey(study="1", series="3", instance=k)
+        write_as(ds, folder / "s3" / f"{k:04}.dcm", JPEGLosslessSV1)
+    assert work.upload().exit_code == 0
+    return work
+
+
+def test_rewritten_headers_and_decompressed_pixels_are_equal(rewritable):
+    rows = _rewrite(rewritable)
+    (verification,) = rewritable.verify()
+    assert (verification.level, verification.proof) == (VerificationLevel.PIXELS, "pixels equal")
+    assert (verification.checksummed, verification.pixels_equal) == (0, len(rows))
+    assert f"The server rewrote {len(rows)} files" in verification.notes[0]
+    assert "PatientID" in verification.notes[1]
+    with rewritable.journal() as journal:
+        (entry,) = journal.sessions()
+        page = write_report(rewritable.plan(), journal, rewritable.home / "r.html")[0]
+    assert entry.verified == "pixels equal"
+    assert "1 sessions: 1 pixels equal" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("series", [1, 3])
+def test_one_wrong_pixel_of_a_rewritten_session_is_found(rewritable, series):
+    """In a plain file, and in one that was sent compressed."""
+    at = (series - 1) * (len(rewritable.server.files()) // 3)
+    rows = _rewrite(rewritable, _wrong_pixel(at))
+    uid = rows[at]["Name"].removesuffix(".dcm")
+    (verification,) = rewritable.verify()
+    assert verification.level is VerificationLevel.NONE
+    assert verification.problems == [
+        f"Series {series} (series {series}): 1 file is not as on disk: other pixels "
+        f"(SOP Instance UID {uid}). Delete it in XNAT, and upload again."
+    ]
+    assert verification.pixels_equal == len(rows) - 1
+
+
+def test_sample_tells_that_it_may_not_have_looked_there(rewritable):
+    count = len(rewritable.server.files())
+    _rewrite(rewritable)
+    (sampled,) = rewritable.verify(sample=4)
+    assert (sampled.level, sampled.proof) == (
+        VerificationLevel.SAMPLED,
+        f"pixels equal in 4 of {count} files",
+    )
+    assert (
+        f"{count - 4} files are counted by UID only: a sample was asked for, and a wrong pixel "
+        "there is not found."
+    ) in sampled.notes
+    levels = []
+    for at in range(count if count < 10 else 0):
+        _rewrite(rewritable, _wrong_pixel(at))
+        levels.append(rewritable.verify(sample=4)[0].level)
+        _rewrite(rewritable, _wrong_pixel(at))  # the same bit again puts it back
+    if levels:
+        assert levels.count(VerificationLevel.NONE) == 4
+        assert levels.count(VerificationLevel.SAMPLED) == count - 4
+
+
+def test_file_that_was_zeroed_exchanged_or_cut_is_found(rewritable):
+    rows = _rewrite(rewritable)
+    contents = [rewritable.server.served.get(row["URI"]).content for row in rows]
+    changed = {0: bytes(len(contents[0])), 1: contents[2], 4: contents[4][:-50]}
+    for at, content in changed.items():
+        rewritable.server.served.put(
+            rows[at]["URI"], params={"overwrite": "true", "inbody": "true"}, data=content
+        )
+    (verification,) = rewritable.verify()
+    assert verification.level is VerificationLevel.NONE
+    text = "\n".join(verification.problems)
+    for at in changed:
+        assert rows[at]["Name"].removesuffix(".dcm") in text
+    assert "its file is no DICOM object" in text
+    assert "its file holds the object 2.25.1.1." in text
+
+
+def test_secondary_resource_is_compared_too(work):
+    write_study(work.folder / "m01")
+    write(work.folder / "m01" / "s9" / "1.dcm", sop=SC, series="9", study="1", Modality="MR")
+    assert work.upload().exit_code == 0
+    (row,) = work.server.served.rows("/data/projects/P1/experiments")
+    files = work.server.served.rows(f"/data/experiments/{row['ID']}/scans/ALL/files")
+    assert {file["collection"] for file in files} == {"DICOM", "secondary"}
+    with work.server.served.archive.database.write() as connection:
+        connection.execute("UPDATE file SET digest = 'f'")
+    assert [one.level for one in work.verify()] == [VerificationLevel.CHECKSUMMED]
+
+
+def test_archive_that_breaks_off_is_asked_for_again(work):
+    write_study(work.folder / "m01", count=14)
+    assert work.upload().exit_code == 0
+    with work.server.served.archive.database.write() as connection:
+        connection.execute("UPDATE file SET digest = ''")
+    work.server.fault(
+        {"method": "GET", "path": "*/scans/ALL/resources/DICOM/files", "cut_answer_after": 9000}
+    )
+    assert [one.level for one in work.verify()] == [VerificationLevel.CHECKSUMMED]
+    assert [rule["hits"] for rule in work.server.faults()] == [1]
+
+
+def test_stopping_ends_a_comparison(work):
+    write_study(work.folder / "m01")
+    assert work.upload().exit_code == 0
+    with work.server.served.archive.database.write() as connection:
+        connection.execute("UPDATE file SET digest = ''")
+    control = RunControl()
+
+    def stop(progress):
+        if progress.bytes_done > progress.bytes_total // 2:
+            control.cancel()
+
+    with pytest.raises(CancelledError):
+        work.verify(control=control, on_progress=stop)
 
 
 def test_all_there_is_checksummed(sent):
@@ -93,22 +249,25 @@ def test_study_that_is_there_twice_is_found(sent):
     assert any("is also in P1 as COPY" in text for one in sent.verify() for text in one.problems)
 
 
-def test_contents_that_all_changed_are_counted_and_that_is_said(sent):
+def test_last_pixel_of_every_file_changed_is_found_with_series_and_uids(sent):
     _change_contents(sent)
     verification = _proof(sent)
     assert (verification.level, verification.found, verification.checksummed) == (
-        VerificationLevel.COUNTED,
+        VerificationLevel.NONE,
         6,
         0,
     )
-    assert "their contents are not proved" in " ".join(verification.notes)
+    first, second = verification.problems
+    assert first.startswith("Series 1 (series 1): 3 files are not as on disk: other pixels")
+    assert "2.25.1.1.1, 2.25.1.1.2, 2.25.1.1.3" in first
+    assert second.startswith("Series 2 (series 2): 3 files")
 
 
-def test_contents_of_which_some_changed_are_damaged(sent):
+def test_pixel_of_half_of_the_files_changed_is_found(sent):
     _change_contents(sent, 0.5)
     verification = _proof(sent)
     assert verification.level is VerificationLevel.NONE
-    assert "3 of 6 files differ from those on disk" in verification.problems[0]
+    assert (verification.checksummed, len(verification.problems)) == (3, 1)
 
 
 def test_names_alone_prove_nothing(sent):
@@ -128,16 +287,17 @@ def test_names_alone_prove_nothing(sent):
     assert verification.level is VerificationLevel.NONE
 
 
-def test_digests_that_the_server_does_not_keep_are_no_proof(sent):
+def test_files_whose_digests_the_server_does_not_keep_are_fetched(sent):
     with sent.server.served.archive.database.write() as connection:
         connection.execute("UPDATE file SET digest = ''")
-    verification = _proof(sent)
-    assert (verification.level, verification.found, verification.checksummed) == (
-        VerificationLevel.COUNTED,
-        6,
-        0,
+    assert {one.level for one in sent.verify()} == {VerificationLevel.CHECKSUMMED}
+    (sampled, _) = sent.verify(sample=2)
+    assert (sampled.level, sampled.proof, sampled.checksummed) == (
+        VerificationLevel.SAMPLED,
+        "pixels equal in 2 of 6 files",
+        2,
     )
-    assert "counted" in " ".join(verification.notes)
+    assert "4 files are counted by UID only: a sample was asked for" in " ".join(sampled.notes)
 
 
 def test_variables_that_differ_are_found(sent):

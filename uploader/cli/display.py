@@ -166,14 +166,15 @@ def upload_as_json(result: UploadResult) -> dict[str, Any]:
 def print_verifications(rows: list[RowVerification], problems: list[str], uploads: int = 0) -> None:
     """Show what a verification found; `problems` are those of so many files beside the images."""
     _table(
-        ("session", "planned", "found", "checksummed", "is"),
+        ("session", "planned", "found", "checksummed", "pixels equal", "is"),
         [
             [
                 one.row.session,
                 str(one.planned),
                 str(one.found),
                 str(one.checksummed),
-                one.level.value,
+                str(one.pixels_equal),
+                one.proof,
             ]
             for one in rows
         ],
@@ -188,6 +189,8 @@ def print_verifications(rows: list[RowVerification], problems: list[str], upload
         _print(text, "red")
     counts = Counter(one.level.value for one in rows)
     _print(f"Sessions: {', '.join(f'{count} {name}' for name, count in counts.items())}.")
+    if counts["counted"]:
+        _print("Counted is no proof: the contents of those files were not compared.", "yellow")
     if uploads:
         _print(f"Files beside the images: {uploads - len(problems)} of {uploads} are as sent.")
 
@@ -200,7 +203,8 @@ def verification_as_json(one: RowVerification) -> dict[str, Any]:
         "planned": one.planned,
         "found": one.found,
         "checksummed": one.checksummed,
-        "proof": one.level.value,
+        "pixels_equal": one.pixels_equal,
+        "proof": one.proof,
         "problems": one.problems,
         "notes": one.notes,
     }

@@ -138,9 +138,19 @@ def upload_command(
 @PLAN
 @server_options
 @SITE
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    help="Compare the pixels of so many files of a session only, where the server rewrote them.",
+)
 @json_option
-def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options: Any) -> None:
-    """Prove that everything in PLAN is on the server, and nothing twice."""
+def verify_command(
+    plan_path: Path, site: Path | None, sample: int | None, as_json: bool, **options: Any
+) -> None:
+    """Prove that everything in PLAN is on the server, and nothing twice.
+
+    Where the server rewrote files, they are fetched and their decoded pixels are compared.
+    """
 
     def work() -> int:
         from xnat_config import load_config
@@ -157,9 +167,14 @@ def verify_command(plan_path: Path, site: Path | None, as_json: bool, **options:
             server_access.open_client(**options) as client,
             display.UploadProgressBar() as bar,
         ):
-            deidentifier = load_deidentifier(plan_path, journal)
             verifications = verify(
-                plan, client, config, journal, deidentifier=deidentifier, on_progress=bar.update
+                plan,
+                client,
+                config,
+                journal,
+                deidentifier=load_deidentifier(plan_path, journal),
+                sample=sample or 0,
+                on_progress=bar.update,
             )
             problems, uploads = verify_uploads(client, journal), len(journal.uploads())
         if as_json:

@@ -68,7 +68,8 @@ class SessionEntry:
     problem : str
         Why it did not go on, as a message.
     verified : str
-        ``counted`` or ``checksummed`` once `verify` found all of it.
+        How surely it is there, once `verify` found all of it: ``checksummed``, ``pixels equal``,
+        ``pixels equal in n of N files`` or ``counted``.
     """
 
     row_key: str

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +47,8 @@ class ReportRow:
     state : str
         The least of the states of its series.
     verification : str
-        ``checksummed``, ``counted``, or ``not verified``.
+        ``checksummed``, ``pixels equal``, ``pixels equal in n of N files``, ``counted``, or
+        ``not verified``: see `RowVerification.proof`.
     """
 
     row: PlanRow
@@ -152,8 +155,8 @@ def _page(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
 def _summary(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
     included = [one for one in rows if one.row.include]
     bad = sum(1 for one in included if one.has_errors)
-    levels = {name: sum(1 for one in included if one.verification == name) for name in _LEVELS}
-    counts = ", ".join(f"{count} {name}" for name, count in levels.items() if count)
+    levels = Counter(_IN_FILES.sub(" in some files", one.verification) for one in included)
+    counts = ", ".join(f"{levels[name]} {name}" for name in _LEVELS if levels[name])
     now = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z")
     state = (
         f'<span class="bad">{bad} need attention</span>'
@@ -165,11 +168,15 @@ def _summary(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
         f"<code>{_text(str(plan.root))}</code>; written {_text(now)}.</p>\n"
         f"<p>{len(included)} sessions: {_text(counts)}; {state}. "
         "<em>Checksummed</em>: every file has on the server the MD5 of the bytes sent. "
-        "<em>Counted</em>: every file is there by its UID; the server keeps no MD5 to compare.</p>"
+        "<em>Pixels equal</em>: the server rewrote files, as where it anonymises or decompresses, "
+        "and their decoded pixels are those on disk (in n of N files: only those were compared). "
+        "<em>Counted</em>: every file is there by its UID, and no content was compared: no proof."
+        "</p>"
     )
 
 
-_LEVELS = ("checksummed", "counted", "not verified")
+_LEVELS = ("checksummed", "pixels equal", "pixels equal in some files", "counted", "not verified")
+_IN_FILES = re.compile(r" in \d+ of \d+ files")
 
 
 def _line(one: ReportRow, heads: list[str], names: list[str]) -> str:

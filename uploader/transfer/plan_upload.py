@@ -382,17 +382,16 @@ def _check_archived(context: UploadContext, job: SessionJob, matches: list[Serie
             hint="Run the same command again: it sends what is missing." if missing else "",
         )
     sent = {uid: md5 for uid, md5 in context.journal.digests(job.key).values()}
-    known = [
-        (file.md5, sent[uid])
-        for match in matches
-        for uid, file in match.files.items()
-        if file.md5 and uid in sent
-    ]
-    wrong = sum(1 for there, ours in known if there != ours)
-    # A server that anonymises changes all of them; damage on the way changes some.
-    if 0 < wrong < len(known):
-        raise RowError(
-            "damaged",
-            f"{wrong} of {len(known)} files of {job.row.session} are not on the server as sent.",
-            hint="Delete the session in XNAT and run the same command again.",
-        )
+    for match in matches:
+        known = [
+            (file.md5, sent[uid]) for uid, file in match.files.items() if file.md5 and uid in sent
+        ]
+        wrong = sum(1 for there, ours in known if there != ours)
+        # A server that anonymises or decompresses changes all of a series; damage changes some.
+        if 0 < wrong < len(known):
+            raise RowError(
+                "damaged",
+                f"{wrong} of {len(known)} files of a series of {job.row.session} are not on the "
+                "server as sent.",
+                hint="Delete the session in XNAT and run the same command again.",
+            )

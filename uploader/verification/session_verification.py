@@ -15,6 +15,7 @@ from xnat_config.server.files import RemoteFile
 from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CorruptDataError
+from xnat_pic.files import bytes_digest
 
 from ..control import Progress, ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
@@ -36,6 +37,7 @@ from ..server.listing import (
     read_sessions,
     variables_in,
 )
+from .content_check import Suspect, check_contents, content_notes, series_name
 from .matching import SeriesMatch, match_series
 from .payload import SessionPayload, build_payload, file_md5
 
@@ -44,11 +46,15 @@ class VerificationLevel(Enum):
     """How surely a session is known to be there.
 
     ``CHECKSUMMED``: every instance is there, each with the MD5 of the bytes that were sent.
-    ``COUNTED``: every instance is there by its SOP Instance UID; the server keeps no MD5 of the
-    same bytes. ``NONE``: something is missing, doubled or different.
+    ``PIXELS``: every instance is there; where the server rewrote it, its decoded pixels are those
+    on disk (an object without pixels: its content). ``SAMPLED``: that holds for some of them, and
+    the others are there by their SOP Instance UID. ``COUNTED``: all are there by their UID alone,
+    which proves no content. ``NONE``: something is missing, doubled or different.
     """
 
     CHECKSUMMED = "checksummed"
+    PIXELS = "pixels equal"
+    SAMPLED = "pixels equal in some files"
     COUNTED = "counted"
     NONE = "not verified"
 
@@ -61,6 +67,8 @@ class RowVerification:
     ----------
     planned, found : int
         Instances planned, and those found on the server.
+    checksummed, pixels_equal : int
+        Instances with the MD5 of the bytes sent, and those rewritten but of equal content.
     problems : list of str
         Messages; empty where all is well.
     notes : list of str
@@ -71,25 +79,35 @@ class RowVerification:
     planned: int = 0
     found: int = 0
     checksummed: int = 0
+    pixels_equal: int = 0
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __repr__(self) -> str:
         """Show what counts in a line."""
-        return (
-            f"<RowVerification {self.row.session}: {self.level.value}, {self.found}/{self.planned}>"
-        )
+        return f"<RowVerification {self.row.session}: {self.proof}, {self.found}/{self.planned}>"
 
     @property
     def level(self) -> VerificationLevel:
         """How surely it is there."""
         if self.problems or self.found < self.planned:
             return VerificationLevel.NONE
-        return (
-            VerificationLevel.CHECKSUMMED
-            if self.checksummed == self.planned
-            else VerificationLevel.COUNTED
-        )
+        if self.checksummed == self.planned:
+            return VerificationLevel.CHECKSUMMED
+        if self._proved == self.planned:
+            return VerificationLevel.PIXELS
+        return VerificationLevel.SAMPLED if self._proved else VerificationLevel.COUNTED
+
+    @property
+    def proof(self) -> str:
+        """How surely it is there, in how many of its files."""
+        if self.level is VerificationLevel.SAMPLED:
+            return f"pixels equal in {self._proved} of {self.planned} files"
+        return str(self.level.value)
+
+    @property
+    def _proved(self) -> int:
+        return self.checksummed + self.pixels_equal
 
 
 def verify(
@@ -99,11 +117,15 @@ def verify(
     journal: Journal | None = None,
     *,
     deidentifier: Deidentifier | None = None,
+    sample: int = 0,
     jobs: int = 4,
     control: RunControl | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[RowVerification]:
     """Compare the files on disk, read anew, with what the server has.
+
+    Where the server's checksum is another one or missing, its copy is fetched, and decoded pixels
+    are compared.
 
     Parameters
     ----------
@@ -111,6 +133,8 @@ def verify(
         Tells what was sent where objects were changed on their way, and takes the result.
     deidentifier : Deidentifier, optional
         The change of the upload.
+    sample : int
+        How many copies to fetch of a session; 0 fetches all that the checksums do not prove.
     """
     rows = [row for row in plan.rows if row.include]
     payloads = {
@@ -133,7 +157,7 @@ def verify(
         if payload is None:
             found.problems.append("Its files are not on the disk any more. Put them back.")
             return found
-        check = _SessionVerifier(client, config, journal, deidentifier is not None, meter, control)
+        check = _SessionVerifier(client, config, journal, deidentifier, sample, meter, control)
         try:
             check.run(found, payload, plan.sessions[row.key], studies[payload.study_uid], planned)
         except (CorruptDataError, RefusedError, RowError) as error:
@@ -152,7 +176,7 @@ def _record(journal: Journal | None, found: RowVerification, payload: SessionPay
     row = found.row
     journal.add_session(row.key, row.project, row.subject, row.session, series)
     is_verified = found.level is not VerificationLevel.NONE
-    journal.set_verified(row.key, found.level.value if is_verified else "")
+    journal.set_verified(row.key, found.proof if is_verified else "")
     if is_verified:
         journal.set_state(row.key, [one.uid for one in payload.series], SeriesState.VERIFIED)
         journal.set_problem(row.key, "")
@@ -167,7 +191,8 @@ class _SessionVerifier:
     client: XnatClient
     config: SiteConfig
     journal: Journal | None
-    is_deidentified: bool
+    deidentifier: Deidentifier | None
+    sample: int
     meter: ProgressMeter
     control: RunControl
 
@@ -202,7 +227,9 @@ class _SessionVerifier:
             for one in payload.series
         ]
         self._instances(found, payload, matches)
-        matches = self._checksums(found, payload, scans, matches)
+        suspects = self._checksums(found, payload, matches)
+        if suspects and not self._contents(found, remote, suspects):
+            matches = self._count_objects(found, payload, scans)
         self._doubled(found, scans, matches, remote, studies, planned)
         self._variables(found, remote)
         self._side_files(found, session, remote)
@@ -231,59 +258,69 @@ class _SessionVerifier:
         for one, match in zip(payload.series, matches, strict=True):
             if match.missing:
                 found.problems.append(
-                    f"Series {one.number or one.uid} ({one.description or 'no description'}): "
-                    f"{len(match.missing)} of {len(one.instances)} files are missing. Upload again."
+                    f"{series_name(one)}: {len(match.missing)} of {len(one.instances)} files are "
+                    f"missing (SOP Instance UID {list_some(match.missing)}). Upload again."
                 )
 
     def _checksums(
-        self,
-        found: RowVerification,
-        payload: SessionPayload,
-        scans: list[RemoteScan],
-        matches: list[SeriesMatch],
-    ) -> list[SeriesMatch]:
-        """Compare MD5: of the bytes on disk, or of those sent where they were changed."""
+        self, found: RowVerification, payload: SessionPayload, matches: list[SeriesMatch]
+    ) -> list[Suspect]:
+        """Compare MD5: of the bytes on disk, or of those sent where they were changed.
+
+        Returns
+        -------
+        list of Suspect
+            Those that it does not prove.
+        """
         sent = self.journal.digests(found.row.key) if self.journal else {}
-        different, without = [], 0
+        suspects = []
         for one, match in zip(payload.series, matches, strict=True):
             for uid, file in match.files.items():
                 self.control.check()
                 instance = one.instances[uid]
-                known = sent.get(instance.sop_uid, ("", ""))[1]
-                ours = known if self.is_deidentified else file_md5(instance.file.path)
+                ours = sent.get(instance.sop_uid, ("", ""))[1]
+                if not self.deidentifier:
+                    ours = file_md5(instance.file.path)
+                elif not ours:
+                    ours = bytes_digest(self.deidentifier.content(instance.file.path), "md5")
                 self.meter.add(instance.file.size)
-                if not file.md5 or not ours:
-                    without += 1
-                elif file.md5 == ours:
+                if ours and file.md5 == ours:
                     found.checksummed += 1
                 else:
-                    different.append(file)
-        if without:
-            found.notes.append(
-                f"There is no checksum of {counted(without, 'file', 'files')} to compare: counted."
-            )
-        if different and found.checksummed:
-            names = list_some([file.name for file in different])
-            found.problems.append(
-                f"{len(different)} of {found.checksummed + len(different)} files differ from those "
-                f"on disk: {names}."
-            )
-        elif different:
-            return self._count_objects(found, payload, scans, len(different))
-        return matches
+                    suspects.append(Suspect(one, instance, file, ours))
+        return suspects
+
+    def _contents(
+        self, found: RowVerification, remote: RemoteSession, suspects: list[Suspect]
+    ) -> bool:
+        """Compare what the objects hold; return whether all of them were compared."""
+        report = check_contents(
+            self.client,
+            remote.path,
+            suspects,
+            sample=self.sample,
+            deidentifier=self.deidentifier,
+            meter=self.meter,
+            control=self.control,
+        )
+        found.checksummed += report.checksummed
+        found.pixels_equal = report.pixels + report.contents
+        found.problems += [
+            f"{series_name(series)}: {counted(len(uids), 'file is', 'files are')} not as on disk: "
+            f"{reason} (SOP Instance UID {list_some(uids)}). Delete it in XNAT, and upload again."
+            for (series, reason), uids in report.grouped(report.different)
+        ]
+        found.notes += content_notes(report)
+        return not report.left_out and not report.undecided
 
     def _count_objects(
-        self, found: RowVerification, payload: SessionPayload, scans: list[RemoteScan], count: int
+        self, found: RowVerification, payload: SessionPayload, scans: list[RemoteScan]
     ) -> list[SeriesMatch]:
-        """Find the instances by what the objects say, where no checksum proves their names."""
+        """Find the instances by what the objects say, where no content proves their names."""
         matches = [
             match_series(self.client, one, scans, trust_names=False) for one in payload.series
         ]
         found.found = sum(len(match.present) for match in matches)
-        found.notes.append(
-            f"All {count} files differ from those on disk, as where the server anonymises: they "
-            "are counted by their UIDs, and their contents are not proved."
-        )
         if found.found < found.planned and not found.problems:
             found.problems.append("The objects on the server are not those on disk.")
         return matches

@@ -272,6 +272,9 @@ class PlanRun(QObject):
         if bad or problems:
             why = window_text(problems[0]) if problems else translate("upload.see_rows")
             self.notified.emit(Notice(translate("upload.proved_part", n=bad, why=why), "bad"), "")
+        elif counted := sum(one.level is VerificationLevel.COUNTED for one in verifications):
+            text = translate("upload.proved_counted", n=counted)
+            self.notified.emit(Notice(text, "warning", translate("upload.report")), "report")
         else:
             text = translate("upload.proved", n=len(verifications))
             self.notified.emit(Notice(text, "good", translate("upload.report")), "report")
@@ -349,7 +352,7 @@ class PlanRun(QObject):
         self._pulse.stop()
         self.table.locked = False
         rows = [self.table.state(row.key) for row in self.table.rows if row.include]
-        sent = bool(rows) and all(state.tone == "good" for state in rows)
+        sent = bool(rows) and all(one.tone == "good" or one.key in PROVED for one in rows)
         self.step.foot.set_failed(
             len(self.failed()), all_sent=sent, proved=all(one.key in PROVED for one in rows)
         )

@@ -51,7 +51,12 @@ FAILED = "upload.state_failed"
 STOPPED = "upload.state_stopped"
 HALTED = RowState(STOPPED, "warning")
 UNPROVED = "upload.state_unproved"
-PROVED = ("upload.state_verified", "upload.state_counted")
+PROVED = (
+    "upload.state_verified",
+    "upload.state_pixels",
+    "upload.state_sampled",
+    "upload.state_counted",
+)
 _VERDICTS = {
     Verdict.NEW: ("upload.state_new", "accent"),
     Verdict.SAME: ("upload.state_same", "good"),
@@ -68,11 +73,14 @@ _OUTCOMES = {
 }
 _LEVELS = {
     VerificationLevel.CHECKSUMMED: ("upload.state_verified", "good"),
-    VerificationLevel.COUNTED: ("upload.state_counted", "good"),
+    VerificationLevel.PIXELS: ("upload.state_pixels", "good"),
+    VerificationLevel.SAMPLED: ("upload.state_sampled", "good"),
+    VerificationLevel.COUNTED: ("upload.state_counted", "warning"),
     VerificationLevel.NONE: (UNPROVED, "bad"),
 }
 _KNOWN = {
     "verified": ("upload.state_verified", "good"),
+    "counted": ("upload.state_counted", "warning"),
     "archived": ("upload.state_done", "good"),
     "problem": (FAILED, "bad"),
 }
@@ -95,6 +103,10 @@ def of_verification(one: RowVerification) -> RowState:
     """Return the state after a verification."""
     how = {
         VerificationLevel.CHECKSUMMED: translate("upload.proof_checksummed"),
+        VerificationLevel.PIXELS: translate("upload.proof_pixels"),
+        VerificationLevel.SAMPLED: translate(
+            "upload.proof_sampled", n=one.checksummed + one.pixels_equal, planned=one.planned
+        ),
         VerificationLevel.COUNTED: translate("upload.proof_counted"),
         VerificationLevel.NONE: translate(
             "upload.proof_none", found=one.found, planned=one.planned

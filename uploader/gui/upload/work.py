@@ -23,6 +23,7 @@ from ... import (
     RunControl,
     UploadOptions,
     UploadResult,
+    VerificationLevel,
     build_plan,
     check,
     check_plan,
@@ -53,7 +54,8 @@ class OpenedPlan:
     Attributes
     ----------
     states : dict
-        What the journal says of each row by its key: ``verified``, ``archived``, ``problem``.
+        What the journal says of each row by its key: ``verified``, ``counted``, ``archived``,
+        ``problem``.
     """
 
     path: Path
@@ -183,7 +185,8 @@ def _known(journal: Journal) -> dict[str, tuple[str, str]]:
     known = {}
     for one in journal.sessions():
         if one.verified:
-            known[one.row_key] = ("verified", "")
+            is_counted = one.verified == VerificationLevel.COUNTED.value
+            known[one.row_key] = ("counted" if is_counted else "verified", "")
         elif one.problem:
             known[one.row_key] = ("problem", one.problem)
         else:
