@@ -180,10 +180,9 @@ class SelfTest:
     def _install(self, server: XnatClient) -> str:
         items = Installation(server, self._spec).apply()
         bad = [one for one in items if one.state is State.FAILED]
-        hard = [one for one in bad if one.key.kind != "form"]
-        _require(not hard, f"{hard[0].key.name}: {hard[0].message}" if hard else "")
+        _require(not bad, f"{bad[0].key.name}: {bad[0].message}" if bad else "")
         done = sum(one.state is State.DONE for one in items)
-        no = [one for one in items if one.state in (State.FAILED, State.IMPOSSIBLE)]
+        no = [one for one in items if one.state is State.IMPOSSIBLE]
         return f"{done} made" + (f"; {len(no)} not: {no[0].message}" if no else "")
 
     def _install_again(self, server: XnatClient) -> str:
@@ -371,7 +370,7 @@ def _by_container(server: XnatClient, project: str) -> tuple[str, Callable[[str]
         asked = {"project": project, "xsiType": "xnat:mrSessionData"}
         rows = server.find_json("/xapi/commands/available", asked)
         for row in rows if isinstance(rows, list) else []:
-            if row.get("wrapper-name") == NAME:
+            if row.get("wrapper-name") == NAME and row.get("enabled") is True:
                 root = str(row.get("root-element-name"))
                 address = path_of(
                     *("xapi", "projects", project, "wrappers", str(row["wrapper-id"])),
@@ -396,9 +395,9 @@ def _by_engine(
     desired = component.desired()
     if any(component.obstacle(key) for key in desired):
         return None
-    component.create(list(desired.items()))
-    if set(component.read(desired)) != set(desired):
-        return None
+    missing = desired.keys() - component.read(desired).keys()
+    if missing:
+        raise Skipped(" ".join(component.manual_step(key) for key in missing))
     return "classic engine", lambda session: launch(server, project, NAME, session, {})
 
 

@@ -13,7 +13,25 @@ from typing import Any
 from .variables import Variable
 
 SINCE = (1, 8, 8)
+SITE = "Site"
 _KINDS = {"integer": "number", "float": "number", "boolean": "checkbox", "date": "datetime"}
+
+
+@dataclass(frozen=True)
+class FormPlace:
+    """Where a form applies.
+
+    Attributes
+    ----------
+    entity : str
+        ID of a project; ``Site`` for all of them.
+    row : str
+        The server's name for the form at this place, which its calls ask for.
+    """
+
+    entity: str
+    row: str
+    is_enabled: bool
 
 
 @dataclass(frozen=True)
@@ -24,20 +42,20 @@ class Form:
     ----------
     name : str
         Its identifier, under which values are stored.
-    row : str
-        The server's name for where it applies, which some calls ask for; else its identifier.
     components : tuple of tuple
         Key, kind, label and allowed values of each field.
-    places : tuple of str
-        The projects it applies to, as the server lists them; ``Site`` for all.
     """
 
     name: str
-    row: str
     title: str
     data_type: str
     components: tuple[tuple[str, str, str, tuple[str, ...]], ...]
-    places: tuple[str, ...] = ()
+    places: tuple[FormPlace, ...] = ()
+
+    def place_in(self, project: str) -> FormPlace | None:
+        """Return where the form applies to a project: its own place, else that of the site."""
+        by_entity = {one.entity: one for one in self.places}
+        return by_entity.get(project) or by_entity.get(SITE)
 
 
 def components(variables: Iterable[Variable]) -> list[dict[str, Any]]:
@@ -72,13 +90,13 @@ def form_document(
         "submission": {
             "data": {
                 "xnatDatatype": {"label": data_type, "value": data_type},
-                "isThisASiteWideConfiguration": "no",
+                "isThisASiteWideConfiguration": "NO",
                 "xnatProject": [{"label": project, "value": project}],
                 "zIndex": 10,
                 "title": title,
             }
         },
-        "builder": json.dumps(builder),
+        "builder": builder,
     }
 
 
@@ -94,10 +112,16 @@ def forms_in(listing: Any, title: str) -> list[Form]:
         keys = ("formUUID", "formUuid", "uuid", "id")
         name = next((str(form[key]) for key in keys if form.get(key)), "")
         rows = [one for one in form.get("appliesToList") or [] if isinstance(one, dict)]
-        row = str((rows or [{}])[0].get("idCustomVariableFormAppliesTo") or name)
-        places = tuple(str(one.get("entityId", "")) for one in rows)
+        places = tuple(
+            FormPlace(
+                str(one.get("entityId") or SITE),
+                str(one.get("idCustomVariableFormAppliesTo") or ""),
+                one.get("status") == "enabled",
+            )
+            for one in rows
+        )
         inside = shape(contents.get("components"))
-        found += [Form(name, row, title, one, inside, places) for one in _data_types(form) if name]
+        found += [Form(name, title, one, inside, places) for one in _data_types(form) if name]
     return found
 
 

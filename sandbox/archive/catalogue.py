@@ -10,11 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape, quoteattr
-
-from defusedxml import ElementTree
-from defusedxml.common import DefusedXmlException
 
 from . import schema
 from .descriptors import Descriptor, read_descriptor
@@ -22,7 +18,6 @@ from .refusals import Refused, not_found
 
 EVERY_TYPE = "All Datatypes"
 ARC = "http://nrg.wustl.edu/arc"
-_A = f"{{{ARC}}}"
 _SITE, _FOLDER = "pipeline", "pipeline-folder"
 _PUT_DOCUMENT = (
     "INSERT INTO document VALUES (?, ?, ?, ?)"
@@ -167,27 +162,17 @@ def add_to_project(
     """Let a project use a pipeline of the site; by default under its name."""
     about = pipeline.descriptor
     step_id = step_id or about.name
-    return put_project_pipeline(
-        connection,
-        project,
-        ProjectPipeline(
-            step_id=step_id,
-            path=pipeline.path,
-            name=about.name,
-            display=about.name[:1].upper() + about.name[1:].replace("_", " "),
-            description=about.description,
-            datatype=datatype or about.applies_to or EVERY_TYPE,
-        ),
+    used = ProjectPipeline(
+        step_id=step_id,
+        path=pipeline.path,
+        name=about.name,
+        display=about.name[:1].upper() + about.name[1:].replace("_", " "),
+        description=about.description,
+        datatype=datatype or about.applies_to or EVERY_TYPE,
     )
-
-
-def put_project_pipeline(
-    connection: sqlite3.Connection, project: str, pipeline: ProjectPipeline
-) -> ProjectPipeline:
-    """List a pipeline in a project, in place of one with its step id."""
-    body = json.dumps(asdict(pipeline))
-    connection.execute(_PUT_DOCUMENT, (project, _SITE, pipeline.step_id, body))
-    return pipeline
+    body = json.dumps(asdict(used))
+    connection.execute(_PUT_DOCUMENT, (project, _SITE, step_id, body))
+    return used
 
 
 def remove_from_project(
@@ -250,50 +235,4 @@ def _arc_pipeline(one: ProjectPipeline) -> str:
         f"<arc:description>{escape(one.description)}</arc:description>"
         + (f"<arc:parameters>{parameters}</arc:parameters>" if parameters else "")
         + "</arc:pipeline>"
-    )
-
-
-def read_archive_spec(connection: sqlite3.Connection, body: bytes) -> list[ProjectPipeline]:
-    """Return the pipelines that an ``arc:project`` document lists.
-
-    Raises
-    ------
-    Refused
-        422 for another document, or one that names a pipeline which the site does not offer.
-    """
-    try:
-        root = ElementTree.fromstring(body)
-    except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise Refused(422, "The archive specification cannot be read as XML.") from error
-    if root.tag != f"{_A}project":
-        raise Refused(422, "The document is no arc:project.")
-    found = []
-    for descendant in root.iter(f"{_A}descendant"):
-        for one in descendant.findall(f"{_A}pipeline"):
-            found.append(_read_pipeline(connection, one, descendant.get("xsiType", "")))
-    return found
-
-
-def _read_pipeline(
-    connection: sqlite3.Connection, element: Element, datatype: str
-) -> ProjectPipeline:
-    def text(name: str) -> str:
-        return (element.findtext(f"{_A}{name}") or "").strip()
-
-    site = find_site(connection, text("location") or text("name"))
-    if site is None:
-        raise Refused(422, f"The site offers no pipeline {text('location') or text('name')}.")
-    defaults = {
-        one.get("name", ""): (one.findtext(f"{_A}csvValues") or "").strip()
-        for one in element.iter(f"{_A}parameter")
-        if one.find(f"{_A}csvValues") is not None
-    }
-    return ProjectPipeline(
-        step_id=element.get("stepId") or site.descriptor.name,
-        path=site.path,
-        name=site.descriptor.name,
-        display=text("displayText") or site.descriptor.name,
-        description=text("description") or site.descriptor.description,
-        datatype=datatype or site.descriptor.applies_to,
-        defaults=defaults,
     )

@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from . import schema
+from . import accounts, schema
+from .accounts import User
 from .database import next_number
+from .items import Item
 from .refusals import Refused, not_found
 
 _COMMAND, _ENABLED = "command", "wrapper-enabled"
@@ -182,29 +184,41 @@ def enable(
         connection.execute("DELETE FROM document WHERE owner = ? AND kind = ? AND name = ?", key)
 
 
-def available(connection: sqlite3.Connection, project: str, xsi_type: str) -> list[dict[str, Any]]:
-    """Return what can be launched on a type in a project, one row for each wrapper."""
-    rows = []
-    for one in wrappers(connection):
-        enabled = is_enabled(connection, one) and is_enabled(connection, one, project)
-        if not enabled or (xsi_type and not one.covers(xsi_type)):
-            continue
-        root = one.external_inputs[0]["name"] if one.external_inputs else ""
-        rows.append(
-            {
-                "command-id": one.command["id"],
-                "command-name": one.command["name"],
-                "command-label": one.command.get("label") or one.command["name"],
-                "command-description": one.command.get("description", ""),
-                "wrapper-id": one.id,
-                "wrapper-name": one.name,
-                "wrapper-label": one.about.get("label") or one.name,
-                "wrapper-description": one.about.get("description", ""),
-                "wrapper-contexts": list(one.about.get("contexts") or []),
-                "image-name": one.command["image"],
-                "image-type": one.command["type"],
-                "enabled": True,
-                "root-element-name": root,
-            }
-        )
-    return rows
+def may_launch(connection: sqlite3.Connection, user: User, wrapper: Wrapper, project: Item) -> bool:
+    """Tell whether a user may launch a wrapper in a project.
+
+    Its results need the right to edit; one without output handlers the right to read.
+    """
+    if wrapper.about.get("output-handlers"):
+        return accounts.may_edit(connection, user, project.id)
+    return accounts.may_read(connection, user, project)
+
+
+def available(
+    connection: sqlite3.Connection, user: User, project: Item, xsi_type: str
+) -> list[dict[str, Any]]:
+    """Return the wrappers that a user may launch on a type, and whether they are enabled.
+
+    Those that are not enabled are in the list, too.
+    """
+    return [
+        {
+            "command-id": one.command["id"],
+            "command-name": one.command["name"],
+            "command-label": one.command.get("label") or one.command["name"],
+            "command-description": one.command.get("description", ""),
+            "wrapper-id": one.id,
+            "wrapper-name": one.name,
+            "wrapper-label": one.about.get("label") or one.name,
+            "wrapper-description": one.about.get("description", ""),
+            "wrapper-contexts": list(one.about.get("contexts") or []),
+            "image-name": one.command["image"],
+            "image-type": one.command["type"],
+            "enabled": is_enabled(connection, one) and is_enabled(connection, one, project.id),
+            "root-element-name": one.external_inputs[0]["name"],
+        }
+        for one in wrappers(connection)
+        if one.external_inputs
+        and one.covers(xsi_type)
+        and may_launch(connection, user, one, project)
+    ]

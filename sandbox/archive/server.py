@@ -23,6 +23,7 @@ from .rest import (
     containers,
     custom,
     files,
+    forms,
     hierarchy,
     imports,
     login,
@@ -52,7 +53,7 @@ def make_app(archive: Archive) -> ASGIApp:
         routes += pipelines.routes
     if archive.settings.containers:
         routes += [*containers.routes, *commands.routes]
-    routes += [*site.routes, *custom.routes, *projects.routes, *sharing.routes]
+    routes += [*site.routes, *custom.routes, *forms.routes, *projects.routes, *sharing.routes]
     routes += [*tables.routes, *hierarchy.routes]
     routes += web_routes(archive.settings)
     app = Starlette(

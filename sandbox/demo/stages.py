@@ -139,6 +139,11 @@ def _install(work: Work) -> str:
         curl(address, "-X", "PUT"),
     ]
     work.archive.send("PUT", address)
+    # XNAT adds classic pipelines to a project on a page alone; this is the sandbox's own address.
+    named = {"folder": folder.catalog / "engine", "project": PROJECT}
+    offered = f"/sandbox/pipelines?{urlencode(named)}"
+    work.programs.typed.append(curl(offered, "-X", "POST"))
+    work.archive.send("POST", offered)
     text = example_text().replace("MY_PROJECT", PROJECT)
     folder.installation.write_text(text, encoding="utf-8")
     items = work.programs.run(

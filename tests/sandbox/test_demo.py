@@ -71,11 +71,11 @@ def test_the_whole_story(tmp_path):
 def _a_shell_takes_what_is_told(text):
     lines = re.findall(r"^  ((?:xnat|mri|curl|export).*)", text, re.MULTILINE)
     asked = _words(lines)
-    assert len(asked) == len(lines) - 1 == 14, text  # export itself is no program of ours
-    assert asked[6][:5] == ["xnat-pic-uploader", "scan", "my demo/dicom", "--project", "DEMO"]
+    assert len(asked) == len(lines) - 1 == 15, text  # export itself is no program of ours
+    assert asked[7][:5] == ["xnat-pic-uploader", "scan", "my demo/dicom", "--project", "DEMO"]
     addresses = [one[-1] for one in asked if one[0] == "curl"]
     server = "http://localhost:8080/"
-    assert [one.partition(server)[:2] for one in addresses] == [("", server)] * 5, text
+    assert [one.partition(server)[:2] for one in addresses] == [("", server)] * 6, text
     assert addresses[0] == f"{server}data/projects/DEMO"
     assert addresses[-1].endswith("?workers=2&map=T2,ADC")
 

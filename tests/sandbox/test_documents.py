@@ -62,7 +62,10 @@ def _run(lines, folder, environment):
             ["bash", "-ec", line],
             cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=300,
         )  # fmt: skip
-        assert done.returncode == 0, (line, done.stdout[-500:], done.stderr[-2000:])
+        # Pipelines of the classic engine are left to a person: 8.
+        installs = line.startswith(("xnat-pic-admin plan", "xnat-pic-admin apply"))
+        expected = 8 if installs else 0
+        assert done.returncode == expected, (line, done.stdout[-500:], done.stderr[-2000:])
         said[line] = done.stdout + done.stderr
     return said
 

@@ -22,7 +22,7 @@ EXIT_CODES = {
     2: "wrong call, or the file cannot be used",
     5: "login refused",
     6: "the server refuses or does not answer",
-    8: "done in part: something was changed by hand, or stays, and is named",
+    8: "done in part: something is left to a person, was changed by hand, or stays, and is named",
 }
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -99,6 +99,8 @@ def apply_command(yes: bool, **options: Any) -> None:
                     click.echo("Nothing was changed.", err=True)
                     return 8
             found = job.apply()
+        elif any(one.state is State.MANUAL for one in found):
+            found = job.apply()  # changes nothing but the record of what a person makes for us
         _show(found, options["as_json"])
         return exit_code(found)
 
@@ -129,8 +131,15 @@ def status_command(**options: Any) -> None:
 @main.command("remove", epilog=exit_code_help(EXIT_CODES))
 @_options
 @_YES
+@click.option(
+    "--delete-values-of",
+    multiple=True,
+    metavar="FORM",
+    help="Form whose values go with it, by the name that status shows; may be repeated. Without "
+    "it, XNAT disables a form that has values, and it stays.",
+)
 def remove_command(yes: bool, **options: Any) -> None:
-    """Take away what apply made and nobody changed since; all images and values stay."""
+    """Take away what apply made and nobody changed since; images and other values stay."""
 
     def work(job: Installation) -> int:
         from .installation import exit_code
@@ -168,6 +177,7 @@ def _run(
     ca_bundle: Path | None,
     as_json: bool,
     catalog: Path | None = None,
+    delete_values_of: tuple[str, ...] = (),
 ) -> None:
     """Do the work of a command on a server and end with its exit code."""
     del as_json
@@ -185,7 +195,7 @@ def _run(
         connection = ask_user(resolve_connection(server, user, ca_bundle))
         login = password_login(connection.user, ask_password(connection))
         with XnatClient(connection, login, agent=PROGRAM) as client:
-            return work(Installation(client, spec, pipelines))
+            return work(Installation(client, spec, pipelines, delete_values_of))
 
     run_command(
         PROGRAM, connected, stopped="stopped. Run plan to see what is in place; apply goes on."

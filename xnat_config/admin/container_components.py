@@ -9,7 +9,7 @@ from typing import Any
 from ..server.client import XnatClient
 from ..server.paths import path_of
 from .catalog import Catalog
-from .model import SITE, Key
+from .model import SITE, Component, Key
 from .specification import InstallationSpec
 
 _NONE = "This server has no Container Service, or does not open it to this user."
@@ -48,12 +48,14 @@ class Service:
                 asked = {"project": project, "xsiType": xsi_type}
                 listed = self.server.find_json("/xapi/commands/available", asked)
                 for one in listed if isinstance(listed, list) else []:
+                    if one.get("enabled") is not True:
+                        continue  # the list names all that may be launched
                     name = f"{one.get('command-name')}/{one.get('wrapper-name')}"
                     used.setdefault(name, project)
         return used
 
 
-class CommandComponent:
+class CommandComponent(Component):
     """Commands of the site."""
 
     kind = "command"
@@ -75,10 +77,6 @@ class CommandComponent:
         """Tell whether there is no Container Service."""
         return "" if self._service.is_there else _NONE
 
-    def change_obstacle(self, key: Key) -> str:
-        """Return nothing: a command can be replaced."""
-        return ""
-
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Add commands, or put new ones in the place of old ones."""
         known = self._service.commands() or {}
@@ -99,7 +97,7 @@ class CommandComponent:
         return ""
 
 
-class LaunchComponent:
+class LaunchComponent(Component):
     """Where commands may be launched: on the site, and in each project."""
 
     kind = "launch"
@@ -135,10 +133,6 @@ class LaunchComponent:
     def obstacle(self, key: Key) -> str:
         """Tell whether there is no Container Service."""
         return "" if self._service.is_there else _NONE
-
-    def change_obstacle(self, key: Key) -> str:
-        """Return nothing: what is enabled needs no change."""
-        return ""
 
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Enable wrappers, on the site before the projects."""

@@ -1,28 +1,29 @@
-"""Pipelines of the classic engine: registered on the site by hand, enabled in projects from here.
+"""Pipelines of the classic engine: added by hand, described here step by step, then verified.
 
-The engine reads its descriptors from a folder of its own machine, which no call of XNAT can write.
+The engine reads its descriptors from a folder of its own machine, and XNAT adds them to the site
+and to projects on pages only: it has no call for either. It has calls to list and to remove them.
 """
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
-
-from xnat_pic.errors import ServerError
+from urllib.parse import urlencode
 
 from ..server.client import XnatClient
 from ..server.paths import path_of
 from .catalog import Catalog, Descriptor
-from .model import Key
+from .model import Component, Key
 from .specification import InstallationSpec
 
-_ARC = "http://nrg.wustl.edu/arc"
+_CATALOG = "/data/xnat/pipeline/catalog"
+_SITE_PAGE = "/app/template/XDATScreen_manage_pipeline.vm"
+_PROJECT_PAGE = "/app/action/ManagePipeline"
 _NONE = "This server has no classic pipeline engine, or does not open it to this user."
 
 
-class EngineComponent:
+class EngineComponent(Component):
     """Pipelines that projects use."""
 
     kind = "pipeline"
@@ -64,43 +65,45 @@ class EngineComponent:
         return self._server.find_json(path_of("data", "projects", project, "pipelines")) is not None
 
     @cached_property
-    def _on_site(self) -> set[str]:
-        rows = self._rows(self._spec.projects[0], additional=True)
-        return {_short(row.get("Path", "")) for row in rows}
+    def _on_site(self) -> dict[str, dict[str, str]]:
+        """What the site offers and a project does not use, by path below the catalog."""
+        return {
+            _short(row.get("Path", "")): row
+            for project in self._spec.projects
+            for row in self._rows(project, additional=True)
+        }
 
     def obstacle(self, key: Key) -> str:
-        """Tell whether there is no engine, or the site does not offer the pipeline yet."""
-        if not self.is_there:
-            return _NONE
-        one = self._descriptors.get(key.name)
-        if one is not None and one.path not in self._on_site:
-            return (
-                f"Copy the folder engine into the engine's catalog folder and add {one.path} on "
-                "the page Administer > Pipelines; then run apply again."
-            )
-        return ""
+        """Tell whether there is no engine."""
+        return "" if self.is_there else _NONE
+
+    def manual_step(self, key: Key) -> str:
+        """Return the pages, buttons and values that add a pipeline to its project."""
+        one = self._descriptors[key.name]
+        row = self._on_site.get(one.path)
+        path = row.get("Path", "") if row else f"{_CATALOG}/{one.path}"
+        steps = [] if row else [_offer(one, self._server.server)]
+        target = {
+            "task": "projectpipeline",
+            "template": "PipelineScreen_add_project_pipeline.vm",
+            "project": key.project,
+            "pipeline_path": path,
+            "datatype": one.datatype,
+        }
+        address = f"{self._server.server}{_PROJECT_PAGE}?{urlencode(target, safe='/:')}"
+        steps.append(
+            f"As an owner of {key.project} open {address} and press Submit; change nothing there."
+        )
+        return " ".join(steps)
 
     def change_obstacle(self, key: Key) -> str:
         """Return that a pipeline is taken away and added by hand."""
-        return "Remove it on the project's page of pipelines, then run apply again."
+        return (
+            f"Delete it on the page Pipelines of {key.project}; apply then says how to add it anew."
+        )
 
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
-        """Add pipelines to the archive specification of their projects."""
-        ElementTree.register_namespace("arc", _ARC)
-        for project in dict.fromkeys(key.project for key, _ in items):
-            address = path_of("data", "projects", project, "archive_spec")
-            answer = self._server.send("GET", address)
-            try:
-                root = ElementTree.fromstring(answer.content)
-            except ElementTree.ParseError:
-                raise ServerError(
-                    f"The archive specification of {project} is not what XNAT sends."
-                ) from None
-            for key, _ in items:
-                if key.project == project:
-                    _add(root, self._descriptors[key.name])
-            body = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
-            self._server.send("PUT", address, body=partial(bytes, body), content_type="text/xml")
+        """Do nothing: a person adds pipelines, see `manual_step`."""
 
     def remove(self, key: Key) -> str:
         """Take a pipeline from a project."""
@@ -120,29 +123,11 @@ def _short(path: str) -> str:
     return "/".join(path.replace("\\", "/").split("/")[-2:])
 
 
-def _add(root: ElementTree.Element, one: Descriptor) -> None:
-    pipelines = _child(root, "pipelines")
-    descendants = _child(pipelines, "descendants")
-    descendant = next((d for d in descendants if d.get("xsiType") == one.datatype), None)
-    if descendant is None:
-        descendant = ElementTree.SubElement(descendants, _tag("descendant"))
-        descendant.set("xsiType", one.datatype)
-    about = {"stepId": one.name, "dependent": "false"}
-    pipeline = ElementTree.SubElement(descendant, _tag("pipeline"), about)
-    title = one.name[:1].upper() + one.name[1:].replace("_", " ")
-    for name, text in (
-        ("displayText", title),
-        ("name", one.name),
-        ("location", one.path),
-        ("description", one.description),
-    ):
-        ElementTree.SubElement(pipeline, _tag(name)).text = text
-
-
-def _child(above: ElementTree.Element, name: str) -> ElementTree.Element:
-    found = above.find(_tag(name))
-    return found if found is not None else ElementTree.SubElement(above, _tag(name))
-
-
-def _tag(name: str) -> str:
-    return f"{{{_ARC}}}{name}"
+def _offer(one: Descriptor, server: str) -> str:
+    """Return how an administrator makes the site offer a descriptor."""
+    return (
+        "Copy the folder engine of the catalog into the engine's catalog folder. As an "
+        f"administrator open {server}{_SITE_PAGE}, press Add Pipeline to Repository, write the "
+        f"descriptor's path on the server ({_CATALOG}/{one.path}, if the engine is in its usual "
+        "place), leave the other field empty and press Add."
+    )

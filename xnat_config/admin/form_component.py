@@ -10,20 +10,32 @@ from .. import forms
 from ..definitions import SUBJECT
 from ..forms import Form
 from ..server.client import XnatClient
-from ..server.paths import path_of
+from ..server.paths import data_path, path_of
 from ..variables import Variable
-from .model import Key
+from .model import Component, Key, covers
 from .specification import InstallationSpec
 
+_FORMS = "/xapi/customforms"
+_ENABLED = "form enabled"  # no variable can have that name
 
-class FormComponent:
-    """Custom forms of a project, found by their title."""
+
+class FormComponent(Component):
+    """Custom forms of a project, found by their title.
+
+    Parameters
+    ----------
+    delete_values_of : collection of str
+        Names of forms whose values go with them; without, a form that has values stays.
+    """
 
     kind = "form"
 
-    def __init__(self, server: XnatClient, spec: InstallationSpec) -> None:
+    def __init__(
+        self, server: XnatClient, spec: InstallationSpec, delete_values_of: Iterable[str] = ()
+    ) -> None:
         self._server = server
         self._spec = spec
+        self._delete_values_of = frozenset(delete_values_of)
         version = server.version
         self._too_old = bool(version) and version < forms.SINCE
         every = list(spec.config.variables)
@@ -45,14 +57,21 @@ class FormComponent:
     @cached_property
     def is_there(self) -> bool:
         """Whether the server's list of forms answers."""
-        return self._server.find_json("/xapi/customforms") is not None
+        return self._server.find_json(_FORMS) is not None
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the forms that the installation file asks for."""
+        return list(self._forms)
 
     def desired(self) -> dict[Key, Any]:
         """Return the fields of every form."""
         if not self._spec.forms:
             return {}
         return {
-            Key(self.kind, project, name): _fields(forms.shape(forms.components(listed)))
+            Key(self.kind, project, name): _document(
+                forms.shape(forms.components(listed)), is_enabled=True
+            )
             for project in self._spec.projects
             for name, (_, _, listed) in self._forms.items()
             if listed
@@ -60,17 +79,32 @@ class FormComponent:
 
     def read(self, keys: Iterable[Key]) -> dict[Key, Any]:
         """Return the forms that the server has for these keys."""
-        return {key: _fields(form.components) for key, form in self._find(keys).items()}
+        found = {}
+        for key, form in self._find(keys).items():
+            place = form.place_in(key.project)
+            found[key] = _document(
+                form.components, is_enabled=place is not None and place.is_enabled
+            )
+        return found
 
     def _find(self, keys: Iterable[Key]) -> dict[Key, Form]:
-        asked = list(keys)
+        """Return the forms of projects, their own before those of the site.
+
+        The list is read in full: that of one project leaves out where else a form applies.
+        """
+        asked = set(keys)
+        if not asked:
+            return {}
+        listing = self._server.find_json(_FORMS)
         known: dict[Key, Form] = {}
-        for project in {key.project for key in asked}:
-            listing = self._server.find_json("/xapi/customforms", {"projectId": project})
-            for title in {key.name.rpartition(" (")[0] for key in asked}:
-                for form in forms.forms_in(listing, title):
-                    known[Key(self.kind, project, f"{title} ({form.data_type})")] = form
-        return {key: known[key] for key in asked if key in known}
+        for title in {key.name.rpartition(" (")[0] for key in asked}:
+            for form in forms.forms_in(listing, title):
+                name = f"{title} ({form.data_type})"
+                for project in {key.project for key in asked if key.name == name}:
+                    key, place = Key(self.kind, project, name), form.place_in(project)
+                    if place is not None and (key not in known or place.entity == project):
+                        known[key] = form
+        return known
 
     def obstacle(self, key: Key) -> str:
         """Tell whether the server has no forms."""
@@ -84,33 +118,82 @@ class FormComponent:
         return ""
 
     def change_obstacle(self, key: Key) -> str:
-        """Return that a form is changed in XNAT, because values hang on its identifier."""
+        """Return that fields are changed in XNAT; a form that was disabled can be enabled."""
+        found, wanted = self.read([key]).get(key), self.desired().get(key)
+        if found is not None and wanted is not None and covers({**found, _ENABLED: True}, wanted):
+            return ""
         return "Change it in XNAT's form editor: values hang on the form's identifier."
 
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
-        """Make forms."""
+        """Make forms; enable those that are there."""
+        known = self._find(key for key, _ in items)
         for key, _ in items:
-            title, data_type, listed = self._forms[key.name]
-            document = forms.form_document(key.project, data_type, title, listed)
-            self._server.send("PUT", "/xapi/customforms/save", json=document)
+            place = known[key].place_in(key.project) if key in known else None
+            if place is None:
+                title, data_type, listed = self._forms[key.name]
+                document = forms.form_document(key.project, data_type, title, listed)
+                self._server.send("PUT", f"{_FORMS}/save", json=document)
+            else:
+                self._server.send("POST", f"{_FORMS}/enable", json=_rows(place))
+
+    def removal_note(self, key: Key) -> str:
+        """Return whose values go with a form, where that is asked for."""
+        form = self._find([key]).get(key) if key.name in self._delete_values_of else None
+        holders = self._holders(form, key.project) if form else []
+        return f"With the values of {_count(holders, key)}." if holders else ""
 
     def remove(self, key: Key) -> str:
-        """Delete a form, unless subjects or sessions have values of it."""
+        """Delete a form. XNAT disables one that has values, and answers as if it were deleted."""
         form = self._find([key]).get(key)
-        if form is None:
+        place = form.place_in(key.project) if form else None
+        if form is None or place is None:
             return ""
-        if others := [place for place in form.places if place != key.project]:
+        if others := [one.entity for one in form.places if one.entity != key.project]:
             return f"It is used by {', '.join(others)} too."
-        if self._server.find_json(path_of("xapi", "customforms", "hasdata", form.row)) is not False:
-            return "It holds values, or the server does not tell: delete it in XNAT if you want to."
-        self._server.send("DELETE", path_of("xapi", "customforms", form.row))
-        return "The server keeps it: delete it in XNAT." if self._find([key]) else ""
+        if key.name in self._delete_values_of:
+            for address in self._holders(form, key.project):
+                self._server.send("DELETE", f"{address}/{form.name}")
+        answer = self._server.send("DELETE", _FORMS, json=_rows(place))
+        if not self._find([key]):
+            return ""
+        if "disabled" not in answer.text:
+            return "The server keeps it: delete it in XNAT."
+        holders = self._holders(form, key.project)
+        whose = f"data of {_count(holders, key)}" if holders else "data outside this project"
+        return (
+            f"Disabled, holds {whose}. To delete these values, too, name the form with "
+            f'--delete-values-of "{key.name}".'
+        )
+
+    def _holders(self, form: Form, project: str) -> list[str]:
+        """Return the addresses of the fields of a project's items that have values of a form."""
+        kind = "subjects" if form.data_type == SUBJECT else "experiments"
+        asked = {"columns": "ID"} | ({} if kind == "subjects" else {"xsiType": form.data_type})
+        found = []
+        for row in self._server.find_rows(data_path("projects", project, kind), asked):
+            item = ("projects", project, kind, row.get("ID", ""))
+            address = path_of("xapi", "custom-fields", *item, "fields")
+            fields = self._server.find_json(address)
+            if isinstance(fields, dict) and form.name in fields:
+                found.append(address)
+        return found
 
 
-def _fields(found: Iterable[tuple[str, str, str, tuple[str, ...]]]) -> dict[str, Any]:
+def _rows(place: forms.FormPlace) -> list[dict[str, str]]:
+    return [{"idCustomVariableFormAppliesTo": place.row, "entityId": place.entity}]
+
+
+def _count(holders: Sequence[str], key: Key) -> str:
+    noun = "subject" if key.name.endswith(f"({SUBJECT})") else "session"
+    return f"{len(holders)} {noun}{'' if len(holders) == 1 else 's'}"
+
+
+def _document(
+    found: Iterable[tuple[str, str, str, tuple[str, ...]]], *, is_enabled: bool
+) -> dict[str, Any]:
     listed = list(found)
     fields = {
         key: {"type": kind, "label": label, "values": list(values)}
         for key, kind, label, values in listed
     }
-    return {"order": [key for key, *_ in listed], **fields}
+    return {"order": [key for key, *_ in listed], **fields, _ENABLED: is_enabled}

@@ -46,32 +46,44 @@ class Facts:
 class Installation:
     """One specification on one server.
 
+    Parameters
+    ----------
+    delete_values_of : sequence of str
+        Names of forms whose values `remove` deletes with them.
+
     Raises
     ------
     WrongCallError
-        If a project is not on the server.
+        If a project is not on the server, or there is no form of such a name.
     """
 
     def __init__(
-        self, server: XnatClient, spec: InstallationSpec, catalog: Catalog | None = None
+        self,
+        server: XnatClient,
+        spec: InstallationSpec,
+        catalog: Catalog | None = None,
+        delete_values_of: Sequence[str] = (),
     ) -> None:
         self.server = server
         self.spec = spec
         catalog = catalog or Catalog()
         _check_projects(server, spec)
         service = Service(server, spec)
+        forms = FormComponent(server, spec, delete_values_of)
         self._engine = EngineComponent(server, spec, catalog)
         self._service = service
         # In the order of work: a command is there before it can be launched.
         self._components: tuple[Component, ...] = (
             VariableComponent(server, spec),
-            FormComponent(server, spec),
+            forms,
             ConventionsComponent(server, spec),
             self._engine,
             CommandComponent(service, catalog),
             LaunchComponent(service, catalog),
         )
         self.record = Record(server, spec.projects)
+        recorded = (key.name for key in self.record.documents if key.kind == forms.kind)
+        _check_names(delete_values_of, {*forms.names, *recorded})
 
     def facts(self) -> Facts:
         """Ask what the server has."""
@@ -107,6 +119,9 @@ class Installation:
             if obstacles[key]:
                 items.append(Item(key, State.IMPOSSIBLE, obstacles[key], document))
                 continue
+            if key not in found and (step := component.manual_step(key)):
+                items.append(Item(key, State.MANUAL, step, document))
+                continue
             item = decide(key, document, found.get(key), self.record.documents.get(key))
             if item.state is State.UPDATE and (reason := component.change_obstacle(key)):
                 item = replace(item, state=State.OTHER, message=f"{item.message} {reason}")
@@ -121,6 +136,10 @@ class Installation:
         items = self._plan(component)
         added = {one.key: one.desired for one in items if one.state is State.ADD}
         changed = {one.key: one.desired for one in items if one.state is State.UPDATE}
+        # What a person makes for us is ours to remove.
+        by_hand = {one.key: one.desired for one in items if one.state is State.MANUAL}
+        if any(self.record.documents.get(key) != one for key, one in by_hand.items()):
+            self.record.remember(by_hand)
         if not added and not changed:
             return items
         if added:  # before the work: what a cut connection leaves behind is known as ours
@@ -161,7 +180,7 @@ class Installation:
             if key not in found:
                 items.append(Item(key, State.REMOVED, "It is not there any more."))
             elif covers(found[key], document):
-                items.append(Item(key, State.REMOVE))
+                items.append(Item(key, State.REMOVE, component.removal_note(key)))
             else:
                 message = f"{difference(found[key], document)}. It stays."
                 items.append(Item(key, State.EDITED, message))
@@ -183,7 +202,12 @@ class Installation:
             reason = component.remove(item.key)
         except RefusedError as refusal:
             return replace(item, state=State.FAILED, message=describe(refusal))
-        return replace(item, state=State.KEPT if reason else State.REMOVED, message=reason)
+        if not reason:
+            return replace(item, state=State.REMOVED)
+        left = component.read([item.key])
+        if any(not covers(one, self.record.documents[key]) for key, one in left.items()):
+            self.record.remember(left)  # the server changed it, not a person
+        return replace(item, state=State.KEPT, message=reason)
 
 
 def _create(component: Component, items: Sequence[tuple[Key, Any]]) -> str:
@@ -205,6 +229,13 @@ def _check_projects(server: XnatClient, spec: InstallationSpec) -> None:
         raise WrongCallError(
             f"{server.connection.host} has no project {', '.join(missing)} that {server.user} may "
             "see. Make it first, or correct projects."
+        )
+
+
+def _check_names(asked: Sequence[str], known: set[str]) -> None:
+    if missing := [name for name in asked if name not in known]:
+        raise WrongCallError(
+            f"There is no form {', '.join(missing)}. There are: {', '.join(sorted(known))}."
         )
 
 

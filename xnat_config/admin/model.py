@@ -20,6 +20,7 @@ class State(Enum):
     SAME = "in place"
     EDITED = "changed by hand"
     OTHER = "made otherwise"
+    MANUAL = "by hand"
     IMPOSSIBLE = "not possible"
     REMOVE = "to remove"
     DONE = "done"
@@ -30,7 +31,7 @@ class State(Enum):
     @property
     def needs_attention(self) -> bool:
         """Whether a person should look at it."""
-        return self in (State.EDITED, State.OTHER, State.FAILED, State.KEPT)
+        return self in (State.EDITED, State.OTHER, State.MANUAL, State.FAILED, State.KEPT)
 
 
 @dataclass(frozen=True, order=True)
@@ -75,21 +76,33 @@ class Component(Protocol):
         """Return the documents of those keys that the server has now."""
         ...
 
-    def obstacle(self, key: Key) -> str:
-        """Return why the server cannot have it, as a sentence; empty where it can."""
-        ...
-
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Make things, or change them to these documents."""
-        ...
-
-    def change_obstacle(self, key: Key) -> str:
-        """Return why a thing that is there cannot be changed; empty where it can."""
         ...
 
     def remove(self, key: Key) -> str:
         """Remove one thing; return why it stays, empty where it is gone."""
         ...
+
+    def obstacle(self, key: Key) -> str:
+        """Return why the server cannot have it, as a sentence; empty where it can."""
+        del key
+        return ""
+
+    def manual_step(self, key: Key) -> str:
+        """Return what a person does on which page to make it; empty where a call makes it."""
+        del key
+        return ""
+
+    def change_obstacle(self, key: Key) -> str:
+        """Return why a thing that is there cannot be changed; empty where it can."""
+        del key
+        return ""
+
+    def removal_note(self, key: Key) -> str:
+        """Return what goes along with a thing that is removed; empty for nothing."""
+        del key
+        return ""
 
 
 def covers(found: Any, desired: Any) -> bool:

@@ -14,6 +14,7 @@ _STYLES = {
     State.ADD: "green", State.UPDATE: "cyan", State.DONE: "green", State.SAME: "dim",
     State.EDITED: "yellow", State.OTHER: "yellow", State.KEPT: "yellow", State.REMOVE: "red",
     State.REMOVED: "green", State.FAILED: "bold red", State.IMPOSSIBLE: "magenta",
+    State.MANUAL: "yellow",
 }  # fmt: skip
 
 
@@ -37,7 +38,7 @@ def facts_as_json(facts: Facts) -> dict[str, Any]:
 
 
 def items(listed: Sequence[Item]) -> None:
-    """Show items, those of one state and reason in one row."""
+    """Show items, those of one state and reason in one row; then what is left to a person."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -46,7 +47,9 @@ def items(listed: Sequence[Item]) -> None:
     groups: dict[tuple[str, str, State, str], list[str]] = {}
     for one in listed:
         place = one.key.project or "site"
-        groups.setdefault((one.key.kind, place, one.state, one.message), []).append(one.key.name)
+        # A page's address is not broken into the lines of a table: it follows below.
+        message = "" if one.state is State.MANUAL else one.message
+        groups.setdefault((one.key.kind, place, one.state, message), []).append(one.key.name)
     for (kind, place, state, message), names in groups.items():
         shown = Text(state.value, style=_STYLES[state])
         if message:
@@ -59,6 +62,9 @@ def items(listed: Sequence[Item]) -> None:
         console.print(table)
         counts = Counter(one.state.value for one in listed)
         console.print(", ".join(f"{number} {word}" for word, number in counts.items()) + ".")
+    for one in listed:
+        if one.state is State.MANUAL:
+            console.print(f"\n{one.key.name}: {one.message}", soft_wrap=True)
 
 
 def _joined(names: Sequence[str]) -> str:

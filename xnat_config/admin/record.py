@@ -14,7 +14,7 @@ from xnat_pic.errors import ServerError
 from ..server.client import XnatClient
 from ..server.errors import RefusedError
 from ..server.paths import path_of
-from .model import SITE, Key
+from .model import SITE, Component, Key
 from .specification import InstallationSpec
 
 RESOURCE = "XNAT_PIC_ADMIN"
@@ -107,7 +107,7 @@ class Record:
                 self._server.send("DELETE", _resource(project), params={"removeFiles": "true"})
 
 
-class ConventionsComponent:
+class ConventionsComponent(Component):
     """The rules for labels and resources, as a file that people and programs can read."""
 
     kind = "conventions"
@@ -140,14 +140,6 @@ class ConventionsComponent:
         """Return the files that the projects have."""
         known = {key: _read(self._server, key.project, CONVENTIONS) for key in keys}
         return {key: one for key, one in known.items() if one is not None}
-
-    def obstacle(self, key: Key) -> str:
-        """Return nothing: every XNAT has resources."""
-        return ""
-
-    def change_obstacle(self, key: Key) -> str:
-        """Return nothing: a file can be replaced."""
-        return ""
 
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Write the files."""

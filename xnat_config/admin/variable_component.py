@@ -13,7 +13,7 @@ from ..definitions import SUBJECT
 from ..server.client import XnatClient
 from ..server.paths import path_of
 from ..variables import Variable
-from .model import Key
+from .model import Component, Key
 from .specification import InstallationSpec
 
 
@@ -24,7 +24,7 @@ def variables_by_type(spec: InstallationSpec) -> dict[str, list[Variable]]:
     return {SUBJECT: [*subject, *spec.animals], **dict.fromkeys(spec.session_types, every)}
 
 
-class VariableComponent:
+class VariableComponent(Component):
     """Field definitions: one group of ours for each data type of a project."""
 
     kind = "variable"
@@ -72,10 +72,6 @@ class VariableComponent:
             raise ServerError(
                 f"The server's document of the project {project} is not what XNAT sends."
             ) from None
-
-    def obstacle(self, key: Key) -> str:
-        """Return nothing: every XNAT has them."""
-        return ""
 
     def change_obstacle(self, key: Key) -> str:
         """Tell whether a definition stands in a group of somebody else."""

@@ -93,10 +93,13 @@ def delete_command(call: Call) -> Response:
 
 @endpoint
 def list_available(call: Call) -> Response:
-    """List what can be launched on a type in a project."""
+    """List what may be launched on a type in a project, with what is not enabled there."""
     with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.get("project"), edit=True)
-        return json_text(commands.available(connection, project.id, call.get("xsiType")))
+        name = call.path("project") or call.get("project")
+        project = lookup.project(connection, call.user, name)
+        xsi_type = call.get("xsiType")
+        found = commands.available(connection, call.user, project, xsi_type) if xsi_type else []
+    return json_text(found)
 
 
 @endpoint
@@ -136,6 +139,7 @@ routes = [
     Route("/xapi/commands", list_commands, methods=["GET"]),
     Route("/xapi/commands", add_command, methods=["POST"]),
     Route("/xapi/commands/available", list_available, methods=["GET"]),
+    Route("/xapi/projects/{project}/commands/available", list_available, methods=["GET"]),
     *both("/enabled", enabled, "GET"),
     *both("/enabled", set_enabled, "PUT"),
     *both("/disabled", set_enabled, "PUT"),

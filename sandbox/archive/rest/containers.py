@@ -24,7 +24,7 @@ from .commands import both, read_json, wrapper_of
 from .pipelines import address
 from .workflows import may_see
 
-_VERSION = "3.4.3"
+_VERSION = "3.7.3"
 
 
 @endpoint
@@ -127,7 +127,7 @@ def launch_on(
         403 where it is not enabled or the user may not; 400 for a missing input.
     """
     with call.archive.database.read() as connection:
-        _may_launch(connection, call, wrapper, call.path("project") or item.project)
+        _check_launch(connection, call, wrapper, call.path("project") or item.project)
     for one in wrapper.command.get("inputs") or []:
         name, fed = str(one.get("name")), _fed(wrapper)
         missing = name not in given and name not in fed
@@ -146,8 +146,11 @@ def _fed(wrapper: Wrapper) -> set[str]:
     return {str(one.get("provides-value-for-command-input")) for one in both}
 
 
-def _may_launch(connection: sqlite3.Connection, call: Call, wrapper: Wrapper, project: str) -> None:
-    demand(accounts.may_edit(connection, call.user, project))
+def _check_launch(
+    connection: sqlite3.Connection, call: Call, wrapper: Wrapper, project: str
+) -> None:
+    place = lookup.project(connection, call.user, project)
+    demand(commands.may_launch(connection, call.user, wrapper, place))
     on = commands.is_enabled(connection, wrapper)
     if not (on and commands.is_enabled(connection, wrapper, project)):
         raise Refused(403, f"The wrapper {wrapper.name} is not enabled for this project.")
@@ -183,24 +186,83 @@ _FINDERS: dict[str, Callable[[sqlite3.Connection, str, str], Item | None]] = {
 
 @endpoint
 def launch_form(call: Call) -> Response:
-    """Describe what a launch asks for."""
+    """Describe what a launch asks for: who is launched, its inputs, and their values here."""
     with call.archive.database.read() as connection:
         wrapper = wrapper_of(connection, call)
-    inputs = [
+        if call.path("project"):
+            lookup.project(connection, call.user, call.path("project"))
+    fed = _fed(wrapper)
+    outer = list(wrapper.external_inputs)
+    inner = [one for one in wrapper.command.get("inputs") or [] if one.get("name") not in fed]
+    command = wrapper.command
+    return json_text(
         {
-            "name": one.get("name"),
-            "label": one.get("label") or one.get("name"),
-            "description": one.get("description", ""),
-            "type": one.get("type", "string"),
-            "required": bool(one.get("required")),
-            "value": call.get(str(one.get("name"))) or one.get("default-value") or "",
-            "select-values": one.get("select-values") or [],
+            "meta": {
+                **_ids(wrapper),
+                "command-name": command["name"],
+                "command-label": command.get("label"),
+                "command-description": command.get("description"),
+                "wrapper-name": wrapper.name,
+                "wrapper-description": wrapper.about.get("description"),
+                "image-name": command["image"],
+                "image-type": command["type"],
+            },
+            "container-server-config": {"swarm-constraints": None},
+            "input-config": [_input_config(one) for one in (*outer, *inner)],
+            "input-values": [_input_values(call, one) for one in (*outer, *inner)],
         }
-        for one in (*wrapper.external_inputs, *(wrapper.command.get("inputs") or []))
-        if one.get("name") not in _fed(wrapper)
-    ]
-    about = {"wrapper-name": wrapper.name, "image-name": wrapper.command["image"]}
-    return json_text({**_ids(wrapper), **about, "inputs": inputs})
+    )
+
+
+_UI_TYPES = {"boolean": "boolean", "select-one": "select-one", "select-many": "select-many"}
+
+
+def _input_config(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": one.get("name"),
+        "label": one.get("label") or one.get("name"),
+        "description": one.get("description"),
+        "advanced": False,
+        "required": bool(one.get("required")),
+        "user-settable": True,
+        "multiple": False,
+        "input-type": _UI_TYPES.get(str(one.get("type")), "text"),
+        "select-values": one.get("select-values") or [],
+        "children": [],
+    }
+
+
+def _input_values(call: Call, one: Mapping[str, Any]) -> dict[str, Any]:
+    default = one.get("default-value")
+    value = call.get(str(one.get("name"))) or ("" if default is None else str(default))
+    return {
+        "name": one.get("name"),
+        "values": [{"value": value, "label": value, "children": []}],
+    }
+
+
+@endpoint
+def docker_server(_call: Call) -> Response:
+    """Return where the Container Service runs containers: a socket that nobody listens at."""
+    return json_text(
+        {
+            "id": 1,
+            "name": "Local socket",
+            "host": "unix:///var/run/docker.sock",
+            "cert-path": "",
+            "swarm-mode": False,
+            "backend": "docker",
+            "path-translation-xnat-prefix": None,
+            "path-translation-docker-prefix": None,
+            "pull-images-on-xnat-init": False,
+            "container-user": None,
+            "auto-cleanup": True,
+            "swarm-constraints": [],
+            "max-concurrent-finalizing-jobs": None,
+            "status-email-enabled": True,
+            "ping": False,
+        }
+    )
 
 
 def _container(one: Workflow, known: Mapping[str, Wrapper]) -> dict[str, Any]:
@@ -268,6 +330,7 @@ def act(_call: Call) -> Response:
 
 routes = [
     Route("/xapi/containers/version", version, methods=["GET"]),
+    Route("/xapi/docker/server", docker_server, methods=["GET"]),
     *both("/root/{root}/launch", launch, "POST"),
     *both("/root/{root}/launch", launch_form, "GET"),
     *both("/root/{root}/bulklaunch", launch_many, "POST"),

@@ -49,7 +49,7 @@ def _listed(connection: sqlite3.Connection, project: Item, datatype: str) -> lis
 
 @endpoint
 def list_project(call: Call) -> Response:
-    """List the pipelines a project uses; with ``additional=true`` those of the site as well."""
+    """List the pipelines a project uses; with ``additional=true`` those of the site it does not."""
     with call.archive.database.read() as connection:
         project = lookup.project(connection, call.user, call.path("project"), own=True)
         if call.format("json") == "xml":
@@ -57,7 +57,7 @@ def list_project(call: Call) -> Response:
         rows = _listed(connection, project, "")
         if call.flag("additional"):
             used = {row["Path"] for row in rows}
-            rows += [
+            rows = [
                 _site_row(one)
                 for one in catalogue.site_pipelines(connection)
                 if one.path not in used
@@ -68,6 +68,8 @@ def list_project(call: Call) -> Response:
 @endpoint
 def remove_project(call: Call) -> Response:
     """Take a pipeline from a project."""
+    if not (call.get("path") and call.get("datatype")):
+        raise Refused(417, "Expecting path and datatype as query parameters")
     with call.archive.database.write() as connection:
         project = lookup.project(connection, call.user, call.path("project"), own=True)
         catalogue.remove_from_project(
@@ -92,19 +94,6 @@ def get_spec(call: Call) -> Response:
     """Return a project's archive specification."""
     with call.archive.database.read() as connection:
         return _spec(connection, lookup.project(connection, call.user, call.path("project")))
-
-
-@endpoint
-def put_spec(call: Call) -> Response:
-    """Set the pipelines of a project from an archive specification (the sandbox's own address)."""
-    with call.archive.database.write() as connection:
-        project = lookup.project(connection, call.user, call.path("project"), own=True)
-        listed = catalogue.read_archive_spec(connection, call.body)
-        for old in catalogue.project_pipelines(connection, project.id):
-            catalogue.remove_from_project(connection, project.id, old.path, old.datatype)
-        for one in listed:
-            catalogue.put_project_pipeline(connection, project.id, one)
-    return text()
 
 
 @endpoint
@@ -355,7 +344,6 @@ def unregister(call: Call) -> Response:
 _PROJECT = "/data/projects/{project}"
 spec_routes = [
     Route(_PROJECT + "/archive_spec", get_spec, methods=["GET"]),
-    Route(_PROJECT + "/archive_spec", put_spec, methods=["PUT"]),
 ]
 routes = [
     Route(_PROJECT + "/pipelines", list_project, methods=["GET"]),

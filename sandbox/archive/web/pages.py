@@ -117,6 +117,7 @@ def session(call: Call) -> Response:
         found = lookup.experiment(connection, call.user, call.path("experiment"))
         above = items.get(connection, found.parent) if found.parent is not None else None
         engine, containers = call.archive.settings.engine, call.archive.settings.containers
+        owner = items.project_of(connection, found)
         pipelines = [
             one
             for one in catalogue.project_pipelines(connection, found.project)
@@ -129,9 +130,11 @@ def session(call: Call) -> Response:
             "custom": views.custom_fields(connection, found),
             "may_edit": accounts.may_edit(connection, call.user, found.project),
             "pipelines": pipelines,
-            "wrappers": (
-                commands.available(connection, found.project, found.xsi_type) if containers else []
-            ),
+            "wrappers": [
+                one
+                for one in commands.available(connection, call.user, owner, found.xsi_type)
+                if containers and one["enabled"]
+            ],
             "runs": workflows.find(connection, {"id": found.id}, limit=10),
         }
         row = views.Row(found, found.label, items.fields(connection, found))

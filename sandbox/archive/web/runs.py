@@ -120,6 +120,25 @@ def _use(connection: sqlite3.Connection, call: Call, project: Item) -> None:
         catalogue.remove_from_project(connection, project.id, found.path)
 
 
+@page
+def add_pipeline(call: Call) -> Response:
+    """Show what one pipeline would be in a project, or add it: XNAT has no REST call for it."""
+    task, sent = call.get("task"), call.request.method == "POST"
+    if not sent and task != "projectpipeline":
+        raise Refused(501, "The sandbox has no such page: it only adds a pipeline to a project.")
+    with call.archive.database.write() as connection:
+        project = lookup.project(connection, call.user, call.get("project"), own=True)
+        found = catalogue.find_site(connection, call.get("pipeline_path"))
+        if found is None:
+            raise Refused(404, "Unable to find the specified pipeline.")
+        if sent:
+            catalogue.add_to_project(connection, project.id, found, call.get("dataType"))
+            return RedirectResponse(f"/projects/{project.id}/pipelines", 303)
+    return render(
+        call, "add_pipeline.html", project=project, one=found, datatype=call.get("datatype")
+    )
+
+
 _SESSION = "/experiments/{experiment}"
 routes = [
     Route("/runs", runs, methods=["GET"]),
@@ -128,6 +147,7 @@ routes = [
 engine_routes = [
     Route(_SESSION + "/pipelines/{step}", pipeline_form, methods=["GET", "POST"]),
     Route("/projects/{project}/pipelines", use_pipelines, methods=["GET", "POST"]),
+    Route("/app/action/ManagePipeline", add_pipeline, methods=["GET", "POST"]),
 ]
 container_routes = [
     Route(_SESSION + "/wrappers/{wrapper}", wrapper_form, methods=["GET", "POST"]),

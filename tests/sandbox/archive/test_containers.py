@@ -83,20 +83,63 @@ def test_only_administrators_change_commands(served: Served) -> None:
     assert member.put(path.replace("/xapi", "/xapi/projects/P1")).status_code == 403
 
 
-def test_available_needs_both_switches_and_the_type(served: Served) -> None:
+def _available(served: Served, xsi_type: str = "xnat:mrSessionData") -> list[tuple[int, bool]]:
+    rows = served.get(f"/xapi/commands/available?project=P1&xsiType={xsi_type}").json()
+    other = served.get(f"/xapi/projects/P1/commands/available?xsiType={xsi_type}").json()
+    assert rows == other
+    return [(row["wrapper-id"], row["enabled"]) for row in rows]
+
+
+def test_available_lists_all_of_the_type_and_whether_both_switches_are_on(served: Served) -> None:
     fill(served)
     command, wrapper = _add(served)
-    listing = "/xapi/commands/available?project=P1&xsiType="
-    assert served.get(listing + "xnat:mrSessionData").json() == []
+    assert _available(served) == [(wrapper, False)]
     assert served.get(f"/xapi/wrappers/{wrapper}/enabled").json() is False
+    served.put(f"/xapi/wrappers/{wrapper}/enabled")
+    assert _available(served) == [(wrapper, False)]
     _enable(served, command)
-    rows = served.get(listing + "xnat:mrSessionData").json()
-    assert [(row["wrapper-id"], row["root-element-name"]) for row in rows] == [(wrapper, "session")]
-    assert served.get(listing + "xnat:mrScanData").json() == []
+    assert _available(served) == [(wrapper, True)]
+    assert _available(served, "xnat:mrScanData") == []
+    assert _available(served, "") == []
     state = served.get(f"/xapi/projects/P1/wrappers/{wrapper}/enabled").json()
     assert state == {"enabled-for-site": True, "enabled-for-project": True, "project": "P1"}
     served.put(f"/xapi/wrappers/{wrapper}/disabled")
-    assert served.get(listing + "xnat:mrSessionData").json() == []
+    assert _available(served) == [(wrapper, False)]
+
+
+@pytest.mark.parametrize("output", [False, True])
+def test_a_collaborator_launches_what_has_no_output(served: Served, output: bool) -> None:
+    session = fill(served)
+    handlers = [{"name": "maps", "accepts-command-output": "maps", "as-a-child-of": "session"}]
+    about = {**COMMAND["xnat"][0], "output-handlers": handlers if output else []}
+    command = served.post("/xapi/commands", json={**COMMAND, "xnat": [about]}).json()
+    wrapper = served.get(f"/xapi/commands/{command}").json()["xnat"][0]["id"]
+    _enable(served, command)
+    reader = add_user(served, "reader", "Collaborators")
+    assert _available(reader) == ([] if output else [(wrapper, True)])
+    path = f"/xapi/projects/P1/wrappers/{wrapper}/root/session/launch"
+    answer = reader.post(path, json={"session": session, "model": "2p"})
+    assert answer.status_code == (403 if output else 200)
+
+
+def test_a_launch_is_described_with_its_values(served: Served) -> None:
+    fill(served)
+    _, wrapper = _add(served)
+    path = f"/xapi/projects/P1/wrappers/{wrapper}/launch?session=/archive/experiments/E"
+    about = served.get(path).json()
+    assert set(about) == {"meta", "container-server-config", "input-config", "input-values"}
+    assert (about["meta"]["wrapper-id"], about["meta"]["command-name"]) == (wrapper, "t2")
+    values = {one["name"]: one["values"][0]["value"] for one in about["input-values"]}
+    assert values == {"session": "/archive/experiments/E", "model": ""}
+    kinds = {one["name"]: one["input-type"] for one in about["input-config"]}
+    assert kinds == {"session": "text", "model": "select-one"}
+
+
+def test_the_docker_server_is_described(served: Served) -> None:
+    about = served.get("/xapi/docker/server").json()
+    assert about["status-email-enabled"] is True
+    assert about["container-user"] is None
+    assert served.get("/xapi/containers/version").json() == {"version": "3.7.3"}
 
 
 @pytest.mark.parametrize("target", ["{id}", "/archive/experiments/{id}", "S1_MR"])
@@ -171,3 +214,4 @@ def test_without_containers_there_are_no_addresses(serve: ServeArchive) -> None:
     served = serve(containers=False)
     assert served.get("/xapi/commands").status_code == 404
     assert served.get("/xapi/containers/version").status_code == 404
+    assert served.get("/xapi/docker/server").status_code == 404

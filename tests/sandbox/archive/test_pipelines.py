@@ -71,25 +71,38 @@ def test_details_tell_the_inputs(served: Served, session: str) -> None:
     assert missing.status_code == 404
 
 
-def test_archive_spec_round_trip(served: Served, session: str) -> None:
+def test_archive_spec_is_read_and_never_put(served: Served, session: str) -> None:
     spec = served.get("/data/projects/P1/archive_spec").content
     element = ElementTree.fromstring(spec).find(f".//{ARC}pipeline")
     assert element is not None
     assert element.get("stepId") == "process_T2"
-    served.put("/data/projects/P2")
-    changed = spec.replace(b'id="P1"', b'id="P2"').replace(b'stepId="process_T2"', b'stepId="T2"')
     headers = {"Content-Type": "text/xml"}
-    answer = served.put("/data/projects/P2/archive_spec", data=changed, headers=headers)
-    assert answer.status_code == 200, answer.text
-    assert [row["StepId"] for row in served.rows("/data/projects/P2/pipelines")] == ["T2"]
-    unknown = changed.replace(b"process_T2.xml", b"nothing.xml").replace(b"process_T2", b"nothing")
-    answer = served.put("/data/projects/P2/archive_spec", data=unknown, headers=headers)
-    assert answer.status_code == 422
-    assert [row["StepId"] for row in served.rows("/data/projects/P2/pipelines")] == ["T2"]
+    answer = served.put("/data/projects/P1/archive_spec", data=spec, headers=headers)
+    assert answer.status_code == 405
+
+
+def test_an_owner_adds_a_pipeline_on_the_page_of_xnat(served: Served, session: str) -> None:
+    served.put("/data/projects/P2")
+    named = {"project": "P2", "pipeline_path": "process_T2/process_T2.xml"}
+    page = "/app/action/ManagePipeline"
+    shown = served.get(page, params={"task": "projectpipeline", **named})
+    assert shown.status_code == 200
+    assert "Submit" in shown.text
+    assert served.get(page, params={"task": "launch", **named}).status_code == 501
+    member = add_user(served, "m", "Members")
+    sent = {**named, "dataType": "xnat:mrSessionData", "eventSubmit_doAddprojectpipeline": "Submit"}
+    assert member.post(page, data=sent).status_code == 404
+    assert served.rows("/data/projects/P2/pipelines") == []
+    assert served.post(page, data=sent).status_code == 303
+    assert [row["StepId"] for row in served.rows("/data/projects/P2/pipelines")] == ["process_T2"]
+    # What a project uses is not among what it could use besides.
+    assert served.rows("/data/projects/P2/pipelines", additional="true") == []
 
 
 def test_pipeline_is_taken_from_project_and_site(served: Served, session: str) -> None:
     path = {"path": "process_T2/process_T2.xml", "datatype": "xnat:mrSessionData"}
+    without = {"path": path["path"]}
+    assert served.delete("/data/projects/P1/pipelines", params=without).status_code == 417
     assert served.delete("/data/projects/P1/pipelines", params=path).status_code == 200
     assert served.rows("/data/projects/P1/pipelines") == []
     assert served.delete("/data/projects/P1/pipelines", params=path).status_code == 404

@@ -1,7 +1,9 @@
 """A served archive in each version, a catalog as the export writes it, and the command itself."""
 
+import html
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -59,6 +61,25 @@ def login():
             return stack.enter_context(made)
 
         yield make
+
+
+@pytest.fixture
+def do_by_hand():
+    """Open the page that each message names and press Submit there, as a person would."""
+
+    def work(served, messages):
+        for message in messages:
+            address = re.search(rf"open {re.escape(served.url)}(\S+) and press Submit", message)[1]
+            page = served.get(address)
+            assert page.status_code == 200, message
+            form = page.text[page.text.index('action="/app/action/ManagePipeline"') :]
+            sent = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+            button = re.search(r'<button name="(\w+)" value="(Submit)"', form)
+            sent = {name: html.unescape(value) for name, value in sent.items()}
+            answer = served.post("/app/action/ManagePipeline", data={**sent, button[1]: button[2]})
+            assert answer.status_code == 303
+
+    return work
 
 
 @pytest.fixture

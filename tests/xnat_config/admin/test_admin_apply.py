@@ -11,6 +11,7 @@ from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
 from xnat_config.admin.specification import load_specification
+from xnat_pic.errors import WrongCallError
 
 FILE = 'projects = ["P1", "P2"]\n'
 _HERE = list(itertools.product(("1.8", "1.9", "1.10"), (True, False), (True, False)))
@@ -28,7 +29,7 @@ def _states(items):
 
 
 @pytest.mark.parametrize(("xnat", "engine", "containers"), _HERE)
-def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, containers):
+def test_apply_twice_and_remove(start, login, file, catalog, do_by_hand, xnat, engine, containers):
     served = start(xnat=xnat, engine=engine, containers=containers)
     before = snapshot(served)
     names = ("process_T2", "Mask_Average_project")  # one of a session, one of a project
@@ -44,8 +45,10 @@ def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, conta
     possible |= {"command", "launch"} if containers else set()
     for item in planned:
         expected = State.ADD if item.key.kind in possible else State.IMPOSSIBLE
+        if item.key.kind == "pipeline" and engine:
+            expected = State.MANUAL
         assert item.state is expected, item
-        assert bool(item.message) == (expected is State.IMPOSSIBLE)
+        assert bool(item.message) == (expected is not State.ADD)
     assert {one.key.kind for one in planned} == {
         *("variable", "form", "conventions", "pipeline", "command", "launch")
     }
@@ -61,6 +64,9 @@ def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, conta
     fields = after["project P1"]["protocols"]["subjectData"]
     assert sum('name="species"' in one for one in fields) == 1
     if engine:
+        assert after["project P2"]["spec"] == before["project P2"]["spec"]
+        do_by_hand(served, [one.message for one in applied if one.state is State.MANUAL])
+        after = snapshot(served)
         assert "xnat_pic/process_T2.xml" in after["project P2"]["spec"]
     if containers:
         assert after["enabled"]["/projects/P2process_T2/process_T2"]["enabled-for-project"] is True
@@ -73,6 +79,118 @@ def test_apply_twice_and_remove(start, login, file, catalog, xnat, engine, conta
     assert {one.state for one in removed} == {State.REMOVED}
     assert snapshot(served) == before
     assert job().removal() == []
+
+
+@pytest.mark.parametrize("xnat", ["1.8", "1.9", "1.10"])
+def test_forms_come_and_go_with_what_they_hold(start, login, file, xnat):
+    served = start(xnat=xnat)
+    before = snapshot(served)
+    spec = load_specification(file)
+
+    def job(**options):
+        return Installation(login(served), spec, **options)
+
+    job().apply()
+    assert {one.state for one in job().apply()} == {State.SAME}
+    animal = _hold_a_value(served)
+    name = "XNAT-PIC animal (xnat:subjectData)"
+    (kept,) = [one for one in job().remove() if one.state is not State.REMOVED]
+    assert (kept.key.project, kept.key.name, kept.state) == ("P1", name, State.KEPT)
+    assert "Disabled, holds data of 1 subject" in kept.message
+    assert f'--delete-values-of "{name}"' in kept.message
+    (listed,) = served.get("/xapi/customforms").json()
+    assert (listed["formUUID"], listed["appliesToList"][0]["status"]) == (animal, "disabled")
+
+    # A new apply enables it again: nobody but remove has disabled it.
+    again = {one.key: one.state for one in job().apply()}
+    assert set(again.values()) == {State.DONE}
+    assert {one.state for one in job().plan()} == {State.SAME}
+
+    planned = job(delete_values_of=[name]).removal()
+    assert [one.message for one in planned if one.key.name == name] == [
+        "",
+        "With the values of 1 subject.",
+    ]
+    assert {one.state for one in job(delete_values_of=[name]).remove()} == {State.REMOVED}
+    assert served.get("/xapi/custom-fields/projects/P1/subjects/M1/fields").json() == {}
+    served.delete("/data/projects/P1/subjects/M1?removeFiles=true")
+    assert snapshot(served) == before
+    assert job().removal() == []
+
+
+def _hold_a_value(served):
+    served.put("/data/projects/P1/subjects/M1")
+    forms = served.get("/xapi/customforms?projectId=P1").json()
+    animal = next(one["formUUID"] for one in forms if "XNAT-PIC animal" in one["contents"])
+    fields = "/xapi/custom-fields/projects/P1/subjects/M1/fields"
+    assert served.put(fields, json={animal: {"strain": "x"}}).status_code == 200
+    return animal
+
+
+def test_a_form_that_a_person_disabled_is_left(start, login, file):
+    served = start()
+    Installation(login(served), load_specification(file)).apply()
+    form = served.get("/xapi/customforms").json()[0]
+    assert served.post("/xapi/customforms/disable", json=form["appliesToList"]).status_code == 200
+    items = Installation(login(served), load_specification(file)).apply()
+    (one,) = [one for one in items if one.state is not State.SAME]
+    assert one.state is State.EDITED
+    assert "form enabled: False instead of True" in one.message
+
+
+def test_a_form_that_another_project_joined_stays(start, login, file):
+    served = start()
+    file.write_text('projects = ["P1"]\n')
+    Installation(login(served), load_specification(file)).apply()
+    form = served.get("/xapi/customforms").json()[0]
+    row = form["appliesToList"][0]["idCustomVariableFormAppliesTo"]
+    assert served.post(f"/xapi/customforms/optin/{row}", json=["P2"]).status_code == 200
+    items = Installation(login(served), load_specification(file)).remove()
+    (kept,) = [one for one in items if one.state is not State.REMOVED]
+    assert "It is used by P2 too." in kept.message
+    assert served.get("/xapi/customforms").json()[0]["appliesToList"][0]["status"] == "enabled"
+
+
+def test_a_form_of_the_name_is_asked_for(start, login, file):
+    served = start()
+    with pytest.raises(WrongCallError, match="no form Animal"):
+        Installation(login(served), load_specification(file), delete_values_of=["Animal"])
+
+
+def test_a_pipeline_that_the_site_does_not_offer_is_described(start, login, file, catalog):
+    served = start()
+    served.delete("/sandbox/pipelines?path=xnat_pic/process_T2.xml")
+    spec, pipelines = load_specification(file), load_catalog(catalog, ("process_T2",))
+    items = Installation(login(served), spec, pipelines).plan()
+    (first, _) = [one for one in items if one.state is State.MANUAL]
+    for words in (
+        f"{served.url}/app/template/XDATScreen_manage_pipeline.vm",
+        "Add Pipeline to Repository",
+        "/data/xnat/pipeline/catalog/xnat_pic/process_T2.xml",
+        "project=P1&pipeline_path=/data/xnat/pipeline/catalog/xnat_pic/process_T2.xml"
+        "&datatype=xnat:mrSessionData",
+        "press Submit",
+    ):
+        assert words in first.message
+
+
+def test_a_pipeline_added_in_one_project_is_still_offered_to_the_other(
+    start, login, file, catalog, do_by_hand
+):
+    served = start()
+    spec, pipelines = load_specification(file), load_catalog(catalog, ("process_T2",))
+
+    def by_hand():
+        items = Installation(login(served), spec, pipelines).apply()
+        return [one for one in items if one.state is State.MANUAL]
+
+    first, second = by_hand()
+    do_by_hand(served, [first.message])
+    (left,) = by_hand()
+    assert left.key == second.key
+    assert "Add Pipeline to Repository" not in left.message
+    do_by_hand(served, [left.message])
+    assert by_hand() == []
 
 
 def test_a_variable_changed_by_hand_is_reported_and_left(start, login, file):
@@ -152,11 +270,8 @@ def test_a_changed_form_is_left_to_a_person(start, login, file):
 def test_a_form_with_values_stays(start, login, file):
     served = start()
     Installation(login(served), load_specification(file)).apply()
-    served.put("/data/projects/P1/subjects/M1")
-    forms = served.get("/xapi/customforms?projectId=P1").json()
-    animal = next(one["formUUID"] for one in forms if "XNAT-PIC animal" in one["contents"])
+    animal = _hold_a_value(served)
     fields = "/xapi/custom-fields/projects/P1/subjects/M1/fields"
-    assert served.put(fields, json={animal: {"strain": "x"}}).status_code == 200
     removed = Installation(login(served), load_specification(file)).remove()
     kept = [one for one in removed if one.state is State.KEPT]
     assert [(one.key.project, one.key.name) for one in kept] == [
@@ -213,6 +328,9 @@ def test_an_apply_that_is_cut_goes_on_and_is_removed(start, login, file, catalog
     served = start()
     before = snapshot(served)
     spec, pipelines = load_specification(file), load_catalog(catalog)
+    assert served.post(f"/sandbox/pipelines?folder={catalog}/engine&project=P1").status_code == 200
+    assert served.post(f"/sandbox/pipelines?folder={catalog}/engine&project=P2").status_code == 200
+    before = snapshot(served)
     rule = {"path": "/xapi/commands", "method": "POST", "status": 500, "skip": 3, "count": 0}
     assert served.post("/sandbox/faults", json=[rule]).status_code == 200
     items = Installation(login(served), spec, pipelines).apply()

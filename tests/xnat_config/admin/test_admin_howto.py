@@ -45,7 +45,8 @@ def test_the_commands_of_the_page(start, tmp_path):
             encoding="utf-8",
             timeout=60,
         )
-        assert done.returncode == 0, line + done.stderr
+        by_hand = "--catalog" in words  # pipelines of the classic engine
+        assert done.returncode == (8 if by_hand else 0), line + done.stderr
         if " > " in line:
             (tmp_path / line.rpartition(" ")[2]).write_text(done.stdout, encoding="utf-8")
         if "apply" in line:
