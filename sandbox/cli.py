@@ -177,6 +177,9 @@ def _write_with_progress(out: Path, options: MouseOptions) -> list[WrittenStudy]
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Catalog folder of pipeline descriptors to offer on the site.",
 )
+@click.option(
+    "--unconfigured", is_flag=True, help="Answer like an XNAT that nobody has set up yet."
+)
 @click.option("--faults", is_flag=True, help="Let tests inject faults at /sandbox/faults.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every request.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and user as JSON when ready.")
@@ -188,6 +191,7 @@ def serve(
     without_engine: bool,
     without_containers: bool,
     pipelines: Path | None,
+    unconfigured: bool,
     faults: bool,
     verbose: bool,
     as_json: bool,
@@ -201,7 +205,9 @@ def serve(
     from .archive.serving import USER, ServerOptions
     from .archive.serving import serve as run
 
-    settings = Settings(xnat, not without_engine, not without_containers, faults)
+    settings = Settings(
+        xnat, not without_engine, not without_containers, faults, unconfigured=unconfigured
+    )
     options = ServerOptions(data, host, port, settings, pipelines, verbose)
 
     def ready(address: str) -> None:

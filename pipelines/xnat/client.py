@@ -13,7 +13,7 @@ from typing import Self
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.errors import LoginError, ServerError
-from xnat_config.server.login import Login, password_login, token_login
+from xnat_config.server.login import Login, connection_login, token_login
 from xnat_config.server.retry import RetryPolicy
 from xnat_config.server.tokens import issue_token
 
@@ -62,7 +62,7 @@ def issue_access(connection: Connection, password: str) -> Access:
     ------
     LoginError, ServerError
     """
-    with XnatClient(connection, password_login(connection.user, password), agent=AGENT) as client:
+    with XnatClient(connection, connection_login(connection, password), agent=AGENT) as client:
         token = issue_token(client)
         return Access(client.server, token.name, token.secret, connection.ca_bundle)
 

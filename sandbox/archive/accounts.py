@@ -6,6 +6,7 @@ import secrets
 import sqlite3
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .items import Item
@@ -13,6 +14,7 @@ from .refusals import Refused
 
 SESSION_TIMEOUT_S = 15 * 60
 TOKEN_LIFE_S = 2 * 24 * 3600
+LOCAL, LDAP, LDAP_PROVIDER = "localdb", "ldap", "ldap1"
 ROLES = ("Owners", "Members", "Collaborators")
 _SCRYPT = {"n": 2**12, "r": 8, "p": 1}
 
@@ -73,6 +75,61 @@ def check_login(connection: sqlite3.Connection, name: str, secret: str) -> User 
     if row is None or row["expires"] < time.time() or not matches(secret, row["secret"]):
         return None
     return User(row["login"], bool(row["is_admin"]))
+
+
+def authenticate(
+    connection: sqlite3.Connection,
+    directory: Mapping[str, str],
+    name: str,
+    secret: str,
+    *,
+    method: str = "",
+    provider: str = "",
+) -> User | None:
+    """Return who logs in; None where that is refused.
+
+    Without method and provider XNAT guesses the method from the users that it knows: one of the
+    directory who was never here is refused, whatever the password.
+
+    Raises
+    ------
+    Refused
+        400 for a provider that the site does not have.
+    """
+    providers = {LOCAL: LOCAL} | ({LDAP_PROVIDER: LDAP} if directory else {})
+    if provider:
+        if provider not in providers:
+            raise Refused(
+                400,
+                "Authentication failed: No authentication provider identified by id "
+                f"{provider} found.",
+            )
+        method = providers[provider]
+    elif not method:
+        method = LDAP if _is_of_directory(connection, name) else LOCAL
+    if method not in providers.values():
+        return None
+    if method == LOCAL:
+        return None if _is_of_directory(connection, name) else check_login(connection, name, secret)
+    if not hmac.compare_digest(directory.get(name, "").encode(), secret.encode()) or not secret:
+        return None
+    return _user_of_directory(connection, name)
+
+
+def _is_of_directory(connection: sqlite3.Connection, name: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM document WHERE owner = '' AND kind = ? AND name = ?", (LDAP, name)
+    ).fetchone()
+    return row is not None
+
+
+def _user_of_directory(connection: sqlite3.Connection, name: str) -> User:
+    """Return a user of the directory, known from the first login on."""
+    row = connection.execute("SELECT is_admin FROM user WHERE login = ?", (name,)).fetchone()
+    if row is None:
+        set_user(connection, name, secrets.token_urlsafe(32))
+        connection.execute("INSERT INTO document VALUES ('', ?, ?, '')", (LDAP, name))
+    return User(name, bool(row["is_admin"]) if row is not None else False)
 
 
 def open_session(connection: sqlite3.Connection, user: User) -> str:

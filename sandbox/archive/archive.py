@@ -26,6 +26,10 @@ class Settings:
         Whether tests may inject faults.
     idle_s : float
         Idle seconds after which a session that is being received is built (XNAT: 300).
+    unconfigured : bool
+        Whether nobody has set up the site yet.
+    directory : tuple of (str, str)
+        Users and passwords of an LDAP server; XNAT learns of a user at the first login.
     """
 
     xnat: str = "1.8"
@@ -33,6 +37,8 @@ class Settings:
     containers: bool = True
     faults: bool = False
     idle_s: float = 300.0
+    unconfigured: bool = False
+    directory: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass

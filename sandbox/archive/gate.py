@@ -11,7 +11,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import accounts
+from . import accounts, initialization
 from .archive import Archive
 from .http import error_page
 
@@ -54,6 +54,10 @@ class Gate:
         user, token, new = await run_in_threadpool(self._identify, headers, scope["path"])
         scope["user"] = user or accounts.GUEST
         scope["session_token"] = token
+        refusal = await run_in_threadpool(self._not_set_up, scope, user, headers)
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
         if user is None and not scope["path"].startswith(_OPEN):
             await _challenge(scope, headers)(scope, receive, send)
             return
@@ -65,9 +69,8 @@ class Gate:
         name, secret = _basic(headers.get("authorization", ""))
         with self._archive.database.read() as connection:
             user = accounts.session_user(connection, token) if token else None
-            if user is None and name:
-                user = accounts.check_login(connection, name, secret)
-                token = ""
+        if user is None and name:
+            user, token = self._basic_user(name, secret), ""
         if user is None:
             return None, "", False
         with self._archive.database.write() as connection:
@@ -78,6 +81,29 @@ class Gate:
                 )
                 return user, token, False
             return user, accounts.open_session(connection, user), True
+
+    def _basic_user(self, name: str, secret: str) -> accounts.User | None:
+        """Return who logs in by Basic, as ``user`` or ``provider/user``."""
+        directory = dict(self._archive.settings.directory)
+        provider, slash, rest = name.partition("/")
+        with self._archive.database.write() as connection:
+            if slash and provider in (accounts.LOCAL, accounts.LDAP_PROVIDER):
+                return accounts.authenticate(connection, directory, rest, secret, provider=provider)
+            return accounts.authenticate(connection, directory, name, secret)
+
+    def _not_set_up(
+        self, scope: Scope, user: accounts.User | None, headers: Headers
+    ) -> Response | None:
+        """Return the answer of a site that is not set up; None where it is, or it does not count.
+
+        A wrong Basic login is refused as ever.
+        """
+        if initialization.is_initialized(self._archive):
+            return None
+        target = initialization.detour(scope["path"], user)
+        if not target:
+            return None
+        return RedirectResponse(f"{scope['scheme']}://{headers.get('host', '')}{target}", 302)
 
 
 def _is_foreign(method: str, headers: Headers) -> bool:

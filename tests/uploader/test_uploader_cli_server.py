@@ -4,10 +4,12 @@ import json
 
 import keyring
 import pytest
+from archive_server import serving
 from click.testing import CliRunner
 from disk import write_group
 from keyring_in_memory import Memory
 
+from sandbox.archive.archive import Archive, Settings
 from uploader.cli import main
 
 
@@ -223,3 +225,15 @@ def test_server_that_speaks_no_https_is_named_so(xnat, run, ready, tmp_path):
     address = xnat.url.replace("http:", "https:")
     done = run("check", tmp_path / "plan.csv", "--server", address, code=6, **ready)
     assert "does not speak https" in done.stderr
+
+
+def test_the_first_login_of_a_user_of_the_directory(tmp_path, ring, run):
+    with serving(Archive(tmp_path / "ldap", Settings(directory=(("mouse", "cheese"),)))) as served:
+        named = ("--server", served.url, "--user", "mouse")
+        done = run("login", *named, typed="cheese\n", code=5)
+        assert "--auth-method" in done.stderr
+        run("login", *named, "--auth-method", "ldap", typed="cheese\n")
+        run("logout")
+        # The method is remembered with the server and the user.
+        done = run("login", typed="cheese\n")
+        assert "mouse is logged in" in done.stderr

@@ -40,7 +40,7 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
     def work() -> int:
         from xnat_config.server.client import XnatClient
         from xnat_config.server.connection import SERVER_VARIABLE, save
-        from xnat_config.server.login import password_login
+        from xnat_config.server.login import connection_login
         from xnat_config.server.tokens import issue_token
 
         from ..login.login_store import LoginStore, save_login
@@ -48,7 +48,7 @@ def login_command(server: str, user: str, ca_bundle: Path | None, store: str | N
 
         address = server or os.environ.get(SERVER_VARIABLE, "") or _ask_server()
         connection = ask_user(resolve_connection(address, user, ca_bundle))
-        login = password_login(connection.user, ask_password(connection, piped=True))
+        login = connection_login(connection, ask_password(connection, piped=True))
         with XnatClient(connection, login, agent=PROGRAM) as client:
             token = issue_token(client)
         kept = save_login(

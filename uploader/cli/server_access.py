@@ -11,7 +11,7 @@ import click
 
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import PASSWORD_VARIABLE, Connection
-from xnat_config.server.login import Login, password_login
+from xnat_config.server.login import Login, connection_login
 from xnat_config.server.options import ask_password, ask_user, resolve_connection
 from xnat_pic.cli import is_interactive
 from xnat_pic.errors import LoginError
@@ -59,7 +59,7 @@ def find_login(connection: Connection) -> tuple[Login, str]:
     """
     if os.environ.get(PASSWORD_VARIABLE):
         source = f"password from {PASSWORD_VARIABLE}, kept in memory only"
-        return password_login(connection.user, os.environ[PASSWORD_VARIABLE]), source
+        return connection_login(connection, os.environ[PASSWORD_VARIABLE]), source
     login = load_login(connection, ask_passphrase if is_interactive() else None)
     if login is not None:
         return login, f"login from {find_store(connection).title}"
@@ -68,7 +68,7 @@ def find_login(connection: Connection) -> tuple[Login, str]:
             f"No login for {connection.user} at {connection.host} is stored.",
             hint=f"Run xnat-pic-uploader login, or set {PASSWORD_VARIABLE}.",
         )
-    login = password_login(connection.user, ask_password(connection))
+    login = connection_login(connection, ask_password(connection))
     return login, "password as typed, kept in memory only"
 
 

@@ -184,7 +184,7 @@ def _run(
 
     def connected() -> int:
         from ..server.client import XnatClient
-        from ..server.login import password_login
+        from ..server.login import connection_login
         from ..server.options import ask_password, ask_user, resolve_connection
         from .catalog import load_catalog
         from .installation import Installation
@@ -193,7 +193,7 @@ def _run(
         spec = load_specification(file, projects)
         pipelines = load_catalog(catalog, spec.pipelines) if catalog else None
         connection = ask_user(resolve_connection(server, user, ca_bundle))
-        login = password_login(connection.user, ask_password(connection))
+        login = connection_login(connection, ask_password(connection))
         with XnatClient(connection, login, agent=PROGRAM) as client:
             return work(Installation(client, spec, pipelines, delete_values_of))
 

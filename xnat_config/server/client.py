@@ -48,6 +48,7 @@ _LOGIN_ATTEMPTS = 4  # of the first login: a wrong address shows there
 _RENEWALS = 3  # of the login for one request: a server may take it and lose it again at once
 _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _LOGIN_PAGE = "/app/template/Login"
+_SETUP_PAGES = ("/setup", "/app/template/Unconfigured.vm")
 _LACKS_RIGHT = "The user lacks the right for it."
 
 
@@ -264,7 +265,13 @@ class XnatClient:
             text = "The stored login is no longer valid."
         else:
             text = f"{self.connection.host} refuses the login of {self.user}."
-        return LoginError(text, hint=_renew_hint(self._login))
+        hint = _renew_hint(self._login)
+        if not (self._login.is_token or self._login.method or self._login.provider):
+            hint += (
+                " An account of a directory needs its method at the first login: --auth-method "
+                "ldap, or XNAT_PIC_AUTH_METHOD=ldap."
+            )
+        return LoginError(text, hint=hint)
 
     def _log_in_again(self, logins: int) -> None:
         """Log in again, unless another thread just did."""
@@ -417,6 +424,13 @@ class XnatClient:
             hint = _LACKS_RIGHT if status == 403 else ""
             raise kind(reason_of(answer), hint=hint, status=status)
         target = urlsplit(answer.headers.get("location", ""))
+        if target.path.endswith(_SETUP_PAGES):
+            answer.close()
+            raise ServerError(
+                f"The XNAT at {self.connection.host} has not been set up yet.",
+                hint="Let its administrator log in with a browser and save the site's settings.",
+                status=status,
+            )
         where = f" ({target.scheme}://{target.netloc})" if target.netloc else ""
         answer.close()
         raise ServerError(

@@ -15,6 +15,8 @@ SERVER_VARIABLE = "XNAT_PIC_SERVER"
 USER_VARIABLE = "XNAT_PIC_USER"
 PASSWORD_VARIABLE = "XNAT_PIC_PASSWORD"
 CA_VARIABLE = "XNAT_PIC_CA_BUNDLE"
+METHOD_VARIABLE = "XNAT_PIC_AUTH_METHOD"
+PROVIDER_VARIABLE = "XNAT_PIC_AUTH_PROVIDER"
 FOLDER_VARIABLE = "XNAT_PIC_HOME"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -31,6 +33,11 @@ class Connection:
         File of certificates to trust instead of the usual ones. Verification is always on.
     connect_timeout_s, read_timeout_s : float
         Seconds to wait for the connection, and for the next byte of an answer.
+    method : str
+        XNAT's authentication method of the user, such as ``ldap``; empty lets XNAT guess, which it
+        can for users that it knows.
+    provider : str
+        Id of the provider, where a site has several of one method.
 
     Proxies come from the environment (``HTTPS_PROXY``, ``NO_PROXY``), as requests reads it.
     """
@@ -40,6 +47,8 @@ class Connection:
     ca_bundle: Path | None = None
     connect_timeout_s: float = 12.0
     read_timeout_s: float = 300.0
+    method: str = ""
+    provider: str = ""
 
     @property
     def is_loopback(self) -> bool:
@@ -99,6 +108,9 @@ def resolve(
     user: str = "",
     ca_bundle: Path | None = None,
     environ: Mapping[str, str] = os.environ,
+    *,
+    method: str = "",
+    provider: str = "",
 ) -> Connection:
     """Return the connection: what is given, else the environment, else what was saved.
 
@@ -123,7 +135,10 @@ def resolve(
         raise WrongCallError(
             f"The file of certificates {bundle} is not there. Correct --ca-bundle or {CA_VARIABLE}."
         )
-    return Connection(address, who, bundle)
+    known = saved if saved is not None and same and saved.user == who else None
+    method = method or environ.get(METHOD_VARIABLE, "") or (known.method if known else "")
+    provider = provider or environ.get(PROVIDER_VARIABLE, "") or (known.provider if known else "")
+    return Connection(address, who, bundle, method=method, provider=provider)
 
 
 def load_saved(environ: Mapping[str, str] = os.environ) -> Connection | None:
@@ -148,13 +163,20 @@ def load_saved(environ: Mapping[str, str] = os.environ) -> Connection | None:
     address, bundle = table.get("server", ""), table.get("ca_bundle", "")
     if not isinstance(address, str) or not address:
         return None
-    connection = Connection(normal_address(address), str(table.get("user", "")))
+    connection = Connection(
+        normal_address(address),
+        str(table.get("user", "")),
+        method=str(table.get("method", "")),
+        provider=str(table.get("provider", "")),
+    )
     return replace(connection, ca_bundle=Path(str(bundle)) if bundle else None)
 
 
 def save(connection: Connection, environ: Mapping[str, str] = os.environ) -> Path:
-    """Remember server, user and certificates for the next run; return the file."""
+    """Remember server, user, how they log in and certificates for the next run; return the file."""
     values = {"server": connection.server, "user": connection.user}
+    values |= {"method": connection.method} if connection.method else {}
+    values |= {"provider": connection.provider} if connection.provider else {}
     if connection.ca_bundle is not None:
         values["ca_bundle"] = str(connection.ca_bundle.absolute())
     # A JSON string is a TOML string too.

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from .connection import Connection
+
 
 @dataclass(frozen=True)
 class Login:
@@ -47,6 +49,13 @@ class Login:
 def password_login(user: str, password: str, *, method: str = "", provider: str = "") -> Login:
     """Return a login with a password, kept in memory only."""
     return Login(user, user, password, method=method, provider=provider)
+
+
+def connection_login(connection: Connection, password: str) -> Login:
+    """Return a login of the connection's user, by its method and provider."""
+    return password_login(
+        connection.user, password, method=connection.method, provider=connection.provider
+    )
 
 
 def token_login(user: str, alias: str, secret: str, expires_s: float = 0.0) -> Login:

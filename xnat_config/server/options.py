@@ -18,9 +18,39 @@ from .connection import PASSWORD_VARIABLE, USER_VARIABLE, Connection, resolve
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+def _remember(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Note how a person logs in where `resolve_connection` finds it."""
+    context.meta[f"{__name__}.{parameter.name}"] = value
+    return value
+
+
+def _noted(name: str) -> str:
+    context = click.get_current_context(silent=True)
+    return str(context.meta.get(f"{__name__}.{name}", "")) if context else ""
+
+
 def server_options(command: _Command) -> _Command:
-    """Add the options ``--server``, ``--user`` and ``--ca-bundle``."""
+    """Add the options that name a server and say how to log in there.
+
+    The command gets ``server``, ``user`` and ``ca_bundle``; `resolve_connection` knows the rest.
+    """
     for option in (
+        click.option(
+            "--auth-provider",
+            default="",
+            expose_value=False,
+            callback=_remember,
+            help="Id of the provider, where the site has several of one method.  "
+            "[default: XNAT_PIC_AUTH_PROVIDER, or the last one]",
+        ),
+        click.option(
+            "--auth-method",
+            default="",
+            expose_value=False,
+            callback=_remember,
+            help="Authentication method, such as ldap: needed at a user's first login.  "
+            "[default: XNAT_PIC_AUTH_METHOD, or the last one]",
+        ),
         click.option("--ca-bundle", type=PATH, help="Certificates to trust, a .pem file."),
         click.option("--user", default="", help="User.  [default: XNAT_PIC_USER, or the last one]"),
         click.option(
@@ -39,7 +69,9 @@ def resolve_connection(server: str, user: str, ca_bundle: Path | None) -> Connec
     WrongCallError
         If no server is known, or a setting makes no sense.
     """
-    found = resolve(server, user, ca_bundle)
+    found = resolve(
+        server, user, ca_bundle, method=_noted("auth_method"), provider=_noted("auth_provider")
+    )
     if found.is_plain:
         click.echo(
             f"Warning: what is sent to {found.host} travels unprotected, the login too. "

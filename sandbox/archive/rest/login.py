@@ -14,13 +14,17 @@ from ..refusals import Refused, not_found
 @endpoint
 def services_auth(call: Call) -> Response:
     """Check name and password and start a session."""
-    provider = call.get("provider")
-    if provider and provider.lower() not in ("localdb", "database", "xnat"):
-        raise Refused(400, f"Unknown authentication provider {provider}.")
     if not call.params and call.body:
         raise Refused(400, "Send username and password as a form.")
     with call.archive.database.write() as connection:
-        user = accounts.check_login(connection, call.get("username"), call.get("password"))
+        user = accounts.authenticate(
+            connection,
+            dict(call.archive.settings.directory),
+            call.get("username"),
+            call.get("password"),
+            method=call.get("provider") or call.get("login_method"),
+            provider=call.get("authenticatorId"),
+        )
         if user is None:
             return text("Authentication failed.", 401)
         token = accounts.open_session(connection, user)

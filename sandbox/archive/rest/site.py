@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, columns, schema, search
+from .. import accounts, columns, initialization, schema, search
 from ..accounts import GUEST, demand
 from ..archive import Settings
 from ..elements import value_type
@@ -16,6 +16,7 @@ from ..http import Call, endpoint, json_text, table_response, text
 from ..items import SITE
 from ..listing import run
 from ..refusals import Refused, not_found
+from .commands import read_json
 
 _VERSIONS = {"1.8": "1.8.10", "1.9": "1.9.2", "1.10": "1.10.0"}
 _BUILT = datetime(2024, 6, 11, 10, 0, 0, tzinfo=UTC)
@@ -89,6 +90,7 @@ def site_config(call: Call) -> Response:
         "sessionXmlRebuilderInterval": call.archive.settings.idle_s / 60,
         "sessionTimeout": "15 minutes",
         "uiAllowNonAdminProjectCreation": True,
+        "initialized": initialization.is_initialized(call.archive),
     }
     name = call.path("property")
     if not name:
@@ -96,6 +98,21 @@ def site_config(call: Call) -> Response:
     if name not in known:
         raise not_found("preference")
     return json_text(known[name])
+
+
+@endpoint
+def change_site_config(call: Call) -> Response:
+    """Save preferences: that the site is set up is the one that the sandbox keeps."""
+    demand(call.user.is_admin)
+    told = read_json(call.body)
+    if call.path("property"):
+        told = {call.path("property"): told}
+    if not isinstance(told, dict):
+        raise Refused(400, "Send the preferences as a JSON object.")
+    if told.get("initialized") is True:
+        with call.archive.database.write() as connection:
+            initialization.initialize(connection)
+    return text()
 
 
 @endpoint
@@ -245,12 +262,42 @@ def create_user(call: Call) -> Response:
     return json_text({"username": login, **names, "enabled": True, "verified": True}, 201)
 
 
+@endpoint
+def change_user(call: Call) -> Response:
+    """Give a user another password; administrators may, and everybody for themselves."""
+    login = call.path("login")
+    demand(call.user.is_admin or call.user.login == login)
+    told = read_json(call.body)
+    password = str(told.get("password", "")) if isinstance(told, dict) else ""
+    with call.archive.database.write() as connection:
+        row = connection.execute("SELECT is_admin FROM user WHERE login = ?", (login,)).fetchone()
+        if row is None:
+            raise not_found("user")
+        if password:
+            accounts.set_user(connection, login, password, is_admin=bool(row["is_admin"]))
+    return json_text({"username": login, "enabled": True, "verified": True})
+
+
+@endpoint
+def not_set_up(_call: Call) -> Response:
+    """Say that the site is not set up; the sandbox has no page to do it."""
+    return text(
+        "This site is not set up yet. An administrator does it by POST of "
+        '{"initialized": true} to /xapi/siteConfig.'
+    )
+
+
 routes = [
     Route("/xapi/siteConfig/buildInfo", get_build_info, methods=["GET"]),
     Route("/xapi/siteConfig/buildInfo/{property}", get_build_info, methods=["GET"]),
     Route("/xapi/siteConfig/uptime", uptime, methods=["GET"]),
     Route("/xapi/siteConfig", site_config, methods=["GET"]),
     Route("/xapi/siteConfig/{property}", site_config, methods=["GET"]),
+    Route("/xapi/siteConfig", change_site_config, methods=["POST"]),
+    Route("/xapi/siteConfig/{property}", change_site_config, methods=["POST", "PUT"]),
+    Route(initialization.SETUP_PAGE, not_set_up, methods=["GET"]),
+    Route(initialization.WAITING_PAGE, not_set_up, methods=["GET"]),
+    Route("/xapi/users/{login}", change_user, methods=["PUT"]),
     Route("/xapi/plugins", plugins, methods=["GET"]),
     Route("/xapi/schemas", list_schemas, methods=["GET"]),
     Route("/xapi/schemas/{name:path}", get_schema, methods=["GET"]),

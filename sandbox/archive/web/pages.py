@@ -27,7 +27,9 @@ def log_in_page(call: Call) -> Response:
 def log_in(call: Call) -> Response:
     """Check name and password of the form."""
     with call.archive.database.write() as connection:
-        user = accounts.check_login(connection, call.get("username"), call.get("password"))
+        directory = dict(call.archive.settings.directory)
+        name, secret = call.get("username"), call.get("password")
+        user = accounts.authenticate(connection, directory, name, secret)
         if user is None:
             target = _local(call.get("next"))
             return render(call, "login.html", 401, next=target, failed=True)

@@ -2,7 +2,9 @@
 
 import pytest
 import requests
-from archive_server import Served
+from archive_server import ServeArchive, Served
+
+from sandbox.archive import accounts
 
 
 def test_password_gives_a_session(served: Served) -> None:
@@ -28,7 +30,60 @@ def test_wrong_password_is_refused(served: Served) -> None:
 def test_provider_must_be_known(served: Served) -> None:
     form = {"username": "admin", "password": "admin", "provider": "nowhere"}
     answer = requests.post(served.url + "/data/services/auth", data=form, timeout=10)
+    assert answer.status_code == 401
+    form = {"username": "admin", "password": "admin", "authenticatorId": "nowhere"}
+    answer = requests.post(served.url + "/data/services/auth", data=form, timeout=10)
     assert answer.status_code == 400
+
+
+def _log_in(served: Served, **form: str) -> int:
+    named = {"username": "mouse", "password": "cheese", **form}
+    answer = requests.put(served.url + "/data/services/auth", data=named, timeout=10)
+    return answer.status_code
+
+
+def test_a_user_of_the_directory_names_the_method_the_first_time(serve: ServeArchive) -> None:
+    served = serve(directory=(("mouse", "cheese"), ("rat", "bread")))
+    assert _log_in(served) == 401  # XNAT guesses from the users that it knows
+    assert served.as_user("mouse", "cheese").get("/data/projects").status_code == 401
+    assert _log_in(served, provider="ldap", password="wrong") == 401
+    assert _log_in(served, provider="localdb") == 401
+    assert _log_in(served, provider="ldap") == 200
+    assert _log_in(served) == 200  # known from now on
+    assert served.as_user("mouse", "cheese").get("/data/projects").status_code == 200
+    assert _log_in(served, username="rat", password="bread") == 401
+    assert _log_in(served, username="rat", password="bread", authenticatorId="ldap1") == 200
+    assert served.get("/xapi/users").json() == ["admin", "mouse", "rat"]
+
+
+def test_a_provider_is_named_in_the_header_too(serve: ServeArchive) -> None:
+    served = serve(directory=(("mouse", "cheese"),))
+    assert served.as_user("ldap1/mouse", "cheese").get("/data/projects").status_code == 200
+    assert served.as_user("localdb/admin", "admin").get("/data/projects").status_code == 200
+    assert served.as_user("ldap1/admin", "admin").get("/data/projects").status_code == 401
+
+
+def test_a_site_that_nobody_set_up_sends_everybody_away(serve: ServeArchive) -> None:
+    served = serve(unconfigured=True)
+    form = {"username": "admin", "password": "admin"}
+    login = requests.put(served.url + "/data/services/auth", data=form, timeout=10)
+    assert login.status_code == 200
+    answer = served.get("/data/projects")
+    assert (answer.status_code, answer.headers["Location"]) == (302, f"{served.url}/setup")
+    assert served.as_user("admin", "wrong").get("/data/projects").status_code == 401
+    assert served.get("/xapi/siteConfig").json()["initialized"] is False
+    with served.archive.database.write() as connection:
+        accounts.set_user(connection, "plain", "pw")
+    answer = served.as_user("plain", "pw").get("/data/projects")
+    assert answer.headers["Location"] == f"{served.url}/app/template/Unconfigured.vm"
+    change = {"username": "admin", "password": "new"}
+    assert served.put("/xapi/users/admin", json=change).status_code == 302
+    refused = served.as_user("plain", "pw").post("/xapi/siteConfig", json={"initialized": True})
+    assert refused.status_code == 403
+    assert served.post("/xapi/siteConfig", json={"initialized": True}).status_code == 200
+    assert served.get("/data/projects").status_code == 200
+    assert served.put("/xapi/users/admin", json=change).status_code == 200
+    assert served.as_user("admin", "new").get("/data/projects").status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/data/projects", "/REST/projects", "/xapi/schemas"])

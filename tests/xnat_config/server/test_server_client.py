@@ -3,6 +3,8 @@
 import datetime
 import threading
 import time
+from contextlib import ExitStack
+from dataclasses import replace
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
@@ -10,8 +12,9 @@ from typing import ClassVar
 import pytest
 import requests
 from archive_https import make_certificate, serving_https
+from archive_server import serving
 
-from sandbox.archive.archive import Archive, Settings
+from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.errors import (
@@ -23,7 +26,7 @@ from xnat_config.server.errors import (
     ServerError,
     UnreachableError,
 )
-from xnat_config.server.login import password_login, token_login
+from xnat_config.server.login import connection_login, password_login, token_login
 from xnat_config.server.reasons import reason_in
 from xnat_config.server.retry import RetryPolicy
 from xnat_config.server.tokens import issue_token, withdraw_token
@@ -493,3 +496,37 @@ def test_proxy_that_is_not_there_is_named(xnat, unused_port, monkeypatch):
             password_login("admin", "admin"),
             retry=RetryPolicy(attempts=1),
         ).open()
+
+
+# --- how a person logs in, and a site that is not set up ----------------------------------------
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            serving(Archive(tmp_path / "other", Settings(**settings)))
+        )
+
+
+def test_the_method_is_sent_with_the_login(serve):
+    served = serve(directory=(("mouse", "cheese"),))
+    here = Connection(served.url, "mouse")
+    with pytest.raises(LoginError, match="refuses the login") as refused:
+        XnatClient(here, connection_login(here, "cheese")).open()
+    assert "--auth-method" in refused.value.hint
+    by_method = replace(here, method="ldap")
+    with XnatClient(by_method, connection_login(by_method, "cheese")) as client:
+        assert client.send("GET", "/data/auth").text == "User 'mouse' is logged in"
+    by_id = replace(here, provider="ldap1")
+    with XnatClient(by_id, connection_login(by_id, "cheese")) as client:
+        assert client.send("GET", "/data/auth").text == "User 'mouse' is logged in"
+
+
+def test_a_site_that_is_not_set_up_is_told_so(serve):
+    served = serve(unconfigured=True)
+    client = XnatClient(Connection(served.url, "admin"), password_login("admin", "admin"))
+    with client, pytest.raises(ServerError, match="has not been set up yet") as told:
+        client.json("/data/projects")
+    assert "save the site's settings" in told.value.hint

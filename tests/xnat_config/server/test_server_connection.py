@@ -63,6 +63,19 @@ def test_option_counts_before_environment_before_what_was_saved(tmp_path):
     assert resolve("opt.example.org", "ola", environ=named).user == "ola"
 
 
+def test_how_a_user_logs_in_is_saved_and_counts_for_that_user_alone(tmp_path):
+    home = {"XNAT_PIC_HOME": str(tmp_path)}
+    saved = Connection("https://one.example.org", "sam", method="ldap", provider="ldap2")
+    save(saved, home)
+    assert resolve(environ=home) == saved
+    assert resolve(user="eve", environ=home).method == ""
+    assert resolve("https://two.example.org", environ=home).provider == ""
+    named = {**home, "XNAT_PIC_AUTH_METHOD": "openid", "XNAT_PIC_AUTH_PROVIDER": "o1"}
+    found = resolve(environ=named)
+    assert (found.method, found.provider) == ("openid", "o1")
+    assert resolve(environ=named, method="localdb").method == "localdb"
+
+
 def test_user_of_one_server_is_not_used_for_another(tmp_path):
     home = {"XNAT_PIC_HOME": str(tmp_path)}
     save(Connection("https://one.example.org", "sam"), home)

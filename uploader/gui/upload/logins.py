@@ -12,7 +12,7 @@ from xnat_config.server.connection import (
     resolve,
     save,
 )
-from xnat_config.server.login import Login, password_login
+from xnat_config.server.login import Login, connection_login
 from xnat_config.server.retry import RetryPolicy
 from xnat_config.server.tokens import issue_token
 from xnat_pic.errors import WrongCallError
@@ -122,7 +122,7 @@ def log_in(
     connection = connection_of(server, user, certificates)
     if not connection.user:
         raise WrongCallError("No user is named.", hint="Type your name on the server.")
-    login = password_login(connection.user, password)
+    login = connection_login(connection, password)
     with XnatClient(connection, login, retry=_RETRY_AT_LOGIN) as client:
         projects = tuple(list_projects(client))
         token = issue_token(client) if store is not LoginStore.MEMORY else None
