@@ -251,8 +251,20 @@ SELFTEST_CODES = {
     show_default=True,
     help="Seconds to wait for the pipeline to end.",
 )
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for all that was said with the server, without login, addresses and people.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the steps as JSON.")
-def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_json: bool) -> None:
+def selftest(
+    server: str,
+    user: str,
+    ca_bundle: Path | None,
+    wait_s: float,
+    record: Path | None,
+    as_json: bool,
+) -> None:
     """Try the suite on a real XNAT: a scratch project with a digital mouse, removed at the end.
 
     The table on standard output can be sent with a bug report: it holds no login and no address.
@@ -271,7 +283,7 @@ def selftest(server: str, user: str, ca_bundle: Path | None, wait_s: float, as_j
     try:
         connection = ask_user(resolve_connection(server, user, ca_bundle))
         password = ask_password(connection)
-        job = SelfTest(connection, connection.user, password, wait_s, show)
+        job = SelfTest(connection, connection.user, password, wait_s, show, record)
         steps = job.run()
     except XnatPicError as error:
         fail(PROGRAM, error)

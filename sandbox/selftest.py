@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,17 @@ from xnat_config.admin.model import State
 from xnat_config.admin.specification import InstallationSpec, parse_specification
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
-from xnat_config.server.login import password_login
+from xnat_config.server.login import connection_login
 from xnat_config.server.paths import path_of
 from xnat_pic.errors import XnatPicError, describe
 from xnat_pic.text import one_line
 
 from .launches import finish, is_complete, launch
 from .mouse import MouseOptions, write_mice
+from .recording import Recorder
 
 PREFIX = "XNATPIC_SELFTEST_"
+NAME, RESULT = "process_T2", "PROCESSED_T2"
 VALUES = {"group": "untreated", "timepoint": "pre"}
 _ANIMAL = {"species": "Mus musculus", "weight_g": "21.5", "cell_line": "4T1 é"}
 _SUBJECT = "xnat:subjectData"
@@ -67,6 +69,10 @@ class SelfTest:
         Seconds to wait for a pipeline to end.
     on_step : callable, optional
         Called with every step when it has ended.
+    record : Path, optional
+        File for what was said between program and server, without login, addresses and people.
+    project : str, optional
+        ID of the scratch project; by default a new one.
 
     Attributes
     ----------
@@ -85,15 +91,19 @@ class SelfTest:
         password: str,
         wait_s: float = 900.0,
         on_step: OnStep | None = None,
+        record: Path | None = None,
+        project: str = "",
     ) -> None:
-        self._connection = connection
-        self._user = user
+        self._connection = replace(connection, user=user)
         self._password = password
+        self._record = record
         self._wait_s = wait_s
         self._on_step = on_step or (lambda step: None)
-        self.project = PREFIX + secrets.token_hex(4).upper()
+        self.project = project or PREFIX + secrets.token_hex(4).upper()
         self.steps: list[Step] = []
         self.is_clean = False
+        kept = (self.project, NAME)
+        self._recorder = Recorder(connection.server, user, [password], kept) if record else None
         self._spec = parse_specification({"projects": [self.project]}, Path("selftest"))
 
     def run(self) -> list[Step]:
@@ -106,8 +116,16 @@ class SelfTest:
         XnatPicError
             If the server cannot be reached or refuses the login, before anything is made.
         """
+        try:
+            return self._run()
+        finally:
+            if self._recorder is not None and self._record is not None:
+                told = [{"name": one.name, "outcome": one.outcome} for one in self.steps]
+                self._recorder.write(self._record, self.project, told)
+
+    def _run(self) -> list[Step]:
         with (
-            XnatClient(self._connection, password_login(self._user, self._password)) as server,
+            self._client() as server,
             tempfile.TemporaryDirectory(prefix="xnat-pic-selftest-") as scratch,
         ):
             try:
@@ -115,6 +133,13 @@ class SelfTest:
             finally:
                 self._clean(server)
         return self.steps
+
+    def _client(self) -> XnatClient:
+        return XnatClient(
+            self._connection,
+            connection_login(self._connection, self._password),
+            on_answer=self._recorder.note if self._recorder else None,
+        )
 
     def _try(self, server: XnatClient, folder: Path) -> None:
         self._step("server", lambda: self._describe_server(server))
@@ -126,7 +151,7 @@ class SelfTest:
             return
         with (
             Journal(folder / "plan.journal") as journal,
-            XnatClient(self._connection, password_login(self._user, self._password)) as client,
+            self._client() as client,
         ):
             plan = self._plan(folder)
             sent = self._step("upload", lambda: self._upload(client, journal, plan))
@@ -139,6 +164,8 @@ class SelfTest:
     def _step(self, name: str, work: Callable[[], str]) -> bool:
         """Do one step and note what became of it; return whether it is done."""
         start = time.monotonic()
+        if self._recorder is not None:
+            self._recorder.step = name
         try:
             outcome, said = "ok", work()
         except Skipped as reason:
@@ -301,9 +328,6 @@ def table(steps: Sequence[Step]) -> str:
     skipped = sum(step.outcome == "skipped" for step in steps)
     lines.append(f"{len(steps) - failed - skipped} ok, {failed} failed, {skipped} skipped")
     return "\n".join(lines)
-
-
-NAME, RESULT = "process_T2", "PROCESSED_T2"
 
 
 class Skipped(Exception):

@@ -37,6 +37,7 @@ from .retry import IDEMPOTENT_METHODS, RetryPolicy
 
 Params = Mapping[str, str] | list[tuple[str, str]]
 Body = Callable[[], Any]
+Answer = requests.Response
 Result = TypeVar("Result")
 _Outcome = tuple[requests.Response | None, requests.RequestException | None]
 
@@ -82,6 +83,8 @@ class XnatClient:
         When requests are repeated.
     sleep : callable, optional
         Waits a number of seconds; a caller that can be stopped gives its own.
+    on_answer : callable, optional
+        Given every answer, with its request, before anybody reads it.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class XnatClient:
         agent: str = "xnat-pic",
         retry: RetryPolicy | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        on_answer: Callable[[requests.Response], None] | None = None,
     ) -> None:
         self.connection = connection
         self.retry = retry or RetryPolicy()
@@ -99,6 +103,7 @@ class XnatClient:
         self._login = login
         self._agent = agent
         self._sleep = sleep
+        self._on_answer = on_answer
         self._lock = threading.RLock()
         self._session: requests.Session | None = None
         self._logins = 0
@@ -190,6 +195,8 @@ class XnatClient:
         session = requests.Session()
         session.auth = _NoLogin()
         session.headers["User-Agent"] = self._agent
+        if self._on_answer is not None:
+            session.hooks["response"].append(_hook(self._on_answer))
         session.trust_env = not self.connection.is_loopback  # no proxy leads back here
         for scheme in ("http://", "https://"):
             session.mount(scheme, HTTPAdapter(pool_maxsize=_CONNECTIONS))
@@ -561,6 +568,13 @@ class XnatClient:
             except BrokenAnswerError:
                 self.pause(attempt)
         return work()
+
+
+def _hook(on_answer: Callable[[requests.Response], None]) -> Callable[..., None]:
+    def call(answer: requests.Response, *_: Any, **__: Any) -> None:
+        on_answer(answer)
+
+    return call
 
 
 def _request(session: requests.Session, **options: Any) -> _Outcome:
