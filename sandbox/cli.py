@@ -32,6 +32,19 @@ def _names(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return tuple(name.strip() for name in value.split(",") if name.strip())
 
 
+def _pairs(
+    _context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Return names and values of options written as NAME=VALUE."""
+    found = {}
+    for text in values:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise click.BadParameter(f"{text!r} is not NAME=VALUE.")
+        found[name] = value
+    return found
+
+
 @command_group(PROGRAM, {0: "all done", 2: "wrong call, or a file cannot be written"})
 def main() -> None:
     """Try the suite without a scanner or a server."""
@@ -180,6 +193,22 @@ def _write_with_progress(out: Path, options: MouseOptions) -> list[WrittenStudy]
 @click.option(
     "--unconfigured", is_flag=True, help="Answer like an XNAT that nobody has set up yet."
 )
+@click.option(
+    "--preference",
+    "preferences",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_pairs,
+    help="Site preference to start with, such as defaultPrearchiveCode=0; may be repeated.",
+)
+@click.option(
+    "--latency",
+    "latency_ms",
+    metavar="MS",
+    type=click.FloatRange(0, 60_000),
+    default=0.0,
+    help="Milliseconds that each answer comes later, as over a long way.",
+)
 @click.option("--faults", is_flag=True, help="Let tests inject faults at /sandbox/faults.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every request.")
 @click.option("--json", "as_json", is_flag=True, help="Print address and user as JSON when ready.")
@@ -192,6 +221,8 @@ def serve(
     without_containers: bool,
     pipelines: Path | None,
     unconfigured: bool,
+    preferences: dict[str, str],
+    latency_ms: float,
     faults: bool,
     verbose: bool,
     as_json: bool,
@@ -206,7 +237,13 @@ def serve(
     from .archive.serving import serve as run
 
     settings = Settings(
-        xnat, not without_engine, not without_containers, faults, unconfigured=unconfigured
+        xnat,
+        engine=not without_engine,
+        containers=not without_containers,
+        faults=faults,
+        latency_s=latency_ms / 1000,
+        preferences=preferences,
+        unconfigured=unconfigured,
     )
     options = ServerOptions(data, host, port, settings, pipelines, verbose)
 

@@ -1,10 +1,12 @@
 """The archive as one object: its database, its contents, its settings."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from . import accounts
+from . import accounts, preferences
 from .blobs import Blobs
 from .database import Database
 
@@ -30,6 +32,10 @@ class Settings:
         Whether nobody has set up the site yet.
     directory : tuple of (str, str)
         Users and passwords of an LDAP server; XNAT learns of a user at the first login.
+    latency_s : float
+        Seconds that each answer comes later, as over a long way.
+    preferences : mapping
+        Site preferences to set when the archive is opened; others stay as they are.
     """
 
     xnat: str = "1.8"
@@ -39,6 +45,8 @@ class Settings:
     idle_s: float = 300.0
     unconfigured: bool = False
     directory: tuple[tuple[str, str], ...] = ()
+    latency_s: float = 0.0
+    preferences: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -56,6 +64,8 @@ class Archive:
         self._sweep()
         password = os.environ.get(PASSWORD_VARIABLE) or DEFAULT_PASSWORD
         with self.database.write() as connection:
+            given = {"sitewidePetMr": "petmr"} if self.settings.xnat == "1.10" else {}
+            preferences.store(connection, {**given, **self.settings.preferences})
             accounts.forget_expired(connection)
             accounts.set_user(
                 connection, "admin", password, firstname="Admin", lastname="", is_admin=True

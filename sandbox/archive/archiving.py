@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from dataclasses import dataclass
 
-from . import items, prearchive
+from . import items, prearchive, workflows
 from .accounts import User, demand, may_edit
 from .dicom_rules import SessionDescription, clean_label
 from .items import Item
@@ -112,6 +112,7 @@ def _archive(
         _check_conflicts(connection, existing, subject, project, label, description, policy)
         merger.merge(existing, description)
     connection.execute("DELETE FROM prearchive WHERE pk = ?", (session.pk,))
+    workflows.open_auto_run(connection, existing, user.login)
     return existing, merger.obsolete
 
 
@@ -143,6 +144,7 @@ def _subject(
 def _check_open_workflows(connection: sqlite3.Connection, existing: Item, policy: Policy) -> None:
     if policy.override:
         return
+    workflows.end_auto_runs(connection)
     row = connection.execute(
         "SELECT pipeline_name FROM workflow WHERE id = ? AND status NOT LIKE 'Complete%'"
         " AND status NOT LIKE 'Failed%' AND status NOT LIKE 'Killed%'",

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from starlette.concurrency import run_in_threadpool
 
-from . import prearchive
+from . import prearchive, workflows
 from .archive import Archive
 from .importing import finish
 
@@ -21,12 +21,17 @@ def finish_all_idle(archive: Archive) -> None:
     """Build, and where it is set archive, every session that has been idle long enough."""
     limit = time.time() - archive.settings.idle_s
     with archive.database.read() as connection:
+        running = workflows.find(connection, workflows.RUNNING_AUTO_RUN, limit=1)
         waiting = [
             one
             for direct in (False, True)
             for one in prearchive.sessions(connection, direct=direct)
             if one.status == prearchive.RECEIVING and one.lastmod < limit
+            if not one.waits_for_sender
         ]
+    if running:
+        with archive.database.write() as connection:
+            workflows.end_auto_runs(connection)
     for session in waiting:
         try:
             finish(archive, session.pk, limit)

@@ -72,6 +72,11 @@ class Call:
         return asked.rpartition("/")[2] or default
 
     @property
+    def base(self) -> str:
+        """The address that the server was called by, without a slash at its end."""
+        return str(self.request.base_url).rstrip("/")
+
+    @property
     def content_type(self) -> str:
         """Content type of the body without its parameters, in lower case."""
         header = self.request.headers.get("content-type", "")

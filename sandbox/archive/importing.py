@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import archiving, items, prearchive
+from . import archiving, items, prearchive, preferences, separating
 from .accounts import User, demand, may_edit
 from .archive import Archive
 from .archiving import Outcome, Target
@@ -19,12 +19,13 @@ from .dicom_files import NotDicomError, read_header
 from .dicom_rules import Assignment, Header, assign, clean_label, file_name, rules
 from .merging import Policy
 from .prearchive import AUTO_ARCHIVE, RECEIVING, UNASSIGNED, PrearchiveRequest, Session
-from .refusals import Refused
+from .refusals import Refused, not_found
 from .unpack import Budget, Member, archive_kind, members
 
 _ARCHIVE = re.compile(
     r"/archive(?:/projects/([^/]+)(?:/subjects/([^/]+))?(?:/experiments/([^/]+))?)?/?\Z"
 )
+_FILTER_MODE = "sitewideSeriesImportFilterMode"
 _PREARCHIVE = re.compile(r"/prearchive(?:/projects/([^/]+)(?:/([^/]+)(?:/([^/]+))?)?)?/?\Z")
 
 
@@ -81,6 +82,8 @@ class Order:
         Whether files that are not DICOM are passed over.
     rename : bool
         Whether files get XNAT's own names.
+    prevent_auto_commit : bool
+        Whether the session waits for whoever sends it, however long it is idle.
     """
 
     destination: Destination = field(default_factory=Destination)
@@ -93,6 +96,7 @@ class Order:
     direct: bool = False
     lenient: bool = False
     rename: bool = False
+    prevent_auto_commit: bool = False
     source: str = ""
     visit: str = ""
     timezone: str = ""
@@ -162,7 +166,6 @@ def _place(blobs: Blobs, placing: Placing, member: Member) -> Incoming:
 class Importer:
     """Lists objects in sessions, within one transaction."""
 
-    archive: Archive
     connection: sqlite3.Connection
     user: User
     order: Order
@@ -173,19 +176,20 @@ class Importer:
         self._projects: dict[str, str] = {}
         self._timestamp = self.order.destination.timestamp or prearchive.new_timestamp()
 
-    def run(self, objects: list[Incoming]) -> list[Outcome]:
-        """List objects, then build and archive what the order says.
-
-        Sessions that could not be archived stay in the prearchive; their outcome says why.
-        """
+    def add(self, objects: list[Incoming]) -> list[Session]:
+        """List objects; their sessions are being received from then on."""
         fixed = self._explicit_project()
+        is_wanted = _series_filter(self.connection)
         for one in objects:
+            if not is_wanted(one.header.get("SeriesDescription", "")):
+                self.placing.drop(one.blob.path)
+                continue
             session = self._session(one.header, fixed)
             own = file_name(one.header)
             name = own if self.order.rename else file_name(one.header, one.given)
             replaced = prearchive.add(self.connection, session, one.header, one.blob, name, own)
             self.placing.drop(replaced)
-        return [self._finish(session) for session in self._sessions.values()]
+        return list(self._sessions.values())
 
     def _explicit_project(self) -> str:
         """Return the ID of the project that was named; empty for none that exists."""
@@ -228,7 +232,11 @@ class Importer:
             values = items.fields(self.connection, owner) if owner is not None else {}
             auto = AUTO_ARCHIVE.get(values.get("prearchive_code", "0"), "Manual")
         parameters = {"login": self.user.login}
-        if order.direct and project:
+        if order.prevent_auto_commit:
+            parameters["prevent_auto_commit"] = "true"
+        label = clean_label(name)
+        # What is archived already is never added to past the prearchive.
+        if order.direct and project and not items.find_experiment(self.connection, label, project):
             parameters["direct"] = "true"
         return PrearchiveRequest(
             project,
@@ -256,28 +264,29 @@ class Importer:
                 return prearchive.touch(self.connection, there, prearchive.RECEIVING)
         return prearchive.receive(self.connection, request, self._timestamp)
 
-    def _finish(self, session: Session) -> Outcome:
-        direct = bool(session.parameters.get("direct"))
-        if direct:
-            label = clean_label(session.name)
-            uri = f"/xapi/direct-archive/{session.project}/{session.tag}/{label}"
-            return Outcome(session, uri=uri)
-        if self.order.archive:
-            target = Target(session.project, self.order.subject, self.order.session)
-            outcome, obsolete = archiving.attempt(
-                self.connection, self.user, session, target, self.order.policy
-            )
-            self.placing.drop(*obsolete)
-            return outcome
-        if self.order.build:
-            session = prearchive.build(self.connection, session)
-        return Outcome(session, uri="/data" + session.url)
+    def archive(self, session: Session) -> list[Outcome]:
+        """Archive a session; one that could not be stays in the prearchive, and says why."""
+        parts = separating.build(self.connection, session)
+        label = self.order.session if len(parts) == 1 else ""
+        return [self._archive(part, label) for part in parts]
+
+    def _archive(self, session: Session, label: str) -> Outcome:
+        order = self.order
+        policy = order.policy
+        if session.archives_itself and not policy.merge:
+            policy = Policy.of_project(session.autoarchive)
+        target = Target(session.project, order.subject, label)
+        outcome, obsolete = archiving.attempt(self.connection, self.user, session, target, policy)
+        self.placing.drop(*obsolete)
+        return outcome
 
 
 def import_objects(
     archive: Archive, user: User, order: Order, gather: Callable[[Placing], list[Incoming]]
 ) -> list[Outcome]:
     """Take objects in; `gather` puts them in place.
+
+    They are listed first, and their sessions are RECEIVING; then these are built as ordered.
 
     Raises
     ------
@@ -287,7 +296,37 @@ def import_objects(
     with archive.blobs.placing() as placing:
         objects = gather(placing)
         with archive.database.write() as connection:
-            return Importer(archive, connection, user, order, placing).run(objects)
+            importer = Importer(connection, user, order, placing)
+            sessions = importer.add(objects)
+            if order.archive and not order.direct:
+                return [outcome for one in sessions for outcome in importer.archive(one)]
+    return [outcome for one in sessions for outcome in _finish(archive, order, one)]
+
+
+def _series_filter(connection: sqlite3.Connection) -> Callable[[str], bool]:
+    """Return what tells by its description whether the site takes a series."""
+    if not preferences.value(connection, "enableSitewideSeriesImportFilter"):
+        return lambda _description: True
+    lines = str(preferences.value(connection, "sitewideSeriesImportFilter")).split()
+    matched_is_taken = preferences.value(connection, _FILTER_MODE) == "whitelist"
+    patterns = [re.compile(line) for line in lines]
+    return lambda text: matched_is_taken is any(one.fullmatch(text) for one in patterns)
+
+
+def _finish(archive: Archive, order: Order, session: Session) -> list[Outcome]:
+    """Build a session that was received, where the order says so; tell where it is."""
+    if session.parameters.get("direct"):
+        label = clean_label(session.name)
+        uri = f"/xapi/direct-archive/{session.project}/{session.tag}/{label}"
+        return [Outcome(session, uri=uri)]
+    parts = [session]
+    if order.build:
+        with archive.database.write() as connection:
+            there = prearchive.get(connection, session.pk)
+            if there is None:
+                raise not_found("session")
+            parts = separating.build(connection, there)
+    return [Outcome(one, uri="/data" + one.url) for one in parts]
 
 
 def finish(archive: Archive, key: int, before: float = math.inf) -> None:
@@ -302,10 +341,10 @@ def finish(archive: Archive, key: int, before: float = math.inf) -> None:
         session = prearchive.get(connection, key)
         if session is None or session.status != RECEIVING or session.lastmod > before:
             return
-        session = prearchive.build(connection, session)
-        if session.parameters.get("direct") or session.autoarchive.startswith("AutoArchive"):
-            _, obsolete = auto_archive(connection, session)
-            placing.drop(*obsolete)
+        for part in separating.build(connection, session):
+            if part.parameters.get("direct") or part.archives_itself:
+                _, obsolete = auto_archive(connection, part)
+                placing.drop(*obsolete)
 
 
 def auto_archive(connection: sqlite3.Connection, session: Session) -> tuple[Outcome, list[str]]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from .database import next_number
 from .refusals import Refused
 from .values import check as check_value
+from .values import stored_text
 
 SITE = "XNATPIC"
 PROJECT_ID = re.compile(r"[A-Za-z0-9_-]+\Z")
@@ -305,7 +306,7 @@ def set_fields(
             connection.execute(
                 "INSERT INTO field VALUES (?, ?, ?)"
                 " ON CONFLICT (item, path) DO UPDATE SET value = excluded.value",
-                (item.pk, key, value),
+                (item.pk, key, stored_text(item.xsi_type, key, value)),
             )
     connection.execute("UPDATE item SET last_modified = ? WHERE pk = ?", (now(), item.pk))
 

@@ -36,7 +36,8 @@ class Session:
     lastmod, uploaded : float
         Seconds since 1970.
     parameters : dict
-        What the import said: ``direct`` for a session that goes straight to the archive.
+        What the import said: ``direct`` for a session that goes straight to the archive,
+        ``prevent_auto_commit`` for one that the clock leaves alone.
     """
 
     pk: int
@@ -67,6 +68,16 @@ class Session:
     def is_busy(self) -> bool:
         """Whether nothing may be done with it now."""
         return self.status not in _OPEN
+
+    @property
+    def archives_itself(self) -> bool:
+        """Whether its project, or its objects, have it archived without a question."""
+        return self.autoarchive.startswith("AutoArchive")
+
+    @property
+    def waits_for_sender(self) -> bool:
+        """Whether it is built only when somebody asks, however long it is idle."""
+        return bool(self.parameters.get("prevent_auto_commit")) or self.source == "uploader"
 
     @property
     def description(self) -> SessionDescription | None:

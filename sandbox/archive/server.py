@@ -1,5 +1,6 @@
 """Put the archive's addresses together into one application."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import clock
 from .archive import Archive, Settings
@@ -36,6 +37,7 @@ from .rest import (
     roi,
     sharing,
     site,
+    snapshots,
     tables,
     upkeep,
     workflows,
@@ -48,7 +50,7 @@ def make_app(archive: Archive) -> ASGIApp:
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
     routes += mail.routes
     routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
-    routes += [*prearchive_actions.routes, *upkeep.routes, *roi.routes]
+    routes += [*prearchive_actions.routes, *upkeep.routes, *roi.routes, *snapshots.routes]
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:
@@ -64,7 +66,23 @@ def make_app(archive: Archive) -> ASGIApp:
     )
     app.state.archive = archive
     app.state.launcher = Launcher(archive)
-    return Faults(app, archive) if archive.settings.faults else app
+    served: ASGIApp = Faults(app, archive) if archive.settings.faults else app
+    latency_s = archive.settings.latency_s
+    return Latency(served, latency_s) if latency_s else served
+
+
+class Latency:
+    """Middleware that takes each request some time later, as over a long way."""
+
+    def __init__(self, app: ASGIApp, seconds: float) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http":
+            await asyncio.sleep(self._seconds)
+        await self._app(scope, receive, send)
 
 
 @asynccontextmanager

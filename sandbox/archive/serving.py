@@ -63,7 +63,7 @@ def serve(options: ServerOptions, ready: Callable[[str], None]) -> None:
     with listener:
         lock = lock_folder(options.folder)
         try:
-            archive = Archive(options.folder, options.settings)
+            archive = _open(options)
             if options.pipelines is not None:
                 _offer(archive, options.pipelines)
             app = make_app(archive)
@@ -171,6 +171,13 @@ def lock_folder(folder: Path) -> sqlite3.Connection:
             hint="End the other server, or choose another --data.",
         ) from error
     return lock
+
+
+def _open(options: ServerOptions) -> Archive:
+    try:
+        return Archive(options.folder, options.settings)
+    except Refused as refusal:
+        raise WrongCallError(refusal.message, hint="Correct --preference.") from refusal
 
 
 def _offer(archive: Archive, folder: Path) -> None:

@@ -28,6 +28,26 @@ def check(xsi_type: str, path: str, value: str) -> None:
         raise Refused(400, f"{xsi_type}/{path} : {problem}")
 
 
+def stored_text(xsi_type: str, path: str, value: str) -> str:
+    """Return a value as it is read again: a real number as XNAT writes it, ``42.0`` or ``1.0E-5``.
+
+    Parameters
+    ----------
+    value : str
+        One that `check` lets pass.
+    """
+    if value_type(xsi_type, path) not in ("xs:float", "xs:double") or not value:
+        return value
+    try:
+        text = repr(float(value))
+    except ValueError:
+        return value
+    mantissa, _, exponent = text.partition("e")
+    if not exponent or not mantissa.lstrip("-")[:1].isdigit():
+        return text
+    return f"{mantissa}{'' if '.' in mantissa else '.0'}E{int(exponent)}"
+
+
 def _problem(xsi_type: str, path: str, kind: str, value: str) -> str:
     """Return what is wrong with a value; empty for nothing."""
     if not value:

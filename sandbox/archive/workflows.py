@@ -8,15 +8,19 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
+from . import preferences
+from .items import Item
 from .refusals import Refused
 
+AUTO_RUN = "xnat_tools/AutoRun.xml"
+RUNNING_AUTO_RUN = {"pipeline_name": AUTO_RUN, "status": "Running"}
 NAMESPACE = "http://nrg.wustl.edu/workflow"
 _COLUMNS = ("id", "data_type", "externalid", "pipeline_name", "launch_time", "status")
 # Attributes and elements of wrk:Workflow as its schema spells them.
@@ -187,6 +191,29 @@ def _extra(old: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
             if name.lower() not in given:
                 fields.pop(name, None)
     return {name: value for name, value in fields.items() if value}
+
+
+def open_auto_run(connection: sqlite3.Connection, experiment: Item, login: str) -> None:
+    """Open the workflow that a site runs after archiving, where this one does."""
+    if preferences.value(connection, "sandboxAutoRunSeconds"):
+        values = {
+            "id": experiment.id,
+            "data_type": experiment.xsi_type,
+            "externalid": experiment.project,
+            "launch_time": moment(),
+            **RUNNING_AUTO_RUN,
+        }
+        save(connection, values, login)
+
+
+def end_auto_runs(connection: sqlite3.Connection) -> None:
+    """Complete the workflows after archiving that have been open for their time."""
+    life = timedelta(seconds=preferences.value(connection, "sandboxAutoRunSeconds"))
+    connection.execute(
+        "UPDATE workflow SET status = 'Complete'"
+        " WHERE pipeline_name = ? AND status = 'Running' AND launch_time < ?",
+        (AUTO_RUN, moment((datetime.now(UTC) - life).isoformat())),
+    )
 
 
 def labels(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str]:

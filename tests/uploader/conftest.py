@@ -120,7 +120,7 @@ class Work:
                 logged_in,
                 journal,
                 self.config,
-                UploadOptions(settle_s=20, **options),
+                UploadOptions(**{"settle_s": 20, **options}),
                 control=control,
                 on_row=on_row,
             )

@@ -433,3 +433,18 @@ def test_what_is_no_journal_is_refused(tmp_path):
     connection.close()
     with pytest.raises(PlanError, match="another version"):
         Journal(path)
+
+
+def test_files_of_others_in_the_images_resource_cost_no_download(sent):
+    path = _first(sent)
+    for name in ("notes.txt", "scan.nii.gz", "scout.gif"):
+        sent.server.served.put(
+            f"{path}/scans/1/resources/DICOM/files/{name}",
+            params={"inbody": "true"},
+            data=b"no image",
+        )
+    sent.server.fault({"method": "GET", "path": "/data/experiments/*/files/*", "count": 0})
+    verification = _proof(sent)
+    assert verification.level is VerificationLevel.CHECKSUMMED
+    assert verification.notes == ["The server has 3 files and 0 scans more than this plan."]
+    assert sent.server.faults()[0]["hits"] == 0

@@ -102,3 +102,9 @@ def test_archive_of_more_than_65535_files_is_divided():
     entries = [Entry(f"{k}", Path("unused"), 0) for k in range(70000)]
     parts = split(entries, 1 << 30)
     assert [len(part) for part in parts] == [65535, 70000 - 65535]
+
+
+def test_one_name_is_never_twice_in_one_archive():
+    first, again = (Entry("a", Path("unused"), size) for size in (1, 2))
+    other = Entry("b", Path("unused"), 1)
+    assert split([first, other, again], 1 << 30) == [[first, other], [again]]

@@ -43,6 +43,10 @@ CREATE TABLE upload (
 CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL NOT NULL, row_key TEXT NOT NULL,
     kind TEXT NOT NULL, text TEXT NOT NULL);
 """
+_REJECTED = (
+    "CREATE TABLE IF NOT EXISTS rejected (row_key TEXT NOT NULL, sent_uid TEXT NOT NULL,"
+    " PRIMARY KEY (row_key, sent_uid)) WITHOUT ROWID"
+)
 
 
 class SeriesState(Enum):
@@ -141,6 +145,7 @@ class Journal:
                 path=self.path,
                 hint="Use that version, or move the journal away and run check first.",
             )
+        self._connection.execute(_REJECTED)  # journals of before lack it
 
     def __repr__(self) -> str:
         """Show the file."""
@@ -247,6 +252,20 @@ class Journal:
                 f"UPDATE session SET {what}, changed = ? WHERE row_key = ?",
                 (*values, time.time(), row_key),
             )
+
+    def set_rejected(self, row_key: str, uids: Iterable[str]) -> None:
+        """Note the instances that the site did not take, by the UIDs sent."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM rejected WHERE row_key = ?", (row_key,))
+            connection.executemany(
+                "INSERT OR IGNORE INTO rejected VALUES (?, ?)", [(row_key, uid) for uid in uids]
+            )
+
+    def rejected(self, row_key: str) -> set[str]:
+        """Return the instances that the site did not take, by the UIDs sent."""
+        return {
+            row[0] for row in self._rows("SELECT sent_uid FROM rejected WHERE row_key = ?", row_key)
+        }
 
     def states(self, row_key: str) -> dict[str, SeriesState]:
         """Return the state of each series of a session by its UID."""

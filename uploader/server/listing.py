@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -11,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from xnat_config.server.client import XnatClient
-from xnat_config.server.errors import MissingError, RefusedError, ServerError
+from xnat_config.server.errors import MissingError, RefusedError
 from xnat_config.server.files import RemoteFile, file_of
 from xnat_config.server.paths import data_path, files_path
 
@@ -21,6 +22,8 @@ _SESSION_COLUMNS = "ID,label,project,xsiType,UID,subject_ID,subject_label,date"
 # A file of this ending keeps its SOP Instance UID as its name: what we send does.
 _INSTANCE_NAME = re.compile(r"([0-9][0-9.]{4,62}[0-9])\.dcm")
 _HEADER_BYTES = 1 << 20
+# Where XNAT files the objects of a scan, by their SOP class; other resources hold other things.
+DICOM_RESOURCES = frozenset({"DICOM", "secondary"})
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,18 @@ class RemoteSession:
 
 @dataclass(frozen=True)
 class RemoteScan:
-    """A scan with its DICOM files."""
+    """A scan with its DICOM files.
+
+    Attributes
+    ----------
+    others : mapping
+        How many files each other resource has, such as ``SNAPSHOTS``, which XNAT makes itself.
+    """
 
     id: str
     series_uid: str
     files: tuple[RemoteFile, ...] = ()
+    others: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,18 +205,21 @@ def read_scans(client: XnatClient, session: str) -> list[RemoteScan]:
         Address of the session.
     """
     rows = client.rows(f"{session}/scans", {"columns": "ID,UID,type,xsiType"})
-    files: dict[str, list[RemoteFile]] = {}
+    files: dict[str, list[RemoteFile]] = defaultdict(list)
+    others: dict[str, Counter[str]] = defaultdict(Counter)
     for row in _rows_or_none(client, f"{session}/scans/ALL/files") if rows else []:
         file = file_of(row)
         # The catalogue of a resource and its statistics are no data.
-        if file.scan:
-            files.setdefault(file.scan, []).append(file)
+        if file.scan and file.resource in DICOM_RESOURCES:
+            files[file.scan].append(file)
+        elif file.scan:
+            others[file.scan][file.resource] += 1
     scans = []
     for row in rows:
         lower = {name.lower(): value for name, value in row.items()}
         uid = lower.get("uid") or lower.get("xnat:imagescandata/uid", "")
         scan = lower.get("id", "")
-        scans.append(RemoteScan(scan, uid, tuple(files.get(scan, ()))))
+        scans.append(RemoteScan(scan, uid, tuple(files[scan]), dict(others[scan])))
     return scans
 
 
@@ -304,18 +317,12 @@ def _parse(content: bytes) -> ElementTree.Element | None:
 def read_instance_uid(client: XnatClient, file: RemoteFile) -> str:
     """Return the SOP Instance UID from the object itself, of which only the start is fetched.
 
-    Raises
-    ------
-    ServerError
-        If the file is no DICOM object.
+    It is empty for a file that is no DICOM object.
     """
     head = client.read(
         file.uri, enough=lambda head: len(head) > _HEADER_BYTES or bool(_instance_uid(head))
     )
-    uid = _instance_uid(head)
-    if not uid:
-        raise ServerError(f"The file {file.name} of scan {file.scan} on the server is no DICOM.")
-    return uid
+    return _instance_uid(head)
 
 
 def _instance_uid(head: bytes | bytearray) -> str:

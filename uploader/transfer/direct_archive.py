@@ -1,4 +1,8 @@
-"""Send a session past the prearchive, straight into the archive."""
+"""Send a session past the prearchive, straight into the archive.
+
+The server decides: what is archived already is added to through the prearchive, and so is what it
+cannot archive directly. It says so in its answer, which is followed.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ from xnat_config.server.errors import LostAnswerError, RefusedError
 
 from ..control import ArchiveMeter
 from ..errors import RowError
-from ..findings import as_sentence
 from ..planning.journal import SeriesState
-from ..verification.payload import SeriesPayload
-from .archives import body_of, entries, record_digests
+from .archives import ImportPart, address_in, body_of, record_digests, refused, split_into_parts
 from .jobs import SessionJob, UploadContext, compare_with_server
-from .zip_stream import Entry, ZipStream, split
+from .prearchive import find_own_session, finish_in_prearchive, send_to_prearchive
+from .zip_stream import ZipStream
 
 OLDEST = (1, 8, 3)
+_PREARCHIVE = "/prearchive/"
+# What a server answers that is still busy with the files: ask again.
+_BUSY = (409, 423)
 
 
 def send_to_archive(context: UploadContext, job: SessionJob) -> None:
@@ -32,21 +38,58 @@ def send_to_archive(context: UploadContext, job: SessionJob) -> None:
     XnatPicError
         If the server cannot be reached, the login ended, or a file cannot be read.
     """
+    if find_own_session(context, job) is not None:
+        send_to_prearchive(context, job)  # an earlier run's beginning lies there
+        return
     context.journal.mark_sending(job.key)
-    for series in job.pending:
-        wanted = job.todo[series.uid]
-        for part in split(
-            entries(wanted, context.options.deidentifier), context.options.part_bytes
-        ):
-            context.control.wait_if_paused()
-            _send_part(context, job, series, part)
-        context.journal.set_state(job.key, [series.uid], SeriesState.SENT)
-    address = f"/xapi/direct-archive/{job.row.project}/{job.payload.study_uid}/{job.row.session}"
+    wanted = [(series, job.todo[series.uid]) for series in job.pending]
+    options = context.options
+    direct, prearchived = "", ""
+    sent: set[str] = set()
+    for part in split_into_parts(wanted, options.part_bytes, options.deidentifier):
+        context.control.wait_if_paused()
+        address = _send_part(context, job, part)
+        if address.startswith(_PREARCHIVE):
+            prearchived = address
+        else:
+            direct = address or _address(job)
+            sent |= {one.sent_uid for one in part.by_name.values()}
+        context.journal.set_state(job.key, part.last_of, SeriesState.SENT)
+    if direct:
+        prearchived = _wait_until_archived(context, job, direct, sent) or prearchived
+    if prearchived:
+        context.journal.set_prearchive(job.key, prearchived)
+        finish_in_prearchive(context, job, prearchived)
+    context.journal.set_prearchive(job.key, "")
+
+
+def _address(job: SessionJob) -> str:
+    row = job.row
+    return f"/xapi/direct-archive/{row.project}/{job.payload.study_uid}/{row.session}"
+
+
+def _wait_until_archived(
+    context: UploadContext, job: SessionJob, address: str, sent: set[str]
+) -> str:
+    """Ask for archiving, and wait for it; return where the session waits instead, if it does."""
     _trigger(context.client, address)
     end = time.monotonic() + context.options.settle_s
-    attempt = 0
-    while any(match.missing for match in compare_with_server(context, job)):
+    attempt, gone = 0, False
+    while any(sent.intersection(match.missing) for match in compare_with_server(context, job)):
+        if gone:
+            # It came to its end: what the server took and does not have, the site does not want.
+            absent = {uid for one in job.payload.series for uid in one.instances}
+            absent &= {one.sent_uid for some in job.todo.values() for one in some}
+            job.rejected |= absent & sent
+            return ""
         state = context.client.find_json(address)
+        if state is None:
+            # Archived this moment, or moved into the prearchive with what kept it from that.
+            found = find_own_session(context, job)
+            if found is not None:
+                return found.address
+            gone = True
+            continue
         status = str(state.get("status", "")) if isinstance(state, dict) else ""
         if status in ("ERROR", "CONFLICT") or time.monotonic() > end:
             raise RowError(
@@ -58,14 +101,13 @@ def send_to_archive(context: UploadContext, job: SessionJob) -> None:
         if status.startswith("RECEIVING"):
             _trigger(context.client, address)  # the first call may have been lost
         context.control.sleep(min(context.client.retry.wait_s(attempt), 5.0))
-    context.journal.set_prearchive(job.key, "")
+    return ""
 
 
-def _send_part(
-    context: UploadContext, job: SessionJob, series: SeriesPayload, part: list[Entry]
-) -> None:
+def _send_part(context: UploadContext, job: SessionJob, part: ImportPart) -> str:
+    """Send one archive; return the address that the server answers."""
     counter = ArchiveMeter(context.meter, context.control)
-    stream = ZipStream(part, counter.count)
+    stream = ZipStream(part.entries, counter.count)
     params = {
         "import-handler": "DICOM-zip",
         "Direct-Archive": "true",
@@ -74,9 +116,11 @@ def _send_part(
         "session": job.row.session,
         "overwrite": "append",
         "overwrite_files": "true",
+        # Where it comes to lie in the prearchive, nobody else archives half of it.
+        "prevent_auto_commit": "true",
     }
     try:
-        context.client.send(
+        answer = context.client.send(
             "POST",
             "/data/services/import",
             params=params,
@@ -85,12 +129,9 @@ def _send_part(
             repeat=True,
         )
     except RefusedError as refusal:
-        raise RowError(
-            "refused",
-            f"The server refuses {job.row.session}: {as_sentence(refusal.message)}",
-            hint="Correct what it names, then run the same command again.",
-        ) from refusal
-    record_digests(context, job, series, stream)
+        raise refused(job, refusal) from refusal
+    record_digests(context, job, part, stream)
+    return address_in(answer.text)
 
 
 def _trigger(client: XnatClient, address: str) -> None:
@@ -100,5 +141,5 @@ def _trigger(client: XnatClient, address: str) -> None:
     except LostAnswerError:
         return  # the comparison that follows tells
     except RefusedError as refusal:
-        if refusal.status != 404:
+        if refusal.status != 404 and refusal.status not in _BUSY:
             raise

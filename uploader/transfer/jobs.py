@@ -11,11 +11,16 @@ from xnat_config.site import SiteConfig
 from ..control import ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import RowError
+from ..findings import list_some
 from ..planning.journal import Journal
 from ..planning.plan import PlanRow
 from ..server.listing import RemoteSession, read_scans, read_sessions
 from ..verification.matching import SeriesMatch, match_series
 from ..verification.payload import Instance, SeriesPayload, SessionPayload
+
+# One import carries as many series of a session as fit into this; a larger series goes in several.
+# Proxies cut requests that last for minutes, and what was cut is sent again from its start.
+LARGEST_IMPORT = 512 << 20
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class UploadOptions:
     raw : Path, optional
         Folder of scanner data that becomes a resource of the project.
     part_bytes : int
-        A series larger than this goes in several archives.
+        Bytes of one import, see `LARGEST_IMPORT`.
     settle_s : float
         How long to wait for the server to finish building or archiving one session.
     deidentifier : Deidentifier, optional
@@ -44,7 +49,7 @@ class UploadOptions:
     direct_archive: bool = False
     create_project: bool = False
     raw: Path | None = None
-    part_bytes: int = 512 << 20
+    part_bytes: int = LARGEST_IMPORT
     settle_s: float = 900.0
     deidentifier: Deidentifier | None = None
 
@@ -71,12 +76,17 @@ class SessionJob:
         What is missing on the server, by Series Instance UID on disk.
     existing : RemoteSession, optional
         The session where it is on the server already.
+    received, rejected : set of str
+        UIDs of the instances sent that the prearchive holds, and of those that it does not,
+        though the server took them without a fault.
     """
 
     row: PlanRow
     payload: SessionPayload
     todo: dict[str, list[Instance]] = field(default_factory=dict)
     existing: RemoteSession | None = None
+    received: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
     is_repair: bool = False
 
     @property
@@ -114,6 +124,21 @@ def compare_with_server(context: UploadContext, job: SessionJob) -> list[SeriesM
             job.todo[one.uid] = [one.instances[uid] for uid in match.missing]
             job.is_repair = job.is_repair or bool(match.scans)
     return matches
+
+
+def rejection(job: SessionJob) -> str:
+    """Return which files of a session the site did not take, as a message."""
+    parts = []
+    for series in job.payload.series:
+        count = len(job.rejected.intersection(series.instances))
+        name = f"series {series.number or series.uid} ({series.description or 'no description'})"
+        if count:
+            parts.append(name if count == len(series.instances) else f"{count} of {name}")
+    arrived = job.payload.instances - len(job.rejected)
+    return (
+        f"{arrived} of {job.payload.instances} files of {job.row.session} arrived: the site "
+        f"rejects {list_some(parts)}. A series filter or an anonymisation script leaves them out."
+    )
 
 
 def _check_identity(job: SessionJob, session: RemoteSession) -> None:

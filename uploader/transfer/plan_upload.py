@@ -6,6 +6,7 @@ ours. So any run may be killed at any moment and started again.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,7 +20,7 @@ from xnat_config.site import SiteConfig
 from xnat_pic.errors import CancelledError, LoginError, WrongCallError, XnatPicError
 
 from ..control import Progress, ProgressMeter, RunControl
-from ..errors import RowError
+from ..errors import RowError, unexpected
 from ..findings import Level, counted
 from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
@@ -29,17 +30,20 @@ from ..verification.matching import SeriesMatch
 from ..verification.payload import build_payload
 from ..verification.plan_check import RowCheck, Verdict, check
 from .direct_archive import OLDEST, send_to_archive
-from .jobs import SessionJob, UploadContext, UploadOptions, compare_with_server
+from .jobs import SessionJob, UploadContext, UploadOptions, compare_with_server, rejection
 from .prearchive import find_own_session, send_to_prearchive
 from .raw_data import RawItem, find_raw, send_raw
 from .resource_files import send_side_files
 from .subjects import ensure_project, ensure_subjects
+
+_log = logging.getLogger(__name__)
 
 
 class Outcome(Enum):
     """How a row ended."""
 
     DONE = "done"
+    PARTIAL = "done in part"
     NOTHING_TO_DO = "nothing to do"
     FAILED = "failed"
     STOPPED = "stopped"
@@ -89,7 +93,8 @@ class UploadResult:
     def exit_code(self) -> int:
         """0 all done, 5 login, 6 server, 8 done in part."""
         errors = [*self.problems, *(row.error for row in self.rows if row.error)]
-        bad = [row for row in self.rows if row.outcome in (Outcome.FAILED, Outcome.STOPPED)]
+        unfinished = (Outcome.FAILED, Outcome.STOPPED, Outcome.PARTIAL)
+        bad = [row for row in self.rows if row.outcome in unfinished]
         if not bad and not errors:
             return 0
         if any(isinstance(error, LoginError) for error in errors):
@@ -228,6 +233,11 @@ class _UploadRun:
                 for row in mine:
                     self._fail(row, error)
                 continue
+            except Exception as error:  # nor one project's
+                _log.exception("the preparation of project %s met a fault", project)
+                for row in mine:
+                    self._fail(row, unexpected(error, f"The preparation of project {project}"))
+                continue
             for row in mine:
                 if row.key in failed:
                     self._end(RowResult(row, Outcome.FAILED, failed[row.key]))
@@ -259,14 +269,17 @@ class _UploadRun:
                 self._tools.control.wait_if_paused()
                 if self._on_start is not None:
                     self._on_start(row)
-                outcome = self._send_one(row)
+                result = self._send_one(row)
             except XnatPicError as error:
                 self._fail(row, error)
+            except Exception as error:  # one row's fault must not end the others
+                _log.exception("the upload of %s met a fault", row.session)
+                self._fail(row, unexpected(error, f"The upload of {row.session}"))
             else:
-                self._tools.journal.set_problem(row.key, "")
-                self._end(RowResult(row, outcome))
+                self._tools.journal.set_problem(row.key, result.reason)
+                self._end(result)
 
-    def _send_one(self, row: PlanRow) -> Outcome:
+    def _send_one(self, row: PlanRow) -> RowResult:
         context = self._tools
         session = self._plan.sessions[row.key]
         job = SessionJob(row, build_payload(session, context.options.deidentifier))
@@ -285,7 +298,10 @@ class _UploadRun:
             raise RowError("lost", f"{row.session} is not on the server.", hint="Run it again.")
         self._write_variables(job)
         send_side_files(context, session, job.existing.path, row.key)
-        return outcome
+        context.journal.set_rejected(job.key, job.rejected)
+        if job.rejected:
+            return RowResult(row, Outcome.PARTIAL, rejection(job))
+        return RowResult(row, outcome)
 
     def _write_variables(self, job: SessionJob) -> None:
         """Fill in the session's variables; what the server has stays."""
@@ -357,20 +373,26 @@ def _clear_leftover(context: UploadContext, job: SessionJob) -> None:
 def _set_states(context: UploadContext, job: SessionJob) -> None:
     states = context.journal.states(job.key)
     uids = [
-        one.uid for one in job.payload.series if states.get(one.uid) is not SeriesState.VERIFIED
+        one.uid
+        for one in job.payload.series
+        if states.get(one.uid) is not SeriesState.VERIFIED
+        and not job.rejected.intersection(one.instances)
     ]
     context.journal.set_state(job.key, uids, SeriesState.ARCHIVED)
 
 
 def _check_archived(context: UploadContext, job: SessionJob, matches: list[SeriesMatch]) -> None:
-    """Compare the archive with what was sent.
+    """Compare the archive with what was sent, and note in the job what the site left out.
 
     Raises
     ------
     RowError
         If an instance is missing or doubled, or some were changed on the way.
     """
-    missing = sum(len(match.missing) for match in matches)
+    absent = {uid for match in matches for uid in match.missing}
+    # What the prearchive held was left out when it was archived.
+    job.rejected = absent & (job.rejected | job.received)
+    missing = len(absent - job.rejected)
     doubled = sum(len(match.doubled) for match in matches)
     if missing or doubled:
         what = f"{counted(doubled, 'instance is', 'instances are')} there twice"

@@ -6,6 +6,7 @@ Sending the same instance twice into one session of the prearchive replaces it.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
@@ -15,7 +16,6 @@ from xnat_pic.errors import ServerError
 
 from ..control import ArchiveMeter
 from ..errors import RowError
-from ..findings import as_sentence
 from ..planning.journal import SeriesState
 from ..server.listing import (
     PrearchiveSession,
@@ -25,13 +25,14 @@ from ..server.listing import (
 )
 from ..verification.matching import SeriesMatch, match_files
 from ..verification.payload import Instance, SeriesPayload
-from .archives import body_of, entries, record_digests
-from .jobs import SessionJob, UploadContext, compare_with_server
-from .zip_stream import Entry, ZipStream, split
+from .archives import ImportPart, address_in, body_of, record_digests, refused, split_into_parts
+from .jobs import SessionJob, UploadContext, compare_with_server, rejection
+from .zip_stream import ZipStream
 
 _RECEIVING = ("RECEIVING", "RECEIVING_INTERRUPT")
 _STUCK = ("CONFLICT", "ERROR")
 _CONCURRENT = "concurrent file sends"
+_OPEN_WORKFLOW = re.compile(r"processing may already be in progress: *(.+?)\.(?:\s|$)")
 
 
 def send_to_prearchive(context: UploadContext, job: SessionJob) -> None:
@@ -46,19 +47,52 @@ def send_to_prearchive(context: UploadContext, job: SessionJob) -> None:
         stopped the work.
     """
     prearchived = find_own_session(context, job)
+    if not job.pending:
+        return  # it was archived meanwhile
     address = prearchived.address if prearchived else ""
     there = read_prearchive_files(context.client, prearchived.path) if prearchived else {}
-    for series in job.pending:
-        needed = _missing_instances(context, series, job.todo[series.uid], there)
-        for part in split(
-            entries(needed, context.options.deidentifier), context.options.part_bytes
-        ):
-            context.control.wait_if_paused()
-            address = _send_part(context, job, series, part, address)
-        context.journal.set_state(job.key, [series.uid], SeriesState.SENT)
-    prearchived = _wait_until_built(context, job, address)
-    _check_received(context, job, prearchived)
-    context.journal.set_state(job.key, [one.uid for one in job.pending], SeriesState.RECEIVED)
+    address = _send_missing(context, job, address, there)
+    finish_in_prearchive(context, job, address)
+
+
+def _send_missing(
+    context: UploadContext, job: SessionJob, address: str, there: dict[str, list[RemoteFile]]
+) -> str:
+    """Send what our session in the prearchive does not hold; return the session's address."""
+    needed = [
+        (series, _missing_instances(context, series, job.todo[series.uid], there))
+        for series in job.pending
+    ]
+    options = context.options
+    for part in split_into_parts(needed, options.part_bytes, options.deidentifier):
+        context.control.wait_if_paused()
+        address = _send_part(context, job, part, address)
+        context.journal.set_state(job.key, part.last_of, SeriesState.SENT)
+    return address
+
+
+def finish_in_prearchive(context: UploadContext, job: SessionJob, address: str) -> None:
+    """Archive what was sent into our session of the prearchive, once it is counted.
+
+    What the server took in without a fault, and does not have, is sent once more. What is not
+    there then either is what the site does not want, and the job's `rejected` names it.
+
+    Raises
+    ------
+    RowError
+        If nothing arrived, or the server has a reason against it.
+    """
+    prearchived = _count_received(context, job, address)
+    if job.rejected:
+        found = read_prearchive_files(context.client, prearchived.path) if prearchived else {}
+        address = _send_missing(context, job, address, found)
+        prearchived = _count_received(context, job, address)
+    if prearchived is None or not job.received:
+        raise RowError("rejected", rejection(job))
+    states = {one.uid for one in job.pending} - {
+        series.uid for series in job.pending if job.rejected.intersection(series.instances)
+    }
+    context.journal.set_state(job.key, states, SeriesState.RECEIVED)
     _archive(context, job, prearchived)
 
 
@@ -178,12 +212,10 @@ def _match(
     return match_files(context.client, series, files, trust_names=True)
 
 
-def _send_part(
-    context: UploadContext, job: SessionJob, series: SeriesPayload, part: list[Entry], address: str
-) -> str:
+def _send_part(context: UploadContext, job: SessionJob, part: ImportPart, address: str) -> str:
     """Send one archive, looking before each repetition; return the session's address."""
     client, counter = context.client, ArchiveMeter(context.meter, context.control)
-    stream = ZipStream(part, counter.count)
+    stream = ZipStream(part.entries, counter.count)
     if not address:
         context.journal.mark_sending(job.key)
     for attempt in range(1, client.retry.attempts + 1):
@@ -198,18 +230,18 @@ def _send_part(
             )
         except (LostAnswerError, RefusedError) as error:
             if isinstance(error, RefusedError) and _CONCURRENT not in error.message.lower():
-                raise _refused(job, error) from error
+                raise refused(job, error) from error
             if attempt == client.retry.attempts:
                 raise
             context.control.sleep(client.retry.wait_s(attempt))
-            address, is_there = _check_after_lost_answer(context, job, series, part, address)
+            address, is_there = _check_after_lost_answer(context, job, part, address)
             if not is_there:
                 continue
         else:
-            address = _address_of(answer.text) or address
+            address = address_in(answer.text) or address
         break
     context.journal.set_prearchive(job.key, address)
-    record_digests(context, job, series, stream)
+    record_digests(context, job, part, stream)
     return address
 
 
@@ -226,7 +258,7 @@ def _import_params(job: SessionJob, address: str) -> dict[str, str]:
 
 
 def _check_after_lost_answer(
-    context: UploadContext, job: SessionJob, series: SeriesPayload, part: list[Entry], address: str
+    context: UploadContext, job: SessionJob, part: ImportPart, address: str
 ) -> tuple[str, bool]:
     """Return our session's address, and whether the archive arrived whole after all."""
     rows = [one for one in _rows(context, job) if not address or one.address == address]
@@ -238,23 +270,9 @@ def _check_after_lost_answer(
     context.journal.set_prearchive(job.key, found.address)
     if found.status != "READY":
         return found.address, False
-    there = _match(context, series, read_prearchive_files(context.client, found.path))
-    names = {f"{uid}.dcm" for uid in there.present}
-    return found.address, all(entry.name in names for entry in part)
-
-
-def _address_of(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    found = lines[0].removeprefix("/data") if lines else ""
-    return found if found.startswith("/prearchive/") else ""
-
-
-def _refused(job: SessionJob, error: ServerError) -> RowError:
-    return RowError(
-        "refused",
-        f"The server refuses {job.row.session}: {as_sentence(error.message)}",
-        hint="Correct what it names, then run the same command again.",
-    )
+    there = read_prearchive_files(context.client, found.path)
+    arrived = {uid for one in part.series for uid in _match(context, one, there).present}
+    return found.address, all(one.sent_uid in arrived for one in part.by_name.values())
 
 
 def _wait_until_built(context: UploadContext, job: SessionJob, address: str) -> PrearchiveSession:
@@ -274,54 +292,104 @@ def _wait_until_built(context: UploadContext, job: SessionJob, address: str) -> 
     return found
 
 
-def _check_received(
-    context: UploadContext, job: SessionJob, prearchived: PrearchiveSession
-) -> None:
-    """Compare what the prearchive holds with what was sent, series by series."""
-    there = read_prearchive_files(context.client, prearchived.path)
+def _count_received(
+    context: UploadContext, job: SessionJob, address: str
+) -> PrearchiveSession | None:
+    """Compare what the prearchive holds with what was sent, and note in the job what is there.
+
+    An import that took nothing in names no session: then there is none.
+    """
+    prearchived = _wait_until_built(context, job, address) if address else None
+    there = read_prearchive_files(context.client, prearchived.path) if prearchived else {}
+    job.received, job.rejected = set(), set()
     for series in job.pending:
+        wanted = {one.sent_uid for one in job.todo[series.uid]}
         lacking = _missing_instances(context, series, job.todo[series.uid], there)
-        if lacking:
-            raise RowError(
-                "incomplete",
-                f"Of series {series.number or series.uid} of {job.row.session}, {len(lacking)} of "
-                f"{len(job.todo[series.uid])} files did not arrive in the prearchive.",
-                hint="Run the same command again: it sends what is missing.",
-            )
+        job.rejected |= {one.sent_uid for one in lacking}
+        job.received |= wanted - job.rejected
+    return prearchived
 
 
 def _archive(context: UploadContext, job: SessionJob, prearchived: PrearchiveSession) -> None:
-    """Archive our session, once; a lost answer is looked after."""
+    """Archive our session, once; a lost answer is looked after.
+
+    What is archived already is merged with. The first try lets the server refuse where something
+    else is at work on the session, which is waited for; `overwrite` would overlook that, and is
+    sent once the server names another conflict.
+    """
     client = context.client
-    for attempt in range(1, client.retry.attempts + 1):
+    end = time.monotonic() + context.options.settle_s
+    attempt, waits, overwrite = 1, 0, False
+    while True:
         try:
             client.send(
                 "POST",
                 "/data/services/archive",
-                params=_archive_params(job, prearchived),
+                params=_archive_params(job, prearchived, overwrite),
                 repeat=False,
+                # Where the project archives by itself XNAT answers so, with where it is now.
+                accept=(303,),
                 read_timeout_s=context.options.settle_s,
             )
             break
         except (LostAnswerError, RefusedError) as error:
+            if workflow := _OPEN_WORKFLOW.search(error.message):
+                waits += 1
+                _wait_for_workflow(context, job, workflow[1], waits, end)
+                continue
+            if job.existing is not None and not overwrite and _says_why(error):
+                overwrite = True
+                continue
             if attempt == client.retry.attempts:
                 raise
             context.control.sleep(client.retry.wait_s(attempt))
+            attempt += 1
             if _is_archived(context, job, prearchived, error):
                 break
     context.journal.set_prearchive(job.key, "")
 
 
-def _archive_params(job: SessionJob, prearchived: PrearchiveSession) -> dict[str, str]:
+def _wait_for_workflow(
+    context: UploadContext, job: SessionJob, workflow: str, waits: int, end: float
+) -> None:
+    """Wait a while for what is at work on the archived session, and say so.
+
+    Raises
+    ------
+    RowError
+        If that took too long.
+    """
+    label = job.row.session
+    if time.monotonic() > end:
+        raise RowError(
+            "server-busy",
+            f"{workflow} is still at work on {label} on the server.",
+            hint="Run the same command again later: it goes on.",
+        )
+    message = f"Session {label}: waiting for {workflow} on the server"
+    context.meter.set_activity(message)
+    if waits == 1:
+        context.journal.add_event(job.key, "note", f"{message}.")
+    context.control.sleep(min(context.client.retry.wait_s(waits), 5.0))
+
+
+def _says_why(error: ServerError) -> bool:
+    """Tell whether an error is the server's reason not to archive, and no fault on the way."""
+    return "unable to archive" in error.message.lower()
+
+
+def _archive_params(
+    job: SessionJob, prearchived: PrearchiveSession, overwrite: bool
+) -> dict[str, str]:
     params = {
         "src": prearchived.address,
         "project": job.row.project,
         "subject": job.row.subject,
         "session": job.row.session,
     }
-    if job.existing is not None:
+    if overwrite:
         params["overwrite"] = "append"
-    if job.is_repair:
+    if overwrite and job.is_repair:
         params["overwrite_files"] = "true"
     return params
 
@@ -339,8 +407,7 @@ def _is_archived(
     found = _wait_while(context, job, prearchived.address, lambda one: one.is_busy)
     if found is None:
         return True
-    said_why = "unable to archive" in error.message.lower()
     final = isinstance(error, RefusedError) and error.status not in (403, 404, 409, 423)
-    if found.status in _STUCK or said_why or final:
-        raise _refused(job, error) from error
+    if found.status in _STUCK or _says_why(error) or final:
+        raise refused(job, error) from error
     return False

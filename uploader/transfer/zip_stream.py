@@ -133,15 +133,22 @@ class ZipStream:
 
 
 def split(entries: Sequence[Entry], largest: int) -> list[list[Entry]]:
-    """Divide entries into archives of about a largest size in bytes, one file at least each."""
+    """Divide entries into archives of about a largest size in bytes, one file at least each.
+
+    No archive holds a name twice.
+    """
     parts: list[list[Entry]] = []
+    names: set[str] = set()
     room = 0
     for entry in entries:
         cost = _cost(entry)
-        if not parts or cost > room or len(parts[-1]) >= _MOST_ENTRIES:
+        is_full = cost > room or len(names) >= _MOST_ENTRIES or entry.name in names
+        if not parts or is_full:
             parts.append([])
+            names = set()
             room = largest
         parts[-1].append(entry)
+        names.add(entry.name)
         room -= cost
     return parts
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,9 @@ from ..server.listing import (
     read_instance_uid,
 )
 from .payload import SeriesPayload
+
+# What an object of DICOM is called; files of other endings are none, and cost no download.
+_OBJECT_NAME = re.compile(r"^[^.]+$|\.(?:dcm|dicom|ima|\d+)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def match_files(
 ) -> SeriesMatch:
     """Find the instances of a series among files, some of which may be other objects."""
     named = _identify(client, payload, list(files), trust_names)
-    counts = Counter(uid for uid, _ in named)
+    counts = Counter(uid for uid, _ in named if uid)
     present = frozenset(uid for uid in counts if uid in payload.instances)
     found = {uid: file for uid, file in named if uid in present}
     return SeriesMatch(
@@ -92,7 +96,7 @@ def match_files(
 def _identify(
     client: XnatClient, payload: SeriesPayload, files: list[RemoteFile], trust_names: bool
 ) -> list[tuple[str, RemoteFile]]:
-    """Return the SOP Instance UID of each file."""
+    """Return the SOP Instance UID of each file; it is empty for one that is no DICOM object."""
     catalogs: dict[str, dict[str, str]] = {}
     named = []
     for file in files:
@@ -102,6 +106,7 @@ def _identify(
             if resource not in catalogs:
                 catalogs[resource] = read_catalog_instances(client, file)
             uid = catalogs[resource].get(file.name.rpartition("/")[2], "")
-            uid = uid or read_instance_uid(client, file)
+            if not uid and _OBJECT_NAME.search(file.name):
+                uid = read_instance_uid(client, file)
         named.append((uid, file))
     return named

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
 
 from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import LoginError, RefusedError, UnreachableError
 from xnat_config.site import SiteConfig
+from xnat_pic.errors import CancelledError, XnatPicError
 
 from ..deidentification.deidentifier import Deidentifier
-from ..findings import Finding, Level, error, note, warning
+from ..errors import unexpected
+from ..findings import Finding, Level, error, list_some, note, warning
 from ..planning.journal import Journal
 from ..planning.plan import Plan, PlanRow
 from ..scanning.sessions import Session
@@ -30,6 +34,7 @@ from .matching import match_series
 from .payload import LARGEST_FILE, build_payload
 
 _AT_ONCE = 4
+_log = logging.getLogger(__name__)
 
 
 class Verdict(Enum):
@@ -93,11 +98,7 @@ def check(
         If the server cannot be asked.
     """
     rows = [row for row in plan.rows if row.include]
-    views = {
-        name: read_project(client, name, config)
-        for name in dict.fromkeys(row.project for row in rows)
-        if name
-    }
+    views, unreadable = _read_projects(client, config, rows)
     studies = {
         row.key: build_payload(plan.sessions[row.key], deidentifier).study_uid
         for row in rows
@@ -107,16 +108,22 @@ def check(
     for one in find_studies(client, studies.values()):
         elsewhere[one.study_uid].append(one)
     twice = _duplicate_labels(rows)
+    shared = _shared_series(plan, rows)
     ours = _own_sessions(journal)
     owners = read_owners(client, _known_subjects(rows, views))
 
     def check_row(row: PlanRow) -> RowCheck:
         if not row.include:
             return RowCheck(row, Verdict.LEFT_OUT, 0, row.findings)
+        if row.project in unreadable:
+            return _not_checked(row, unreadable[row.project])
+        return _alone(row, compare_row)
+
+    def compare_row(row: PlanRow) -> RowCheck:
         view = views.get(row.project) or RemoteProject("", False)
         study = studies.get(row.key, "")
         found = [*row.findings, *_project_findings(row, view, create_project)]
-        found += twice.get(row.key, [])
+        found += [*twice.get(row.key, ()), *shared.get(row.key, ())]
         found += _name_findings(row, view, study)
         found += _owner_findings(row, view, owners)
         found += _elsewhere_findings(row, elsewhere.get(study, []))
@@ -127,6 +134,38 @@ def check(
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return list(pool.map(check_row, plan.rows))
+
+
+def _read_projects(
+    client: XnatClient, config: SiteConfig, rows: Iterable[PlanRow]
+) -> tuple[dict[str, RemoteProject], dict[str, XnatPicError]]:
+    """Return the projects of rows, and why some of them cannot be read."""
+    views: dict[str, RemoteProject] = {}
+    unreadable: dict[str, XnatPicError] = {}
+    for name in dict.fromkeys(row.project for row in rows if row.project):
+        try:
+            views[name] = read_project(client, name, config)
+        except RefusedError as refusal:  # it keeps its own rows from being uploaded, no others
+            unreadable[name] = refusal
+    return views, unreadable
+
+
+def _alone(row: PlanRow, compare: Callable[[PlanRow], RowCheck]) -> RowCheck:
+    """Compare a row; a fault of it alone becomes its finding."""
+    try:
+        return compare(row)
+    except (LoginError, UnreachableError, CancelledError):
+        raise  # it holds for all rows
+    except XnatPicError as fault:
+        return _not_checked(row, fault)
+    except Exception as fault:  # one row's fault must not end the others
+        _log.exception("the check of %s met a fault", row.session)
+        return _not_checked(row, unexpected(fault, f"The check of {row.session}"))
+
+
+def _not_checked(row: PlanRow, fault: XnatPicError) -> RowCheck:
+    finding = error("not-checked", f"The row cannot be compared: {fault.sentence()}")
+    return RowCheck(row, Verdict.BAD, 0, (*row.findings, finding))
 
 
 def _duplicate_labels(rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
@@ -146,6 +185,27 @@ def _duplicate_labels(rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
         if len(same) > 1
         for row in same
     }
+
+
+def _shared_series(plan: Plan, rows: Iterable[PlanRow]) -> dict[str, list[Finding]]:
+    """Find rows of different studies that have a Series Instance UID in common."""
+    by_series: dict[str, dict[str, PlanRow]] = defaultdict(dict)
+    for row in rows:
+        session = plan.sessions.get(row.key)
+        for series in session.series if session else ():
+            by_series[series.uid].setdefault(session.study_uid if session else "", row)
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for uid, studies in by_series.items():
+        for row in studies.values() if len(studies) > 1 else ():
+            others = [one.session for one in studies.values() if one.key != row.key]
+            found[row.key].append(
+                warning(
+                    "series-shared",
+                    f"The series {uid} is in the study of {list_some(others)}, too: UIDs are to be "
+                    "unique, and tools that look for a series by its UID take one for the other.",
+                )
+            )
+    return found
 
 
 def _own_sessions(journal: Journal | None) -> dict[str, tuple[str, bool]]:

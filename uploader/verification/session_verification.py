@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -255,11 +255,15 @@ class _SessionVerifier:
         self, found: RowVerification, payload: SessionPayload, matches: list[SeriesMatch]
     ) -> None:
         found.found = sum(len(match.present) for match in matches)
+        rejected = self.journal.rejected(found.row.key) if self.journal else set()
         for one, match in zip(payload.series, matches, strict=True):
             if match.missing:
+                what_to_do = "Upload again."
+                if rejected.issuperset(match.missing):
+                    what_to_do = "The site rejects them."
                 found.problems.append(
                     f"{series_name(one)}: {len(match.missing)} of {len(one.instances)} files are "
-                    f"missing (SOP Instance UID {list_some(match.missing)}). Upload again."
+                    f"missing (SOP Instance UID {list_some(match.missing)}). {what_to_do}"
                 )
 
     def _checksums(
@@ -351,11 +355,20 @@ class _SessionVerifier:
                 f"The server has {counted(extra, 'file', 'files')} and "
                 f"{counted(len(others), 'scan', 'scans')} more than this plan."
             )
+        beside = sum((Counter(scan.others) for scan in scans), Counter[str]())
+        if beside:
+            found.notes.append(
+                f"Beside the images there are {counted(beside.total(), 'file', 'files')} in "
+                f"{', '.join(sorted(beside))}, which are not compared."
+            )
         for one in studies:
             if one.id == remote.id or (one.project, one.label.casefold()) in planned:
                 continue
             text = f"The same study is also in {one.project} as {one.label}"
-            if one.project == remote.project:
+            if one.project == remote.project and one.xsi_type != remote.xsi_type:
+                # A site may keep PET and MR of one study as two sessions.
+                found.notes.append(f"{text}, with its other modality.")
+            elif one.project == remote.project:
                 found.problems.append(f"{text}. Delete one of the two in XNAT.")
             else:
                 found.notes.append(f"{text}.")

@@ -50,6 +50,8 @@ _RENEWALS = 3  # of the login for one request: a server may take it and lose it 
 _SESSION_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 _LOGIN_PAGE = "/app/template/Login"
 _SETUP_PAGES = ("/setup", "/app/template/Unconfigured.vm")
+_READING = ("GET", "HEAD", "OPTIONS")
+_CHANGED_DATA = re.compile(r"/data/(?:archive/)?(?:projects|subjects|experiments)/")
 _LACKS_RIGHT = "The user lacks the right for it."
 
 
@@ -78,7 +80,7 @@ class XnatClient:
     login : Login
         As whom.
     agent : str
-        Name of the program, which the server's log shows.
+        Name of the program, which the server's log shows, and its history of changes as reason.
     retry : RetryPolicy, optional
         When requests are repeated.
     sleep : callable, optional
@@ -338,7 +340,7 @@ class XnatClient:
         if repeat is None:
             repeat = method.upper() in IDEMPOTENT_METHODS
         options: dict[str, Any] = {
-            "params": params,
+            "params": self._with_reason(method, path, params),
             "json": json,
             "headers": {"Content-Type": content_type} if content_type else {},
             "timeout": (
@@ -364,6 +366,15 @@ class XnatClient:
             if renewals_left:
                 self._log_in_again(logins)
         raise LoginError("The server no longer accepts the login.", hint=_renew_hint(self._login))
+
+    def _with_reason(self, method: str, path: str, params: Params | None) -> Params | None:
+        """Add why something is changed: a site may refuse a change without a reason."""
+        if method.upper() in _READING or not _CHANGED_DATA.match(path):
+            return params
+        pairs = list(params.items()) if isinstance(params, Mapping) else list(params or ())
+        if all(name != "event_reason" for name, _ in pairs):
+            pairs.append(("event_reason", self._agent))
+        return pairs
 
     def pause(self, attempt: int) -> None:
         """Wait after an attempt, counted from 1, of work that is more than one request."""

@@ -17,6 +17,7 @@ from ..listings import Addresses, Filed
 from ..refusals import Refused, not_found
 from ..unpack import PIECE, Budget, archive_kind, members
 from .bodies import Received, is_file_type, receive
+from .justification import demand_reason
 from .parents import CACHE, may_delete, resolve
 from .sending import disposition, media_type, send_archive, send_file
 
@@ -179,6 +180,7 @@ async def put(call: Call) -> Response:
 
 def _check(call: Call) -> None:
     """Refuse what is not there or not allowed before its body arrives."""
+    demand_reason(call)
     if call.path("path").rstrip("/"):
         check_path(call.path("path").rstrip("/"))
     if call.path("parent") == CACHE:
@@ -281,6 +283,7 @@ def _file(call: Call, placing: Placing, placed: list[tuple[str, Blob]]) -> Respo
 @endpoint
 def delete(call: Call) -> Response:
     """Delete a file, or a folder with all below it."""
+    demand_reason(call)
     archive = call.archive
     with archive.blobs.placing() as placing, archive.database.write() as connection:
         found = _chosen(call) if call.path("path") else []

@@ -19,6 +19,7 @@ from ..http import Call, endpoint, json_text, text
 from ..items import Item, get
 from ..refusals import Refused, not_found
 from . import experiments, parents, projects, scans, subjects
+from .justification import demand_reason
 
 _PUT: dict[str, Callable[[Call, str, str], Response]] = {
     "projects": projects.put,
@@ -69,6 +70,7 @@ def _page(item: Item, values: dict[str, str]) -> str:
 @endpoint
 def put(call: Call) -> Response:
     """Make an item or change it."""
+    demand_reason(call)
     above, collection, name = _address(call)
     return _PUT[collection](call, above, name)
 
@@ -76,6 +78,7 @@ def put(call: Call) -> Response:
 @endpoint
 def delete(call: Call) -> Response:
     """Delete an item with everything below it; in a project that shares it, end the share."""
+    demand_reason(call)
     _, collection, name = _address(call)
     if collection == "projects":
         return projects.delete(call, name)

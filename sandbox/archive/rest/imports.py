@@ -165,6 +165,7 @@ def _order(call: Call, handler: str) -> Order:
         direct=call.flag("Direct-Archive"),
         lenient=call.flag("Ignore-Unparsable", commit),
         rename=call.flag("rename"),
+        prevent_auto_commit=call.flag("prevent_auto_commit"),
         source=call.get("SOURCE"),
         visit=call.get("VISIT"),
         timezone=call.get("TIMEZONE"),
@@ -197,6 +198,18 @@ def _answer(handler: str, outcomes: list[Outcome]) -> Response:
 def uri_list(uris: list[str]) -> Response:
     """Return URIs one a line."""
     return text("".join(f"{uri}\r\n" for uri in uris), media_type="text/uri-list")
+
+
+@endpoint
+def direct_list(call: Call) -> Response:
+    """List the sessions on their way straight to the archive."""
+    with call.archive.database.read() as connection:
+        found = [
+            _state(one)
+            for one in prearchive.sessions(connection, direct=True)
+            if may_edit(connection, call.user, one.project)
+        ]
+    return json_text(found)
 
 
 def _direct(call: Call) -> Session:
@@ -253,6 +266,7 @@ def direct_delete(call: Call) -> Response:
 _DIRECT = "/xapi/direct-archive/{project}/{study}/{label}"
 routes = [
     Route("/data/services/import", import_, methods=["POST", "PUT"]),
+    Route("/xapi/direct-archive", direct_list, methods=["POST"]),
     Route(_DIRECT, direct_state, methods=["GET"]),
     Route(_DIRECT, direct_trigger, methods=["POST"]),
     Route("/xapi/direct-archive/{number}", direct_delete, methods=["DELETE"]),

@@ -60,7 +60,7 @@ def row(session: Session) -> dict[str, str]:
         "url": session.url,
         "autoarchive": session.autoarchive,
         "prevent_anon": "false",
-        "prevent_auto_commit": "false",
+        "prevent_auto_commit": session.parameters.get("prevent_auto_commit", "false"),
         "SOURCE": session.source,
         "VISIT": session.visit,
         "PROTOCOL": "",

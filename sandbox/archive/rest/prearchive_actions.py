@@ -6,7 +6,7 @@ import sqlite3
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import archiving, items, prearchive
+from .. import archiving, items, prearchive, preferences, separating
 from ..accounts import demand, may_delete, may_edit
 from ..archiving import Outcome, Target
 from ..http import Call, endpoint, table_response, text
@@ -27,8 +27,8 @@ def act(call: Call) -> Response:
     with call.archive.database.write() as connection:
         session = find(connection, call)
         if action in ("build", "reset"):
-            session = prearchive.build(connection, session)
-            return uri_list(["/data" + session.url])
+            parts = separating.build(connection, session)
+            return uri_list(["/data" + one.url for one in parts])
         if action == "move":
             moved = prearchive.move(connection, session, _new_project(connection, call))
             return text("/data" + moved.url, 301)
@@ -62,20 +62,23 @@ def _commit(call: Call) -> Response:
     """Build a session, and archive it where that is asked for or set for it."""
     asked = call.get("AA") or call.get("auto-archive")
     archive = call.archive
-    outcome: Outcome | None = None
+    outcomes: list[Outcome] = []
     with archive.blobs.placing() as placing, archive.database.write() as connection:
-        session = prearchive.build(connection, find(connection, call))
-        automatic = session.autoarchive.startswith("AutoArchive")
+        parts = separating.build(connection, find(connection, call))
+        automatic = parts[0].archives_itself
         if asked.lower() in ("true", "1") or (automatic and not asked):
             policy = Policy.of_import(call.get("overwrite"), call.flag("overwrite_files"))
             if automatic and not call.get("overwrite"):
-                policy = Policy.of_project(session.autoarchive)
-            outcome, obsolete = archiving.attempt(connection, call.user, session, Target(), policy)
-            placing.drop(*obsolete)
-    if outcome is None:
-        return uri_list(["/data" + session.url])
-    _demand_archived(outcome)
-    return text(outcome.uri, 301)
+                policy = Policy.of_project(parts[0].autoarchive)
+            for one in parts:
+                outcome, obsolete = archiving.attempt(connection, call.user, one, Target(), policy)
+                placing.drop(*obsolete)
+                outcomes.append(outcome)
+    if not outcomes:
+        return uri_list(["/data" + one.url for one in parts])
+    for outcome in outcomes:
+        _demand_archived(outcome)
+    return text("\r\n".join(outcome.uri for outcome in outcomes), 301)
 
 
 def _demand_archived(outcome: Outcome) -> None:
@@ -151,11 +154,10 @@ def archive_service(call: Call) -> Response:
     if len(outcomes) > 1:
         return table_response(call, COLUMNS, [_state(one) for one in outcomes], total=False)
     _demand_archived(outcomes[0])
-    automatic = outcomes[0].session.autoarchive.startswith("AutoArchive")
-    if call.flag("redirect") or (automatic and call.flag("auto-archive", True)):
-        answer = text(outcomes[0].uri, 303)
-        answer.headers["Location"] = outcomes[0].uri
-        return answer
+    if call.flag("redirect") or outcomes[0].session.archives_itself:
+        with archive.database.read() as connection:
+            site = preferences.value(connection, "siteUrl") or call.base
+        return Response(status_code=303, headers={"Location": site + outcomes[0].uri})
     return uri_list([outcomes[0].uri])
 
 
@@ -178,7 +180,8 @@ def move_service(call: Call) -> Response:
 def rebuild_service(call: Call) -> Response:
     """Build sessions again."""
     with call.archive.database.write() as connection:
-        built = [prearchive.build(connection, one) for one in _sources(connection, call)]
+        found = _sources(connection, call)
+        built = [part for one in found for part in separating.build(connection, one)]
     return table(call, built)
 
 

@@ -7,7 +7,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, changes, items, lookup, protocols
+from .. import accounts, changes, items, lookup, preferences, protocols
 from ..accounts import GUEST, ROLES, demand
 from ..changes import Change
 from ..elements import parse
@@ -65,6 +65,8 @@ def _create(connection: sqlite3.Connection, call: Call, name: str, change: Chang
     connection.execute(
         "INSERT OR IGNORE INTO member VALUES (?, ?, 'Owners')", (name, call.user.login)
     )
+    code = preferences.value(connection, "defaultPrearchiveCode")
+    items.set_fields(connection, made, {"prearchive_code": code})
     return made
 
 

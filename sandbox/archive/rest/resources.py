@@ -12,6 +12,7 @@ from ..filing import File, Resource
 from ..http import Call, endpoint, table_response, text
 from ..listings import Counted
 from ..refusals import Refused, not_found
+from .justification import demand_reason
 from .parents import Parent, may_delete, resolve, scan_types
 from .sending import send_archive
 
@@ -129,6 +130,7 @@ def _entry(file: File) -> str:
 @endpoint
 def create(call: Call) -> Response:
     """Make a resource."""
+    demand_reason(call)
     label = filing.check_path(call.path("resource"))
     with call.archive.database.write() as connection:
         parent = resolve(connection, call.user, call.path("parent"), edit=True)
@@ -150,6 +152,7 @@ def create(call: Call) -> Response:
 @endpoint
 def remove(call: Call) -> Response:
     """Delete resources with their files."""
+    demand_reason(call)
     archive = call.archive
     with archive.blobs.placing() as placing, archive.database.write() as connection:
         parent = resolve(connection, call.user, call.path("parent"))

@@ -11,6 +11,7 @@ from ..http import Call, endpoint, table_response, text
 from ..items import Item
 from ..refusals import Refused, not_found
 from . import parents
+from .justification import demand_reason
 
 _COLUMNS = ["ID", "label", "secondary_ID", "name"]
 
@@ -42,6 +43,7 @@ def list_projects(call: Call) -> Response:
 @endpoint
 def share(call: Call) -> Response:
     """Share an item into a project, or make that project its owner (``primary=true``)."""
+    demand_reason(call)
     with call.archive.database.write() as connection:
         item = _shared(connection, call)
         target = lookup.project(connection, call.user, call.path("target"), edit=True)
@@ -90,6 +92,7 @@ def _hand_over(connection: sqlite3.Connection, item: Item, target: Item, label: 
 @endpoint
 def unshare(call: Call) -> Response:
     """End the share of an item in a project."""
+    demand_reason(call)
     with call.archive.database.write() as connection:
         item = _shared(connection, call)
         target = lookup.project(connection, call.user, call.path("target"), edit=True)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, columns, initialization, schema, search
+from .. import accounts, columns, initialization, preferences, schema, search
 from ..accounts import GUEST, demand
 from ..archive import Settings
 from ..elements import value_type
@@ -82,9 +82,11 @@ def uptime(call: Call) -> Response:
 @endpoint
 def site_config(call: Call) -> Response:
     """Return the few preferences that the sandbox has."""
-    known: dict[str, Any] = {
+    with call.archive.database.read() as connection:
+        known = preferences.every(connection)
+    known |= {
         "siteId": SITE,
-        "siteUrl": str(call.request.base_url).rstrip("/"),
+        "siteUrl": known["siteUrl"] or call.base,
         "requireLogin": True,
         "checksums": True,
         "sessionXmlRebuilderInterval": call.archive.settings.idle_s / 60,
@@ -102,17 +104,29 @@ def site_config(call: Call) -> Response:
 
 @endpoint
 def change_site_config(call: Call) -> Response:
-    """Save preferences: that the site is set up is the one that the sandbox keeps."""
+    """Save preferences from a JSON object, or one from the body; administrators may.
+
+    Of those that XNAT has, the sandbox keeps the ones that it follows.
+    """
     demand(call.user.is_admin)
-    told = read_json(call.body)
-    if call.path("property"):
-        told = {call.path("property"): told}
+    name = call.path("property")
+    told = {name: _preference(call.body)} if name else read_json(call.body)
     if not isinstance(told, dict):
         raise Refused(400, "Send the preferences as a JSON object.")
-    if told.get("initialized") is True:
-        with call.archive.database.write() as connection:
+    with call.archive.database.write() as connection:
+        followed = {key: value for key, value in told.items() if key in preferences.DEFAULTS}
+        preferences.store(connection, followed)
+        if told.get("initialized") is True:
             initialization.initialize(connection)
     return text()
+
+
+def _preference(body: bytes) -> Any:
+    """Return the value of one preference: JSON, or a text as it is."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
 
 
 @endpoint

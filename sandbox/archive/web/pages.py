@@ -7,11 +7,21 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from .. import accounts, catalogue, commands, items, listings, lookup, workflows
+from .. import (
+    accounts,
+    catalogue,
+    commands,
+    items,
+    listings,
+    lookup,
+    snapshots,
+    thumbnails,
+    workflows,
+)
 from ..http import Call, endpoint
 from ..items import Item
 from ..refusals import not_found
-from . import thumbnails, views
+from . import views
 from .rendering import page, render
 
 
@@ -145,13 +155,14 @@ def session(call: Call) -> Response:
 
 @endpoint
 def thumbnail(call: Call) -> Response:
-    """Return the picture of a scan."""
+    """Return the picture of a scan; looking at it makes the scan's snapshots, as in XNAT."""
     with call.archive.database.read() as connection:
         found = lookup.experiment(connection, call.user, call.path("experiment"))
         scan = items.find_child(connection, found, "scan", call.path("scan"))
-        file = views.middle_image(connection, scan) if scan is not None else None
-    if file is None:
+        file = snapshots.middle_image(connection, scan) if scan is not None else None
+    if file is None or scan is None:
         raise not_found("picture")
+    snapshots.ensure(call.archive, call.user, found, scan)
     tag = f'"{file.digest}"'
     headers = {"Cache-Control": "private, no-cache", "ETag": tag}
     if call.request.headers.get("if-none-match") == tag:

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from .. import items, listings
-from ..filing import File
 from ..items import Item
 from ..listings import Counted
+from ..snapshots import PICTURED
 
-_PICTURES = ("DICOM", "secondary")
 PAGE = 100  # rows of a table
 _VARIABLE = re.compile(r"fields/field\[name=(.+)\]/field\Z")
 
@@ -128,7 +127,7 @@ class Scan:
     @property
     def has_picture(self) -> bool:
         """Whether there may be an image to show."""
-        return any(one.resource.label in _PICTURES and one.count for one in self.resources)
+        return any(one.resource.label in PICTURED and one.count for one in self.resources)
 
 
 def scans(connection: sqlite3.Connection, session: Item) -> list[Scan]:
@@ -157,15 +156,6 @@ def number_first(text: str) -> tuple[int, str]:
     """Return a key that sorts texts by the number they begin with; those without come last."""
     match = re.match(r"\d+", text)
     return (int(match[0]) if match else 10**12, text)
-
-
-def middle_image(connection: sqlite3.Connection, scan: Item) -> File | None:
-    """Return the file in the middle of a scan's DICOM resource, else of its secondary one."""
-    for label in _PICTURES:
-        found = listings.files(connection, [scan], name=label)
-        if found:
-            return found[len(found) // 2].file
-    return None
 
 
 def custom_fields(connection: sqlite3.Connection, item: Item) -> dict[str, str]:

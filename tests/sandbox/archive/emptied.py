@@ -2,7 +2,7 @@
 
 from archive_server import Served
 
-_KEPT = {"user", "web_session", "site"}
+_KEPT = {"user", "web_session"}
 
 
 def emptied(served: Served) -> Served:

@@ -143,7 +143,20 @@ class TestXnatpy:
         assert conflict.status == "CONFLICT"
         conflict.delete()
 
+    def test_archiving_where_the_project_archives_by_itself(
+        self, connection: Any, project: Any, tmp_path: Path
+    ) -> None:
+        """XNAT answers 303 once it is archived; xnatpy follows, and takes the page for a fault."""
+        path = write_study(tmp_path / "s.zip", Study("m9", "m9"))
+        waiting = connection.services.import_(str(path), project="XP", destination="/prearchive")
+        with pytest.raises(xnat.exceptions.XNATResponseError, match="Invalid content"):
+            waiting.archive(project="XP", subject="S9", experiment="E9")
+        connection.clearcache()
+        assert "E9" in [one.label for one in connection.projects["XP"].experiments.values()]
+        assert connection.prearchive.sessions(project="XP") == []
+
     def test_prearchive(self, connection: Any, project: Any, tmp_path: Path) -> None:
+        connection.put("/data/projects/XP/prearchive_code/0")
         path = write_study(tmp_path / "s.zip", Study())
         waiting = connection.services.import_(
             str(path), project="XP", destination="/prearchive", overwrite="append"

@@ -18,6 +18,7 @@ from study_calls import (
     scans,
     send,
     sessions,
+    set_code,
     states,
     study_site,
     waiting,
@@ -264,11 +265,12 @@ class TestRights:
         moved = member.post(f"/data/services/prearchive/move?src={uri}&newProject=P2")
         assert moved.status_code in (403, 404)
         assert reader.post(f"/data/services/archive?src={uri}").status_code == 403
-        assert member.post(f"/data/services/archive?src={uri}").status_code == 200
+        assert member.post(f"/data/services/archive?src={uri}").status_code == 303
 
 
 class TestOldImporter:
     def test_it_builds_and_reports_conflicts_as_such(self, site: Served) -> None:
+        set_code(site, "0")
         objects = make_study(Study(), 1, 2)
         params = {"import-handler": "SI"}
         assert send(site, objects, project="P1", **params).status_code == 200
@@ -282,6 +284,7 @@ class TestGradual:
     QUERY = "?import-handler=gradual-DICOM"
 
     def test_object_by_object_then_commit(self, site: Served) -> None:
+        set_code(site, "0")
         objects = make_study(Study(), 2, 3)
         uris = {
             site.post(f"{IMPORT}{self.QUERY}&PROJECT_ID=P1", data=encode(one), headers=DICOM).text
@@ -345,10 +348,23 @@ class TestDirectArchive:
         assert scans(site) == {"1": 2}
         assert site.get(uri).status_code == 404
 
+    def test_what_is_archived_already_goes_to_the_prearchive(self, site: Served) -> None:
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        more = [make_object(study, 2, 1)]
+        uri = send(site, more, project="P1", **{"Direct-Archive": "true"}).text.strip()
+        assert uri == "/data" + waiting(site)[0]["url"]
+        assert site.post("/xapi/direct-archive").json() == []
+        assert states(site) == ["RECEIVING"]
+        assert site.post(uri, params={"action": "commit", "AA": "true"}).status_code == 301
+        assert scans(site) == {"1": 2, "2": 1}
+
     def test_a_conflict_shows_in_the_prearchive(self, site: Served) -> None:
         objects = make_study(Study(), 1, 2)
-        archive(site, objects)
         uri = send(site, objects, project="P1", **{"Direct-Archive": "true"}).text.strip()
+        (known,) = site.post("/xapi/direct-archive").json()
+        assert (known["tag"], known["status"]) == (objects[0].StudyInstanceUID, "RECEIVING")
+        archive(site, objects)
         site.post(uri)
         assert states(site) == ["CONFLICT"]
 

@@ -13,6 +13,7 @@ from study_calls import (
     heading,
     scans,
     sessions,
+    set_code,
     states,
     study_site,
     waiting,
@@ -28,6 +29,7 @@ class TestAgain:
     """The same study twice, in other order, in halves, with a conflicting subject."""
 
     def test_twice_without_overwrite(self, site: Served) -> None:
+        set_code(site, "0")
         objects = make_study(Study())
         archive(site, objects)
         answer = archive(site, objects[::-1])
@@ -37,6 +39,19 @@ class TestAgain:
         assert EXISTS in site.get("/data" + waiting(site)[0]["url"] + "/logs").text
         assert scans(site) == {"1": 3, "2": 3}
         assert contents(site) == 12
+
+    @pytest.mark.parametrize(("code", "status"), [("0", 400), ("4", 200), ("5", 200)])
+    def test_next_series_without_overwrite(self, site: Served, code: str, status: int) -> None:
+        """A project that archives by itself merges, and one that overwrites replaces, too."""
+        set_code(site, code)
+        study = Study()
+        archive(site, make_study(study, 1, 2))
+        later = make_object(study, 2, 1)
+        assert archive(site, [later]).status_code == status
+        assert scans(site) == ({"1": 2, "2": 1} if status == 200 else {"1": 2})
+        again = archive(site, [make_object(study, 1, 1)])
+        assert again.status_code == (200 if code == "5" else 400)
+        assert (EXISTS if code == "0" else MATCHING) in again.text or code == "5"
 
     def test_twice_with_append(self, site: Served) -> None:
         objects = make_study(Study())
@@ -140,13 +155,15 @@ class TestAgain:
         archive(site, make_study(study, 1, 2))
         archive(site, make_study(study, 2, 2))
         (row,) = waiting(site)
+        assert row["status"] == "CONFLICT"
         src = {"src": row["url"]}
         answer = site.post("/data/services/archive", params=src)
         assert answer.status_code == 500
         assert heading(answer) == f"FAILED: Unable to archive {row['folderName']}: {MATCHING}"
         assert states(site) == ["CONFLICT"]
         answer = site.post("/data/services/archive", params={**src, "overwrite": "append"})
-        assert answer.text == "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
+        assert answer.status_code == 303
+        assert answer.headers["location"].endswith("/subjects/mouse1/experiments/mouse1_MR1")
         assert scans(site) == {"1": 2, "2": 2}
         assert (waiting(site), contents(site)) == ([], 4)
 

@@ -14,6 +14,7 @@ from study_calls import (
     scans,
     send,
     sessions,
+    set_code,
     states,
     study_site,
     waiting,
@@ -88,8 +89,29 @@ class TestPrearchive:
     def test_archive_as_something_else(self, site: Served, uri: str) -> None:
         params = {"src": uri, "project": "P2", "subject": "S9", "session": "E9"}
         answer = site.post("/data/services/archive", params=params)
-        assert answer.text == "/data/archive/projects/P2/subjects/S9/experiments/E9\r\n"
+        assert answer.status_code == 303
+        assert answer.headers["location"] == (
+            f"{site.url}/data/archive/projects/P2/subjects/S9/experiments/E9"
+        )
         assert site.post("/data/services/archive", params=params).status_code == 404
+
+    @pytest.mark.parametrize("code", ["0", "4", "5"])
+    def test_projects_that_archive_by_themselves_answer_with_a_redirect(
+        self, site: Served, code: str
+    ) -> None:
+        set_code(site, code)
+        preferences = {"siteUrl": "https://xnat.example.org"}
+        assert site.post("/xapi/siteConfig", json=preferences).status_code == 200
+        uri = send(site, make_study(Study(), 1, 2), dest="/prearchive/projects/P1").text.strip()
+        params = {"src": uri, "auto-archive": "false"}
+        answer = site.post("/data/services/archive", params=params)
+        place = "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1"
+        if code == "0":
+            assert (answer.status_code, answer.text) == (200, f"{place}\r\n")
+        else:
+            assert (answer.status_code, answer.text) == (303, "")
+            assert answer.headers["location"] == f"https://xnat.example.org{place}"
+        assert (waiting(site), scans(site)) == ([], {"1": 2})
 
     def test_redirect_to_what_was_archived(self, site: Served, uri: str) -> None:
         answer = site.post(f"/data/services/archive?src={uri}&redirect=true")
@@ -130,15 +152,13 @@ class TestPrearchive:
 
 
 class TestClock:
-    def set_code(self, site: Served, code: str) -> None:
-        assert site.put(f"/data/projects/P1/prearchive_code/{code}").status_code == 200
-
     def age(self, site: Served) -> None:
         with site.archive.database.write() as connection:
             connection.execute("UPDATE prearchive SET lastmod = lastmod - 301")
         finish_all_idle(site.archive)
 
     def test_idle_sessions_are_built(self, site: Served) -> None:
+        set_code(site, "0")
         send(site, make_study(Study(), 1, 1), project="P1")
         finish_all_idle(site.archive)
         assert states(site) == ["RECEIVING"]
@@ -146,7 +166,6 @@ class TestClock:
         assert states(site) == ["READY"]
 
     def test_automatic_archiving_leaves_conflicts(self, site: Served) -> None:
-        self.set_code(site, "4")
         objects = make_study(Study(), 1, 2)
         send(site, objects, project="P1")
         assert waiting(site)[0]["autoarchive"] == "AutoArchive"
@@ -157,15 +176,27 @@ class TestClock:
         assert states(site) == ["CONFLICT"]
 
     def test_automatic_archiving_that_overwrites(self, site: Served) -> None:
-        self.set_code(site, "5")
+        set_code(site, "5")
         objects = make_study(Study(), 1, 2)
         for _ in range(2):
             send(site, objects, project="P1")
             self.age(site)
         assert (waiting(site), scans(site)) == ([], {"1": 2})
 
+    @pytest.mark.parametrize(
+        "params", [{"prevent_auto_commit": "true"}, {"SOURCE": "uploader"}, {"dest": "/prearchive"}]
+    )
+    def test_what_its_sender_builds_is_left_alone(
+        self, site: Served, params: dict[str, str]
+    ) -> None:
+        send(site, make_study(Study(), 1, 2), project="P1", **params)
+        (before,) = waiting(site)
+        self.age(site)
+        (after,) = waiting(site)
+        assert after["status"] == before["status"] == ("READY" if "dest" in params else "RECEIVING")
+        assert after["prevent_auto_commit"] == params.get("prevent_auto_commit", "false")
+
     def test_the_object_may_say_otherwise(self, site: Served) -> None:
-        self.set_code(site, "4")
         study = Study(values={"PatientComments": "AA:false"})
         send(site, make_study(study, 1, 1), project="P1")
         self.age(site)
@@ -174,6 +205,7 @@ class TestClock:
     def test_the_server_looks_by_itself(self, serve: ServeArchive) -> None:
         site = serve("short", idle_s=0.2)
         site.put("/data/projects/P1")
+        set_code(site, "0")
         send(site, make_study(Study(), 1, 1), project="P1")
         deadline = time.monotonic() + 10
         while states(site) != ["READY"]:

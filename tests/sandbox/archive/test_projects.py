@@ -146,7 +146,7 @@ def test_entities_are_refused(served: Served) -> None:
 def test_settings(served: Served) -> None:
     served.put("/data/projects/P1")
     for name, first, then in (
-        ("prearchive_code", "0", "4"),
+        ("prearchive_code", "4", "0"),
         ("quarantine_code", "0", "1"),
         ("accessibility", "private", "public"),
         ("current_arc", "arc001", "arc002"),
@@ -157,6 +157,28 @@ def test_settings(served: Served) -> None:
     assert served.put("/data/projects/P1/prearchive_code/7").status_code == 400
     item = served.get("/data/projects/P1?format=json").json()["items"][0]
     assert "prearchive_code" not in item["data_fields"]
+
+
+def test_preferences_of_the_site(served: Served) -> None:
+    address = "/xapi/siteConfig"
+    assert served.get(address).json()["siteUrl"] == served.url
+    assert served.post(address, json={"defaultPrearchiveCode": "0"}).status_code == 200
+    assert served.get(f"{address}/defaultPrearchiveCode").json() == "0"
+    served.put("/data/projects/P1")
+    assert served.get("/data/projects/P1/prearchive_code").text == "0"
+    answer = served.post(f"{address}/defaultPrearchiveCode", data="5")
+    assert answer.status_code == 200
+    served.put("/data/projects/P2")
+    assert served.get("/data/projects/P2/prearchive_code").text == "5"
+    assert served.post(address, json={"emailVerification": True}).status_code == 200
+    assert served.get(f"{address}/emailVerification").status_code == 404
+    for bad in ({"defaultPrearchiveCode": "9"}, {"requireChangeJustification": "x"}, ["a"]):
+        assert served.post(address, json=bad).status_code == 400
+    assert served.post(address, data="no JSON").status_code == 400
+    with served.archive.database.write() as connection:
+        accounts.set_user(connection, "member", "pw")
+    member = served.as_user("member", "pw")
+    assert member.post(address, json={"defaultPrearchiveCode": "4"}).status_code == 403
 
 
 def test_accessibility_of_a_new_project(served: Served) -> None:

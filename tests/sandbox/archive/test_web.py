@@ -15,8 +15,7 @@ from database_work import database_work
 from dicoms import Study, encode, make_object
 from filled import add_user, fill, use_pipeline, write_catalog
 
-from sandbox.archive import items, workflows
-from sandbox.archive.web import thumbnails
+from sandbox.archive import items, thumbnails, workflows
 
 BROWSER = {"User-Agent": "Mozilla/5.0"}
 NOTICE = "This is the <strong>XNAT-PIC sandbox</strong>"

@@ -239,7 +239,8 @@ class PlanRun(QObject):
     def _result_notice(self, result: UploadResult) -> tuple[Notice, str]:
         ends = [one.outcome for one in result.rows]
         good = ends.count(Outcome.DONE) + ends.count(Outcome.NOTHING_TO_DO)
-        bad, stopped = ends.count(Outcome.FAILED), ends.count(Outcome.STOPPED)
+        bad = ends.count(Outcome.FAILED) + ends.count(Outcome.PARTIAL)
+        stopped = ends.count(Outcome.STOPPED)
         if stopped:
             return Notice(
                 translate("upload.sent_stopped", n=good), "warning", translate("upload.go_on")
@@ -247,7 +248,7 @@ class PlanRun(QObject):
         if bad or result.problems:
             problems = [one.sentence() for one in result.problems]
             problems += list(dict.fromkeys(one.reason for one in result.rows
-                                       if one.outcome is Outcome.FAILED and one.error))  # fmt: skip
+                                       if one.outcome is Outcome.PARTIAL or one.error))  # fmt: skip
             first = window_text(problems[0]) if problems else translate("upload.see_rows")
             text = translate("upload.sent_part", good=good, bad=bad, why=first)
             return Notice(text, "bad", translate("upload.try_again")), "go"

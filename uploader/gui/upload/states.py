@@ -66,6 +66,7 @@ _VERDICTS = {
 }
 _OUTCOMES = {
     Outcome.DONE: ("upload.state_done", "good"),
+    Outcome.PARTIAL: ("upload.state_partial", "warning"),
     Outcome.NOTHING_TO_DO: ("upload.state_same", "good"),
     Outcome.FAILED: (FAILED, "bad"),
     Outcome.STOPPED: (STOPPED, "warning"),
@@ -95,7 +96,8 @@ def of_check(one: RowCheck) -> RowState:
 
 def of_result(one: RowResult) -> RowState:
     """Return the state after an upload."""
-    messages = (one.reason,) if one.reason and one.outcome is Outcome.FAILED else ()
+    told = (Outcome.FAILED, Outcome.PARTIAL)
+    messages = (one.reason,) if one.reason and one.outcome in told else ()
     return RowState(*_OUTCOMES[one.outcome], messages=messages)
 
 

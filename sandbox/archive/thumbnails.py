@@ -1,4 +1,4 @@
-"""Small pictures of scans: the middle image of its DICOM files as PNG."""
+"""Pictures of scans: the middle frame of a DICOM file as PNG or GIF."""
 
 import struct
 import warnings
@@ -28,7 +28,13 @@ class NoPictureError(Exception):
 
 
 def thumbnail(path: Path) -> bytes:
-    """Return the middle frame of a DICOM file as PNG.
+    """Return the middle frame of a DICOM file as a small PNG; raise as `middle_frame`."""
+    pixels, aspect, inverted = middle_frame(path)
+    return png(to_bytes(shrink(pixels, aspect), inverted))
+
+
+def middle_frame(path: Path) -> tuple[npt.NDArray[np.generic], float, bool]:
+    """Return the middle frame of a DICOM file, its pixels' height over width, and if 0 is white.
 
     Raises
     ------
@@ -45,7 +51,7 @@ def thumbnail(path: Path) -> bytes:
         # The file is anybody's: pydicom and its decoders raise of every kind for broken ones.
         raise NoPictureError(f"{path.name} cannot be shown: {error}") from error
     inverted = str(about.get("PhotometricInterpretation", "")) == "MONOCHROME1"
-    return png(to_bytes(shrink(pixels, _aspect(about)), inverted))
+    return pixels, _aspect(about), inverted
 
 
 def _aspect(about: Dataset) -> float:
@@ -121,3 +127,42 @@ def png(pixels: npt.NDArray[np.uint8]) -> bytes:
 def _chunk(name: bytes, data: bytes) -> bytes:
     check = zlib.crc32(name + data)
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+
+def gif(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return an image as GIF; colours are rounded to 8 x 8 x 4 of them.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (rows, columns) for grey or (rows, columns, 3) for RGB
+    """
+    rows, columns = pixels.shape[:2]
+    index = np.arange(256)
+    palette = np.stack([index, index, index], axis=1)
+    if pixels.ndim == 3:
+        shades = (index >> 5) * 255 // 7, (index >> 2 & 7) * 255 // 7, (index & 3) * 85
+        palette = np.stack(shades, axis=1)
+        red, green, blue = (pixels[..., channel] for channel in range(3))
+        pixels = np.asarray((red & 0xE0) | (green >> 3 & 0x1C) | (blue >> 6), np.uint8)
+    screen = struct.pack("<HHBBB", columns, rows, 0xF7, 0, 0)
+    image = struct.pack("<BHHHHB", 0x2C, 0, 0, columns, rows, 0)
+    data = _uncompressed_codes(pixels.ravel())
+    blocks = (data[start : start + 255] for start in range(0, len(data), 255))
+    return b"".join(
+        (
+            *(b"GIF89a", screen, palette.astype(np.uint8).tobytes(), image, b"\x08"),
+            *(bytes([len(block)]) + block for block in blocks),
+            b"\0;",
+        )
+    )
+
+
+def _uncompressed_codes(values: npt.NDArray[np.uint8]) -> bytes:
+    """Return values as LZW codes of nine bits: the table is cleared before it could grow to ten."""
+    clear, end, run = 256, 257, 254
+    codes: list[npt.NDArray[np.uint16]] = []
+    for start in range(0, values.size, run):
+        codes += [np.array([clear], np.uint16), values[start : start + run].astype(np.uint16)]
+    every = np.concatenate([*codes, np.array([end], np.uint16)])
+    bits = (every[:, None] >> np.arange(9)) & 1
+    return np.packbits(bits.astype(np.uint8).ravel(), bitorder="little").tobytes()

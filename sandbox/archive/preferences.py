@@ -1,0 +1,80 @@
+"""Site preferences: what an administrator sets for the whole site, under the names XNAT has.
+
+As in `items`, functions take a connection. Only preferences that the sandbox follows are here.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from .refusals import Refused
+
+# What a preference is where nobody set it; its type is the type that it takes.
+DEFAULTS: Mapping[str, Any] = {
+    "siteUrl": "",  # empty: the address that was called
+    "defaultPrearchiveCode": "4",
+    "sitewidePetMr": "separate",  # until 1.10, see `Archive`
+    # Series whose description a line matches are left out at import (blacklist), or all others.
+    "enableSitewideSeriesImportFilter": False,
+    "sitewideSeriesImportFilterMode": "blacklist",
+    "sitewideSeriesImportFilter": "",
+    # A change needs a reason where both are set.
+    "requireChangeJustification": False,
+    "showChangeJustification": False,
+    # The sandbox's own: how long the workflow stays open that a site may start after archiving.
+    "sandboxAutoRunSeconds": 0.0,
+}
+
+
+_CHOICES = {
+    "defaultPrearchiveCode": ("0", "4", "5"),
+    "sitewidePetMr": ("separate", "petmr"),
+    "sitewideSeriesImportFilterMode": ("blacklist", "whitelist"),
+}
+
+
+def value(connection: sqlite3.Connection, name: str) -> Any:
+    """Return a preference."""
+    row = connection.execute("SELECT value FROM site WHERE name = ?", (name,)).fetchone()
+    return DEFAULTS[name] if row is None else json.loads(row[0])
+
+
+def every(connection: sqlite3.Connection) -> dict[str, Any]:
+    """Return all preferences by name."""
+    return {name: value(connection, name) for name in DEFAULTS}
+
+
+def store(connection: sqlite3.Connection, values: Mapping[str, Any]) -> None:
+    """Set preferences; texts such as ``true`` are taken for what they say.
+
+    Raises
+    ------
+    Refused
+        400 for a name that the sandbox does not follow, or a value of another kind.
+    """
+    for name, given in values.items():
+        if name not in DEFAULTS:
+            raise Refused(400, f"The sandbox has no preference {name}.")
+        wanted = _as_kind(name, given)
+        if name in _CHOICES and wanted not in _CHOICES[name]:
+            raise Refused(400, f"{name} is one of {', '.join(_CHOICES[name])} here.")
+        connection.execute(
+            "INSERT INTO site VALUES (?, ?)"
+            " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            (name, json.dumps(wanted)),
+        )
+
+
+def _as_kind(name: str, given: Any) -> Any:
+    kind = type(DEFAULTS[name])
+    if kind is bool and str(given).lower() in ("true", "false"):
+        return str(given).lower() == "true"
+    if kind is float and not isinstance(given, bool):
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            pass
+    if kind is str and isinstance(given, str | int):
+        return str(given)
+    raise Refused(400, f"The preference {name} takes no {given!r}.")
