@@ -1,16 +1,23 @@
 """Uploads to an XNAT as it comes out of the box: it archives by itself, and in its own ways."""
 
+import io
+import zipfile
+from dataclasses import replace
+
 import pytest
 from disk import expected_files, write_group, write_study
-from small_dicom import write_series
+from pydicom import dcmread
+from small_dicom import PET, write_series
 
 from uploader.transfer.plan_upload import Outcome
+from uploader.verification.plan_check import check
 from uploader.verification.session_verification import VerificationLevel
 
 IMPORT = {"method": "POST", "path": "/data/services/import"}
 ARCHIVE = {"method": "POST", "path": "/data/services/archive"}
 ELSEWHERE = "http://127.0.0.1:9"  # the discard port: a redirect that is followed fails there
 SESSION = "m01_20240109_MR"
+ZIP = "application/zip"
 
 
 def _set(work, **preferences):
@@ -197,3 +204,115 @@ def test_fault_of_the_check_in_one_row_does_not_end_the_others(work):
     ends = sorted(row.outcome.value for row in result.rows)
     assert ends == ["failed", "nothing to do", "nothing to do"]
     assert any("cannot be compared" in row.reason for row in result.rows)
+
+
+FILTER = {"enableSitewideSeriesImportFilter": True, "sitewideSeriesImportFilter": "series.2"}
+REJECTED = (
+    f"3 of 6 files of {SESSION} arrived: the site rejects series 2 (series 2). A series filter or "
+    "an anonymisation script leaves them out."
+)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_series_that_the_site_rejects_are_named_neither_success_nor_loss(work, direct):
+    _set(work, **FILTER)
+    write_study(work.folder / "m01")
+    for _ in range(2):
+        result = work.upload(direct_archive=direct)
+        (row,) = result.rows
+        assert (row.outcome, row.reason) == (Outcome.PARTIAL, REJECTED)
+        assert result.exit_code == 8
+        assert work.server.waiting() == []
+        assert len(work.server.files()) == 3
+    (verified,) = work.verify()
+    assert verified.level is VerificationLevel.NONE
+    assert "3 of 3 files are missing" in verified.problems[0]
+    assert verified.problems[0].endswith("The site rejects them.")
+    _set(work, enableSitewideSeriesImportFilter=False)
+    assert work.upload(direct_archive=direct).exit_code == 0
+    assert work.server.files() == expected_files(work.folder)
+    assert _levels(work) == {VerificationLevel.CHECKSUMMED}
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_session_that_the_site_rejects_whole_says_so_and_the_others_go_on(work, direct):
+    _set(work, enableSitewideSeriesImportFilter=True, sitewideSeriesImportFilter="series.1")
+    write_study(work.folder / "m01", series=(1,))
+    write_study(work.folder / "m02", "2", "m02", series=(2,))
+    result = work.upload(direct_archive=direct)
+    rows = {row.row.subject: row for row in result.rows}
+    assert rows["m01"].outcome is Outcome.FAILED
+    assert "0 of 3 files of m01_20240109_MR arrived: the site rejects" in rows["m01"].reason
+    assert rows["m02"].outcome is Outcome.DONE
+    assert work.server.waiting() == []
+
+
+def test_objects_that_archiving_leaves_out_are_named(work):
+    """A project's script works when the session leaves the prearchive."""
+    with work.server.served.archive.database.write() as connection:
+        connection.execute(
+            "CREATE TRIGGER script AFTER INSERT ON file WHEN NEW.path LIKE '2.25.1.2.%'"
+            " BEGIN DELETE FROM file WHERE resource = NEW.resource AND path = NEW.path; END"
+        )
+    write_study(work.folder / "m01")
+    (row,) = work.upload().rows
+    assert (row.outcome, row.reason) == (Outcome.PARTIAL, REJECTED)
+
+
+def test_study_that_the_site_separated_is_found_and_verified_as_two(work):
+    """PET and MR of one study, sent by the scanner as one: XNAT made two sessions of it."""
+    _write_pet_mr(work.folder)
+    served = work.server.served
+    params = {"dest": "/archive/projects/P1", "subject": "m01", "session": "m01_20240109"}
+    answer = served.post(
+        IMPORT["path"], params=params, data=_zip(work.folder), headers={"Content-Type": ZIP}
+    )
+    assert len(answer.text.split()) == 2, answer.text
+    plan = work.plan()
+    assert sorted(row.session for row in plan.rows) == ["m01_20240109_MR", "m01_20240109_PET"]
+    found = work.verify(plan)
+    assert [(one.level, one.problems) for one in found] == [(VerificationLevel.CHECKSUMMED, [])] * 2
+    assert {row.outcome for row in work.upload(plan).rows} == {Outcome.NOTHING_TO_DO}
+    mr_only = replace(plan, rows=tuple(row for row in plan.rows if row.modality == "MR"))
+    (verified,) = work.verify(mr_only)
+    assert (verified.level, verified.problems) == (VerificationLevel.CHECKSUMMED, [])
+    assert any("m01_20240109_PET, with its other modality" in note for note in verified.notes)
+
+
+def test_study_of_pet_and_mr_is_uploaded_as_two_sessions(work):
+    _write_pet_mr(work.folder)
+    assert work.upload().exit_code == 0
+    labels = [row["label"] for row in work.server.served.rows("/data/projects/P1/experiments")]
+    assert sorted(labels) == ["m01_20240109_MR", "m01_20240109_PET"]
+    assert work.server.files() == expected_files(work.folder)
+    assert _levels(work) == {VerificationLevel.CHECKSUMMED}
+
+
+def _write_pet_mr(folder):
+    write_series(folder / "mr", study="1", series="1")
+    write_series(folder / "pet", study="1", series="2", sop=PET)
+
+
+def _zip(folder):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path in folder.rglob("*.dcm"):
+            uid = dcmread(path, stop_before_pixels=True).SOPInstanceUID
+            archive.write(path, f"{uid}.dcm")
+    return out.getvalue()
+
+
+def test_two_studies_that_share_a_series_are_warned_about(work):
+    write_series(work.folder / "m01", study="1", series="1")
+    write_series(
+        work.folder / "m02", study="2", series="1", PatientID="m02", PatientName="m02",
+        SeriesInstanceUID="2.25.1.1",
+    )  # fmt: skip
+    plan = work.plan()
+    with work.server.client() as client:
+        found = check(plan, client, work.config)
+    for one, other in ((0, 1), (1, 0)):
+        (finding,) = [f for f in found[one].findings if f.code == "series-shared"]
+        assert finding.level.value == "warning"
+        assert f"is in the study of {plan.rows[other].session}, too" in finding.message
+    assert work.upload(plan).exit_code == 0

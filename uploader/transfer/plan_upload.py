@@ -294,6 +294,8 @@ class _UploadRun:
         else:
             _clear_leftover(context, job)
         _set_states(context, job)
+        if job.existing is None and job.rejected:
+            raise RowError("rejected", rejection(job))
         if job.existing is None:
             raise RowError("lost", f"{row.session} is not on the server.", hint="Run it again.")
         self._write_variables(job)

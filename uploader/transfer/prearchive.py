@@ -80,7 +80,7 @@ def finish_in_prearchive(context: UploadContext, job: SessionJob, address: str) 
     Raises
     ------
     RowError
-        If nothing arrived, or the server has a reason against it.
+        If nothing arrived of a new session, or the server has a reason against it.
     """
     prearchived = _count_received(context, job, address)
     if job.rejected:
@@ -88,7 +88,12 @@ def finish_in_prearchive(context: UploadContext, job: SessionJob, address: str) 
         address = _send_missing(context, job, address, found)
         prearchived = _count_received(context, job, address)
     if prearchived is None or not job.received:
-        raise RowError("rejected", rejection(job))
+        if job.existing is None:
+            raise RowError("rejected", rejection(job))
+        if prearchived is not None:
+            context.client.send("DELETE", prearchived.path)
+        context.journal.set_prearchive(job.key, "")
+        return
     states = {one.uid for one in job.pending} - {
         series.uid for series in job.pending if job.rejected.intersection(series.instances)
     }
