@@ -20,7 +20,8 @@ spring.http.multipart.max-file-size=1073741824
 spring.http.multipart.max-request-size=1073741824
 EOF
 
-# Read by XNAT at its first start only; afterwards these are settings of the site.
+# Read by XNAT at its first start only; afterwards these are settings of the site. A site that is not
+# initialized sends every call elsewhere, that of set-admin-password too.
 cat > "$config/prefs-init.ini" <<EOF
 [siteConfig]
 siteUrl=${SITE_URL:?}
@@ -28,7 +29,22 @@ adminEmail=${ADMIN_EMAIL:?}
 processingUrl=http://xnat-web:8080
 requireLogin=true
 userRegistration=false
+initialized=true
 EOF
 
-unset DB_PASSWORD
+if [ -n "${SMTP_HOST:-}" ]; then
+    cat >> "$config/prefs-init.ini" <<EOF
+
+[notifications]
+smtpEnabled=true
+smtpHostname=${SMTP_HOST}
+smtpPort=${SMTP_PORT:-25}
+smtpUsername=${SMTP_USER:-}
+smtpPassword=${SMTP_PASSWORD-}
+smtpAuth=$([ -n "${SMTP_USER:-}" ] && printf true || printf false)
+smtpStartTls=${SMTP_START_TLS:-false}
+EOF
+fi
+
+unset DB_PASSWORD SMTP_PASSWORD
 exec "$@"

@@ -18,10 +18,15 @@ _RESERVED_MB = 2000
 _SESSION = ("project", "session", "label")  # what the step is told about where it runs
 
 
-def command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
+def command(catalog: Catalog, pipeline: Pipeline, network: str = "") -> dict[str, Any]:
     """Return the command of a pipeline: the step program, which fetches and sends by itself.
 
     It logs in with XNAT_HOST, XNAT_USER and XNAT_PASS, the token that the service sets.
+
+    Parameters
+    ----------
+    network : str
+        Docker's network in which the server is found under that name; empty is its default one.
     """
     options = " ".join(
         f'{option}="${_variable(name)}"'
@@ -32,6 +37,8 @@ def command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
     )
     line = f'{catalog.program} step {pipeline.name} {options} --workdir="$XNAT_PIC_WORK"'
     content = _head(catalog, pipeline.name, pipeline.label, pipeline.description, line)
+    if network:
+        content["network"] = network
     content["mounts"] = [{"name": "work", "writable": True, "path": _WORK}]
     names = (*_SESSION, *(one.name for one in pipeline.inputs))
     content["environment-variables"] = {_variable(name): _key(name) for name in names} | {

@@ -15,7 +15,7 @@ from .table import Catalog, load_catalog
 ENGINE, CONTAINERS = "engine", "containers"
 
 
-def generate_files(catalog: Catalog, location: str = "") -> dict[str, str]:
+def generate_files(catalog: Catalog, location: str = "", network: str = "") -> dict[str, str]:
     """Return the content of every generated file by its relative path.
 
     Parameters
@@ -24,6 +24,8 @@ def generate_files(catalog: Catalog, location: str = "") -> dict[str, str]:
         The table.
     location : str
         Folder of the step program for the engine; empty where it is on the path.
+    network : str
+        Docker's network for containers that speak with the server; empty is its default one.
     """
     folder = f"{ENGINE}/{catalog.folder}"
     resources = f"{folder}/{descriptors.RESOURCES}"
@@ -32,7 +34,7 @@ def generate_files(catalog: Catalog, location: str = "") -> dict[str, str]:
         content[f"{folder}/{one.name}.xml"] = descriptors.descriptor(catalog, one)
         content[f"{resources}/{one.name}_step.xml"] = descriptors.resource(catalog, one, location)
         content[f"{CONTAINERS}/{one.name}.json"] = container_commands.as_json(
-            container_commands.command(catalog, one)
+            container_commands.command(catalog, one, network)
         )
         if one.level == "session" and one.command != "mask-average":
             content[f"{CONTAINERS}/{one.name}{container_commands.SCAN}.json"] = (
@@ -41,8 +43,13 @@ def generate_files(catalog: Catalog, location: str = "") -> dict[str, str]:
     return content
 
 
-def write_files(folder: Path, location: str = "") -> list[Path]:
+def write_files(folder: Path, location: str = "", network: str = "") -> list[Path]:
     """Write every generated file below a folder, each complete or not at all.
+
+    Parameters
+    ----------
+    location, network : str
+        As of `generate_files`.
 
     Returns
     -------
@@ -55,7 +62,7 @@ def write_files(folder: Path, location: str = "") -> list[Path]:
         Where the folder cannot be written.
     """
     written = []
-    for name, text in generate_files(load_catalog(), location).items():
+    for name, text in generate_files(load_catalog(), location, network).items():
         written.append(write_file(folder / name, text))
     return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from xnat_pic.cli import echo_json, exit_code_help, json_option
 
 from .parts import echo_line, end_on_error
 
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 EXIT_CODES = exit_code_help(
     {
         0: "written",
@@ -26,8 +28,14 @@ EXIT_CODES = exit_code_help(
     type=click.Path(path_type=Path),
     help="Folder of xnat-pic-pipelines on the engine's machine.  [default: found on its path]",
 )
+@click.option(
+    "--network",
+    default="",
+    help="Docker's network in which containers find XNAT, such as xnat-pic-processing of "
+    "docker-xnat.  [default: Docker's own]",
+)
 @json_option
-def export(folder: Path, location: Path | None, as_json: bool) -> None:
+def export(folder: Path, location: Path | None, network: str, as_json: bool) -> None:
     """Write what XNAT needs to offer the pipelines: DIR/engine and DIR/containers.
 
     What is in engine belongs into the catalog folder of the classic pipeline engine; each file in
@@ -40,8 +48,10 @@ def export(folder: Path, location: Path | None, as_json: bool) -> None:
         raise click.BadParameter(
             "give a whole path, such as /opt/xnat-pic/bin.", param_hint="--bin"
         )
+    if network and not _NETWORK.fullmatch(network):
+        raise click.BadParameter("it is no name of a network of Docker.", param_hint="--network")
     with end_on_error():
-        written = write_files(folder, str(location or ""))
+        written = write_files(folder, str(location or ""), network)
     echo_line(
         f"{len(written)} files are in {folder}. Copy engine/xnat_pic into the catalog"
         " folder of the engine, or add each file of containers to the Container Service."

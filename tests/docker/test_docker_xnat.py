@@ -6,17 +6,27 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import threading
+from configparser import ConfigParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from programs import need_program
 
+from pipelines.cli import main as export
+from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "sandbox" / "archive"))
+
+from archive_server import serving
+
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ("make-env", "set-admin-password", "backup", "restore", "xnat/entrypoint.sh")
-SCRIPTS = (*SCRIPTS, "postgres/make-user.sh")
+SCRIPTS = ("make-env", "fetch", "set-admin-password", "backup", "restore", "xnat/entrypoint.sh")
+SCRIPTS = (*SCRIPTS, "postgres/make-user.sh", "../pipelines/run-as-mount-owner")
 CHOICES = ("--site", "https://xnat.example.org", "--email", "admin@example.org")
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="shell scripts")
@@ -167,7 +177,32 @@ def test_compose_accepts_every_override(stack):
 @pytest.mark.tool
 def test_without_containers_there_is_no_socket(stack):
     make_env(stack, "--no-containers")
-    assert "docker.sock" not in json.dumps(config(stack))
+    text = json.dumps(config(stack))
+    assert "docker.sock" not in text
+    assert "xnat-pic-processing" not in text
+
+
+@pytest.mark.tool
+def test_containers_find_the_server_and_not_the_database(stack):
+    make_env(stack)
+    found = config(stack)
+    network = found["networks"]["processing"]["name"]
+    inside = [
+        name
+        for name, one in found["services"].items()
+        if "processing" in (one.get("networks") or [])
+    ]
+    assert inside == ["xnat-web"]
+    entrypoint = (stack / "xnat" / "entrypoint.sh").read_text(encoding="utf-8")
+    assert "processingUrl=http://xnat-web:8080\n" in entrypoint
+    catalog = stack / "catalog"
+    done = CliRunner().invoke(export, ["export", str(catalog), "--network", network])
+    assert done.exit_code == 0, done.output
+    commands = [json.loads(one.read_text("utf-8")) for one in catalog.rglob("containers/*.json")]
+    speaking = [one for one in commands if "step" in one["command-line"]]
+    assert {one.get("network") for one in speaking} == {network}
+    # What works on mounted files alone is given no network that it does not need.
+    assert {one.get("network") for one in commands if one not in speaking} == {None}
 
 
 @pytest.mark.tool
@@ -242,6 +277,32 @@ def test_settings_of_xnat_are_readable_by_xnat_alone(stack, tmp_path):
     assert "datasource.password=s3cret\n" in file.read_text(encoding="utf-8")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert run(stack, script, "true", SITE_URL="x", ADMIN_EMAIL="y").returncode != 0
+    first = (file.parent / "prefs-init.ini").read_text(encoding="utf-8")
+    assert "initialized=true\n" in first  # else the site takes no call at all
+    assert "smtp" not in first
+    mail = {
+        "SMTP_HOST": "mail.x.org",
+        "SMTP_PORT": "587",
+        "SMTP_USER": "u",
+        "SMTP_PASSWORD": "p4ss",
+    }
+    done = run(stack, script, "sh", "-c", "echo ${SMTP_PASSWORD:-gone}", **values, **mail)
+    assert done.stdout == "gone\n"
+    parser = ConfigParser()
+    parser.read(file.parent / "prefs-init.ini", encoding="utf-8")
+    smtp = dict(parser["notifications"])
+    assert (smtp["smtphostname"], smtp["smtpport"]) == ("mail.x.org", "587")
+    assert (smtp["smtpauth"], smtp["smtppassword"]) == ("true", "p4ss")
+    assert stat.S_IMODE((file.parent / "prefs-init.ini").stat().st_mode) == 0o600
+
+
+@pytest.mark.tool
+def test_a_mail_server_reaches_xnat(stack):
+    values = make_env(stack, "--smtp", "mail.example.org", "587")
+    assert values["SMTP_PASSWORD"] == ""
+    environment = config(stack)["services"]["xnat-web"]["environment"]
+    assert environment["SMTP_HOST"] == "mail.example.org"
+    assert environment["SMTP_PORT"] == "587"
 
 
 # docker is not there where tests run: this one answers for the database and notes what it is asked.
@@ -389,3 +450,166 @@ def test_the_password_of_admin(stack, status, code):
     assert login == "Basic YWRtaW46YWRtaW4="
     assert content == {"username": "admin", "password": values["XNAT_ADMIN_PASSWORD"]}
     assert values["XNAT_ADMIN_PASSWORD"] not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("unconfigured", [True, False])
+def test_a_new_site_is_initialized_before_the_password_is_set(
+    stack, tmp_path, monkeypatch, unconfigured
+):
+    need_program("curl")
+    monkeypatch.delenv(PASSWORD_VARIABLE, raising=False)
+    values = make_env(stack)
+    with serving(Archive(tmp_path / "xnat", Settings(unconfigured=unconfigured))) as served:
+        done = run(stack, "./set-admin-password", served.url)
+        assert done.returncode == 0, done.stderr
+        known = served.as_user("admin", values["XNAT_ADMIN_PASSWORD"])
+        assert known.get("/data/projects").status_code == 200
+        assert served.as_user("admin", "admin").get("/data/projects").status_code == 401
+        assert run(stack, "./set-admin-password", served.url).returncode == 5
+
+
+# --- what is downloaded -------------------------------------------------------------------------
+
+FETCHED_BY = """#!/bin/sh
+while [ $# -gt 1 ]; do [ "$1" != --output ] || out=$2; shift; done
+[ ! -e "$(dirname "$0")/offline" ] || exit 22
+cat "$(dirname "$0")/content" > "$out"
+printf '%s' "$1" >> "$out"
+"""
+PULLED_BY = """#!/bin/sh
+case "$1" in
+pull) [ ! -e "$(dirname "$0")/offline" ] ;;
+image) printf '%s@sha256:%s\\n' "$5" "$(cat "$(dirname "$0")/content")" ;;
+esac
+"""
+
+
+@pytest.fixture
+def fetching(stack):
+    """A stack with a curl and a docker that serve what the file content says."""
+    make_env(stack)
+    place = stack.parent / "bin"
+    place.mkdir()
+    for name, text in (("curl", FETCHED_BY), ("docker", PULLED_BY)):
+        (place / name).write_text(text, encoding="utf-8")
+        (place / name).chmod(0o755)
+    (place / "content").write_text("first", encoding="utf-8")
+    return stack, place
+
+
+def test_what_is_fetched_first_is_noted_and_must_stay(fetching):
+    stack, place = fetching
+    done = run(stack, "./fetch", path=str(place))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("is noted at its first download") == 7
+    names = {path.name for path in (stack / "xnat" / "downloads").iterdir()} - {".gitignore"}
+    assert len(names) == 3
+    assert any(name.startswith("container-service-3.7.3") for name in names)
+    noted = (stack / ".checksums").read_text(encoding="utf-8")
+    assert "sha256:first  postgres:16.9-alpine" in noted
+    again = run(stack, "./fetch", path=str(place))
+    assert (again.returncode, "noted" in again.stderr) == (0, False)
+    assert (stack / ".checksums").read_text(encoding="utf-8") == noted
+
+    # The same name with other content: not kept.
+    for path in (stack / "xnat" / "downloads").glob("*.jar"):
+        path.unlink()
+    (place / "content").write_text("other", encoding="utf-8")
+    done = run(stack, "./fetch", path=str(place))
+    assert done.returncode == 4
+    assert "is not what was expected" in done.stderr
+    assert list((stack / "xnat" / "downloads").glob("*.jar*")) == []
+    assert (stack / ".checksums").read_text(encoding="utf-8") == noted
+
+
+def test_a_file_that_was_changed_after_it_was_fetched_is_seen(fetching):
+    stack, place = fetching
+    assert run(stack, "./fetch", path=str(place)).returncode == 0
+    [war] = (stack / "xnat" / "downloads").glob("*.war")
+    war.write_bytes(b"changed")
+    done = run(stack, "./fetch", path=str(place))
+    assert done.returncode == 4
+    assert war.name in done.stderr
+
+
+def test_a_sum_that_its_publisher_states_counts_at_once(fetching):
+    stack, place = fetching
+    with (stack / "checksums.sha256").open("a", encoding="utf-8") as stated:
+        stated.write(f"{'0' * 64}  xnat-web-1.9.3.6.war\n")
+    done = run(stack, "./fetch", path=str(place))
+    assert done.returncode == 4
+    assert not (stack / ".checksums").read_text(encoding="utf-8")
+    assert list((stack / "xnat" / "downloads").glob("*.war*")) == []
+
+
+def test_a_download_that_fails_is_named(fetching):
+    stack, place = fetching
+    (place / "offline").touch()
+    done = run(stack, "./fetch", path=str(place))
+    assert done.returncode == 6
+    assert "xnat-web-1.9.3.6.war cannot be fetched" in done.stderr
+
+
+# --- who the pipelines run as -------------------------------------------------------------------
+
+
+@pytest.fixture
+def image(tmp_path):
+    """The script that runs our program in the image, with the image's folders below this one."""
+    program = tmp_path / "opt" / "xnat-pic-pipelines"
+    program.parent.mkdir()
+    program.write_text(
+        '#!/bin/sh\nid -u; id -g; id -G; cat "$1/image.dcm" && echo made > "$2/map"\n', "utf-8"
+    )
+    program.chmod(0o755)
+    script = tmp_path / "run" / "xnat-pic-pipelines"
+    script.parent.mkdir()
+    text = (ROOT / "pipelines" / "run-as-mount-owner").read_text(encoding="utf-8")
+    for inside, here in (
+        ("/opt/xnat-pic/bin", program.parent),
+        ("/output", tmp_path / "output"),
+        ("/scratch", tmp_path / "scratch"),
+    ):
+        assert inside in text
+        text = text.replace(inside, str(here))
+    script.write_text(text, encoding="utf-8")
+    script.chmod(0o755)
+    for folder in tmp_path.parents:  # pytest's own folders are closed to others
+        if folder.owner() == "root" and folder.is_relative_to("/tmp/pytest-of-root"):
+            folder.chmod(0o755)
+    tmp_path.chmod(0o755)
+    return tmp_path
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("owner", [23456, 0])
+@pytest.mark.parametrize("mounted", ["output", "scratch"])
+def test_a_run_writes_what_xnat_mounts_whoever_made_it(image, owner, mounted):
+    (image / "input").mkdir()
+    (image / "input" / "image.dcm").write_text("pixels\n", encoding="utf-8")
+    for name in ("output", "scratch"):
+        (image / name).mkdir()
+        os.chown(image / name, 10001, 10001)
+    for path in (image / "input" / "image.dcm", image / "input", image / mounted):
+        os.chown(path, owner, owner)
+        path.chmod(0o640 if path.is_file() else 0o750)  # as Tomcat's umask leaves them
+    script = image / "run" / "xnat-pic-pipelines"
+    done = run(image, script, image / "input", image / mounted)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [str(owner)] * 3 + ["pixels"]
+    assert (image / mounted / "map").stat().st_uid == owner
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_a_run_without_a_mount_or_with_a_user_named_is_not_root(image):
+    for name in ("input", "output", "scratch"):
+        (image / name).mkdir()
+        os.chown(image / name, 10001, 10001)
+    (image / "input" / "image.dcm").write_text("pixels\n", encoding="utf-8")
+    words = (image / "run" / "xnat-pic-pipelines", image / "input", image / "output")
+    assert run(image, *words).stdout.split()[0] == "10001"
+    # The setting Container User: the script is that user already and changes nothing.
+    (image / "output").chmod(0o777)
+    named = ("setpriv", "--reuid=34567", "--regid=34567", "--clear-groups", "--")
+    (image / "output" / "map").unlink()
+    assert run(image, *named, *words).stdout.split()[0] == "34567"
