@@ -316,3 +316,23 @@ def test_two_studies_that_share_a_series_are_warned_about(work):
         assert finding.level.value == "warning"
         assert f"is in the study of {plan.rows[other].session}, too" in finding.message
     assert work.upload(plan).exit_code == 0
+
+
+def test_fault_of_the_verification_in_one_row_does_not_end_the_others(work, monkeypatch):
+    from uploader.verification import session_verification
+
+    write_group(work.folder)
+    assert work.upload().exit_code == 0
+    original = session_verification.read_scans
+    broken = [True]
+
+    def read_scans(client, path):
+        if broken:
+            broken.pop()
+            raise KeyError("a fault that nobody foresaw")
+        return original(client, path)
+
+    monkeypatch.setattr(session_verification, "read_scans", read_scans)
+    found = work.verify(jobs=1)
+    assert [bool(one.problems) for one in found] == [True, False, False]
+    assert "KeyError" in found[0].problems[0]

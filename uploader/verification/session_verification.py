@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +11,16 @@ from enum import Enum
 from urllib.parse import unquote
 
 from xnat_config.server.client import XnatClient
-from xnat_config.server.errors import RefusedError
+from xnat_config.server.errors import LoginError, RefusedError, UnreachableError
 from xnat_config.server.files import RemoteFile
 from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
-from xnat_pic.errors import CorruptDataError
+from xnat_pic.errors import CancelledError, XnatPicError
 from xnat_pic.files import bytes_digest
 
 from ..control import Progress, ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
-from ..errors import RowError
+from ..errors import unexpected
 from ..findings import counted, list_some
 from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
@@ -40,6 +41,8 @@ from ..server.listing import (
 from .content_check import Suspect, check_contents, content_notes, series_name
 from .matching import SeriesMatch, match_series
 from .payload import SessionPayload, build_payload, file_md5
+
+_log = logging.getLogger(__name__)
 
 
 class VerificationLevel(Enum):
@@ -160,8 +163,14 @@ def verify(
         check = _SessionVerifier(client, config, journal, deidentifier, sample, meter, control)
         try:
             check.run(found, payload, plan.sessions[row.key], studies[payload.study_uid], planned)
-        except (CorruptDataError, RefusedError, RowError) as error:
+        except (LoginError, UnreachableError, CancelledError):
+            raise  # it holds for all rows
+        except XnatPicError as error:
             found.problems.append(error.sentence())
+        except Exception as error:  # one row's fault must not end the others
+            _log.exception("the verification of %s met a fault", row.session)
+            fault = unexpected(error, f"The verification of {row.session}")
+            found.problems.append(fault.sentence())
         _record(journal, found, payload)
         return found
 
