@@ -174,6 +174,20 @@ def issue_token(connection: sqlite3.Connection, user: User) -> tuple[str, str, f
     return alias, secret, expires
 
 
+def email_of(connection: sqlite3.Connection, name: str) -> str:
+    """Return the registered mail address of a user by login or number; empty for none."""
+    row = connection.execute(
+        "SELECT email FROM user WHERE login = ?1 OR CAST(rowid AS TEXT) = ?1", (name,)
+    ).fetchone()
+    return str(row["email"]) if row is not None else ""
+
+
+def is_registered(connection: sqlite3.Connection, email: str) -> bool:
+    """Tell whether a user has a mail address."""
+    row = connection.execute("SELECT 1 FROM user WHERE email = ?", (email,)).fetchone()
+    return bool(email) and row is not None
+
+
 def role(connection: sqlite3.Connection, user: User, project: str) -> str:
     """Return a user's role in a project; empty for none. An administrator is an owner."""
     if user.is_admin:

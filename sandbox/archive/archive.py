@@ -68,7 +68,12 @@ class Archive:
             preferences.store(connection, {**given, **self.settings.preferences})
             accounts.forget_expired(connection)
             accounts.set_user(
-                connection, "admin", password, firstname="Admin", lastname="", is_admin=True
+                connection,
+                "admin",
+                password,
+                firstname="Admin",
+                email="admin@localhost",
+                is_admin=True,
             )
 
     def _sweep(self) -> None:

@@ -49,6 +49,8 @@ class Run:
         The command of a container with its wrapper under ``wrapper``; empty for a pipeline.
     scan : str
         ID of the scan of the item that it runs on; empty for the whole item.
+    email : str
+        Of who launched it, as registered; empty for none.
     stop : Event
         Set when the server ends: the runner ends what it started.
     """
@@ -70,6 +72,7 @@ class Run:
     catalog: Path | None = None
     command: Mapping[str, Any] = field(default_factory=dict)
     scan: str = ""
+    email: str = ""
     stop: Event = field(default_factory=Event, repr=False)
 
 
@@ -145,6 +148,7 @@ class Launcher:
             if runner is None:
                 return _fail(connection, workflow, absent(request.kind))
             alias, secret, _ = accounts.issue_token(connection, user)
+            email = accounts.email_of(connection, user.login)
         folder = self._archive.folder / "runs" / str(workflow.pk)
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(
@@ -165,6 +169,7 @@ class Launcher:
             catalog=request.catalog,
             command=request.command,
             scan=request.scan,
+            email=email,
             stop=self._stop,
         )
         self._pool.submit(self._execute, runner, run)

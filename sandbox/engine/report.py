@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
@@ -126,12 +126,20 @@ class Reporter:
         RunError
             Where the archive refuses or does not answer.
         """
-        form = {"to": self._run.login, "subject": subject, "text": text[:_MOST_TEXT]}
+        form = {"to": self._run.email, "subject": subject, "text": text[:_MOST_TEXT]}
+        # XNAT reads the parts of a form here, and no url-encoded body.
+        boundary = secrets.token_hex(16)
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'
+            f"Content-Type: text/plain; charset=UTF-8\r\n\r\n{value}\r\n"
+            for name, value in form.items()
+        ]
+        body = f"{''.join(parts)}--{boundary}--\r\n".encode()
         self._send(
             "POST",
             "/data/services/mail/send",
-            body=lambda: urlencode(form).encode(),
-            content_type="application/x-www-form-urlencoded",
+            body=lambda: body,
+            content_type=f"multipart/form-data; boundary={boundary}",
         )
 
     def _send(self, method: str, path: str, **options: Any) -> None:

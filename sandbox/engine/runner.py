@@ -106,7 +106,7 @@ class _Execution:
             "project": run.project,
             "dataType": run.xsi_type,
             "builddir": str(self._build),
-            "useremail": "",
+            "useremail": run.email,
             "userfullname": run.login,
             "adminemail": "",
             "mailhost": "",

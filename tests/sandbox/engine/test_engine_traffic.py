@@ -1,8 +1,8 @@
 """What the runner asks of a server: recorded by one that answers and knows nothing."""
 
 import threading
+from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
 from xml.etree import ElementTree
 
 import pytest
@@ -74,6 +74,7 @@ def launched(recorder, tmp_path):
             kind=ENGINE, workflow=7, name="demo/Demo.xml", item="E1", label="l é", project="P",
             xsi_type="xnat:mrSessionData", launch_time="2026-01-02 03:04:05.678", parameters={},
             host=recorder.url, alias="alias", secret="secret", login="me",
+            email="me@example.org",
             folder=tmp_path / "run", catalog=tmp_path / "catalog",
         )  # fmt: skip
 
@@ -86,6 +87,17 @@ def states(recorder):
         for method, path, _, body in recorder.calls
         if (method, path) == ("PUT", "/data/workflows?req_format=xml")
     ]
+
+
+def parts(call):
+    """Return the parts of a form that was sent."""
+    _, _, headers, body = call
+    kind = headers["Content-Type"].encode()
+    found = BytesParser().parsebytes(b"Content-Type: " + kind + b"\r\n\r\n" + body)
+    return {
+        one.get_param("name", header="Content-Disposition"): one.get_payload(decode=True).decode()
+        for one in found.get_payload()
+    }
 
 
 def test_the_requests_of_a_run(recorder, launched):
@@ -125,9 +137,9 @@ def test_the_requests_of_a_run(recorder, launched):
         ("Complete", None, None, "100.0"),
     ]
     assert found[0]["step_description"] == "step 1"
-    mail = parse_qs(recorder.calls[-2][3].decode())
-    assert mail["subject"] == ["Demo is done on l é"]
-    assert mail["to"] == ["me"]
+    mail = parts(recorder.calls[-2])
+    assert mail["subject"] == "Demo is done on l é"
+    assert mail["to"] == "me@example.org"
 
 
 def test_the_requests_of_a_run_that_fails(recorder, launched):
@@ -141,7 +153,7 @@ def test_the_requests_of_a_run_that_fails(recorder, launched):
     assert (last["status"], last["step_description"]) == ("Failed", "See Demo.err for errors")
     details = ElementTree.fromstring(recorder.calls[-3][3]).find("{*}details")
     assert details.text.splitlines()[-1] == "é no"
-    assert parse_qs(recorder.calls[-2][3].decode())["subject"] == ["Demo failed on l é"]
+    assert parts(recorder.calls[-2])["subject"] == "Demo failed on l é"
 
 
 def test_a_session_that_ends_in_a_long_step_is_opened_again(recorder, launched):
