@@ -9,7 +9,7 @@ PYTHON_FOUND := $(shell command -v $(PYTHON) || command -v python3)
 .PHONY: demo test install test-install bench bundle bundle-check clean system-packages
 
 install: $(VENV)/.stamp-run
-test-install: $(VENV)/.stamp-test .venv-crate/.stamp
+test-install: $(VENV)/.stamp-test .venv-crate/.stamp .venv-clients/.stamp
 
 $(BIN)/python:
 	packaging/make-venv "$(PYTHON_FOUND)" $(VENV)
@@ -28,6 +28,12 @@ $(VENV)/.stamp-test: setup.cfg pyproject.toml | $(BIN)/python
 	.venv-crate/bin/python -m pip install -qq --disable-pip-version-check roc-validator rocrate
 	touch $@
 
+# Other people's clients of XNAT, which the sandbox must serve as they are.
+.venv-clients/.stamp:
+	packaging/make-venv "$(PYTHON_FOUND)" .venv-clients
+	.venv-clients/bin/python -m pip install -qq --disable-pip-version-check xnatctl xnatutils
+	touch $@
+
 system-packages:
 	packaging/install-system-packages system-packages.txt
 	packaging/unpack-nginx .venv-tools
@@ -44,7 +50,7 @@ test: test-install system-packages
 	$(BIN)/python -m pytest -n auto
 
 clean:
-	rm -rf $(VENV) .venv-bench .venv-bundle .venv-crate .venv-tools build dist demo *.egg-info
+	rm -rf $(VENV) .venv-bench .venv-bundle .venv-clients .venv-crate .venv-tools build dist demo *.egg-info
 
 # Benchmarks need their peers, which live in an environment of their own.
 bench: | .venv-bench/bin/python
