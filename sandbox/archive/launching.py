@@ -125,26 +125,7 @@ class Launcher:
         """Record a run and start it; the record is Failed where no runner is installed."""
         runner = find_runner(request.kind)
         with self._archive.database.write() as connection:
-            workflow = workflows.save(
-                connection,
-                {
-                    "id": item.id,
-                    "data_type": item.xsi_type,
-                    "externalid": item.project,
-                    "pipeline_name": request.name,
-                    "launch_time": workflows.moment(),
-                    "status": "Queued",
-                    "type": request.kind,
-                    "category": "DATA",
-                    "create_user": user.login,
-                    "scan_id": request.scan,
-                    "src": _MARK,
-                    workflows.PARAMETERS: json.dumps(
-                        {name: list(values) for name, values in request.parameters.items()}
-                    ),
-                },
-                user.login,
-            )
+            workflow = _record(connection, request, item, user)
             if runner is None:
                 return _fail(connection, workflow, absent(request.kind))
             alias, secret, _ = accounts.issue_token(connection, user)
@@ -197,6 +178,28 @@ class Launcher:
         """Start nothing more, and end what runs."""
         self._stop.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _record(connection: Any, request: LaunchRequest, item: Item, user: User) -> Workflow:
+    given = {name: list(values) for name, values in request.parameters.items()}
+    return workflows.save(
+        connection,
+        {
+            "id": item.id,
+            "data_type": item.xsi_type,
+            "externalid": item.project,
+            "pipeline_name": request.name,
+            "launch_time": workflows.moment(),
+            "status": "Queued",
+            "type": request.kind,
+            "category": "DATA",
+            "create_user": user.login,
+            "scan_id": request.scan,
+            "src": _MARK,
+            workflows.PARAMETERS: json.dumps(given),
+        },
+        user.login,
+    )
 
 
 def _fail(connection: Any, workflow: Workflow, sentence: str) -> Workflow:
