@@ -19,12 +19,30 @@ _FILES = (
 )
 # What people set by hand and the headers do not take back.
 _KEPT = ("type", "quality")
+_UNKNOWN = "Unknown"  # no type that a person chose
 
 Headers = Mapping[int, Sequence[dict[str, str]]]
 
 
 def fix_scan_types(connection: sqlite3.Connection, session: Item) -> None:
-    """Give each scan without a type its series description as type."""
+    """Give each scan the type that its project uses for its series description.
+
+    A description that no other session of the project has is the type of a scan without one.
+    """
+    connection.execute(
+        "INSERT INTO field SELECT item.pk, 'type', (SELECT type.value FROM item other"
+        " JOIN field same ON same.item = other.pk AND same.path = 'series_description'"
+        " AND same.value = described.value COLLATE NOCASE"
+        " JOIN field type ON type.item = other.pk AND type.path = 'type'"
+        " WHERE other.kind = 'scan' AND other.project = item.project"
+        " AND other.parent != item.parent"
+        " GROUP BY type.value ORDER BY count(*) DESC LIMIT 1) AS known FROM item"
+        " JOIN field described ON described.item = item.pk"
+        " AND described.path = 'series_description'"
+        " WHERE item.parent = ? AND item.kind = 'scan' AND known IS NOT NULL"
+        " ON CONFLICT (item, path) DO UPDATE SET value = excluded.value",
+        (session.pk,),
+    )
     connection.execute(
         "INSERT OR IGNORE INTO field SELECT item.pk, 'type', described.value FROM item"
         " JOIN field described ON described.item = item.pk"
@@ -59,9 +77,8 @@ def pull_headers(connection: sqlite3.Connection, session: Item, headers: Headers
             continue
         known = items.fields(connection, scan)
         told = describe(headers[scan.pk]).scans[0].fields
-        fresh = {
-            path: value for path, value in told.items() if not (path in _KEPT and path in known)
-        }
+        kept = {path for path in _KEPT if known.get(path, _UNKNOWN) != _UNKNOWN}
+        fresh = {path: value for path, value in told.items() if path not in kept}
         items.set_fields(connection, scan, fresh)
 
 

@@ -210,7 +210,11 @@ def describe(headers: Sequence[Header]) -> SessionDescription:
         for uid, first in ordered.items()
     )
     lead = next(iter(ordered.values()))
-    return SessionDescription(session_type(headers), _fields(lead, "session"), scans)
+    kind = session_type(headers)
+    values = _fields(lead, "session")
+    if kind == "xnat:mrSessionData":
+        values |= _fields(lead, "mrSession")
+    return SessionDescription(kind, values, scans)
 
 
 def _order(header: Header) -> tuple[int, str]:
@@ -264,6 +268,13 @@ def _number(text: str) -> str:
         return ""
 
 
+def _real(text: str) -> str:
+    try:
+        return str(float(text))
+    except ValueError:
+        return text
+
+
 def _integer(text: str) -> str:
     try:
         return str(round(float(text)))
@@ -276,8 +287,17 @@ _FORMS: dict[str, Callable[[str], str]] = {
     "date": _date,
     "time": _time,
     "number": _number,
+    "real": _real,
     "integer": _integer,
 }
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return digits or "0"
 
 
 def file_name(header: Header, given: str = "") -> str:
@@ -286,7 +306,7 @@ def file_name(header: Header, given: str = "") -> str:
     if _SAFE_NAME.match(base):
         return base
     key = f"{header.get('SOPClassUID', '')}{header['SOPInstanceUID']}"
-    digest = hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[:12]
+    digest = _base36(int(hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()[:12], 16))
     parts = (
         header.get("StudyInstanceUID", "") or "0",
         series_number(header),

@@ -82,6 +82,8 @@ class Order:
         Whether files that are not DICOM are passed over.
     rename : bool
         Whether files get XNAT's own names.
+    gradual : bool
+        Whether it is one object of many, which may be of another study than its session.
     prevent_auto_commit : bool
         Whether the session waits for whoever sends it, however long it is idle.
     """
@@ -96,6 +98,7 @@ class Order:
     direct: bool = False
     lenient: bool = False
     rename: bool = False
+    gradual: bool = False
     prevent_auto_commit: bool = False
     source: str = ""
     visit: str = ""
@@ -249,6 +252,7 @@ class Importer:
             order.visit,
             order.timezone,
             parameters,
+            order.destination.folder,
         )
 
     def _receive(self, request: PrearchiveRequest) -> Session:
@@ -258,7 +262,7 @@ class Importer:
                 self.connection, request.project, destination.timestamp, destination.folder
             )
             if there is not None:
-                if there.tag and there.tag != request.tag:
+                if there.tag and there.tag != request.tag and not self.order.gradual:
                     raise Refused(400, f"The prearchive session {there.url} holds another study.")
                 prearchive.check_free(there)
                 return prearchive.touch(self.connection, there, prearchive.RECEIVING)

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import filing, items, prearchive
+from . import filing, items, prearchive, workflows
 from .accounts import User
 from .dicom_rules import ScanDescription, SessionDescription, next_scan_id, type_code
 from .dicom_rules import resource_label as label_of
@@ -95,6 +95,7 @@ class Merger:
         self._check_numbers(description.scans, uids)
         placed = _correct_ids(description.scans, uids)
         self.add_scans(existing, placed, scans)
+        workflows.record_merge(connection, existing, self._user.login)
 
     def _check_numbers(self, scans: Sequence[ScanDescription], uids: Mapping[str, str]) -> None:
         """Refuse a series that is there under another number, unless its number is in use."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from .accounts import User, may_edit
+from .accounts import GUEST, User, may_edit
 from .blobs import Blob
 from .dicom_rules import Header, ScanDescription, SessionDescription, clean_label, describe
 from .refusals import Refused
@@ -103,6 +103,7 @@ class PrearchiveRequest:
     visit: str = ""
     timezone: str = ""
     parameters: Mapping[str, str] | None = None
+    folder: str = ""  # the label's own name where empty
 
 
 def _session(row: sqlite3.Row | None) -> Session | None:
@@ -145,6 +146,11 @@ def may_change(connection: sqlite3.Connection, user: User, session: Session) -> 
     return may_edit(connection, user, session.project) if session.project else user.is_admin
 
 
+def may_build(connection: sqlite3.Connection, user: User, session: Session) -> bool:
+    """Tell whether a user may build or move a session; unassigned ones every user may."""
+    return user is not GUEST if not session.project else may_edit(connection, user, session.project)
+
+
 def new_timestamp() -> str:
     """Return the present time as the name of a prearchive folder."""
     return datetime.now(UTC).strftime("%Y%m%d_%H%M%S%f")[:-3]
@@ -169,7 +175,7 @@ def receive(connection: sqlite3.Connection, request: PrearchiveRequest, timestam
 
 
 def _create(connection: sqlite3.Connection, request: PrearchiveRequest, timestamp: str) -> Session:
-    folder = clean_label(request.name) or "session"
+    folder = request.folder or clean_label(request.name) or "session"
     moment = time.time()
     free = _free_folder(connection, request.project, timestamp, folder)
     row = connection.execute(
@@ -181,7 +187,7 @@ def _create(connection: sqlite3.Connection, request: PrearchiveRequest, timestam
             timestamp,
             free,
             request.subject,
-            request.name + free.removeprefix(folder),
+            request.name + ("" if request.folder else free.removeprefix(folder)),
             request.tag,
             RECEIVING,
             moment,

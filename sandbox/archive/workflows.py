@@ -206,6 +206,19 @@ def open_auto_run(connection: sqlite3.Connection, experiment: Item, login: str) 
         save(connection, values, login)
 
 
+def record_merge(connection: sqlite3.Connection, experiment: Item, login: str) -> None:
+    """Note that an archived session was merged with."""
+    values = {
+        "id": experiment.id,
+        "data_type": experiment.xsi_type,
+        "externalid": experiment.project,
+        "pipeline_name": "Merged",
+        "launch_time": moment(),
+        "status": "Complete",
+    }
+    save(connection, values, login)
+
+
 def end_auto_runs(connection: sqlite3.Connection) -> None:
     """Complete the workflows after archiving that have been open for their time."""
     life = timedelta(seconds=preferences.value(connection, "sandboxAutoRunSeconds"))

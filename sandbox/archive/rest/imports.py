@@ -165,6 +165,7 @@ def _order(call: Call, handler: str) -> Order:
         direct=call.flag("Direct-Archive"),
         lenient=call.flag("Ignore-Unparsable", commit),
         rename=call.flag("rename"),
+        gradual=not plain,
         prevent_auto_commit=call.flag("prevent_auto_commit"),
         source=call.get("SOURCE"),
         visit=call.get("VISIT"),

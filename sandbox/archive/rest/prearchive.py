@@ -31,12 +31,24 @@ def find(connection: sqlite3.Connection, call: Call) -> Session:
     Refused
         404; 403 for a missing right.
     """
+    found = find_any(connection, call)
+    demand(may_change(connection, call.user, found))
+    return found
+
+
+def find_any(connection: sqlite3.Connection, call: Call) -> Session:
+    """Return the session of the address, whoever asks.
+
+    Raises
+    ------
+    Refused
+        404
+    """
     found = prearchive.find(
         connection, call.path("project"), call.path("timestamp"), call.path("folder")
     )
     if found is None:
         raise not_found("session")
-    demand(may_change(connection, call.user, found))
     return found
 
 

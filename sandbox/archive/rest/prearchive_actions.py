@@ -6,15 +6,15 @@ import sqlite3
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import archiving, items, prearchive, preferences, separating
+from .. import archiving, changes, items, prearchive, preferences, separating
 from ..accounts import demand, may_delete, may_edit
 from ..archiving import Outcome, Target
 from ..http import Call, endpoint, table_response, text
 from ..merging import Policy
-from ..prearchive import Session, may_change
+from ..prearchive import Session, may_build, may_change
 from ..refusals import Refused, not_found
 from .imports import uri_list
-from .prearchive import COLUMNS, SESSION, find, row, table
+from .prearchive import COLUMNS, SESSION, find, find_any, row, table
 
 
 @endpoint
@@ -25,7 +25,8 @@ def act(call: Call) -> Response:
     if action == "commit":
         return _commit(call)
     with call.archive.database.write() as connection:
-        session = find(connection, call)
+        session = find_any(connection, call)
+        demand(may_build(connection, call.user, session))
         if action in ("build", "reset"):
             parts = separating.build(connection, session)
             return uri_list(["/data" + one.url for one in parts])
@@ -141,7 +142,12 @@ def _sources(connection: sqlite3.Connection, call: Call) -> list[Session]:
 def archive_service(call: Call) -> Response:
     """Archive sessions."""
     archive = call.archive
-    target = Target(call.get("project"), call.get("subject"), call.get("session"))
+    told = changes.read(call, "experiment")
+    target = Target(
+        call.get("project") or told.identity.get("project", ""),
+        call.get("subject") or told.identity.get("subject_id", ""),
+        call.get("session") or told.identity.get("label", ""),
+    )
     policy = Policy.of_archive(call.get("overwrite"), call.flag("overwrite_files"))
     outcomes = []
     with archive.blobs.placing() as placing, archive.database.write() as connection:
@@ -151,6 +157,8 @@ def archive_service(call: Call) -> Response:
             outcome, obsolete = archiving.attempt(connection, call.user, session, wanted, policy)
             placing.drop(*obsolete)
             outcomes.append(outcome)
+        if len(outcomes) == 1 and outcomes[0].experiment is not None:
+            items.set_fields(connection, outcomes[0].experiment, told.values)
     if len(outcomes) > 1:
         return table_response(call, COLUMNS, [_state(one) for one in outcomes], total=False)
     _demand_archived(outcomes[0])

@@ -132,6 +132,7 @@ def test_description_of_a_study() -> None:
     assert made.xsi_type == "xnat:mrSessionData"
     assert made.fields == {
         "date": "2024-01-31", "time": "10:11:12", "UID": "1.2", "dcmPatientName": "m 1",
+        "modality": "MR",
     }  # fmt: skip
     (scan,) = made.scans
     assert (scan.id, scan.series, scan.xsi_type) == ("3", "1.2.3", "xnat:mrScanData")
@@ -183,5 +184,6 @@ def test_types_and_paths_of_the_table_are_in_the_schemas() -> None:
     for modality in table["modality"]:
         assert schema.is_known(session_type([header(RAW, modality)]))
     of = {"session": "xnat:mrSessionData", "scan": "xnat:ctScanData", "mr": "xnat:mrScanData"}
+    of["mrSession"] = "xnat:mrSessionData"
     for row in table["field"]:
         assert schema.data_type(of[row["of"]]).find(row["path"]) is not None, row["path"]

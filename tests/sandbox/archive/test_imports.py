@@ -327,13 +327,6 @@ class TestGradual:
             assert heading(answer).startswith("unable to read DICOM object")
         assert (waiting(site), contents(site)) == ([], 0)
 
-    def test_other_study_into_an_occupied_place(self, site: Served) -> None:
-        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive/projects/P1").text.strip()
-        path = f"{IMPORT}{self.QUERY}&dest={uri}"
-        other = encode(make_object(Study()))
-        assert site.post(path, data=other, headers=DICOM).status_code == 400
-        assert contents(site) == 1
-
 
 class TestDirectArchive:
     def test_straight_to_the_archive(self, site: Served) -> None:

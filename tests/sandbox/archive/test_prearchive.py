@@ -6,8 +6,9 @@ import time
 
 import pytest
 from archive_server import ServeArchive, Served
-from dicoms import Study, make_study
+from dicoms import Study, encode, make_object, make_study
 from study_calls import (
+    IMPORT,
     archive,
     contents,
     heading,
@@ -20,6 +21,7 @@ from study_calls import (
     waiting,
 )
 
+from sandbox.archive import accounts
 from sandbox.archive.clock import finish_all_idle
 
 
@@ -227,3 +229,73 @@ def test_a_restart_keeps_everything(serve: ServeArchive) -> None:
     assert not stray.exists()
     for row in again.rows("/data/projects/P1/experiments/mouse1_MR1/scans/ALL/files"):
         assert hashlib.md5(again.get(row["URI"]).content).hexdigest() == row["digest"]
+
+
+class TestWhatXnatsOwnTestsSay:
+    """Facts of NRG's integration tests about importing and archiving."""
+
+    def test_folder_is_as_named_and_the_label_as_told(self, site: Served) -> None:
+        dest = "/prearchive/projects/P1/20240108_101112123/FOLDER"
+        answer = send(site, make_study(Study(), 1, 1), dest=dest, session="E1")
+        assert answer.text.strip() == "/data" + dest
+        (row,) = waiting(site)
+        assert (row["folderName"], row["name"]) == ("FOLDER", "E1")
+
+    def test_member_builds_and_moves_what_is_unassigned(self, site: Served) -> None:
+        with site.archive.database.write() as connection:
+            accounts.set_user(connection, "member", "pw")
+            connection.execute("INSERT INTO member VALUES ('P1', 'member', 'Members')")
+        member = site.as_user("member", "pw")
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive").text.strip()
+        assert member.get(uri).status_code == 403
+        assert member.post(uri + "?action=build").status_code == 200
+        moved = member.post(uri + "?action=move&newProject=P1")
+        assert (moved.status_code, moved.text) == (301, uri.replace("Unassigned", "P1"))
+
+    def test_one_object_of_another_study_may_join_a_folder(self, site: Served) -> None:
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive/projects/P1").text.strip()
+        other = make_object(Study(), 2, 1)
+        refused = send(site, [other], dest=uri)
+        assert refused.status_code == 400
+        params = {"import-handler": "gradual-DICOM", "dest": uri}
+        headers = {"Content-Type": "application/dicom"}
+        answer = site.post(IMPORT, params=params, data=encode(other), headers=headers)
+        assert (answer.status_code, answer.text.strip()) == (200, uri)
+
+    def test_values_by_path_are_set_when_it_is_archived(self, site: Served) -> None:
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive/projects/P1").text.strip()
+        params = {
+            "src": uri,
+            "xnat:mrSessionData/label": "E7",
+            "xnat:mrSessionData/subject_ID": "S7",
+            "xnat:mrSessionData/note": "by hand",
+        }
+        answer = site.post("/data/services/archive", params=params)
+        assert answer.headers["location"].endswith("/projects/P1/subjects/S7/experiments/E7")
+        row = site.rows("/data/projects/P1/experiments", columns="label,note")[0]
+        assert (row["label"], row["note"]) == ("E7", "by hand")
+
+    def test_value_by_path_that_is_none_changes_nothing(self, site: Served) -> None:
+        uri = send(site, make_study(Study(), 1, 1), dest="/prearchive/projects/P1").text.strip()
+        params = {"src": uri, "xnat:mrSessionData/date": "no day"}
+        assert site.post("/data/services/archive", params=params).status_code == 400
+        assert (states(site), sessions(site)) == (["READY"], [])
+
+    def test_merge_is_noted_as_a_workflow(self, site: Served) -> None:
+        study = Study()
+        archive(site, [make_object(study, 1, 1)])
+        assert site.rows("/data/services/workflows/Merged") == []
+        archive(site, [make_object(study, 2, 1)])
+        (row,) = site.rows("/data/services/workflows/Merged", experiment="mouse1_MR1", project="P1")
+        assert (row["pipeline_name"], row["status"]) == ("Merged", "Complete")
+
+    def test_session_has_what_the_objects_say(self, site: Served) -> None:
+        values = {"MagneticFieldStrength": 3, "PatientBirthDate": "20231101"}
+        archive(site, make_study(Study(values=values), 1, 1))
+        item = site.get("/data/projects/P1/experiments/mouse1_MR1?format=json").json()["items"][0]
+        found = item["data_fields"]
+        assert (str(found["fieldStrength"]), found["modality"]) == ("3.0", "MR")
+        assert found["dcmPatientBirthDate"] == "2023-11-01"
+        columns = {"columns": "ID,xnat:mrScanData/fieldStrength"}
+        (scan,) = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans", **columns)
+        assert scan["xnat:mrscandata/fieldstrength"] == "3.0"

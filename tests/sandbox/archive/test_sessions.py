@@ -161,6 +161,17 @@ def test_actions(session: Served) -> None:
     assert session.get(f"{BASE}/E1/status").text == "active"
 
 
+def test_scan_types_are_those_that_the_project_uses(session: Served) -> None:
+    for label, kind in (("E7", "T2w"), ("E8", "T2w"), ("E9", "odd")):
+        session.put(f"{BASE}/{label}?xsiType=xnat:mrSessionData")
+        scan = "scans/1?xsiType=xnat:mrScanData&series_description=RARE"
+        session.put(f"{BASE}/{label}/{scan}&type={kind}")
+    session.put(f"{BASE}/E1/scans/1?xsiType=xnat:mrScanData&series_description=rare&type=x")
+    session.put(f"{BASE}/E1/scans/2?xsiType=xnat:mrScanData&series_description=FLASH&type=T1")
+    assert session.put(f"{BASE}/E1?fixScanTypes=true").status_code == 200
+    assert [row["type"] for row in session.rows(f"{BASE}/E1/scans")] == ["T2w", "T1"]
+
+
 @pytest.mark.parametrize(
     ("method", "address"),
     [
