@@ -27,7 +27,7 @@ def finish_all_idle(archive: Archive) -> None:
             for direct in (False, True)
             for one in prearchive.sessions(connection, direct=direct)
             if one.status == prearchive.RECEIVING and one.lastmod < limit
-            if not one.waits_for_sender
+            if direct or not one.waits_for_sender
         ]
     if running:
         with archive.database.write() as connection:

@@ -1,6 +1,7 @@
 """What a site does by itself: pictures, separated studies, filters, reasons, workflows, delays."""
 
 import io
+import sqlite3
 import time
 
 import numpy as np
@@ -10,7 +11,8 @@ from dicoms import Study, make_object, make_study
 from PIL import Image
 from study_calls import archive, contents, scans, send, sessions, states, study_site, waiting
 
-from sandbox.archive import thumbnails
+from sandbox.archive import separating, thumbnails
+from sandbox.archive.prearchive import Session
 
 CONFIG = "/xapi/siteConfig"
 
@@ -201,6 +203,27 @@ def test_workflow_after_archiving_is_open_for_its_time(site: Served) -> None:
     answer = archive(site, [make_object(study, 2, 1)], overwrite="append")
     assert answer.status_code == 200
     assert scans(site) == {"1": 1, "2": 1}
+
+
+def test_session_is_being_received_until_it_is_described(
+    site: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks between the objects' arrival and the new description sees RECEIVING."""
+    seen: list[str] = []
+    original = separating.build
+
+    def build(connection: sqlite3.Connection, session: Session) -> list[Session]:
+        other = sqlite3.connect(site.archive.folder / "archive.sqlite")
+        seen.extend(row[0] for row in other.execute("SELECT status FROM prearchive"))
+        other.close()
+        return original(connection, session)
+
+    monkeypatch.setattr(separating, "build", build)
+    study = Study()
+    for series in (1, 2):
+        send(site, [make_object(study, series, 1)], dest="/prearchive/projects/P1")
+        assert states(site) == ["READY"]
+    assert seen == ["RECEIVING", "RECEIVING"]
 
 
 def test_each_import_describes_the_session_anew(site: Served) -> None:

@@ -144,3 +144,16 @@ def test_folder_without_pipelines_is_said(tmp_path: Path) -> None:
 )
 def test_loopback(host: str, own: bool) -> None:
     assert is_loopback(host) is own
+
+
+def test_preferences_and_a_long_way(tmp_path: Path) -> None:
+    options = ("--preference", "defaultPrearchiveCode=0", "--latency", "1")
+    with _served(tmp_path / "a", *options) as (url, _):
+        answer = _get(url, "/xapi/siteConfig")
+        assert answer.json()["defaultPrearchiveCode"] == "0"
+    for wrong in ("defaultPrearchiveCode=9", "odd=1", "odd"):
+        done = CliRunner().invoke(
+            main, ["serve", "--data", str(tmp_path / "b"), "--port", "0", "--preference", wrong]
+        )
+        assert done.exit_code == 2, done.output
+        assert "preference" in done.output
