@@ -350,7 +350,67 @@ def commands_page() -> str:
     )
 
 
+PARTS = (
+    "login site hierarchy variables files import workflows pipelines containers regions viewer "
+    "sandbox"
+)
+
+
+def sandbox_page() -> str:
+    """Return the page on the sandbox, with its tables of what is served and whence."""
+    from sandbox.archive.answers import (
+        MARKS,
+        address_sources,
+        behaviours,
+        count_marks,
+        unserved_addresses,
+    )
+
+    places, doings = address_sources(), behaviours()
+    assert {row.part for row in (*places, *doings)} <= set(PARTS.split())
+    counted = [(mark, count_marks(places).get(mark, 0), count_marks(doings).get(mark, 0))
+               for mark in MARKS]  # fmt: skip
+    marks = _table(
+        ["mark", "meaning", "addresses", "behaviours"],
+        [(f"**{m}**", MARKS[m], str(first), str(second)) for m, first, second in counted],
+    )
+    served = _table(
+        ["part", "methods", "address", "from", "where"],
+        [
+            (row.part, " ".join(row.methods), _code(row.address), row.mark, row.source)
+            for part in PARTS.split()
+            for row in places
+            if row.part == part
+        ],
+    )
+    lists = "\n\n".join(
+        f"**{part.capitalize()}**\n\n"
+        + "\n".join(f"- {row.text} ({row.mark}: {row.source.rstrip('.')})" for row in rows)
+        for part in PARTS.split()
+        if (rows := [row for row in doings if row.part == part])
+    )
+    missing = _table(
+        ["methods", "address", "what XNAT does there", "where"],
+        [
+            (" ".join(row.methods), _code(row.address), row.purpose, row.source)
+            for row in unserved_addresses()
+        ],
+    )
+    page = (HERE / "../sandbox.md").read_text("utf-8")
+    for name, text in {
+        "marks": marks,
+        "addresses": served,
+        "behaviours": lists,
+        "unserved": missing,
+    }.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        head, _, rest = page.partition(begin)
+        page = f"{head}{begin}\n\n{text}\n\n{end}{rest.partition(end)[2]}"
+    return page
+
+
 PAGES = {
+    "../sandbox.md": sandbox_page,
     "pipelines.md": pipelines_page,
     "xnat.md": xnat_page,
     "maps.md": maps_page,

@@ -83,10 +83,10 @@ def pull_headers(connection: sqlite3.Connection, session: Item, headers: Headers
 
 
 def perform(archive: Archive, session: Item, action: str) -> None:
-    """Do one of the `ACTIONS`; to trigger pipelines does nothing where none is set to run."""
+    """Do one of the `ACTIONS`; to trigger pipelines fixes scan types, and none is set to run."""
     headers = read_headers(archive, session) if action == "pullDataFromHeaders" else {}
     with archive.database.write() as connection:
         if action == "pullDataFromHeaders":
             pull_headers(connection, session, headers)
-        elif action == "fixScanTypes":
+        else:
             fix_scan_types(connection, session)

@@ -85,7 +85,10 @@ def _named_type(call: Call, kind: str) -> str:
         return ""
     if not schema.is_known(named):
         raise Refused(400, f"{named} is not a data type of this archive.")
-    return named if _fits(named, kind) else ""
+    if not _fits(named, kind):
+        status = 400 if kind == "scan" else 422
+        raise Refused(status, f"{named} cannot be PUT to this address, which is that of a {kind}.")
+    return named
 
 
 def _apply(change: Change, kind: str, name: str, value: str) -> None:

@@ -77,8 +77,8 @@ def _table() -> dict[str, Any]:
 
 
 def title(kind: str) -> str:
-    """Return the title of a kind's listing."""
-    return str(_table()[kind]["title"])
+    """Return the title of a kind's listing; most have none."""
+    return str(_table()[kind].get("title", ""))
 
 
 def search_fields(kind: str) -> dict[str, str]:
@@ -151,12 +151,16 @@ def resolve(kind: str, name: str, project: str = "") -> Column | None:
     values: tuple[str, ...] = ()
     if path.lower().startswith(_VARIABLES) and "[" not in path:
         sql, join = _variables(path), "variables"
-    elif project and alias == "own" and path in ("label", "project"):
+    elif project and alias == "own" and (path == "label" or (kind, path) == _SHOWN_AS_OWN):
         sql, values = _in_project(path), (project,)
     else:
         sql, values = _expression(kind, alias, xsi_type, path)
     kind_of_value = "xs:dateTime" if path in _DATES else value_type(xsi_type, path)
     return Column(key, sql, values, kind_of_value, join)
+
+
+# A session that is shared into a project is listed under its ID; a subject keeps its owner's.
+_SHOWN_AS_OWN = ("experiment", "project")
 
 
 def _where(kind: str, xsi_type: str, path: str) -> tuple[str, str]:

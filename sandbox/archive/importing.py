@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import archiving, items, prearchive, preferences, separating
-from .accounts import User, demand, may_edit
+from .accounts import User, may_edit
 from .archive import Archive
 from .archiving import Outcome, Target
 from .blobs import Blob, Blobs, Placing
@@ -195,17 +195,10 @@ class Importer:
         return list(self._sessions.values())
 
     def _explicit_project(self) -> str:
-        """Return the ID of the project that was named; empty for none that exists."""
+        """Return the ID of the project that was named; empty where nothing may be added to it."""
         if not self.order.project or self.order.project == UNASSIGNED:
             return ""
-        project = items.find_project(self.connection, self.order.project)
-        if project is None:
-            return ""
-        demand(
-            may_edit(self.connection, self.user, project.id),
-            f"You may not add data to project {project.id}.",
-        )
-        return project.id
+        return self._writable(self.order.project)
 
     def _writable(self, name: str) -> str:
         if name not in self._projects:
@@ -217,7 +210,7 @@ class Importer:
     def _session(self, header: Header, fixed: str) -> Session:
         order = self.order
         found = assign(header, self._writable)
-        project = fixed if order.project else found.project
+        project = fixed or ("" if order.project == UNASSIGNED else found.project)
         name = order.session or found.session or str(rules()["no_label"])
         key = (project, header["StudyInstanceUID"], name)
         if key not in self._sessions:

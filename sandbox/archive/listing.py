@@ -125,8 +125,11 @@ def _columns(listing: Listing, xsi_type: str) -> list[Column]:
             names += default_columns(listing.kind, xsi_type)
         else:
             names.append(name)
-    if listing.kind == "experiment" and not listing.project and not listing.parent:
-        names.append("xsiType")  # pyxnat reads it without asking for it
+    if listing.kind == "experiment":
+        if not (xsi_type and (listing.project or listing.parent)):
+            names.append("xsiType")  # pyxnat reads it without asking for it
+        if not xsi_type:
+            names.append("project")
     found: dict[str, Column] = {}
     for name in names:
         column = resolve(listing.kind, name, project)
@@ -148,7 +151,10 @@ def _joins(joins: Iterable[str]) -> str:
 
 def _conditions(listing: Listing, xsi_type: str) -> tuple[list[str], list[str]]:
     """Return what restricts the listing by kind, place, type and right."""
-    kinds = "'experiment', 'assessor'" if listing.kind == "experiment" else f"'{listing.kind}'"
+    kinds = f"'{listing.kind}'"
+    # Those of a project begin at what is done to subjects: assessors are none, unless named.
+    if listing.kind == "experiment" and (xsi_type or listing.project is None):
+        kinds += ", 'assessor'"
     conditions, values = [f"own.kind IN ({kinds})"], []
     if listing.parent is not None:
         conditions.append(f"own.parent = {int(listing.parent.pk)}")

@@ -63,7 +63,7 @@ class Policy:
     @classmethod
     def of_project(cls, autoarchive: str) -> "Policy":
         """Return what automatic archiving does."""
-        return cls(True, autoarchive == "AutoArchiveOverwrite", False)
+        return cls(True, False, autoarchive == "AutoArchiveOverwrite")
 
 
 class Merger:

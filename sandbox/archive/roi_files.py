@@ -23,15 +23,6 @@ _SOP_CLASSES = {
 
 
 @dataclass(frozen=True)
-class Region:
-    """One ROI; `geometry` is its kind, as the viewer calls it."""
-
-    uid: str
-    name: str
-    geometry: str
-
-
-@dataclass(frozen=True)
 class Collection:
     """What a file of regions says of itself.
 
@@ -51,7 +42,6 @@ class Collection:
     studies: frozenset[str]
     series: frozenset[str]
     instances: frozenset[str]
-    regions: tuple[Region, ...]
 
 
 def read_collection(path: Path, kind: str) -> Collection:
@@ -87,7 +77,6 @@ def _read_aim(path: Path) -> Collection:
         raise Refused(422, "The file is no AIM document that can be read.") from error
     if root is None or root.tag != _AIM_ROOT:
         raise Refused(422, "The file is no AIM 4 ImageAnnotationCollection.")
-    annotations = root.findall(".//{*}ImageAnnotation")
     moment = _attribute(root.find("{*}dateTime"), "value")
     return Collection(
         type=AIM,
@@ -98,18 +87,6 @@ def _read_aim(path: Path) -> Collection:
         studies=_roots(root, "imageStudy", "instanceUid"),
         series=_roots(root, "imageSeries", "instanceUid"),
         instances=_roots(root, "Image", "sopInstanceUid"),
-        regions=tuple(_aim_region(one) for one in annotations),
-    )
-
-
-def _aim_region(annotation: Element) -> Region:
-    markup = annotation.find(".//{*}MarkupEntity")
-    kind = _attribute(markup, "{http://www.w3.org/2001/XMLSchema-instance}type")
-    geometry = "CONTOUR_STACK_2D" if kind == "TwoDimensionPolyline" else kind
-    return Region(
-        _attribute(annotation.find("{*}uniqueIdentifier"), "root"),
-        _attribute(annotation.find("{*}name"), "value"),
-        geometry,
     )
 
 
@@ -143,10 +120,6 @@ def _read_rtstruct(dataset: Dataset) -> Collection:
         studies=frozenset(studies - {""}),
         series=frozenset(series - {""}),
         instances=frozenset(instances - {""}),
-        regions=tuple(
-            Region(str(one.get("ROINumber", "")), str(one.get("ROIName", "")), "CONTOUR_STACK_2D")
-            for one in dataset.get("StructureSetROISequence") or []
-        ),
     )
 
 
@@ -172,12 +145,6 @@ def _read_seg(dataset: Dataset) -> Collection:
         studies=frozenset({str(dataset.get("StudyInstanceUID", ""))} - {""}),
         series=frozenset(series - {""}),
         instances=frozenset(instances - {""}),
-        regions=tuple(
-            Region(
-                str(one.get("SegmentNumber", "")), str(one.get("SegmentLabel", "")), "SEGMENTATION"
-            )
-            for one in dataset.get("SegmentSequence") or []
-        ),
     )
 
 

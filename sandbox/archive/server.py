@@ -39,6 +39,7 @@ from .rest import (
     site,
     snapshots,
     tables,
+    unserved,
     upkeep,
     workflows,
 )
@@ -57,7 +58,7 @@ def make_app(archive: Archive) -> ASGIApp:
         routes += [*containers.routes, *commands.routes]
     routes += [*site.routes, *custom.routes, *forms.routes, *projects.routes, *sharing.routes]
     routes += [*tables.routes, *hierarchy.routes]
-    routes += web_routes(archive.settings)
+    routes += [*unserved.routes, *web_routes(archive.settings)]
     app = Starlette(
         routes=routes,
         middleware=[Middleware(Gate, archive=archive)],

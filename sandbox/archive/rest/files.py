@@ -46,8 +46,10 @@ def _chosen(call: Call) -> list[Filed]:
             else list(parent.items)
         )
         name = call.path("resource")
-        if name and not listings.resources(connection, found, parent.side, name):
-            raise not_found("resource")
+        # An unknown label lists nothing; a number is looked up, and must be there.
+        is_known = not name or listings.resources(connection, found, parent.side, name)
+        if not is_known and (name.isdecimal() or call.format() in _ARCHIVES):
+            raise Refused(403, "Invalid resource.") if name.isdecimal() else not_found("resource")
         filed = listings.files(connection, found, parent.side, name)
     if path:
         inside = path if path.endswith("/") else path + "/"
@@ -97,7 +99,7 @@ def get(call: Call) -> Response:
 
 
 def _missing(call: Call) -> Response:
-    if call.flag("acceptNotFound"):
+    if call.flag("accept-not-found"):
         return Response(status_code=204)
     raise Refused(404, "Unable to find catalog entry for given uri.")
 

@@ -1,11 +1,9 @@
-"""Pipelines of the classic engine: lists, details, launch (data/.../pipelines, xapi/pipelines)."""
+"""Pipelines of the classic engine: lists, details, launch (data/.../pipelines)."""
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
@@ -24,7 +22,6 @@ from ..workflows import Workflow
 
 _COLUMNS = ("Name", "Path", "Description", "Applies To", "Datatype", "StepId", "DisplayText")
 _NOT_PARAMETERS = ("match", "legacy", "format", "xnat_csrf", "event_reason", "project", "_")
-_AUTO_RUN = "auto-run"
 
 
 def _row(one: ProjectPipeline, applies_to: str) -> dict[str, str]:
@@ -202,120 +199,6 @@ def _body_parameters(body: bytes) -> dict[str, list[str]]:
 
 
 @endpoint
-def list_site(call: Call) -> Response:
-    """List the site's pipelines (newer API)."""
-    with call.archive.database.read() as connection:
-        rows = [_site_row(one) for one in catalogue.site_pipelines(connection)]
-    wanted = call.get("xsiType")
-    return json_text([row for row in rows if wanted in ("", row["Applies To"])])
-
-
-@endpoint
-def list_for_project(call: Call) -> Response:
-    """List a project's pipelines (newer API)."""
-    with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.path("project"))
-        return json_text(_listed(connection, project, call.get("xsiType")))
-
-
-@endpoint
-def parameters(call: Call) -> Response:
-    """Return what a pipeline asks for (newer API)."""
-    with call.archive.database.read() as connection:
-        name = call.get("pipelinename")
-        if call.get("project"):
-            project = lookup.project(connection, call.user, call.get("project"))
-            _, site = find_pipeline(connection, project, name)
-        else:
-            known = catalogue.find_site(connection, name)
-            if known is None:
-                raise not_found("pipeline")
-            site = known
-    return json_text(to_json(site.descriptor, site.path))
-
-
-@endpoint
-def launch_many(call: Call) -> Response:
-    """Launch a pipeline on one or several sessions (newer API).
-
-    The sessions stand under ``experiments`` (or ``session``, ``id``) of the JSON body: an ID, a
-    label, a URI, or a JSON list of them as text.
-    """
-    given = _json_map(call.body)
-    wanted: list[str] = []
-    for name in [key for key in given if key.lower() in ("experiments", "session", "id")]:
-        wanted += _names(given.pop(name))
-    if not wanted:
-        raise Refused(400, "Name the sessions to run on as experiments.")
-    successes, failures = [], []
-    with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.get("project"), edit=True)
-        one, site = find_pipeline(connection, project, call.path("name"))
-        sessions = {
-            name: items.find_experiment(connection, name.rpartition("/")[2], project.id)
-            for name in wanted
-        }
-    for name, session in sessions.items():
-        if session is None:
-            failures.append({"id": name, "message": "Unable to find the specified experiment."})
-            continue
-        values = {key: _as_list(value) for key, value in given.items()}
-        workflow = start(call, one, site, session, values)
-        successes.append({"id": session.id, "workflow-id": str(workflow.pk)})
-    return json_text({"successes": successes, "failures": failures})
-
-
-def _names(text: str) -> list[str]:
-    try:
-        found = json.loads(text)
-    except ValueError:
-        found = text.split(",")
-    listed = found if isinstance(found, list) else [text]
-    return [str(one).strip() for one in listed if str(one).strip()]
-
-
-def _json_map(body: bytes) -> dict[str, str]:
-    """Return a JSON map of texts."""
-    try:
-        found: Any = json.loads(body or b"{}")
-    except ValueError as error:
-        raise Refused(400, "The body cannot be read as JSON.") from error
-    if not isinstance(found, dict):
-        raise Refused(400, "The body must be a JSON map of texts.")
-    return {
-        str(name): value if isinstance(value, str) else json.dumps(value)
-        for name, value in found.items()
-    }
-
-
-@endpoint
-def terminate(call: Call) -> Response:
-    """Refuse: this server keeps no process that it could end."""
-    raise Refused(404, "No such run can be ended here: end it at its runner.")
-
-
-@endpoint
-def auto_run(call: Call) -> Response:
-    """Tell or set whether AutoRun is wanted after archiving; the sandbox does not launch it."""
-    with call.archive.database.write() as connection:
-        owner = call.path("project")
-        if owner:
-            owner = lookup.project(connection, call.user, owner, own=True).id
-        else:
-            demand(call.user.is_admin or call.request.method == "GET")
-        if call.request.method == "PUT":
-            value = call.body.decode("utf-8", "replace").strip() or call.get("enabled")
-            wanted = "true" if value.lower() == "true" else "false"
-            connection.execute(
-                "INSERT OR REPLACE INTO document VALUES (?, ?, '', ?)", (owner, _AUTO_RUN, wanted)
-            )
-        row = connection.execute(
-            "SELECT body FROM document WHERE owner = ? AND kind = ?", (owner, _AUTO_RUN)
-        ).fetchone()
-    return json_text(row is not None and row[0] == "true")
-
-
-@endpoint
 def register(call: Call) -> Response:
     """Offer the descriptors of a folder on the server (the sandbox's own address).
 
@@ -350,13 +233,6 @@ routes = [
     Route(_PROJECT + "/pipelines", remove_project, methods=["DELETE"]),
     Route(_PROJECT + "/pipelines/{name}", get_pipeline, methods=["GET"]),
     Route(_PROJECT + "/pipelines/{name}/experiments/{experiment}", launch, methods=["POST"]),
-    Route("/xapi/pipelines/site", list_site, methods=["GET"]),
-    Route("/xapi/pipelines/project/{project}", list_for_project, methods=["GET"]),
-    Route("/xapi/pipelines/parameters", parameters, methods=["GET"]),
-    Route("/xapi/pipelines/launch/{name}", launch_many, methods=["POST"]),
-    Route("/xapi/pipelines/terminate/{name}/project/{project}", terminate, methods=["POST"]),
-    Route("/xapi/pipelines/autoRun", auto_run, methods=["GET", "PUT"]),
-    Route("/xapi/pipelines/autoRun/projects/{project}", auto_run, methods=["GET", "PUT"]),
     Route("/sandbox/pipelines", register, methods=["POST"]),
     Route("/sandbox/pipelines", unregister, methods=["DELETE"]),
 ]

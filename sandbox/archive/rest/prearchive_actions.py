@@ -65,11 +65,13 @@ def _commit(call: Call) -> Response:
     archive = call.archive
     outcomes: list[Outcome] = []
     with archive.blobs.placing() as placing, archive.database.write() as connection:
-        parts = separating.build(connection, find(connection, call))
+        session = find_any(connection, call)
+        demand(may_build(connection, call.user, session))
+        parts = separating.build(connection, session)
         automatic = parts[0].archives_itself
-        if asked.lower() in ("true", "1") or (automatic and not asked):
-            policy = Policy.of_import(call.get("overwrite"), call.flag("overwrite_files"))
-            if automatic and not call.get("overwrite"):
+        if automatic or asked.lower() in ("true", "1"):
+            policy = Policy(True, False, call.flag("overwrite_files"))
+            if automatic:
                 policy = Policy.of_project(parts[0].autoarchive)
             for one in parts:
                 outcome, obsolete = archiving.attempt(connection, call.user, one, Target(), policy)

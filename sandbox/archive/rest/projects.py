@@ -1,5 +1,6 @@
 """Projects: make, change, delete; their settings, users and field definitions."""
 
+import re
 import sqlite3
 from typing import NoReturn
 
@@ -17,8 +18,8 @@ from ..refusals import Refused, not_found
 
 # What a setting may be, and what it is where nobody set it.
 _SETTINGS = {
-    "prearchive_code": (("0", "4", "5"), "0"),
-    "quarantine_code": (("0", "1"), "0"),
+    "prearchive_code": ((), "0"),
+    "quarantine_code": ((), "0"),
     "accessibility": (("private", "protected", "public"), "private"),
     "current_arc": ((), "arc001"),
 }
@@ -148,6 +149,10 @@ def setting(connection: sqlite3.Connection, project: Item, name: str) -> str:
 
 def _set(connection: sqlite3.Connection, project: Item, name: str, value: str) -> None:
     allowed = _SETTINGS[name][0]
+    if name.endswith("_code"):
+        value = {"true": "1", "false": "0"}.get(value.lower(), value)
+        if not re.fullmatch(r"[+-]?\d{1,9}", value):
+            raise Refused(400, f"{name} must be a whole number.")
     if allowed and value not in allowed:
         raise Refused(400, f"{name} must be one of {', '.join(allowed)}.")
     items.set_fields(connection, project, {name: value})

@@ -37,7 +37,7 @@ def listing(call: Call) -> Response:
         counted = listings.resources(connection, found, parent.side)
         types = scan_types(connection, (one for one in found if one.kind == "scan"))
     rows = [_row(one, types.get(one.item.pk, "")) for one in counted]
-    return table_response(call, _COLUMNS, rows)
+    return table_response(call, _COLUMNS, rows, title="Resources")
 
 
 def _row(counted: Counted, scan_type: str) -> dict[str, object]:

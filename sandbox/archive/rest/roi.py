@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from .. import elements, filing, items, listings, lookup, roi_files
 from ..blobs import Blob
-from ..http import Call, endpoint, json_text, streaming, text
+from ..http import Call, endpoint, streaming, text
 from ..items import Item
 from ..refusals import Refused, not_found
 from ..roi_files import AIM, RTSTRUCT, SEG, Collection
@@ -203,88 +203,9 @@ def delete(call: Call) -> Response:
     return text()
 
 
-@endpoint
-def exists(call: Call) -> Response:
-    """Tell whether there is a collection of this ID or label."""
-    with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.path("project"))
-        found = items.find_experiment(connection, call.path("label"), project.id)
-    return json_text(found is not None and found.xsi_type == XSI_TYPE)
-
-
-@endpoint
-def regions(call: Call) -> Response:
-    """List the regions of a collection."""
-    with call.archive.database.read() as connection:
-        found = _collection(connection, call)
-        kind = items.fields(connection, found).get("collectionType", "")
-        file = _file(connection, call, found, kind)
-    read = roi_files.read_collection(call.archive.blobs.path(file.blob), kind)
-    return json_text(
-        [
-            {
-                "uid": one.uid,
-                "name": one.name,
-                "geometricType": one.geometry,
-                "roiCollectionId": found.id,
-            }
-            for one in read.regions
-        ]
-    )
-
-
-@endpoint
-def series(call: Call) -> Response:
-    """Return the scan IDs of a session by series UID."""
-    with call.archive.database.read() as connection:
-        found = lookup.experiment(connection, call.user, call.path("session"), call.path("project"))
-        return json_text({uid: one.id for uid, one in _scans(connection, found).items()})
-
-
-@endpoint
-def instances(call: Call) -> Response:
-    """Return the SOP Instance UIDs of a scan."""
-    with call.archive.database.read() as connection:
-        found = lookup.experiment(connection, call.user, call.path("session"), call.path("project"))
-        scan = items.find_child(connection, found, "scan", call.path("scan"))
-        if scan is None:
-            raise not_found("scan")
-        files = listings.files(connection, [scan])
-    return json_text(sorted({one.file.uid for one in files if one.file.uid}))
-
-
-@endpoint
-def containers(call: Call) -> Response:
-    """Return the sessions of a project that hold a study."""
-    with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.path("project"))
-        rows = connection.execute(
-            "SELECT item.id FROM item JOIN field ON field.item = item.pk AND path = 'UID'"
-            " LEFT JOIN share ON share.item = item.pk AND share.project = ?1"
-            " WHERE kind = 'experiment' AND value = ?2"
-            " AND (item.project = ?1 OR share.project IS NOT NULL)",
-            (project.id, call.path("study")),
-        )
-        return json_text([row[0] for row in rows])
-
-
-@endpoint
-def regenerate(_call: Call) -> Response:
-    """Refuse: the sandbox makes no twins."""
-    raise Refused(501, "The sandbox makes no twins of collections: use the file that was stored.")
-
-
 _PROJECT = "/xapi/roi/projects/{project}"
 routes = [
     Route(_PROJECT + "/sessions/{session}/collections/{label}", store, methods=["PUT"]),
-    Route(_PROJECT + "/sessions/{session}/uididmap", series, methods=["GET"]),
-    Route(_PROJECT + "/sessions/{session}/scans/{scan}/uids", instances, methods=["GET"]),
-    Route(_PROJECT + "/sessions/{session}/regen", regenerate, methods=["POST"]),
-    Route(_PROJECT + "/regen", regenerate, methods=["POST"]),
-    Route(_PROJECT + "/collections/{label}/regen", regenerate, methods=["POST"]),
     Route(_PROJECT + "/collections/{label}", fetch, methods=["GET"]),
     Route(_PROJECT + "/collections/{label}", delete, methods=["DELETE"]),
-    Route(_PROJECT + "/exists/{label}", exists, methods=["GET"]),
-    Route(_PROJECT + "/rois/{label}", regions, methods=["GET"]),
-    Route(_PROJECT + "/containers/{study}", containers, methods=["GET"]),
 ]

@@ -34,7 +34,8 @@ def _lister(kind: str) -> Endpoint:
                     named = "/".join(address.split("/")[:2])
                     wanted.project = parents.resolve(connection, call.user, named).one
             rows = run(connection, wanted)
-        return table_response(call, wanted.columns, rows, title=columns.title(kind))
+        title = columns.title(kind) if kind == "project" or not address else ""
+        return table_response(call, wanted.columns, rows, title=title)
 
     return endpoint(listed)
 

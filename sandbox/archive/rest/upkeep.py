@@ -16,6 +16,7 @@ from ..listings import Filed
 from ..refusals import Refused, not_found
 from .parents import resolve
 
+_OPTIONS = ("append", "checksum", "delete", "populateStats")
 _COLUMNS = ("tag1", "tag2", "vr", "value", "desc")
 
 
@@ -47,9 +48,11 @@ def _filed(connection: sqlite3.Connection, call: Call, uri: str) -> list[Filed]:
 def refresh(call: Call) -> Response:
     """Bring catalogs and contents together.
 
-    ``checksum`` computes checksums again; ``delete`` drops entries whose content is gone.
+    ``checksum`` computes checksums again; ``delete`` drops entries whose content is gone. Without
+    any option all are meant.
     """
-    wanted = {part.strip() for text in call.all("options") for part in text.split(",")}
+    named = {part.strip() for text in call.all("options") for part in text.split(",")} - {""}
+    wanted = (named | {option for option in _OPTIONS if call.flag(option)}) or set(_OPTIONS)
     if not call.all("resource"):
         raise Refused(400, "Name what to refresh: resource=/archive/...")
     with call.archive.database.read() as connection:

@@ -46,8 +46,10 @@ class TestDownload:
         put(site, FILES + "/a.txt")
         text = message(site.get(FILES + "/none.txt"), 404)
         assert text == "Unable to find catalog entry for given uri."
-        assert site.get(FILES + "/none.txt?acceptNotFound=true").status_code == 204
-        assert site.get(SCAN + "/resources/NONE/files").status_code == 404
+        assert site.get(FILES + "/none.txt?accept-not-found=true").status_code == 204
+        assert site.rows(SCAN + "/resources/NONE/files") == []
+        assert site.get(SCAN + "/resources/NONE/files?format=zip").status_code == 404
+        assert site.get(SCAN + "/resources/987654/files").status_code == 403
 
     def test_names_that_need_quoting(self, site: Served) -> None:
         for name in ("a b.txt", "50%.txt", "x#1.txt", "q?.txt", "ü.txt", "a+b.txt"):

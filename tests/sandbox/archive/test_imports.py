@@ -255,7 +255,14 @@ class TestRights:
             connection.execute("INSERT INTO member VALUES ('P1', 'reader', 'Collaborators')")
         member, reader = site.as_user("member", "pw"), site.as_user("reader", "pw")
         objects = make_study(Study(), 1, 1)
-        assert archive(reader, objects).status_code == 403
+        # A project that may not be added to counts as none was named: the data wait unassigned.
+        assert archive(reader, objects).status_code == 400
+        (lost,) = waiting(site)
+        assert "/Unassigned/" in lost["url"]
+        assert waiting(reader) == []
+        assert reader.post(f"/data{lost['url']}?action=build").status_code == 200
+        assert reader.post(f"/data{lost['url']}?action=move&newProject=P1").status_code == 403
+        assert site.delete("/data" + lost["url"]).status_code == 200
         assert contents(site) == 0
         uri = send(member, objects, dest="/prearchive/projects/P1").text.strip()
         assert [row["url"] for row in waiting(member)] == [uri.removeprefix("/data")]

@@ -33,7 +33,9 @@ def _labels(served: Served, path: str, **params: str) -> list[str]:
 
 def test_result_set_of_text(filled: Served) -> None:
     found = filled.get("/data/projects/P1/subjects").json()["ResultSet"]
-    assert found["title"] == "Subjects"
+    assert "title" not in found
+    everywhere = filled.get("/data/experiments").json()["ResultSet"]
+    assert everywhere["title"] == "Matching experiments"
     assert found["totalRecords"] == "2"
     for row in found["Result"]:
         assert list(row) == ["ID", "project", "label", "insert_date", "insert_user", "URI"]
@@ -82,7 +84,9 @@ def test_default_columns(filled: Served, path: str, columns: str) -> None:
 
 def test_columns_asked_for(filled: Served) -> None:
     row = filled.rows("/data/projects/P1/experiments", columns="ID,nothing,label,ID,xsiType")[0]
-    assert list(row) == ["ID", "label", "xsiType", "URI"]
+    assert list(row) == ["ID", "label", "xsiType", "project", "URI"]
+    named = {"columns": "ID", "xsiType": "xnat:mrSessionData"}
+    assert list(filled.rows("/data/projects/P1/experiments", **named)[0]) == ["ID", "URI"]
     row = filled.rows("/data/subjects", columns="DEFAULT,gender")[0]
     assert list(row)[-2:] == ["gender", "URI"]
 

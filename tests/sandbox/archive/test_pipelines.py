@@ -107,7 +107,7 @@ def test_pipeline_is_taken_from_project_and_site(served: Served, session: str) -
     assert served.rows("/data/projects/P1/pipelines") == []
     assert served.delete("/data/projects/P1/pipelines", params=path).status_code == 404
     assert served.delete("/sandbox/pipelines", params=path).status_code == 200
-    assert served.get("/xapi/pipelines/site").json() == []
+    assert served.rows("/data/projects/P1/pipelines", additional="true") == []
 
 
 def test_only_administrators_register(served: Served, tmp_path: Path) -> None:
@@ -161,24 +161,6 @@ def test_launch_needs_session_and_right(served: Served, session: str) -> None:
     reader = add_user(served, "reader", "Collaborators")
     assert reader.post(path + session).status_code == 403
     assert _runs(served) == []
-
-
-def test_newer_addresses(served: Served, session: str) -> None:
-    assert served.get("/xapi/pipelines/site").json()[0]["Name"] == "process_T2"
-    assert served.get("/xapi/pipelines/site?xsiType=xnat:petSessionData").json() == []
-    assert served.get("/xapi/pipelines/project/P1").json()[0]["StepId"] == "process_T2"
-    asked = served.get("/xapi/pipelines/parameters?pipelinename=process_T2&project=P1").json()
-    assert [one["name"] for one in asked["inputParameters"]] == ["scanids", "model"]
-    answer = served.post(
-        "/xapi/pipelines/launch/process_T2?project=P1",
-        json={"experiments": f'["{session}", "nothing"]', "model": "3p"},
-    ).json()
-    assert [one["id"] for one in answer["successes"]] == [session]
-    assert [one["id"] for one in answer["failures"]] == ["nothing"]
-    assert _runs(served)[0].parameters["model"] == ["3p"]
-    assert served.get("/xapi/pipelines/autoRun").json() is False
-    assert served.put("/xapi/pipelines/autoRun/projects/P1", data="true").json() is True
-    assert served.get("/xapi/pipelines/autoRun").json() is False
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, runner: launching.Runner) -> None:
@@ -270,7 +252,6 @@ def test_without_engine_there_are_no_addresses(serve: ServeArchive) -> None:
     served = serve(engine=False)
     fill(served)
     assert served.get("/data/projects/P1/pipelines").status_code == 404
-    assert served.get("/xapi/pipelines/site").status_code == 404
     assert served.get("/data/projects/P1/archive_spec").status_code == 200
 
 

@@ -154,7 +154,11 @@ def test_settings(served: Served) -> None:
         assert served.get(f"/data/projects/P1/{name}").text == first
         assert served.put(f"/data/projects/P1/{name}/{then}").status_code == 200
         assert served.get(f"/data/projects/P1/{name}").text == then
-    assert served.put("/data/projects/P1/prearchive_code/7").status_code == 400
+    assert served.put("/data/projects/P1/prearchive_code/11").status_code == 200
+    assert served.get("/data/projects/P1/prearchive_code").text == "11"
+    assert served.put("/data/projects/P1/prearchive_code/many").status_code == 400
+    assert served.put("/data/projects/P1/quarantine_code/true").status_code == 200
+    assert served.get("/data/projects/P1/quarantine_code").text == "1"
     item = served.get("/data/projects/P1?format=json").json()["items"][0]
     assert "prearchive_code" not in item["data_fields"]
 

@@ -65,7 +65,8 @@ def test_serves_says_where_and_keeps_everything(tmp_path: Path) -> None:
         assert _get(url, "/data/auth").text == "User 'admin' is logged in"
         auth = ("admin", "admin")
         assert requests.put(url + "/data/projects/P1", auth=auth, timeout=20).status_code == 200
-        assert _get(url, "/xapi/pipelines/site").json()[0]["Name"] == "process_T2"
+        rows = _get(url, "/data/projects/P1/pipelines?additional=true&format=json").json()
+        assert rows["ResultSet"]["Result"][0]["Name"] == "process_T2"
         assert _get(url, "/data/auth", Host="attacker.example").status_code == 421
         port = url.rpartition(":")[2]
         assert _get(url, "/data/auth", Host=f"localhost:{port}").status_code == 200
@@ -75,7 +76,7 @@ def test_serves_says_where_and_keeps_everything(tmp_path: Path) -> None:
     with _served(tmp_path / "data", "--without-engine", "--xnat", "1.9") as (url, _):
         rows = _get(url, "/data/projects?format=json").json()["ResultSet"]["Result"]
         assert [row["ID"] for row in rows] == ["P1"]
-        assert _get(url, "/xapi/pipelines/site").status_code == 404
+        assert _get(url, "/data/projects/P1/pipelines").status_code == 404
         assert _get(url, "/xapi/siteConfig/buildInfo").json()["version"].startswith("1.9")
 
 

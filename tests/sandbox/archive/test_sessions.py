@@ -296,12 +296,23 @@ def test_assessor(session: Served) -> None:
         ("", 417),
         ("?xsiType=xnat:imageAssessorData", 400),
         ("?xsiType=other:roiData", 400),
-        ("?xsiType=xnat:mrSessionData", 417),
+        ("?xsiType=xnat:mrSessionData", 422),
     ],
 )
 def test_assessor_that_cannot_be_made(session: Served, query: str, status: int) -> None:
     assert session.put(f"{BASE}/E1/assessors/A1{query}").status_code == status
     assert session.rows(f"{BASE}/E1/assessors") == []
+
+
+def test_experiments_of_a_project_are_no_assessors_unless_named(session: Served) -> None:
+    kind = {"xsiType": "xnat:qcManualAssessorData"}
+    assert session.put(f"{BASE}/E1/assessors/Q1", params=kind).status_code in (200, 201)
+    labels = [row["label"] for row in session.rows("/data/projects/P1/experiments")]
+    assert "E1" in labels
+    assert "Q1" not in labels
+    named = session.rows("/data/projects/P1/experiments", **kind)
+    assert [row["label"] for row in named] == ["Q1"]
+    assert "Q1" in [row["label"] for row in session.rows("/data/experiments")]
 
 
 def test_assessors_and_sessions_share_their_labels(session: Served) -> None:

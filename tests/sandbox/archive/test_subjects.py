@@ -162,7 +162,7 @@ def test_sharing(project: Served) -> None:
     assert again.status_code == 409
     assert "Already assigned to project: P2" in again.text
     row = project.rows("/data/projects/P2/subjects")[0]
-    assert (row["ID"], row["label"], row["project"]) == (name, "Other", "P2")
+    assert (row["ID"], row["label"], row["project"]) == (name, "Other", "P1")
     item = project.get("/data/projects/P2/subjects/Other?format=json").json()["items"][0]
     assert item["data_fields"]["project"] == "P1"
     share = next(child for child in item["children"] if child["field"] == "sharing/share")
