@@ -33,6 +33,7 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import connection_login
 from xnat_config.server.paths import path_of
+from xnat_config.server.retry import RetryPolicy
 from xnat_pic.errors import XnatPicError, describe
 from xnat_pic.text import one_line
 
@@ -73,6 +74,8 @@ class SelfTest:
         File for what was said between program and server, without login, addresses and people.
     project : str, optional
         ID of the scratch project; by default a new one.
+    retry : RetryPolicy, optional
+        When requests are repeated.
 
     Attributes
     ----------
@@ -93,11 +96,13 @@ class SelfTest:
         on_step: OnStep | None = None,
         record: Path | None = None,
         project: str = "",
+        retry: RetryPolicy | None = None,
     ) -> None:
         self._connection = replace(connection, user=user)
         self._password = password
         self._record = record
         self._wait_s = wait_s
+        self._retry = retry
         self._on_step = on_step or (lambda step: None)
         self.project = project or PREFIX + secrets.token_hex(4).upper()
         self.steps: list[Step] = []
@@ -138,6 +143,7 @@ class SelfTest:
         return XnatClient(
             self._connection,
             connection_login(self._connection, self._password),
+            retry=self._retry,
             on_answer=self._recorder.note if self._recorder else None,
         )
 

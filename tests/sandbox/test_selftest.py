@@ -19,6 +19,7 @@ from xnat_config.admin.specification import parse_specification
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.login import password_login
+from xnat_config.server.retry import RetryPolicy
 from xnat_pic.errors import LoginError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "archive"))
@@ -140,7 +141,8 @@ def test_a_server_that_is_gone_at_the_end_is_a_failed_step(start):
             assert served.post("/sandbox/faults", json=[rule]).status_code == 200
             raise KeyboardInterrupt
 
-    trial = _trial(served, on_step=stop)
+    quick = RetryPolicy(attempts=2, first_wait_s=0.02)
+    trial = _trial(served, on_step=stop, retry=quick)
     with pytest.raises(KeyboardInterrupt):
         trial.run()
     assert not trial.is_clean

@@ -35,7 +35,7 @@ def test_second_run_of_one_plan_is_refused_while_the_first_is_at_work(xnat, tmp_
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to consoles, not to processes")
 def test_ctrl_c_ends_soon_and_the_next_run_goes_on(xnat, tmp_path):
     one = Killed(xnat.url, tmp_path, "P1")
-    slow = {"method": "POST", "path": "/data/services/import", "delay_s": 1, "count": 0}
+    slow = {"method": "POST", "path": "/data/services/import", "delay_s": 5, "count": 0}
     xnat.fault(slow)
     first = one.command("upload")
     while xnat.faults()[0]["hits"] < 1 and first.poll() is None:
