@@ -103,7 +103,9 @@ def post_all(url: str, zips: Path, project: str) -> None:
             answer.raise_for_status()
             target = answer.text.strip().removeprefix("/data")
         session.post(
-            f"{url}/data/services/archive", params={"src": target, **names}
+            f"{url}/data/services/archive",
+            params={"src": target, **names},
+            allow_redirects=False,  # 303 where the project archives by itself: it is done
         ).raise_for_status()
 
     with ThreadPoolExecutor(JOBS) as pool:

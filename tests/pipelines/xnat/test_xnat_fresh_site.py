@@ -30,6 +30,7 @@ from xnat_config.server.login import password_login
 
 from archive_server import Served, serving  # isort: skip
 
+REASONS = ("requireChangeJustification", "showChangeJustification")
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 
 
@@ -97,6 +98,8 @@ def test_study_is_uploaded_mapped_looked_at_and_grows(mouse_dicom, tmp_path, mon
     shutil.copytree(animal, tmp_path / "data" / "first")
     (tmp_path / "home").mkdir()
     with serving(Archive(tmp_path / "archive")) as served:
+        demanded = dict.fromkeys(REASONS, True)  # the uploader and the steps give a reason
+        assert served.post("/xapi/siteConfig", json=demanded).status_code == 200
         assert served.put("/data/projects/P1").status_code == 200
         assert served.get("/data/projects/P1/prearchive_code").text == "4"
         assert served.put(f"/data/projects/P1/prearchive_code/{code}").status_code == 200
