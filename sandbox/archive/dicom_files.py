@@ -3,7 +3,7 @@
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,36 @@ def read_header(path: Path) -> dict[str, str]:
         if keyword not in header:
             raise NotDicomError(f"it has no {keyword}")
     return header
+
+
+def read_attributes(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Return attributes of a DICOM file that it has, as texts, numbers and lists of them.
+
+    Raises
+    ------
+    NotDicomError
+    """
+    tags = {name: tag for name in names if (tag := tag_for_keyword(name)) is not None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = _read(path, list(tags.values()))
+        found = {}
+        for name, tag in tags.items():
+            try:
+                value = dataset[tag].value
+            except (KeyError, ValueError, NotImplementedError):
+                continue
+            if value not in (None, ""):
+                found[name] = _plain(value)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, MultiValue):
+        return [_plain(one) for one in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return int(value) if float(value).is_integer() else float(value)
+    return str(value)
 
 
 def _read(path: Path, tags: list[int] | None = None) -> Dataset:

@@ -41,6 +41,7 @@ from .rest import (
     tables,
     unserved,
     upkeep,
+    viewer,
     workflows,
 )
 from .web import pages, runs
@@ -51,7 +52,13 @@ def make_app(archive: Archive) -> ASGIApp:
     routes: list[BaseRoute] = [*login.routes, *workflows.routes, *pipelines.spec_routes]
     routes += mail.routes
     routes += [*files.routes, *resources.routes, *imports.routes, *prearchive.routes]
-    routes += [*prearchive_actions.routes, *upkeep.routes, *roi.routes, *snapshots.routes]
+    routes += [
+        *prearchive_actions.routes,
+        *upkeep.routes,
+        *roi.routes,
+        *viewer.routes,
+        *snapshots.routes,
+    ]
     if archive.settings.engine:
         routes += pipelines.routes
     if archive.settings.containers:
