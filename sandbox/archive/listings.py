@@ -141,9 +141,8 @@ class Addresses:
         return f"{self.of(item)}{side}/resources/{resource.pk}"
 
     def file(self, filed: Filed) -> str:
-        """Return a file's URI; only what would end a URI's path is escaped."""
-        path = filed.file.path.replace("%", "%25").replace("#", "%23").replace("?", "%3F")
-        return f"{self.resource(filed.item, filed.resource)}/files/{path}"
+        """Return a file's URI, with its path as it is stored."""
+        return f"{self.resource(filed.item, filed.resource)}/files/{filed.file.path}"
 
 
 def member_name(

@@ -78,9 +78,14 @@ def list_files(client: XnatClient, parent: str, resource: str = "") -> list[Remo
 def file_of(row: dict[str, str]) -> RemoteFile:
     """Return the file that a row of a listing tells of."""
     uri, size = row.get("URI", ""), row.get("Size", "")
-    below = _FOLDER.split(uri, maxsplit=1)[-1] if _FOLDER.search(uri) else row.get("Name", "")
+    found = _FOLDER.search(uri)
+    below = uri[found.end() :] if found else row.get("Name", "")
+    if found and (" " in below or "+" in below):  # such a name was decoded, and is listed so
+        path, uri = below, uri[: found.end()] + quote(below, safe="/")
+    else:
+        path = unquote(below)
     return RemoteFile(
-        path=unquote(below),
+        path=path,
         uri=uri if uri.startswith("/data/") else f"/data{uri}",
         size=int(size) if size.isascii() and size.isdigit() else -1,
         md5=row.get("digest", "").lower(),

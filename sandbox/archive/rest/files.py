@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, unquote_plus
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
@@ -35,9 +36,28 @@ _ARCHIVES = ("zip", "tar", "tar.gz", "gzip", "x-tar", "x-gtar")
 _LOCATORS = {"absolutepath": "absolutePath", "projectpath": "projectPath"}
 
 
+def address_path(call: Call) -> str:
+    """Return the path of a file that an address names, as XNAT reads it.
+
+    It is decoded only where it holds ``%20`` or ``%2B``; else a name stays percent-encoded, also
+    where it is stored (FileList:153).
+    """
+    decoded = call.path("path")
+    raw = call.request.scope["raw_path"].decode("utf-8", "replace").split("/")
+    for count in range(1, len(raw)):
+        encoded = "/".join(raw[-count:])
+        if unquote(encoded) == decoded:
+            break
+    else:
+        return decoded
+    if "%20" in encoded or "%2B" in encoded:
+        return unquote_plus(encoded)
+    return encoded
+
+
 def _chosen(call: Call) -> list[Filed]:
     """Return the files an address and its filters mean."""
-    path = call.path("path")
+    path = address_path(call)
     with call.archive.database.read() as connection:
         parent = resolve(connection, call.user, call.path("parent"))
         found = (
@@ -60,7 +80,7 @@ def _chosen(call: Call) -> list[Filed]:
 def _filtered(call: Call, filed: list[Filed]) -> list[Filed]:
     """Apply ``file_format``, ``file_content``, ``recursive`` and ``index``."""
     formats, contents = call.all("file_format"), call.all("file_content")
-    depth = call.path("path").rstrip("/").count("/") + bool(call.path("path"))
+    depth = address_path(call).rstrip("/").count("/") + bool(address_path(call))
     kept = [
         one
         for one in filed
@@ -82,7 +102,7 @@ def _passes(wanted: list[str], value: str) -> bool:
 @endpoint
 def get(call: Call) -> Response:
     """Return a file, a listing, or an archive of files."""
-    path = call.path("path")
+    path = address_path(call)
     if "!/" in path:
         return _inside_zip(call, path)
     filed = _chosen(call)
@@ -183,7 +203,7 @@ async def put(call: Call) -> Response:
 def _check(call: Call) -> None:
     """Refuse what is not there or not allowed before its body arrives."""
     demand_reason(call)
-    if call.path("path").rstrip("/"):
+    if call.path("path").rstrip("/"):  # also where it is stored as it was encoded
         check_path(call.path("path").rstrip("/"))
     if call.path("parent") == CACHE:
         check_path(call.path("resource"))
@@ -212,7 +232,7 @@ def _put_received(call: Call, received: list[Received]) -> Response:
 
 def _target(call: Call, given: str, count: int) -> str:
     """Return a file's path within the resource from the address and the sender's name for it."""
-    path = call.path("path")
+    path = address_path(call)
     given = given.replace("\\", "/").rpartition("/")[2]
     if path and not path.endswith("/") and count == 1:
         return check_path(path)
@@ -227,7 +247,7 @@ def _put_reference(call: Call) -> Response:
     source = Path(call.get("reference"))
     if not source.is_absolute() or not source.exists():
         raise Refused(400, f"There is no file or folder {call.get('reference')!r} on the server.")
-    path = call.path("path").rstrip("/")
+    path = address_path(call).rstrip("/")
     with call.archive.blobs.placing() as placing:
         placed = []
         for file in _files_below(source):
@@ -288,7 +308,7 @@ def delete(call: Call) -> Response:
     demand_reason(call)
     archive = call.archive
     with archive.blobs.placing() as placing, archive.database.write() as connection:
-        found = _chosen(call) if call.path("path") else []
+        found = _chosen(call) if address_path(call) else []
         if not found:
             raise Refused(404, "No matched files.")
         demand(all(may_delete(connection, call.user, one.item) for one in found))

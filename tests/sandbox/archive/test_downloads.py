@@ -52,10 +52,27 @@ class TestDownload:
         assert site.get(SCAN + "/resources/987654/files").status_code == 403
 
     def test_names_that_need_quoting(self, site: Served) -> None:
-        for name in ("a b.txt", "50%.txt", "x#1.txt", "q?.txt", "ü.txt", "a+b.txt"):
+        """A name is decoded only where it holds a blank or a plus sign; else it stays encoded."""
+        stored = {
+            "a b.txt": "a b.txt",
+            "a+b(ü).txt": "a+b(ü).txt",
+            "50%.txt": "50%25.txt",
+            "x#1.txt": "x%231.txt",
+            "q?.txt": "q%3F.txt",
+            "ü.txt": "%C3%BC.txt",
+        }
+        for name in stored:
             assert put(site, f"{FILES}/{quoted(name)}", name.encode()).status_code == 200
-        for row in site.rows(FILES):
-            assert site.get(row["URI"]).content == row["Name"].encode()
+        assert put(site, f"{FILES}/(1)&.txt", b"(1)&.txt").status_code == 200
+        found = {}
+        for row in site.rows(FILES):  # URIs are not encoded: whoever asks does it
+            name = row["Name"]
+            uri = row["URI"].removesuffix(name)
+            blank = " " in name or "+" in name
+            found[name] = site.get(uri + (quoted(name) if blank else name)).content.decode()
+        assert found == {there: name for name, there in stored.items()} | {"(1)&.txt": "(1)&.txt"}
+        assert site.delete(f"{FILES}/%C3%BC.txt").status_code == 200
+        assert "%C3%BC.txt" not in {row["Name"] for row in site.rows(FILES)}
 
     def test_listing(self, site: Served) -> None:
         put(site, FILES + "/a.txt", format="TXT", content="C1")

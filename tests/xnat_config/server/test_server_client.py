@@ -26,7 +26,9 @@ from xnat_config.server.errors import (
     ServerError,
     UnreachableError,
 )
+from xnat_config.server.files import fetch_file, list_files
 from xnat_config.server.login import connection_login, password_login, token_login
+from xnat_config.server.paths import files_path
 from xnat_config.server.reasons import reason_in
 from xnat_config.server.retry import RetryPolicy
 from xnat_config.server.tokens import issue_token, withdraw_token
@@ -530,3 +532,28 @@ def test_a_site_that_is_not_set_up_is_told_so(serve):
     with client, pytest.raises(ServerError, match="has not been set up yet") as told:
         client.json("/data/projects")
     assert "save the site's settings" in told.value.hint
+
+
+# --- names of files -----------------------------------------------------------------------------
+
+
+def test_files_come_back_under_the_names_they_had(xnat, tmp_path):
+    """XNAT stores some names percent-encoded, and lists them so."""
+    names = ["a b.txt", "a+b ü.txt", "(1)&'x'.txt", "x#1.txt", "ü.txt", "sub/50%.txt", "p+q.txt"]
+    project = "/data/projects/P1"
+    with xnat.client() as client:
+        for name in names:
+            client.send(
+                "PUT",
+                files_path(project, "R", name),
+                params={"inbody": "true"},
+                body=name.encode,
+                content_type="application/octet-stream",
+            )
+        found = list_files(client, project, "R")
+        assert sorted(one.path for one in found) == sorted(names)
+        for one in found:
+            fetch_file(client, one, tmp_path / "fetched")
+            assert (tmp_path / "fetched").read_bytes() == one.path.encode()
+    stored = {row["Name"] for row in xnat.served.rows(f"{project}/resources/R/files")}
+    assert {"(1)&'x'.txt", "a+b ü.txt", "x%231.txt", "%C3%BC.txt", "50%25.txt"} <= stored
