@@ -23,7 +23,8 @@ _SESSION_COLUMNS = "ID,label,project,xsiType,UID,subject_ID,subject_label,date"
 _INSTANCE_NAME = re.compile(r"([0-9][0-9.]{4,62}[0-9])\.dcm")
 _HEADER_BYTES = 1 << 20
 # Where XNAT files the objects of a scan, by their SOP class; other resources hold other things.
-DICOM_RESOURCES = frozenset({"DICOM", "secondary"})
+# A server that does not tell a file's resource has it counted as an object.
+DICOM_RESOURCES = frozenset({"dicom", "secondary", ""})
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def read_scans(client: XnatClient, session: str) -> list[RemoteScan]:
     for row in _rows_or_none(client, f"{session}/scans/ALL/files") if rows else []:
         file = file_of(row)
         # The catalogue of a resource and its statistics are no data.
-        if file.scan and file.resource in DICOM_RESOURCES:
+        if file.scan and file.resource.casefold() in DICOM_RESOURCES:
             files[file.scan].append(file)
         elif file.scan:
             others[file.scan][file.resource] += 1
