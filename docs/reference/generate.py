@@ -351,8 +351,8 @@ def commands_page() -> str:
 
 
 PARTS = (
-    "login site hierarchy variables files import workflows pipelines containers regions viewer "
-    "sandbox"
+    "login site hierarchy variables files import anonymisation workflows pipelines containers "
+    "regions viewer sandbox"
 )
 
 

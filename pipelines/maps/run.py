@@ -83,6 +83,7 @@ def make_maps(
     *,
     formats: tuple[str, ...] = FORMATS,
     overwrite: bool = False,
+    subject: str = "",
     progress: Progress = lambda _: None,
 ) -> MapSummary:
     """Make the maps of one series.
@@ -101,6 +102,8 @@ def make_maps(
         Some of ``nifti``, ``dicom``, ``report``.
     overwrite : bool
         Replace earlier maps in `out`.
+    subject : str
+        Names the files; empty takes PatientID, which many servers replace by the session's label.
     progress : callable
         Called with a short text on each step.
 
@@ -135,7 +138,7 @@ def make_maps(
                 hint="Look at the images: are they the right series, is the mask on the subject?",
             )
         progress("writing")
-        stem = subject_stem(fitted, source)
+        stem = subject_stem(fitted, subject)
         written = _timed(times, "write", lambda: write_maps(folder, fitted, formats, stem, started))
         warnings = _warnings(fitted, formats)
         if "report" in formats:
@@ -154,10 +157,12 @@ def _timed(times: dict[str, float], part: str, work: Callable[[], Any]) -> Any:
     return result
 
 
-def subject_stem(fitted: FittedMap, source: Path) -> str:
+def subject_stem(fitted: FittedMap, subject: str = "") -> str:
     """Return the begin of file names, ``sub-<subject>``, letters and digits alone."""
     frames = fitted.images.frames
-    if frames:
+    if subject:
+        text = subject
+    elif frames:
         header = pydicom.dcmread(frames[0][0].path, specific_tags=["PatientID"])
         text = str(header.get("PatientID") or "")
     else:

@@ -66,6 +66,7 @@ def make_suv(
     *,
     formats: tuple[str, ...] = FORMATS,
     overwrite: bool = False,
+    subject: str = "",
     progress: Callable[[str], None] = lambda _: None,
 ) -> MapSummary:
     """Make the SUV map of one PET series, or of one frame of a dynamic one.
@@ -81,6 +82,8 @@ def make_suv(
         Some of ``nifti``, ``dicom``, ``report``.
     overwrite : bool
         Replace earlier maps in `out`.
+    subject : str
+        As in `make_maps`.
     progress : callable
         Called with a short text on each step.
 
@@ -102,7 +105,7 @@ def make_suv(
         study = chosen.apply(pet.uptake)
         fitted = compute(pet, study, chosen)
         progress("writing")
-        stem = subject_stem(fitted, source)
+        stem = subject_stem(fitted, subject)
         written = write_maps(folder, fitted, formats, stem, started)
         _drop_fit_quality(folder, written.maps)
         if "report" in formats:

@@ -101,7 +101,13 @@ def _run(run: RunContext, source: Path, out: Path) -> MapSummary:
     if run_parameters.command == "suv":
         from ..maps.suv import make_suv
 
-        return make_suv(source, out, suv_options(run_parameters), progress=run.checkpoint)
+        return make_suv(
+            source,
+            out,
+            suv_options(run_parameters),
+            subject=run.session.subject,
+            progress=run.checkpoint,
+        )
     from ..maps.run import make_maps
 
     b0 = None
@@ -114,6 +120,7 @@ def _run(run: RunContext, source: Path, out: Path) -> MapSummary:
         source,
         out,
         map_options(run_parameters, b0),
+        subject=run.session.subject,
         progress=run.checkpoint,
     )
 

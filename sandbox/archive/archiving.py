@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from . import items, prearchive, workflows
 from .accounts import User, demand, may_edit
+from .anonymisation import Labels, ProjectScript
+from .blobs import Placing
 from .dicom_rules import SessionDescription, clean_label
 from .items import Item
 from .merging import Merger, Policy
@@ -41,9 +43,16 @@ class Outcome:
 
 
 def attempt(
-    connection: sqlite3.Connection, user: User, session: Session, target: Target, policy: Policy
+    connection: sqlite3.Connection,
+    user: User,
+    session: Session,
+    target: Target,
+    policy: Policy,
+    placing: Placing,
 ) -> tuple[Outcome, list[str]]:
     """Archive a session; where that fails leave it in the prearchive, as CONFLICT or ERROR.
+
+    The project's anonymisation script runs on its objects first.
 
     Returns
     -------
@@ -52,16 +61,19 @@ def attempt(
         Blobs to remove after the commit.
     """
     connection.execute("SAVEPOINT archiving")
+    rewriting = ProjectScript(connection, placing)
     try:
-        experiment, obsolete = _archive(connection, user, session, target, policy)
+        experiment, obsolete = _archive(connection, user, session, target, policy, rewriting)
     except Refused as refusal:
         connection.execute("ROLLBACK TO archiving")
         connection.execute("RELEASE archiving")
+        placing.drop(*rewriting.placed)
         status = CONFLICT if refusal.status == 409 else ERROR
         if refusal.status != 403:
             session = prearchive.touch(connection, session, status, refusal.message)
         return Outcome(session, refusal=refusal), []
     connection.execute("RELEASE archiving")
+    obsolete += rewriting.replaced
     return Outcome(session, experiment, uri_of(connection, experiment)), obsolete
 
 
@@ -76,7 +88,12 @@ def uri_of(connection: sqlite3.Connection, experiment: Item) -> str:
 
 
 def _archive(
-    connection: sqlite3.Connection, user: User, session: Session, target: Target, policy: Policy
+    connection: sqlite3.Connection,
+    user: User,
+    session: Session,
+    target: Target,
+    policy: Policy,
+    rewriting: ProjectScript,
 ) -> tuple[Item, list[str]]:
     prearchive.check_free(session)
     if session.description is None or session.status == prearchive.RECEIVING:
@@ -95,6 +112,7 @@ def _archive(
     subject = _subject(connection, user, project, target.subject or session.subject, description)
     if not policy.override:
         _check_duplicates(connection, session, description)
+    rewriting.run(session, Labels(project.id, subject.label, label))
     merger = Merger(connection, user, session, policy)
     if existing is None:
         existing = items.create(

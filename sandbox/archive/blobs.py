@@ -129,6 +129,10 @@ class Placing:
         self._placed: list[str] = []
         self._dropped: list[str] = []
 
+    def path(self, blob: str) -> Path:
+        """Return where a blob lies."""
+        return self._blobs.path(blob)
+
     def commit(self, incoming: IncomingFile, name: str) -> Blob:
         """Store a received content."""
         blob = self._blobs.commit(incoming, name)

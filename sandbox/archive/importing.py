@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import archiving, items, prearchive, preferences, separating
 from .accounts import User, may_edit
+from .anonymisation import Labels, Rewriter, load, rewrite_blob
 from .archive import Archive
 from .archiving import Outcome, Target
 from .blobs import Blob, Blobs, Placing
@@ -86,6 +87,8 @@ class Order:
         Whether it is one object of many, which may be of another study than its session.
     prevent_auto_commit : bool
         Whether the session waits for whoever sends it, however long it is idle.
+    prevent_anon : bool
+        Whether no script runs: who sends has done it.
     """
 
     destination: Destination = field(default_factory=Destination)
@@ -103,6 +106,7 @@ class Order:
     source: str = ""
     visit: str = ""
     timezone: str = ""
+    prevent_anon: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,16 +187,40 @@ class Importer:
         """List objects; their sessions are being received from then on."""
         fixed = self._explicit_project()
         is_wanted = _series_filter(self.connection)
-        for one in objects:
-            if not is_wanted(one.header.get("SeriesDescription", "")):
-                self.placing.drop(one.blob.path)
+        site = Rewriter(load(self.connection), decompress=True)
+        for given in objects:
+            if not is_wanted(given.header.get("SeriesDescription", "")):
+                self.placing.drop(given.blob.path)
                 continue
-            session = self._session(one.header, fixed)
+            session = self._session(given.header, fixed)
+            one = self._rewritten(site, session, given)
+            if one is None:
+                continue
             own = file_name(one.header)
             name = own if self.order.rename else file_name(one.header, one.given)
             replaced = prearchive.add(self.connection, session, one.header, one.blob, name, own)
             self.placing.drop(replaced)
+        self._end_emptied()
         return list(self._sessions.values())
+
+    def _end_emptied(self) -> None:
+        """Leave sessions of which the site's script rejected everything in the prearchive."""
+        for key, session in list(self._sessions.items()):
+            if not prearchive.headers(self.connection, session):
+                prearchive.build(self.connection, session)
+                del self._sessions[key]
+
+    def _rewritten(self, site: Rewriter, session: Session, one: Incoming) -> Incoming | None:
+        """Return an object as the site's script and the decompression leave it; None: rejected."""
+        path = self.placing.path(one.blob.path)
+        if self.order.prevent_anon or not site.changes(path):
+            return one
+        labels = Labels(session.project or UNASSIGNED, session.subject, session.folder)
+        self.placing.drop(one.blob.path)
+        blob = rewrite_blob(site, self.placing, one.blob.path, labels, ignore_rejections=False)
+        if blob is None:
+            return None
+        return Incoming(read_header(self.placing.path(blob.path)), blob, one.given)
 
     def _explicit_project(self) -> str:
         """Return the ID of the project that was named; empty where nothing may be added to it."""
@@ -234,6 +262,8 @@ class Importer:
         # What is archived already is never added to past the prearchive.
         if order.direct and project and not items.find_experiment(self.connection, label, project):
             parameters["direct"] = "true"
+        if order.prevent_anon:
+            parameters["prevent_anon"] = "true"
         return PrearchiveRequest(
             project,
             order.subject or found.subject,
@@ -273,7 +303,9 @@ class Importer:
         if session.archives_itself and not policy.merge:
             policy = Policy.of_project(session.autoarchive)
         target = Target(session.project, order.subject, label)
-        outcome, obsolete = archiving.attempt(self.connection, self.user, session, target, policy)
+        outcome, obsolete = archiving.attempt(
+            self.connection, self.user, session, target, policy, self.placing
+        )
         self.placing.drop(*obsolete)
         return outcome
 
@@ -340,15 +372,17 @@ def finish(archive: Archive, key: int, before: float = math.inf) -> None:
             return
         for part in separating.build(connection, session):
             if part.parameters.get("direct") or part.archives_itself:
-                _, obsolete = auto_archive(connection, part)
+                _, obsolete = auto_archive(connection, part, placing)
                 placing.drop(*obsolete)
 
 
-def auto_archive(connection: sqlite3.Connection, session: Session) -> tuple[Outcome, list[str]]:
+def auto_archive(
+    connection: sqlite3.Connection, session: Session, placing: Placing
+) -> tuple[Outcome, list[str]]:
     """Archive a session on behalf of who sent it; where that fails it is seen in the prearchive."""
     user = User(session.parameters.get("login", "admin"), True)
     policy = Policy.of_project(session.autoarchive)
-    outcome, obsolete = archiving.attempt(connection, user, session, Target(), policy)
+    outcome, obsolete = archiving.attempt(connection, user, session, Target(), policy, placing)
     if outcome.refusal is not None:
         connection.execute(
             "UPDATE prearchive SET parameters = json_remove(parameters, '$.direct') WHERE pk = ?",

@@ -276,7 +276,7 @@ def headers(connection: sqlite3.Connection, session: Session) -> list[Header]:
 
 
 def build(connection: sqlite3.Connection, session: Session, status: str = READY) -> Session:
-    """Describe a session from its objects.
+    """Describe a session from its objects; one without any is an ERROR.
 
     Raises
     ------
@@ -289,6 +289,8 @@ def build(connection: sqlite3.Connection, session: Session, status: str = READY)
         "UPDATE prearchive SET session = ? WHERE pk = ?",
         (json.dumps(asdict(description), ensure_ascii=False), session.pk),
     )
+    if not description.scans:
+        return touch(connection, session, ERROR, "it holds no DICOM objects")
     return touch(connection, session, status, "built")
 
 

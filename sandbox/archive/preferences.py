@@ -14,6 +14,7 @@ from .refusals import Refused
 DEFAULTS: Mapping[str, Any] = {
     "siteUrl": "",  # empty: the address that was called
     "defaultPrearchiveCode": "4",
+    "enableSitewideAnonymizationScript": True,
     "sitewidePetMr": "separate",  # until 1.10, see `Archive`
     # Series whose description a line matches are left out at import (blacklist), or all others.
     "enableSitewideSeriesImportFilter": False,

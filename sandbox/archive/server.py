@@ -20,6 +20,7 @@ from .http import error_response, phrase
 from .launching import Launcher
 from .refusals import Refused
 from .rest import (
+    anonymise,
     commands,
     containers,
     custom,
@@ -63,6 +64,7 @@ def make_app(archive: Archive) -> ASGIApp:
         routes += pipelines.routes
     if archive.settings.containers:
         routes += [*containers.routes, *commands.routes]
+    routes += anonymise.routes
     routes += [*site.routes, *custom.routes, *forms.routes, *projects.routes, *sharing.routes]
     routes += [*tables.routes, *hierarchy.routes]
     routes += [*unserved.routes, *web_routes(archive.settings)]

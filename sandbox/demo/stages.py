@@ -173,15 +173,16 @@ def _upload(work: Work) -> str:
 
 def _verify(work: Work) -> str:
     proofs = work.programs.run("xnat-pic-uploader", "verify", work.folder.plan)["rows"]
-    planned, found, summed = (
-        sum(one[name] for one in proofs) for name in ("planned", "found", "checksummed")
+    planned, found, summed, equal = (
+        sum(one[name] for one in proofs)
+        for name in ("planned", "found", "checksummed", "pixels_equal")
     )
-    if not planned == found == summed:
+    if not planned == found == summed + equal:
         raise XnatPicError(
-            f"Of {planned} files {found} are there, {summed} proved by checksum.",
+            f"Of {planned} files {found} are there, {summed + equal} proved.",
             hint="Upload again.",
         )
-    return f"{summed} of {planned} images there, each with its checksum"
+    return f"{planned} images there, {summed} with their checksum and {equal} with equal pixels"
 
 
 def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:

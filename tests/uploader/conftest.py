@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from disk import content_digest
 
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
 from uploader.planning.journal import Journal
@@ -55,11 +56,12 @@ class Server:
         self.served.session.delete(f"{self.url}/sandbox/faults")
 
     def files(self, project="P1"):
-        """Return the name and digest of every DICOM file in the archive, doubles included."""
+        """Return name and content digest of every DICOM file in the archive, doubles included."""
         found = []
         for row in self.served.rows(f"/data/projects/{project}/experiments"):
-            files = self.served.rows(f"/data/experiments/{row['ID']}/scans/ALL/files")
-            found += [(file["Name"], file["digest"]) for file in files]
+            path = f"/data/experiments/{row['ID']}/scans/ALL/files"
+            for file in self.served.rows(path, locator="absolutePath"):
+                found.append((file["Name"], content_digest(file["absolutePath"])[1]))
         return sorted(found)
 
     def waiting(self, project="P1"):

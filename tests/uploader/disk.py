@@ -1,19 +1,30 @@
 """What a folder of DICOM files should look like on the server."""
 
 import hashlib
+import io
 
 from pydicom import dcmread
 from small_dicom import write_series
 
+# What the script of a fresh site rewrites.
+_REWRITTEN = ("StudyDescription", "PatientName", "PatientID", "DeidentificationMethodCodeSequence")
+
+
+def content_digest(path):
+    """Return SOP Instance UID and a digest of all that the script of a fresh site leaves alone."""
+    ds = dcmread(path)
+    for name in _REWRITTEN:
+        if name in ds:
+            del ds[name]
+    out = io.BytesIO()
+    ds.save_as(out, enforce_file_format=True)
+    return ds.SOPInstanceUID, hashlib.sha256(out.getvalue()).hexdigest()
+
 
 def expected_files(folder):
-    """Return name and MD5 of every object, as the server should list them."""
-    found = []
-    for path in sorted(folder.rglob("*.dcm")):
-        uid = dcmread(path, stop_before_pixels=True).SOPInstanceUID
-        digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        found.append((f"{uid}.dcm", digest))
-    return sorted(found)
+    """Return name and content digest of every object, as the server should have them."""
+    found = map(content_digest, folder.rglob("*.dcm"))
+    return sorted((f"{uid}.dcm", digest) for uid, digest in found)
 
 
 def write_study(folder, study="1", subject="m01", series=(1, 2), count=3, **values):

@@ -23,7 +23,7 @@ ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "sandbox" / "archive"), str(ROOT)]
 
 from click.testing import CliRunner  # noqa: E402
-from disk import expected_files, write_study  # noqa: E402
+from disk import content_digest, expected_files, write_study  # noqa: E402
 
 from uploader.cli import main as main_command  # noqa: E402
 from uploader.planning.plan_building import build_plan  # noqa: E402
@@ -99,8 +99,9 @@ def compare(served, one):
     """Fail unless the server lists what is on disk, once, and nothing waits."""
     found = []
     for row in served.rows(f"/data/projects/{one.project}/experiments"):
-        files = served.rows(f"/data/experiments/{row['ID']}/scans/ALL/files")
-        found += [(file["Name"], file["digest"]) for file in files]
+        path = f"/data/experiments/{row['ID']}/scans/ALL/files"
+        files = served.rows(path, locator="absolutePath")
+        found += [(file["Name"], content_digest(file["absolutePath"])[1]) for file in files]
     assert sorted(found) == expected_files(one.data)
     assert served.rows(f"/data/prearchive/projects/{one.project}") == []
     assert len(served.rows(f"/data/projects/{one.project}/subjects")) == 2

@@ -111,7 +111,7 @@ def test_folder_with_everything_wrong(xnat, run, tmp_path):
     assert xnat.served.rows("/data/projects/P1/subjects") != []
     verified = json.loads(run("verify", plan, "--json", code=8).stdout)
     for row in verified["rows"]:
-        wanted = "checksummed" if verdicts[row["session"]] == "new" else "not verified"
+        wanted = "pixels equal" if verdicts[row["session"]] == "new" else "not verified"
         assert row["proof"] == wanted, row
     (long,) = [row for row in read_plan(plan).rows if row.subject.startswith("M_uschen")]
     assert len(long.session) <= 64

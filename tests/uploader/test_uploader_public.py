@@ -87,5 +87,5 @@ def test_the_example_of_the_page(start, tmp_path, monkeypatch, capsys):
     assert "<Plan TRIAL: 2 rows" in shown
     assert shown.count("<RowCheck") == shown.count("<RowVerification") == 2
     assert "<UploadResult 2 done>" in shown
-    assert shown.count(": checksummed, 2/2>") == 2
+    assert shown.count(": pixels equal, 2/2>") == 2
     assert len(server.files("TRIAL")) == 4

@@ -22,7 +22,8 @@ from xnat_pic.errors import CancelledError
 
 @pytest.fixture
 def sent(work):
-    """Two sessions that are uploaded."""
+    """Two sessions that are uploaded, to a site that leaves bytes alone."""
+    work.server.served.keep_bytes()
     write_study(work.folder / "group" / "treated" / "timepoint" / "pre" / "m01", "1")
     write_study(work.folder / "group" / "control" / "timepoint" / "pre" / "m02", "2", "m02")
     assert work.upload().exit_code == 0
@@ -83,7 +84,8 @@ def _wrong_pixel(at):
 
 @pytest.fixture(params=[3, 14], ids=["single files", "archive"])
 def rewritable(work, request):
-    """A session of few or of many files, one series of them compressed."""
+    """A session of few or of many files, one series of them compressed, not rewritten yet."""
+    work.server.served.keep_bytes()
     folder = write_study(
         work.folder / "group" / "treated" / "timepoint" / "pre" / "m01", "1", count=request.param
     )
@@ -163,6 +165,7 @@ def test_file_that_was_zeroed_exchanged_or_cut_is_found(rewritable):
 
 
 def test_secondary_resource_is_compared_too(work):
+    work.server.served.keep_bytes()
     write_study(work.folder / "m01")
     write(work.folder / "m01" / "s9" / "1.dcm", sop=SC, series="9", study="1", Modality="MR")
     assert work.upload().exit_code == 0
@@ -175,6 +178,7 @@ def test_secondary_resource_is_compared_too(work):
 
 
 def test_archive_that_breaks_off_is_asked_for_again(work):
+    work.server.served.keep_bytes()
     write_study(work.folder / "m01", count=14)
     assert work.upload().exit_code == 0
     with work.server.served.archive.database.write() as connection:

@@ -77,7 +77,7 @@ def test_study_goes_into_the_archive_in_one_run(start, mice, tmp_path):
     run("upload", plan, "--create-project", "--raw", raw, "--jobs", "3")
     verified = json.loads(run("verify", plan, "--json").stdout)
     assert verified["problems"] == []
-    assert {row["proof"] for row in verified["rows"]} == {"checksummed"}
+    assert {row["proof"] for row in verified["rows"]} == {"pixels equal"}
     run("report", plan, "-o", tmp_path / "report.html")
 
     assert server.files("MICE") == expected_files(study)
@@ -88,7 +88,7 @@ def test_study_goes_into_the_archive_in_one_run(start, mice, tmp_path):
     again = json.loads(run("upload", plan, "--json").stdout)
     assert {row["outcome"] for row in again["rows"]} == {"nothing to do"}
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "22 sessions: 22 checksummed" in page
+    assert "22 sessions: 22 pixels equal" in page
     assert "http" not in page.replace(server.url, "")  # needs nothing from elsewhere
 
 

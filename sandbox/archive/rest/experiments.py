@@ -4,8 +4,9 @@ import sqlite3
 
 from starlette.responses import Response
 
-from .. import accounts, actions, changes, items, schema
+from .. import accounts, actions, anonymisation, changes, items, schema
 from ..accounts import demand
+from ..blobs import Placing
 from ..changes import Change
 from ..http import Call, text
 from ..items import Item
@@ -17,11 +18,14 @@ def put(call: Call, above: str, name: str) -> Response:
     """Make an experiment (201) or change one (200); the answer is its ID."""
     change = changes.read(call, "experiment") if not _is_assessor(call) else _assessor(call)
     headers = _headers(call)
-    with call.archive.database.write() as connection:
+    blobs = call.archive.blobs
+    with blobs.placing() as placing, call.archive.database.write() as connection:
         project, subject = _place(connection, call, above)
         found = items.find_experiment(connection, name, project.id if project else "")
         if found is not None:
-            return _change(connection, call, found, project, change, headers)
+            answer = _change(connection, call, found, project, change, headers)
+            _rewrite_relabelled(connection, placing, found)
+            return answer
         if not change.type:
             raise Refused(417, "Need PUT Contents")
         if schema.kind_of(change.type) == "assessor":
@@ -32,6 +36,13 @@ def put(call: Call, above: str, name: str) -> Response:
         if subject is None:
             subject = _subject_for(connection, call, project, _subject_name(above, change))
         return _create(connection, call, change, name, subject, "experiment")
+
+
+def _rewrite_relabelled(connection: sqlite3.Connection, placing: Placing, before: Item) -> None:
+    """Let the project's script run again on a session that has another label now."""
+    after = items.get(connection, before.pk)
+    if after is not None and after.label != before.label:
+        anonymisation.rewrite_session(connection, placing, after)
 
 
 def put_assessor(call: Call, above: str, name: str) -> Response:

@@ -170,6 +170,7 @@ def _order(call: Call, handler: str) -> Order:
         source=call.get("SOURCE"),
         visit=call.get("VISIT"),
         timezone=call.get("TIMEZONE"),
+        prevent_anon=call.flag("prevent_anon"),
     )
 
 

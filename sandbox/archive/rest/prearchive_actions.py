@@ -74,7 +74,9 @@ def _commit(call: Call) -> Response:
             if automatic:
                 policy = Policy.of_project(parts[0].autoarchive)
             for one in parts:
-                outcome, obsolete = archiving.attempt(connection, call.user, one, Target(), policy)
+                outcome, obsolete = archiving.attempt(
+                    connection, call.user, one, Target(), policy, placing
+                )
                 placing.drop(*obsolete)
                 outcomes.append(outcome)
     if not outcomes:
@@ -156,7 +158,9 @@ def archive_service(call: Call) -> Response:
         for session in _sources(connection, call):
             prearchive.check_free(session)
             wanted = target if len(call.all("src")) == 1 else Target(target.project)
-            outcome, obsolete = archiving.attempt(connection, call.user, session, wanted, policy)
+            outcome, obsolete = archiving.attempt(
+                connection, call.user, session, wanted, policy, placing
+            )
             placing.drop(*obsolete)
             outcomes.append(outcome)
         if len(outcomes) == 1 and outcomes[0].experiment is not None:

@@ -5,7 +5,7 @@ import sqlite3
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, items, lookup
+from .. import accounts, anonymisation, items, lookup
 from ..accounts import demand
 from ..http import Call, endpoint, table_response, text
 from ..items import Item
@@ -44,7 +44,8 @@ def list_projects(call: Call) -> Response:
 def share(call: Call) -> Response:
     """Share an item into a project, or make that project its owner (``primary=true``)."""
     demand_reason(call)
-    with call.archive.database.write() as connection:
+    blobs = call.archive.blobs
+    with blobs.placing() as placing, call.archive.database.write() as connection:
         item = _shared(connection, call)
         target = lookup.project(connection, call.user, call.path("target"), edit=True)
         label = call.get("label") or item.label
@@ -52,6 +53,9 @@ def share(call: Call) -> Response:
         if call.flag("primary"):
             demand(accounts.may_delete(connection, call.user, item.project))
             _hand_over(connection, item, target, label)
+            for moved in (item, *items.children(connection, item, "experiment")):
+                if (now := items.get(connection, moved.pk)) is not None:
+                    anonymisation.rewrite_session(connection, placing, now)
             return text()
         if target.id == item.project or _is_shared(connection, item, target):
             raise Refused(409, f"Already assigned to project: {target.id}")

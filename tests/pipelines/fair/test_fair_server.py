@@ -24,7 +24,7 @@ def server(study, tmp_path, monkeypatch):
     home.mkdir()
     config = load_config(environ={"XNAT_PIC_HOME": str(home)})
     with serving(Archive(tmp_path / "archive", Settings())) as served:
-        assert served.put("/data/projects/P1").status_code == 200
+        assert served.keep_bytes().put("/data/projects/P1").status_code == 200
         plan = build_plan(scan_folder(study / "dicom", config), "P1", config)
         login = password_login("admin", "admin")
         with Journal(home / "j") as journal, XnatClient(Connection(served.url), login) as client:

@@ -134,7 +134,7 @@ class TestXnatpy:
         dataset = made.scans["1"].read_dicom(read_pixel_data=True)
         assert dataset.pixel_array.shape == (8, 8)
         fields = {row["desc"]: row["value"] for row in made.scans["1"].dicom_dump(["PatientID"])}
-        assert fields == {"Patient ID": "mouse1_MR1"}
+        assert fields == {"Patient ID": "E5"}  # the script of a fresh site
         with pytest.raises(xnat.exceptions.XNATUploadError, match="Session already exists"):
             connection.services.import_(
                 str(path), project="XP", subject="S5", experiment="E5", destination="/archive"

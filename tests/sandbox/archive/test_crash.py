@@ -109,7 +109,7 @@ def test_kill_during_imports(tmp_path: Path, studies: list[bytes]) -> None:
             ]
             for one in workers:
                 one.start()
-            time.sleep(order.uniform(0.2, 0.7))
+            time.sleep(order.uniform(0.3, 1.6))
             server.kill()
             stop.set()
             for one in workers:

@@ -93,7 +93,7 @@ class TestDicomZip:
 
     def test_to_the_archive_within_the_request(self, site: Served) -> None:
         objects = make_study(Study())
-        answer = archive(site, objects)
+        answer = archive(site.keep_bytes(), objects)
         assert answer.text == (
             "/data/archive/projects/P1/subjects/mouse1/experiments/mouse1_MR1\r\n"
         )

@@ -22,7 +22,7 @@ from study_calls import (
 
 @pytest.fixture
 def site(server: Served) -> Served:
-    return study_site(server)
+    return study_site(server).keep_bytes()
 
 
 class TestAgain:

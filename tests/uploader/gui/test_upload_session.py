@@ -74,7 +74,7 @@ def test_folder_becomes_sessions_that_are_verified(qtbot, window, page, work, mo
     assert {page.table.state(row.key).text for row in page.table.rows} == {"Uploaded"}
     foot.buttons["verify"].click()
     wait(qtbot, lambda: not page.run.working)
-    assert {page.table.state(row.key).text for row in page.table.rows} == {"Verified"}
+    assert {page.table.state(row.key).text for row in page.table.rows} == {"Pixels equal"}
     foot.buttons["report"].click()
     wait(qtbot, lambda: shown)
     assert "m01_pre_MR" in shown[0].read_text(encoding="utf-8")
