@@ -151,6 +151,15 @@ def session_user(connection: sqlite3.Connection, token: str) -> User | None:
     return User(row["login"], bool(row["is_admin"]))
 
 
+def sessions_of(connection: sqlite3.Connection, login: str) -> list[str]:
+    """Return the live sessions of a user."""
+    rows = connection.execute(
+        "SELECT token FROM web_session WHERE login = ? AND last_used > ? ORDER BY token",
+        (login, time.time() - SESSION_TIMEOUT_S),
+    )
+    return [str(row["token"]) for row in rows]
+
+
 def close_session(connection: sqlite3.Connection, token: str) -> None:
     """End a session."""
     connection.execute("DELETE FROM web_session WHERE token = ?", (token,))

@@ -42,6 +42,7 @@ from .rest import (
     tables,
     unserved,
     upkeep,
+    users,
     viewer,
     workflows,
 )
@@ -64,8 +65,8 @@ def make_app(archive: Archive) -> ASGIApp:
         routes += pipelines.routes
     if archive.settings.containers:
         routes += [*containers.routes, *commands.routes]
-    routes += anonymise.routes
-    routes += [*site.routes, *custom.routes, *forms.routes, *projects.routes, *sharing.routes]
+    routes += [*anonymise.routes, *site.routes, *users.routes, *custom.routes, *forms.routes]
+    routes += [*projects.routes, *sharing.routes]
     routes += [*tables.routes, *hierarchy.routes]
     routes += [*unserved.routes, *web_routes(archive.settings)]
     app = Starlette(

@@ -7,6 +7,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from ..accounts import demand, may_delete
 from ..http import Call, endpoint, json_text, text
 from ..items import Item
 from ..refusals import Refused
@@ -14,7 +15,20 @@ from . import parents
 
 
 def _item(connection: sqlite3.Connection, call: Call, *, edit: bool = False) -> Item:
-    return parents.resolve(connection, call.user, call.path("parent"), edit=edit).one
+    """Return the item of an address.
+
+    Raises
+    ------
+    Refused
+        403 where it is not there, may not be read or changed; a project is changed by its owners.
+    """
+    try:
+        found = parents.resolve(connection, call.user, call.path("parent"), edit=edit).one
+    except Refused as refusal:
+        raise Refused(403, "Invalid permissions.") if refusal.status == 404 else refusal from None
+    if edit and found.kind == "project":
+        demand(may_delete(connection, call.user, found.id))
+    return found
 
 
 def _values(connection: sqlite3.Connection, item: Item) -> dict[str, Any]:

@@ -78,20 +78,16 @@ def _chosen(call: Call) -> list[Filed]:
 
 
 def _filtered(call: Call, filed: list[Filed]) -> list[Filed]:
-    """Apply ``file_format``, ``file_content``, ``recursive`` and ``index``."""
+    """Apply ``file_format``, ``file_content`` and ``recursive``."""
     formats, contents = call.all("file_format"), call.all("file_content")
     depth = address_path(call).rstrip("/").count("/") + bool(address_path(call))
-    kept = [
+    return [
         one
         for one in filed
         if _passes(formats, one.file.format or one.resource.format)
         and _passes(contents, one.file.content or one.resource.content)
         and (call.flag("recursive", True) or one.file.path.count("/") <= depth)
     ]
-    index = call.get("index")
-    if index.isascii() and index.isdigit():
-        return kept[int(index) : int(index) + 1]
-    return kept
 
 
 def _passes(wanted: list[str], value: str) -> bool:
@@ -113,9 +109,17 @@ def get(call: Call) -> Response:
         if not filed or call.format() not in _ARCHIVES:
             return _missing(call)
     filed = _filtered(call, filed)
+    index = call.get("index")
+    if index.isascii() and index.isdigit():
+        return _numbered(call, filed, int(index))
     if call.format("json") in _ARCHIVES:
         return send_archive(call, filed)
     return _listing(call, filed)
+
+
+def _numbered(call: Call, filed: list[Filed], index: int) -> Response:
+    """Return the file of a number among those that fit, in place of their listing."""
+    return send_file(call, filed[index].file) if index < len(filed) else _missing(call)
 
 
 def _missing(call: Call) -> Response:

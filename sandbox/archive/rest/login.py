@@ -59,6 +59,31 @@ def jsession(call: Call) -> Response:
 
 
 @endpoint
+def end_session(call: Call) -> Response:
+    """End a session of one's own by its key; administrators end those of others."""
+    demand(call.user is not accounts.GUEST)
+    token = call.path("token")
+    with call.archive.database.write() as connection:
+        demand(call.user.is_admin or token in accounts.sessions_of(connection, call.user.login))
+        accounts.close_session(connection, token)
+    return text()
+
+
+@endpoint
+def forget_token(call: Call) -> Response:
+    """Make a token of one's own invalid, by its name alone."""
+    demand(call.user is not accounts.GUEST)
+    with call.archive.database.write() as connection:
+        gone = connection.execute(
+            "DELETE FROM alias_token WHERE alias = ? AND (login = ? OR ?)",
+            (call.path("alias"), call.user.login, call.user.is_admin),
+        )
+        if not gone.rowcount:
+            raise not_found("token")
+    return json_text({"result": "OK"})
+
+
+@endpoint
 def issue_token(call: Call) -> Response:
     """Make an alias token for the user, or (administrators) for another one."""
     demand(call.user is not accounts.GUEST)
@@ -121,5 +146,7 @@ routes = [
     Route("/data/services/tokens/issue", issue_token, methods=["GET", "POST"]),
     Route("/data/services/tokens/issue/user/{login}", issue_token, methods=["GET", "POST"]),
     Route("/data/services/tokens/show", show_tokens, methods=["GET"]),
+    Route("/data/JSESSION/{token}", end_session, methods=["DELETE"]),
+    Route("/data/services/tokens/invalidate/{alias}", forget_token, methods=["GET"]),
     Route("/data/services/tokens/{operation}/{alias}/{secret}", check_token, methods=["GET"]),
 ]

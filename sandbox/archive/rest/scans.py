@@ -56,7 +56,9 @@ def _put(
             identifier=name,
         )
     elif change.type and not schema.is_a(found.xsi_type, change.type):
-        raise Refused(409, "Specified xsiType differs from existing xsiType")
+        if call.get("xsiType") or change.document is not None:
+            raise Refused(409, "Specified xsiType differs from existing xsiType")
+        return  # values of another type are no values of this one
     if change.replaces:
         connection.execute("DELETE FROM field WHERE item = ?", (found.pk,))
     items.set_fields(connection, found, change.values)

@@ -8,8 +8,8 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, columns, initialization, preferences, schema, search
-from ..accounts import GUEST, demand
+from .. import columns, initialization, preferences, schema, search
+from ..accounts import demand
 from ..archive import Settings
 from ..elements import value_type
 from ..http import Call, endpoint, json_text, table_response, text
@@ -32,7 +32,6 @@ _FIELD_COLUMNS = [
     "ELEMENT_NAME",
     "SRC",
 ]
-_USER_COLUMNS = ["login", "firstname", "lastname", "email", "xdat_user_id"]
 
 
 def build_info(settings: Settings) -> dict[str, str]:
@@ -227,72 +226,6 @@ def run_search(call: Call) -> Response:
 
 
 @endpoint
-def list_users(call: Call) -> Response:
-    """List the users."""
-    demand(call.user is not GUEST)
-    with call.archive.database.read() as connection:
-        rows = connection.execute(
-            "SELECT login, firstname, lastname, email, rowid AS xdat_user_id FROM user"
-            " ORDER BY login"
-        ).fetchall()
-    return table_response(call, _USER_COLUMNS, [dict(row) for row in rows])
-
-
-@endpoint
-def user_names(call: Call) -> Response:
-    """Return the logins of the users, as the newer API tells them."""
-    demand(call.user is not GUEST)
-    with call.archive.database.read() as connection:
-        rows = connection.execute("SELECT login FROM user ORDER BY login").fetchall()
-    return json_text([row["login"] for row in rows])
-
-
-@endpoint
-def create_user(call: Call) -> Response:
-    """Make a user from JSON; administrators may."""
-    demand(call.user.is_admin)
-    try:
-        told = json.loads(call.body)
-    except ValueError as error:
-        raise Refused(400, "Send the user as JSON.") from error
-    if not isinstance(told, dict):
-        raise Refused(400, "Send the user as a JSON object.")
-    login, password = str(told.get("username", "")), str(told.get("password", ""))
-    if not login or not password:
-        raise Refused(400, "A user needs a username and a password.")
-    with call.archive.database.write() as connection:
-        known = connection.execute("SELECT 1 FROM user WHERE login = ?", (login,)).fetchone()
-        if known or login == GUEST.login:
-            raise Refused(409, f"There is a user {login} already.")
-        names = {key: str(told.get(key, "")) for key in ("firstName", "lastName", "email")}
-        accounts.set_user(
-            connection,
-            login,
-            password,
-            firstname=names["firstName"],
-            lastname=names["lastName"],
-            email=names["email"],
-        )
-    return json_text({"username": login, **names, "enabled": True, "verified": True}, 201)
-
-
-@endpoint
-def change_user(call: Call) -> Response:
-    """Give a user another password; administrators may, and everybody for themselves."""
-    login = call.path("login")
-    demand(call.user.is_admin or call.user.login == login)
-    told = read_json(call.body)
-    password = str(told.get("password", "")) if isinstance(told, dict) else ""
-    with call.archive.database.write() as connection:
-        row = connection.execute("SELECT is_admin FROM user WHERE login = ?", (login,)).fetchone()
-        if row is None:
-            raise not_found("user")
-        if password:
-            accounts.set_user(connection, login, password, is_admin=bool(row["is_admin"]))
-    return json_text({"username": login, "enabled": True, "verified": True})
-
-
-@endpoint
 def not_set_up(_call: Call) -> Response:
     """Say that the site is not set up; the sandbox has no page to do it."""
     return text(
@@ -311,14 +244,10 @@ routes = [
     Route("/xapi/siteConfig/{property}", change_site_config, methods=["POST", "PUT"]),
     Route(initialization.SETUP_PAGE, not_set_up, methods=["GET"]),
     Route(initialization.WAITING_PAGE, not_set_up, methods=["GET"]),
-    Route("/xapi/users/{login}", change_user, methods=["PUT"]),
     Route("/xapi/plugins", plugins, methods=["GET"]),
     Route("/xapi/schemas", list_schemas, methods=["GET"]),
     Route("/xapi/schemas/{name:path}", get_schema, methods=["GET"]),
     Route("/data/search/elements", list_elements, methods=["GET"]),
     Route("/data/search/elements/{element}", list_fields, methods=["GET"]),
     Route("/data/search", run_search, methods=["POST"]),
-    Route("/data/users", list_users, methods=["GET"]),
-    Route("/xapi/users", user_names, methods=["GET"]),
-    Route("/xapi/users", create_user, methods=["POST"]),
 ]

@@ -57,7 +57,7 @@ def test_fields_and_variables_do_not_see_each_other(subject: Served) -> None:
 
 def test_fields_of_what_is_not_there(subject: Served) -> None:
     answer = subject.get("/xapi/custom-fields/projects/P1/subjects/no/fields")
-    assert answer.status_code == 404
+    assert answer.status_code == 403  # as of what may not be read
     assert "<html" not in answer.text
     assert subject.put(FIELDS, data=b"[1]").status_code == 400
     assert subject.put(FIELDS, data=b"{").status_code == 400
@@ -66,7 +66,16 @@ def test_fields_of_what_is_not_there(subject: Served) -> None:
 def test_only_members_change_fields(subject: Served) -> None:
     with subject.archive.database.write() as connection:
         accounts.set_user(connection, "col", "pw")
+        accounts.set_user(connection, "mem", "pw")
+        accounts.set_user(connection, "out", "pw")
     subject.put("/data/projects/P1/users/Collaborators/col")
+    subject.put("/data/projects/P1/users/Members/mem")
     reader = subject.as_user("col", "pw")
     assert reader.get(FIELDS).status_code == 200
     assert reader.put(FIELDS, json={"a": 1}).status_code == 403
+    member = subject.as_user("mem", "pw")
+    assert member.put(FIELDS, json={"a": 1}).status_code == 200
+    project = "/xapi/custom-fields/projects/P1/fields"
+    assert member.put(project, json={"a": 1}).status_code == 403
+    assert subject.put(project, json={"a": 1}).status_code == 200
+    assert subject.as_user("out", "pw").get(FIELDS).status_code == 403

@@ -85,7 +85,8 @@ class TestDownload:
         assert "totalRecords" not in result
         assert names(site, FILES, file_format="TXT") == ["a.txt"]
         assert names(site, FILES, file_content="NULL") == ["b.txt", "c.txt"]
-        assert names(site, FILES, index="1") == ["b.txt"]
+        assert site.get(FILES, params={"file_format": "NIFTI", "index": "0"}).content == b"text"
+        assert site.get(FILES, params={"file_format": "NIFTI", "index": "1"}).status_code == 404
         assert names(site, FILES, recursive="false") == ["a.txt"]
         assert names(site, FILES + "/sub/") == ["b.txt", "c.txt"]
         assert names(site, FILES + "/sub/", recursive="false") == ["b.txt"]

@@ -132,3 +132,24 @@ def test_alias_token_is_a_login(served: Served) -> None:
     fresh = served.as_user(token["alias"], token["secret"])
     assert fresh.get("/data/auth").status_code == 401
     assert served.get(f"/data/services/tokens/validate/{path}").status_code == 404
+
+
+def test_tokens_and_sessions_are_ended_by_name(served: Served) -> None:
+    alias = served.get("/data/services/tokens/issue").json()["alias"]
+    with served.archive.database.write() as connection:
+        accounts.set_user(connection, "plain", "pw")
+    other = served.as_user("plain", "pw")
+    forget = f"/data/services/tokens/invalidate/{alias}"
+    assert other.get(forget).status_code == 404
+    assert served.get(forget).json() == {"result": "OK"}
+    assert served.get(forget).status_code == 404
+    session = other.get("/data/JSESSION").text
+    assert session in other.get("/xapi/users/active/plain").json()
+    assert other.get("/xapi/users/active/admin").status_code == 403
+    mine = served.get("/data/JSESSION").text
+    assert other.delete(f"/data/JSESSION/{mine}").status_code == 403
+    assert served.delete(f"/data/JSESSION/{session}").status_code == 200
+    assert session not in served.get("/xapi/users/active/plain").text
+    assert served.get("/xapi/users/admin/roles").json() == ["Administrator"]
+    assert served.get("/xapi/users/plain/roles").json() == []
+    assert served.get("/xapi/users/nobody/roles").status_code == 404
