@@ -101,7 +101,7 @@ def test_rewritten_headers_and_decompressed_pixels_are_equal(rewritable):
     (verification,) = rewritable.verify()
     assert (verification.level, verification.proof) == (VerificationLevel.PIXELS, "pixels equal")
     assert (verification.checksummed, verification.pixels_equal) == (0, len(rows))
-    assert f"The server rewrote {len(rows)} files" in verification.notes[0]
+    assert f"with equal decoded pixels: {len(rows)}." in verification.notes[0]
     assert "PatientID" in verification.notes[1]
     with rewritable.journal() as journal:
         (entry,) = journal.sessions()
@@ -119,8 +119,8 @@ def test_one_wrong_pixel_of_a_rewritten_session_is_found(rewritable, series):
     (verification,) = rewritable.verify()
     assert verification.level is VerificationLevel.NONE
     assert verification.problems == [
-        f"Series {series} (series {series}): 1 file is not as on disk: other pixels "
-        f"(SOP Instance UID {uid}). Delete it in XNAT, and upload again."
+        f"Series {series} (series {series}): 1 of {len(rows) // 3} files are not as on disk: "
+        f"other pixels (SOP Instance UID {uid}). Delete them in XNAT, and upload again."
     ]
     assert verification.pixels_equal == len(rows) - 1
 
@@ -134,8 +134,8 @@ def test_sample_tells_that_it_may_not_have_looked_there(rewritable):
         f"pixels equal in 4 of {count} files",
     )
     assert (
-        f"{count - 4} files are counted by UID only: a sample was asked for, and a wrong pixel "
-        "there is not found."
+        f"Not looked at, only counted by UID: {count - 4}, as a sample was asked for. "
+        "A wrong pixel there is not found."
     ) in sampled.notes
     levels = []
     for at in range(count if count < 10 else 0):
@@ -262,9 +262,9 @@ def test_last_pixel_of_every_file_changed_is_found_with_series_and_uids(sent):
         0,
     )
     first, second = verification.problems
-    assert first.startswith("Series 1 (series 1): 3 files are not as on disk: other pixels")
+    assert first.startswith("Series 1 (series 1): 3 of 3 files are not as on disk: other pixels")
     assert "2.25.1.1.1, 2.25.1.1.2, 2.25.1.1.3" in first
-    assert second.startswith("Series 2 (series 2): 3 files")
+    assert second.startswith("Series 2 (series 2): 3 of 3 files")
 
 
 def test_pixel_of_half_of_the_files_changed_is_found(sent):
@@ -301,7 +301,7 @@ def test_files_whose_digests_the_server_does_not_keep_are_fetched(sent):
         "pixels equal in 2 of 6 files",
         2,
     )
-    assert "4 files are counted by UID only: a sample was asked for" in " ".join(sampled.notes)
+    assert "only counted by UID: 4, as a sample was asked for" in " ".join(sampled.notes)
 
 
 def test_variables_that_differ_are_found(sent):

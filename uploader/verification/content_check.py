@@ -17,7 +17,6 @@ from xnat_pic.files import new_digest
 
 from ..control import ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
-from ..findings import counted
 from .object_comparison import ContentResult, ObjectComparison, compare_objects, read_sop_uid
 from .payload import Instance, SeriesPayload
 from .zip_members import zip_members
@@ -102,27 +101,23 @@ def content_notes(report: ContentReport) -> list[str]:
     """Return what should be known of a comparison, as messages."""
     notes = []
     if report.pixels:
-        notes.append(
-            f"The server rewrote {counted(report.pixels, 'file', 'files')}; their decoded pixels "
-            "are those on disk."
-        )
+        notes.append(f"Rewritten by the server, with equal decoded pixels: {report.pixels}.")
     if report.contents:
         notes.append(
-            f"The server rewrote {counted(report.contents, 'file', 'files')} without pixels; their "
-            "content is that on disk."
+            f"Rewritten by the server, without pixels and of equal content: {report.contents}."
         )
     if report.rewritten:
         names = sorted(report.rewritten)
         notes.append(f"Other values in headers there: {', '.join(names[:_NAMED])}"
                      f"{', ...' if len(names) > _NAMED else ''}.")  # fmt: skip
     notes += [
-        f"{counted(count, 'file is', 'files are')} counted by UID only, and not proved: {reason}."
+        f"Not proved, only counted by UID: {count}, as {reason}."
         for reason, count in Counter(reason for _, reason in report.undecided).items()
     ]
     if report.left_out:
         notes.append(
-            f"{counted(report.left_out, 'file is', 'files are')} counted by UID only: a sample was "
-            "asked for, and a wrong pixel there is not found."
+            f"Not looked at, only counted by UID: {report.left_out}, as a sample was asked for. "
+            "A wrong pixel there is not found."
         )
     return notes
 

@@ -319,8 +319,9 @@ class _SessionVerifier:
         found.checksummed += report.checksummed
         found.pixels_equal = report.pixels + report.contents
         found.problems += [
-            f"{series_name(series)}: {counted(len(uids), 'file is', 'files are')} not as on disk: "
-            f"{reason} (SOP Instance UID {list_some(uids)}). Delete it in XNAT, and upload again."
+            f"{series_name(series)}: {len(uids)} of {len(series.instances)} files are not as on "
+            f"disk: {reason} (SOP Instance UID {list_some(uids)}). Delete them in XNAT, and upload "
+            "again."
             for (series, reason), uids in report.grouped(report.different)
         ]
         found.notes += content_notes(report)

@@ -10,6 +10,7 @@ from uploader.gui import translation
 from uploader.gui.upload.wording import phrases, window_error_text, window_text
 from uploader.planning.labels import label_findings
 from uploader.planning.plan import PlanRow
+from uploader.verification.content_check import ContentReport, content_notes
 from xnat_config import load_config
 from xnat_pic.errors import LoginError
 
@@ -70,6 +71,24 @@ def test_italian_window_says_errors_and_findings_in_italian(tmp_path):
     )
     translation.choose("en")
     assert window_text(finding.message) == finding.message
+
+
+def test_italian_window_says_what_was_proved():
+    translation.choose("it")
+    found = ContentReport(pixels=3, contents=1, rewritten={"PatientID", "StudyDescription"})
+    assert [window_text(note) for note in content_notes(found)] == [
+        "Riscritti dal server, con pixel decodificati uguali: 3.",
+        "Riscritti dal server, senza pixel e di contenuto uguale: 1.",
+        "Altri valori nelle intestazioni sul server: PatientID, StudyDescription.",
+    ]
+    problem = (
+        "Series 3 (T2): 2 of 9 files are not as on disk: other pixels (SOP Instance UID 1.2, 1.3). "
+        "Delete them in XNAT, and upload again."
+    )
+    assert window_text(problem) == (
+        "Series 3 (T2): 2 file su 9 non sono come sul disco: other pixels "
+        "(SOP Instance UID 1.2, 1.3). Eliminali in XNAT e carica di nuovo."
+    )
 
 
 def test_every_italian_sentence_translates_one_that_is_said():
