@@ -207,6 +207,11 @@ def role(connection: sqlite3.Connection, user: User, project: str) -> str:
     return str(row[0]) if row else ""
 
 
+def is_protected(connection: sqlite3.Connection, project: str) -> bool:
+    """Tell whether anybody may know of a project, and its users alone may look into it."""
+    return _accessibility(connection, project) == "protected"
+
+
 def _accessibility(connection: sqlite3.Connection, project: str) -> str:
     row = connection.execute(
         "SELECT value FROM field JOIN item ON item.pk = field.item WHERE item.kind = 'project'"

@@ -21,10 +21,14 @@ def project(
     Raises
     ------
     Refused
-        404 where it does not exist or may not be read; 403 for a missing right.
+        404 where it does not exist or may not be read, 403 where it is protected and for a missing
+        right.
     """
     found = items.find_project(connection, name)
-    if found is None or not accounts.may_read(connection, user, found):
+    if found is None:
+        raise not_found("project")
+    if not accounts.may_read(connection, user, found):
+        demand(not accounts.is_protected(connection, found.id))
         raise not_found("project")
     demand(not edit or accounts.may_edit(connection, user, found.id))
     demand(not own or accounts.may_delete(connection, user, found.id))

@@ -129,7 +129,7 @@ def _create(
         raise Refused(400, f"{change.type} is not the data type of one {kind}.")
     owner = change.identity.get("project", parent.project)
     if kind == "experiment" or owner == parent.project:
-        owner = _owner(call, parent)
+        owner = _owner(connection, call, parent)
     demand(accounts.may_edit(connection, call.user, owner))
     made = items.create(
         connection,
@@ -144,12 +144,14 @@ def _create(
     return text(made.id, 201)
 
 
-def _owner(call: Call, parent: Item) -> str:
-    """Return the project that owns what is made at an address: the one it names."""
+def _owner(connection: sqlite3.Connection, call: Call, parent: Item) -> str:
+    """Return the project that owns what is made at an address: the one it names.
+
+    It may be one that the session or subject above is shared into.
+    """
     parts = call.path("parent").split("/")
-    if parts[0] == "projects" and parent.kind == "subject":
-        return parts[1]
-    return parent.project
+    named = items.find_project(connection, parts[1]) if parts[0] == "projects" else None
+    return named.id if named is not None else parent.project
 
 
 def _change(

@@ -97,7 +97,10 @@ def resolve(connection: sqlite3.Connection, user: User, text: str, *, edit: bool
         kind = _SINGULAR[kinds]
         if kind in ("project", "subject", "experiment"):
             above = _named(connection, kind, name, project, above)
-            if above is None or not accounts.may_read(connection, user, above):
+            if above is None:
+                raise not_found(kind)
+            if not accounts.may_read(connection, user, above):
+                demand(kind != "project" or not accounts.is_protected(connection, above.id))
                 raise not_found(kind)
             project = above.id if kind == "project" else project
             found = (above,)

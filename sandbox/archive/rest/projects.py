@@ -161,9 +161,13 @@ def _set(connection: sqlite3.Connection, project: Item, name: str, value: str) -
 @endpoint
 def get_setting(call: Call) -> Response:
     """Return a setting as text."""
+    name = call.path("setting")
     with call.archive.database.read() as connection:
+        found = items.find_project(connection, call.path("project"))
+        if name == "accessibility" and found and accounts.is_protected(connection, found.id):
+            return text("protected")  # which anybody may know
         project = lookup.project(connection, call.user, call.path("project"))
-        return text(setting(connection, project, call.path("setting")))
+        return text(setting(connection, project, name))
 
 
 @endpoint

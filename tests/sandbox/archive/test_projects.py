@@ -2,6 +2,7 @@
 
 import pytest
 from archive_server import Served
+from filled import add_user, fill
 
 from sandbox.archive import accounts
 
@@ -299,3 +300,16 @@ def test_document_in_a_form_part(served: Served) -> None:
     answer = served.put("/data/projects/P1", files={"cust.xml": ("cust.xml", text, "text/xml")})
     assert answer.status_code == 200
     assert served.rows("/data/projects", columns="keywords")[0]["keywords"] == "k"
+
+
+def test_a_protected_project_is_known_and_closed(served: Served) -> None:
+    fill(served)
+    assert served.put("/data/projects/P1/accessibility/protected").status_code == 200
+    stranger = add_user(served, "stranger")
+    assert stranger.get("/data/projects/P1/accessibility").text == "protected"
+    assert stranger.get("/data/projects/P1/prearchive_code").status_code == 403
+    assert stranger.get("/data/projects/P1/subjects").status_code == 403
+    assert stranger.put("/data/projects/P1/subjects/S2").status_code == 403
+    assert served.put("/data/projects/P1/accessibility/private").status_code == 200
+    assert stranger.get("/data/projects/P1/accessibility").status_code == 404
+    assert stranger.put("/data/projects/P1/subjects/S2").status_code == 404

@@ -3,6 +3,7 @@
 import pytest
 from archive_server import Served
 from dicoms import Study, encode, make_object
+from filled import add_user, fill
 
 BASE = "/data/projects/P1/subjects/S1/experiments"
 MR = "?xsiType=xnat:mrSessionData"
@@ -352,3 +353,26 @@ def test_experiment_of_a_shared_subject(session: Served) -> None:
     assert [row["label"] for row in session.rows("/data/projects/P2/experiments")] == ["E9"]
     session.delete("/data/projects/P2")
     assert [row["label"] for row in session.rows("/data/experiments")] == ["E1"]
+
+
+def test_an_assessor_is_made_through_a_project_that_shares_the_session(served: Served) -> None:
+    session = fill(served)
+    served.put("/data/projects/P2")
+    assert served.put(f"/data/projects/P1/experiments/{session}/projects/P2").status_code == 200
+    member = add_user(served, "member")
+    served.put("/data/projects/P2/users/Members/member")
+    path = f"experiments/{session}/assessors/QC1?xsiType=xnat:qcManualAssessorData"
+    assert member.put(f"/data/projects/P1/{path}").status_code in (403, 404)
+    made = member.put(f"/data/projects/P2/{path}")
+    assert made.status_code == 201
+    found = served.get(f"/data/experiments/{made.text}?format=json").json()["items"][0]
+    assert found["data_fields"]["project"] == "P2"
+
+
+def test_values_of_another_scan_type_are_ignored(served: Served) -> None:
+    session = fill(served)
+    path = f"/data/experiments/{session}/scans/1"
+    assert served.put(f"{path}?xnat:ctScanData/note=x").status_code == 200
+    found = served.get(f"{path}?format=json").json()["items"][0]["data_fields"]
+    assert "note" not in found
+    assert served.put(f"{path}?xsiType=xnat:ctScanData").status_code == 409
