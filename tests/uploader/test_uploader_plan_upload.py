@@ -201,7 +201,7 @@ def test_definitions_are_made_once_and_keep_those_of_others(work):
 
 
 def test_values_are_in_the_custom_form_too_where_there_is_one(work):
-    from uploader.server.variables import find_forms
+    from uploader.server.variables import define_variables, find_forms
 
     write_study(work.folder / "group" / "treated" / "timepoint" / "pre" / "m01")
     plan = work.plan(project="FORMS")
@@ -216,6 +216,14 @@ def test_values_are_in_the_custom_form_too_where_there_is_one(work):
         )
         wanted = {"group": "treated", "timepoint": "pre"}
         assert session == {forms["xnat:mrSessionData"]: wanted}
+        # A form that was disabled gets no values, and no second one is made beside it.
+        listed = client.json("/xapi/customforms", {"projectId": "FORMS"})
+        for one in listed:
+            client.send("POST", "/xapi/customforms/disable", json=one["appliesToList"])
+        assert find_forms(client, "FORMS", work.config.variables.form_title) == {}
+        variables = work.config.variables
+        assert define_variables(client, "FORMS", variables, ["xnat:mrSessionData"]) == []
+        assert len(client.json("/xapi/customforms", {"projectId": "FORMS"})) == len(listed)
 
 
 def test_scanner_data_is_compressed_checked_and_sent_once(work, tmp_path):

@@ -90,9 +90,21 @@ def _define_classic(
 
 
 def find_forms(client: XnatClient, project: str, title: str) -> dict[str, str]:
-    """Return the identifier of our form for each data type; none where the server has no forms."""
+    """Return the identifier of our form for each data type.
+
+    There is none where the server has no forms, nor where the project has left or disabled it:
+    nobody would see its values.
+    """
+    return {
+        one.data_type: one.name
+        for one in _listed_forms(client, project, title)
+        if (place := one.place_in(project)) is None or place.is_enabled
+    }
+
+
+def _listed_forms(client: XnatClient, project: str, title: str) -> list[forms.Form]:
     found = client.find_json("/xapi/customforms", {"projectId": project})
-    return {one.data_type: one.name for one in forms.forms_in(found, title)}
+    return forms.forms_in(found, title)
 
 
 def _define_forms(
@@ -105,7 +117,7 @@ def _define_forms(
     if version and version < forms.SINCE:
         return []
     done = []
-    known = find_forms(client, project, variables.form_title)
+    known = {one.data_type for one in _listed_forms(client, project, variables.form_title)}
     for data_type, ours in wanted.items():
         if data_type in known:
             continue
