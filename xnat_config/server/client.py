@@ -277,8 +277,8 @@ class XnatClient:
         hint = _renew_hint(self._login)
         if not (self._login.is_token or self._login.method or self._login.provider):
             hint += (
-                " An account of a directory needs its method at the first login: --auth-method "
-                "ldap, or XNAT_PIC_AUTH_METHOD=ldap."
+                " An account of a directory needs its method at the first login: "
+                "--auth-method ldap, or XNAT_PIC_AUTH_METHOD=ldap."
             )
         return LoginError(text, hint=hint)
 

@@ -106,3 +106,17 @@ def test_every_italian_sentence_translates_one_that_is_said():
         assert (folder.parent / row["source"]).is_file()
         longest = max(re.split(r"\{\w+\}|[.:,]", row["english"]), key=len).strip()
         assert any(longest.casefold() in text.casefold() for text in said), longest
+
+
+def test_window_says_how_an_account_of_a_directory_logs_in():
+    hint = (
+        "Check user and password; after many failures XNAT locks an account for a while. An "
+        "account of a directory needs its method at the first login: --auth-method ldap, or "
+        "XNAT_PIC_AUTH_METHOD=ldap."
+    )
+    refused = LoginError("x.org refuses the login of ann.", hint=hint)
+    assert "--auth-method" not in window_error_text(refused)
+    translation.choose("it")
+    said = window_error_text(refused)
+    translation.choose("en")
+    assert said.endswith("al primo accesso: avvia la finestra con XNAT_PIC_AUTH_METHOD=ldap.")
