@@ -49,6 +49,15 @@ def error(code: str, message: str) -> Finding:
     return Finding(code, Level.ERROR, printable(message, "?"))
 
 
+# Whose images a row sends: against what folder and header say, and that a person has confirmed it.
+IDENTITY_DIFFERS, IDENTITY_CONFIRMED = "identity-differs", "identity-confirmed"
+
+
+def messages_of(findings: Iterable[Finding], code: str) -> list[str]:
+    """Return what the findings with a code say."""
+    return [one.message for one in findings if one.code == code]
+
+
 def counted(count: int, one: str, many: str) -> str:
     """Return a number with its words: ``1 file is``, ``2 files are``."""
     return f"{count} {one if count == 1 else many}"

@@ -172,8 +172,14 @@ def ready(xnat, run, tmp_path):
 def test_one_finding_of_many_rows_is_said_once_with_its_rows(xnat, run, ready, tmp_path):
     plan = tmp_path / "plan.csv"
     run("upload", plan, **ready)
-    text = plan.read_text("utf-8-sig").replace(",treated,", ",control,")
-    plan.write_text(text, encoding="utf-8")
+    lines = plan.read_text("utf-8-sig").replace(",treated,", ",control,").splitlines()
+    place = next(k for k, line in enumerate(lines) if line.startswith("include,"))
+    column = lines[place].split(",").index("confirmed") - lines[place].count(",") - 1
+    for k in range(place + 1, len(lines)):
+        cells = lines[k].split(",")
+        cells[column] = "group=control" if "control" in cells else ""
+        lines[k] = ",".join(cells)
+    plan.write_text("\n".join(lines), encoding="utf-8")
     lines = run("check", plan, code=8, **ready).stderr.splitlines()
     (place,) = [k for k, line in enumerate(lines) if "group of the session is" in line]
     assert lines[place].startswith("error: 2 of 3 rows: ")

@@ -195,7 +195,12 @@ def test_an_animal_has_one_group(trial):
     assert "subject-variable-differs" in codes(made.rows[2])
     # An empty value is no contradiction, and a timepoint is the session's own.
     empty = edited(plan(trial), 0, variables={"group": "", "timepoint": "pre", "dose": ""})
-    assert [codes(row) for row in empty.rows] == [[]] * 4
+    assert [codes(row) for row in empty.rows] == [["identity-differs"] * 2, [], [], []]
+    said = [f.message for f in empty.rows[0].findings]
+    assert {text.partition(",")[0] for text in said} == {
+        "The folder says group 'treated'",
+        "The folder says dose 'd1'",
+    }
 
 
 def test_a_folder_that_does_not_fit_is_an_error(trial):

@@ -11,7 +11,7 @@ import click
 
 from xnat_pic.text import printable
 
-from ..findings import Level, group_by_message
+from ..findings import IDENTITY_CONFIRMED, Level, group_by_message, messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -131,6 +131,14 @@ def check_as_json(one: RowCheck) -> dict[str, Any]:
 def print_upload(result: UploadResult) -> None:
     """Show how an upload ended."""
     included = [row for row in result.rows if row.outcome.value != "left out"]
+    _print_messages(
+        [
+            ("warning", one.row.session, message)
+            for one in included
+            for message in messages_of(one.row.findings, IDENTITY_CONFIRMED)
+        ],
+        len(included),
+    )
     refused = [
         (row.outcome.value, row.row.session, row.reason) for row in included if _is_refused(row)
     ]

@@ -19,6 +19,9 @@ class PlanRow:
         False for a row that a person has left out.
     variables : dict
         Variable name to value; an empty value is an absent level.
+    confirmed : str
+        Differences between the row and what folder or header say that a person has confirmed, such
+        as ``subject=m02; dose=dose1``.
     """
 
     key: str
@@ -34,10 +37,33 @@ class PlanRow:
     files: int = 0
     bytes: int = 0
     findings: tuple[Finding, ...] = ()
+    confirmed: str = ""
 
     def __repr__(self) -> str:
         """Show what counts in a line."""
         return f"<PlanRow {self.session or self.source}: {self.files} files, {self.variables}>"
+
+
+@dataclass(frozen=True)
+class IdentityClaim:
+    """What the folder and the header of a session say of whose images these are.
+
+    Attributes
+    ----------
+    source : str
+        The folder, relative to the plan's.
+    subject : str
+        By the folder levels; empty where none names it.
+    patient : str
+        PatientID.
+    variables : dict
+        Variables that the folder levels give.
+    """
+
+    source: str
+    subject: str
+    patient: str
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,8 @@ class Plan:
         The folder layout the variables were read with.
     findings : tuple of Finding
         What concerns no single row (files that could not be read, empty folders).
+    claims : dict
+        What folders and headers say, by `PlanRow.key`; empty without the sessions.
     """
 
     root: Path
@@ -58,6 +86,7 @@ class Plan:
     rows: tuple[PlanRow, ...]
     sessions: dict[str, Session] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    claims: dict[str, IdentityClaim] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Show what counts in a line."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from xnat_config import SiteConfig
@@ -15,8 +15,16 @@ from xnat_pic.errors import WrongCallError
 from ..findings import Finding, counted, error, list_some, note, path_below, warning
 from ..scanning.folder_scan import FILE_CODES, FolderScan
 from ..scanning.layout import SUBJECT, Layout, parse_layout
-from ..scanning.layout_detection import ImageFolder, detect_layout, levels_above
+from ..scanning.layout_detection import ImageFolder, detect_layout
 from ..scanning.sessions import Session
+from .folder_values import (
+    FolderValues,
+    counted_above,
+    folder_levels,
+    read_folder_values,
+    same_name,
+)
+from .identity import CODES, claim_of, confirm_differences, identity_findings, read_claims
 from .labels import (
     LabelParts,
     drop_solved_collisions,
@@ -32,17 +40,8 @@ AUTO = "auto"
 # Findings that `check_plan` makes anew each time, so that they go when the row is put right.
 _RECHECKED = frozenset(
     {"no-subject", "no-project", "project-label", "subject-label", "session-label", "label-twice",
-     "subject-differs", "value-not-allowed", "subject-variable-differs"}
+     "subject-differs", "value-not-allowed", "subject-variable-differs", *CODES}
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _FolderValues:
-    """What the folders of a session say."""
-
-    values: dict[str, str]
-    findings: tuple[Finding, ...] = ()
-    from_above: tuple[str, ...] = field(default=())
 
 
 def build_plan(
@@ -72,10 +71,10 @@ def build_plan(
     """
     given = dict(given or {})
     _check_names(given)
-    above = _above(scan, config)
+    above = counted_above(scan.root, scan.sessions, config)
     pattern, findings = _layout_of(scan, config, layout, above)
     levels = {
-        one.key: _read_levels(one, scan.root, pattern, above, config) for one in scan.sessions
+        one.key: read_folder_values(one, scan.root, pattern, above, config) for one in scan.sessions
     }
     names = _variable_names(config, pattern, given, table)
     raw = {one.key: _subject(one, levels[one.key]) for one in scan.sessions}
@@ -92,11 +91,15 @@ def build_plan(
         findings += unused
         if table.keys[0] != "session":
             rows = _with_labels(rows, scan.sessions, levels, config)
+    claims = {one.key: claim_of(one, levels[one.key], scan.root) for one in scan.sessions}
+    if table is not None:
+        rows = confirm_differences(rows, claims, table.names)
     plan = Plan(
         root=scan.root,
         project=project,
         layout=pattern.text,
         rows=tuple(rows),
+        claims=claims,
         sessions={one.key: one for one in scan.sessions},
         findings=(*findings, *scan.findings),
     )
@@ -106,7 +109,7 @@ def build_plan(
 def _with_folder_findings(
     rows: Sequence[PlanRow],
     sessions: Sequence[Session],
-    levels: Mapping[str, _FolderValues],
+    levels: Mapping[str, FolderValues],
     collisions: Mapping[str, Finding],
 ) -> list[PlanRow]:
     """Give each row what reading its files and folders showed."""
@@ -121,19 +124,6 @@ def _with_folder_findings(
         )
         for row, one in zip(rows, sessions, strict=True)
     ]
-
-
-def _above(scan: FolderScan, config: SiteConfig) -> tuple[str, ...]:
-    """Return the folders above the scanned one that count: none whose variable stands below too."""
-    announced = config.variables.announced_by
-    above = levels_above(scan.root, config.variables)
-    below_root = {
-        announced(level)
-        for one in scan.sessions
-        for levels in _levels(one, scan.root)
-        for level in levels
-    } - {""}
-    return () if below_root & {announced(level) for level in above} else above
 
 
 def _check_names(given: Mapping[str, str]) -> None:
@@ -154,9 +144,9 @@ def _layout_of(
     folders = [
         ImageFolder((*above, *levels), one.patient_id)
         for one in scan.sessions
-        for levels in _levels(one, scan.root)
+        for levels in folder_levels(one, scan.root)
     ]
-    text = detect_layout(folders, config.variables, lambda a, b: _same(clean(a), clean(b)))
+    text = detect_layout(folders, config.variables, lambda a, b: same_name(clean(a), clean(b)))
     found = parse_layout(text, config.variables)
     if found.tokens:
         message = f"The folder levels read as {text}."
@@ -169,64 +159,7 @@ def _layout_of(
     return found, [note("layout", message)]
 
 
-def _same(one: str, other: str) -> bool:
-    return one.casefold() == other.casefold()
-
-
-def _levels(session: Session, root: Path) -> list[tuple[str, ...]]:
-    """Return the folder levels of a session's files below the scanned folder, each path once."""
-    parents = {file.path.parent for one in session.series for file in one.files}
-    return sorted(parent.relative_to(root).parts for parent in parents)
-
-
-def _read_levels(
-    session: Session, root: Path, layout: Layout, above: tuple[str, ...], config: SiteConfig
-) -> _FolderValues:
-    patient = config.labels.clean(session.patient_id)
-
-    def is_subject(name: str) -> bool:
-        return bool(patient) and _same(config.labels.clean(name), patient)
-
-    values_of: dict[str, dict[str, str]] = defaultdict(dict)
-    problems: dict[str, None] = {}
-    from_above: dict[str, None] = {}
-    for levels in _levels(session, root):
-        match = layout.match(levels, is_subject)
-        if above and layout.has_announced_values:
-            wider = layout.match((*above, *levels), is_subject)
-            if len(wider.values) > len(match.values) or match.problem:
-                from_above |= dict.fromkeys(set(wider.values) - set(match.values) - {SUBJECT})
-                match = wider
-        if match.problem:
-            problems[match.problem] = None
-        for name, value in match.values.items():
-            values_of[name].setdefault(value, "/".join(levels) or ".")
-    findings = [
-        error(
-            "layout",
-            f"No variables were read: {problem}. Correct --layout, or write the values into the "
-            "row.",
-        )
-        for problem in list(problems)[:1]
-    ]
-    for name, values in values_of.items():
-        if len(values) > 1 and name != "study":
-            described = " and ".join(f"{value!r} in {where}" for value, where in values.items())
-            findings.append(
-                error(
-                    "study-in-two-places",
-                    f"The files of this study lie in folders that say different things: {name} is "
-                    f"{described}. Move the files to where they belong, and scan again.",
-                )
-            )
-    read = {name: next(iter(values)) for name, values in values_of.items()}
-    if from_above:
-        described = ", ".join(f"{name}={read[name]}" for name in sorted(from_above))
-        findings.append(note("from-above", f"The folders above the scanned one say {described}."))
-    return _FolderValues(read, tuple(findings), tuple(from_above))
-
-
-def _subject(session: Session, read: _FolderValues) -> str:
+def _subject(session: Session, read: FolderValues) -> str:
     name = read.values.get(SUBJECT) or session.patient_id
     return unicodedata.normalize("NFC", name.strip())
 
@@ -264,7 +197,7 @@ def _row(
 def _with_labels(
     rows: Sequence[PlanRow],
     sessions: Sequence[Session],
-    folder_values: Mapping[str, _FolderValues],
+    folder_values: Mapping[str, FolderValues],
     config: SiteConfig,
 ) -> list[PlanRow]:
     """Give each row its session label."""
@@ -301,12 +234,16 @@ def check_plan(plan: Plan, config: SiteConfig) -> Plan:
         patient_findings = subject_findings(rows, patients, config.labels)
     labels = label_findings(rows, config.labels)
     values = _value_findings(rows, config)
+    identity = identity_findings(rows, plan.claims, config.labels)
+    if not plan.claims:
+        identity = {row.key: [f for f in row.findings if f.code in CODES] for row in plan.rows}
     checked = tuple(
         replace(
             row,
             findings=(
                 *row.findings,
                 *labels.get(row.key, ()),
+                *identity.get(row.key, ()),
                 *patient_findings.get(row.key, ()),
                 *values.get(row.key, ()),
             ),
@@ -368,7 +305,10 @@ def with_sessions(plan: Plan, scan: FolderScan, config: SiteConfig) -> Plan:
                 f"plan: {names}. Scan again to add what is missing.",
             )
         )
-    joined = replace(plan, sessions=sessions, rows=tuple(rows), findings=tuple(findings))
+    claims = read_claims(plan.root, plan.layout, scan.sessions, config)
+    joined = replace(
+        plan, sessions=sessions, rows=tuple(rows), findings=tuple(findings), claims=claims
+    )
     return check_plan(joined, config)
 
 

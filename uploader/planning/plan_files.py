@@ -18,10 +18,13 @@ from .plan import Plan, PlanRow
 from .spreadsheets import Rows, read_csv, read_xlsx, write_csv, write_xlsx
 
 COLUMNS = ("include", "project", "subject", "session", "modality", "date", "scans", "files",
-           "bytes", "source", "findings", "key")  # fmt: skip
+           "bytes", "source", "findings", "confirmed", "key")  # fmt: skip
 _BEFORE = COLUMNS[:5]
 _AFTER = COLUMNS[5:]
-_WIDTHS = {"include": 8, "subject": 16, "session": 28, "source": 50, "findings": 60, "key": 40}
+_WIDTHS = {
+    "include": 8, "subject": 16, "session": 28, "source": 50, "findings": 60, "confirmed": 24,
+    "key": 40,
+}  # fmt: skip
 _FORMAT = "1"
 _YES = frozenset({"yes", "y", "true", "1", "x", "si", "sì", "ja", "oui"})
 _NO = frozenset({"no", "n", "false", "0", "nein", "non", ""})
@@ -86,6 +89,7 @@ def _cells(row: PlanRow, names: Sequence[str]) -> list[str | int]:
         row.bytes,
         row.source,
         "\n".join(" ".join(_finding_cells(finding)) for finding in row.findings),
+        row.confirmed,
         row.key,
     ]
 
@@ -199,6 +203,7 @@ def _row(path: Path, heads: Sequence[str], cells: Sequence[str]) -> PlanRow:
             for line in texts.get("findings", "").splitlines()
             if (finding := _finding(line.strip())) is not None
         ),
+        confirmed=clean("confirmed"),
     )
 
 

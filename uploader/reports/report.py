@@ -69,6 +69,8 @@ def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRo
     state = min(states, key=_ORDER.index) if states else SeriesState.PLANNED
     verification = (entry.verified if entry else "") or "not verified"
     findings = [f"{one.level.value}: {one.message}" for one in row.findings]
+    if row.confirmed:
+        findings.append(f"confirmed against folder or header: {row.confirmed}")
     problem = entry.problem if entry else ""
     if problem:
         findings.insert(0, problem)

@@ -21,7 +21,7 @@ from xnat_pic.files import bytes_digest
 from ..control import Progress, ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import unexpected
-from ..findings import counted, list_some
+from ..findings import IDENTITY_CONFIRMED, IDENTITY_DIFFERS, counted, list_some, messages_of
 from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
 from ..scanning.sessions import Session
@@ -90,6 +90,15 @@ class RowVerification:
         """Show what counts in a line."""
         return f"<RowVerification {self.row.session}: {self.proof}, {self.found}/{self.planned}>"
 
+    @classmethod
+    def of_plan(cls, row: PlanRow) -> RowVerification:
+        """Begin with what the plan says of whose images these are."""
+        return cls(
+            row,
+            problems=messages_of(row.findings, IDENTITY_DIFFERS),
+            notes=messages_of(row.findings, IDENTITY_CONFIRMED),
+        )
+
     @property
     def level(self) -> VerificationLevel:
         """How surely it is there."""
@@ -155,7 +164,7 @@ def verify(
     def verify_row(row: PlanRow) -> RowVerification:
         control.wait_if_paused()
         meter.set_activity(f"Session {row.session}")
-        found = RowVerification(row)
+        found = RowVerification.of_plan(row)
         payload = payloads.get(row.key)
         if payload is None:
             found.problems.append("Its files are not on the disk any more. Put them back.")
@@ -169,8 +178,7 @@ def verify(
             found.problems.append(error.sentence())
         except Exception as error:  # one row's fault must not end the others
             _log.exception("the verification of %s met a fault", row.session)
-            fault = unexpected(error, f"The verification of {row.session}")
-            found.problems.append(fault.sentence())
+            found.problems.append(unexpected(error, f"The check of {row.session}").sentence())
         _record(journal, found, payload)
         return found
 

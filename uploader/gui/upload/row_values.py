@@ -6,7 +6,7 @@ from typing import Any
 from ... import PlanRow
 
 # Columns with a field of their own; every other one that can be written is a variable.
-EDITABLE = ("project", "subject", "session")
+EDITABLE = ("project", "subject", "session", "confirmed")
 _DIGITS = re.compile(r"\d+")
 _LONGEST = 12  # digits of a number in a name
 

@@ -30,7 +30,7 @@ _RELABELLED = 800  # rows changed at once whose labels follow; more would hold t
 _MANY = 1000  # rows that are made anew at once, which the collector need not look at again
 _NUMBERS = ("scans", "files", "bytes")
 _BEFORE = (INCLUDE, STATE, "subject", "session")
-_AFTER = ("modality", "date", "files", "bytes", FINDINGS, "source", "project")
+_AFTER = ("modality", "date", "files", "bytes", FINDINGS, "confirmed", "source", "project")
 _HEADS = {
     STATE: "upload.head_state",
     "subject": "upload.head_subject",
@@ -40,6 +40,7 @@ _HEADS = {
     "files": "upload.head_files",
     "bytes": "upload.head_bytes",
     FINDINGS: "upload.head_findings",
+    "confirmed": "upload.head_confirmed",
     "source": "upload.head_source",
     "project": "upload.head_project",
 }
@@ -133,7 +134,7 @@ class PlanTable(QAbstractTableModel):
 
     def editable(self) -> tuple[str, ...]:
         """Return the columns in which a person can write."""
-        return ("subject", "session", *self.variables, "project")
+        return ("subject", "session", *self.variables, "confirmed", "project")
 
     # What a person does
 

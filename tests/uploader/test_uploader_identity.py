@@ -1,0 +1,223 @@
+"""Whose images these are: rows that were swapped, copied or moved are found before sending."""
+
+from dataclasses import replace
+
+import pytest
+from disk import write_study
+
+from uploader.findings import IDENTITY_CONFIRMED, IDENTITY_DIFFERS, Level
+from uploader.planning.plan_building import build_plan, check_plan, with_sessions
+from uploader.planning.plan_files import read_plan, write_plan
+from uploader.planning.variable_table import read_variable_table
+from uploader.reports.report import report_rows
+from uploader.scanning.folder_scan import scan_folder
+from uploader.transfer.plan_upload import Outcome
+from uploader.verification.session_verification import VerificationLevel
+from xnat_config import load_config
+
+CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})
+ANIMALS = ("m01", "m02", "m03")
+DATES = {"pre": "20240109", "post1w": "20240116"}
+
+
+def write_trial(root, *, named=True):
+    """Three animals at two timepoints; `named` writes the animal into the images, too."""
+    for number, animal in enumerate(ANIMALS):
+        group = "treated" if number < 2 else "untreated"
+        for step, (timepoint, date) in enumerate(DATES.items()):
+            folder = root / "group" / group / "timepoint" / timepoint / animal / "study"
+            write_study(
+                folder, str(10 * number + step), animal if named else "", (1,), 1, StudyDate=date
+            )
+    return root
+
+
+@pytest.fixture(params=[True, False], ids=["PatientID", "no PatientID"])
+def trial(request, tmp_path):
+    return write_trial(tmp_path / "data", named=request.param)
+
+
+LAYOUT = "group/{group}/timepoint/{timepoint}/{subject}"
+
+
+def plan_of(root, **options):
+    options.setdefault("layout", LAYOUT)
+    return build_plan(scan_folder(root, CONFIG, jobs=1), "P1", CONFIG, **options)
+
+
+def reopened(tmp_path, made, change=None, name="plan.csv"):
+    """Write a plan, let a person edit its rows, and read it as every command does."""
+    path = tmp_path / name
+    write_plan(made, path)
+    read = read_plan(path)
+    if change is not None:
+        rows = change(list(read.rows))
+        write_plan(replace(read, rows=tuple(rows)), path)
+        read = read_plan(path)
+    return with_sessions(read, scan_folder(read.root, CONFIG, jobs=1), CONFIG)
+
+
+def found(plan, code=IDENTITY_DIFFERS):
+    return {
+        (row.subject, row.variables.get("timepoint")): [f.message for f in row.findings
+                                                        if f.code == code]
+        for row in plan.rows
+        if any(f.code == code for f in row.findings)
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["plan.csv", "plan.xlsx"])
+def test_a_plan_as_it_was_made_says_nothing(trial, tmp_path, name):
+    again = reopened(tmp_path, plan_of(trial), name=name)
+    assert found(again) == found(again, IDENTITY_CONFIRMED) == {}
+
+
+def swap_subjects(rows):
+    a, b = rows[0], rows[1]
+    assert (a.subject, b.subject) == ("m01", "m02")
+    rows[0], rows[1] = replace(a, subject=b.subject), replace(b, subject=a.subject)
+    return rows
+
+
+def copy_down(rows):
+    return [rows[0], *(replace(row, subject=rows[0].subject) for row in rows[1:])]
+
+
+def move_keys(rows):
+    keys = [row.key for row in rows]
+    return [replace(row, key=key) for row, key in zip(rows, [*keys[1:], keys[0]], strict=True)]
+
+
+def swap_groups(rows):
+    other = {"treated": "untreated", "untreated": "treated"}
+    return [
+        replace(row, variables={**row.variables, "group": other[row.variables["group"]]})
+        for row in rows
+    ]
+
+
+def edit_source(rows):
+    rows[0] = replace(rows[0], source=rows[3].source)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [(swap_subjects, 2), (copy_down, 4), (move_keys, 6), (swap_groups, 6), (edit_source, 1)],
+)
+def test_a_plan_that_was_spoilt_stops_its_rows(trial, tmp_path, change, wrong):
+    again = reopened(tmp_path, plan_of(trial), change)
+    stopped = [row for row in again.rows if any(f.code == IDENTITY_DIFFERS for f in row.findings)]
+    assert len(stopped) == wrong
+    assert all(f.level is Level.ERROR for row in stopped for f in row.findings
+               if f.code == IDENTITY_DIFFERS)  # fmt: skip
+
+
+def test_a_study_that_was_moved_into_the_folder_of_another_animal(trial, tmp_path):
+    made = plan_of(trial)
+    place = trial / "group" / "treated" / "timepoint" / "pre"
+    (place / "m01").rename(tmp_path / "kept")
+    (place / "m02").rename(place / "m01")
+    again = reopened(tmp_path, made)
+    (texts,) = [text for (subject, _), text in found(again).items() if subject == "m02"]
+    assert any("The folder says subject 'm01', the plan 'm02'" in text for text in texts)
+
+
+def test_images_that_name_another_animal_of_the_plan(tmp_path):
+    root = write_trial(tmp_path / "data")
+    folder = root / "group" / "treated" / "timepoint" / "pre" / "m01" / "study"
+    for path in folder.rglob("*.dcm"):
+        path.unlink()
+    write_study(folder, "0", "m02", (1,), 1, StudyDate=DATES["pre"])
+    ((_, texts),) = found(plan_of(root)).items()
+    assert "the header of the images 'm02', which is another animal of this plan" in texts[0]
+
+
+def test_names_of_the_scanner_that_are_no_animal_of_the_plan_are_no_alarm(tmp_path):
+    root = write_trial(tmp_path / "data")
+    folder = root / "group" / "treated" / "timepoint" / "pre" / "m01" / "study"
+    for path in folder.rglob("*.dcm"):
+        path.unlink()
+    write_study(folder, "0", "20240109_first", (1,), 1, StudyDate=DATES["pre"])
+    assert found(plan_of(root)) == {}
+
+
+def test_what_a_person_confirms_goes_on_and_is_told(trial, tmp_path):
+    def confirm(rows):
+        rows = swap_subjects(rows)
+        rows[0] = replace(rows[0], confirmed=f"Subject = {rows[0].subject.upper()}")
+        return rows
+
+    again = reopened(tmp_path, plan_of(trial), confirm)
+    assert len(found(again)) == 1
+    ((_, texts),) = found(again, IDENTITY_CONFIRMED).items()
+    assert texts[0].startswith("Confirmed in the plan: subject=m02. The folder says subject 'm01'")
+
+
+def test_a_confirmation_that_is_copied_down_confirms_no_other_row(trial, tmp_path):
+    def confirm(rows):
+        rows = swap_subjects(rows)
+        return [replace(row, confirmed=f"subject={rows[0].subject}") for row in rows]
+
+    assert len(found(reopened(tmp_path, plan_of(trial), confirm))) == 1
+
+
+def test_a_row_that_is_left_out_may_say_anything(trial, tmp_path):
+    def leave_out(rows):
+        return [replace(row, include=False) for row in copy_down(rows)]
+
+    assert found(reopened(tmp_path, plan_of(trial), leave_out)) == {}
+
+
+def test_an_edit_is_checked_at_once_and_its_correction_too(trial):
+    made = plan_of(trial)
+    wrong = check_plan(replace(made, rows=tuple(swap_subjects(list(made.rows)))), CONFIG)
+    assert len(found(wrong)) == 2
+    assert found(check_plan(replace(wrong, rows=made.rows), CONFIG)) == {}
+
+
+def test_values_of_a_table_count_as_confirmed(trial, tmp_path):
+    table = tmp_path / "animals.csv"
+    table.write_text("subject,group\nm01,control\n", encoding="utf-8")
+    made = plan_of(trial, table=read_variable_table(table, CONFIG.variables))
+    again = reopened(tmp_path, made)
+    assert found(again) == {}
+    assert len(found(again, IDENTITY_CONFIRMED)) == 2
+
+
+def test_other_words_in_the_label_and_project_are_a_persons_own_affair(trial, tmp_path):
+    def relabel(rows):
+        return [replace(row, session=f"X{k}", project="P2") for k, row in enumerate(rows)]
+
+    assert found(reopened(tmp_path, plan_of(trial), relabel)) == {}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_swapped_plan_sends_nothing_of_its_rows_and_verifies_none(work, named):
+    write_trial(work.folder, named=named)
+    made = work.plan(layout=LAYOUT)
+    spoilt = check_plan(replace(made, rows=tuple(swap_subjects(list(made.rows)))), CONFIG)
+    result = work.upload(spoilt)
+    assert result.exit_code == 8
+    failed = [row.row.key for row in result.rows if row.outcome is Outcome.FAILED]
+    assert failed == [made.rows[0].key, made.rows[1].key]
+    assert len(work.server.files()) == 4
+    # Even where the right ones are there, a plan that says otherwise proves nothing of them.
+    assert work.upload(made).exit_code == 0
+    levels = [one.level for one in work.verify(spoilt)]
+    assert [level is VerificationLevel.NONE for level in levels].count(True) == 2
+
+
+def test_what_was_confirmed_is_sent_and_repeated_by_verify_and_report(work, tmp_path):
+    write_trial(work.folder)
+    made = work.plan(layout=LAYOUT)
+    rows = [
+        replace(row, confirmed=f"subject={row.subject}") for row in swap_subjects(list(made.rows))
+    ]
+    confirmed = check_plan(replace(made, rows=tuple(rows)), CONFIG)
+    assert work.upload(confirmed).exit_code == 0
+    told = [note for one in work.verify(confirmed) for note in one.notes if "Confirmed" in note]
+    assert len(told) == 2
+    with work.journal() as journal:
+        listed = [one.findings for one in report_rows(confirmed, journal)]
+    assert sum("Confirmed in the plan" in str(one) for one in listed) == 2
