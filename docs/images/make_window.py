@@ -177,7 +177,7 @@ class Session:
             self.click(foot.buttons["retry"])
             self.until(lambda: not run.working)
         self.click(foot.buttons["verify"])
-        self.until(lambda: not run.working)
+        self.until(lambda: not run.working, 240)  # every image is fetched and decoded
         page.plan.view.selectRow(0)
         self.picture("verified")
 

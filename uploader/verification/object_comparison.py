@@ -118,10 +118,8 @@ def compare_objects(ours: Path, theirs: Path) -> ObjectComparison:
 
 def _read(path: Path) -> Dataset:
     """Return an object whose large values are read when they are asked for."""
-    dataset = dcmread(path, specific_tags=[])
-    if _is_deflated(dataset):
-        return dcmread(path)
-    return dcmread(path, defer_size=_DEFERRED)
+    dataset = dcmread(path, defer_size=_DEFERRED)
+    return dcmread(path) if _is_deflated(dataset) else dataset
 
 
 def _is_deflated(dataset: Dataset) -> bool:
