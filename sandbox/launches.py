@@ -31,7 +31,8 @@ def launch(
 
 def runs(server: XnatClient, project: str, pipeline: str, session: str) -> list[dict[str, str]]:
     """Return the runs of a pipeline on a session, the latest first."""
-    asked = {"project": project, "experiment": session}
+    # Without ``display`` the latest alone comes, as an item.
+    asked = {"project": project, "experiment": session, "display": "ALL"}
     return server.find_rows(path_of("data", "services", "workflows", pipeline), asked)
 
 

@@ -118,20 +118,29 @@ def _answer(call: Call, found: list[Workflow]) -> Response:
 
 @endpoint
 def list_workflows(call: Call) -> Response:
-    """List the runs of a pipeline, the latest first; ``display=LATEST`` gives one for each item."""
-    wanted = {"externalid": call.get("project"), "status": call.get("status")}
+    """List the runs of a pipeline, the latest of each item.
+
+    Of one experiment that is the item itself, and 404 where there is none; ``display=ALL`` lists
+    all of it, the latest first.
+    """
+    wanted = {"externalid": call.get("project")}
     with call.archive.database.read() as connection:
-        name = call.get("experiment")
+        name, pipeline = call.get("experiment"), call.path("pipeline")
         session = items.find_experiment(connection, name, call.get("project")) if name else None
-        wanted["id"] = session.id if session is not None else name
-        found = workflows.find(
-            connection, {k: v for k, v in wanted.items() if v}, like=call.path("pipeline")
-        )
+        if session is not None:
+            wanted |= {"id": session.id, "status": call.get("status")}
+        known = {key: value for key, value in wanted.items() if value}
+        found = workflows.find(connection, known, like=pipeline)
         found = [one for one in found if may_see(connection, call.user, one)]
         labels = workflows.labels(connection, {one.id for one in found})
-    if call.get("display").upper() == "LATEST":
+    if session is not None and call.get("display").upper() != "ALL":
+        if not found or not pipeline:
+            raise Refused(404, f"Unable to find workflow entry for pipeline {pipeline} and {name}")
+        return _answer(call, found[:1])
+    if session is None:
         latest = {one.id: one for one in reversed(found)}
         found = sorted(latest.values(), key=lambda one: -one.pk)
+        found = [one for one in found if call.get("status") in ("", one.status)]
     rows = [
         {
             "wrk_workflowData_id": one.pk,

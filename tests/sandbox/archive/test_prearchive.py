@@ -286,8 +286,11 @@ class TestWhatXnatsOwnTestsSay:
         archive(site, [make_object(study, 1, 1)])
         assert site.rows("/data/services/workflows/Merged") == []
         archive(site, [make_object(study, 2, 1)])
-        (row,) = site.rows("/data/services/workflows/Merged", experiment="mouse1_MR1", project="P1")
-        assert (row["pipeline_name"], row["status"]) == ("Merged", "Complete")
+        asked = {"experiment": "mouse1_MR1", "project": "P1"}
+        answer = site.get("/data/services/workflows/Merged", params=asked)
+        found = answer.json()["items"][0]["data_fields"]
+        assert (found["pipeline_name"], found["status"]) == ("Merged", "Complete")
+        assert site.get("/data/services/workflows/Other", params=asked).status_code == 404
 
     def test_session_has_what_the_objects_say(self, site: Served) -> None:
         values = {"MagneticFieldStrength": 3, "PatientBirthDate": "20231101"}

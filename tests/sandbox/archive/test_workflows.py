@@ -114,7 +114,12 @@ def test_listing_of_a_pipeline(served: Served) -> None:
     assert rows[0]["label"] == "S1_MR"
     latest = served.rows(path, project="P1", display="LATEST")
     assert [row["status"] for row in latest] == ["Complete"]
-    assert [row["status"] for row in served.rows(path, status="Failed")] == ["Failed"]
+    assert served.rows(path, status="Failed") == []  # it is not the latest
+    one = {"project": "P1", "experiment": "S1_MR"}
+    item = served.get(path, params=one).json()["items"][0]["data_fields"]
+    assert item["status"] == "Complete"
+    assert served.get("/data/services/workflows/nothing", params=one).status_code == 404
+    assert served.rows("/data/services/workflows/nothing", display="ALL", **one) == []
     assert served.rows(path, project="P2") == []
 
 

@@ -139,7 +139,8 @@ class Bench:
 
     def latest(self) -> str:
         """Return the number of the latest run."""
-        rows = self.served.rows("/data/services/workflows/", experiment=self.session)
+        rows = self.served.rows("/data/services/workflows", project="P1")
+        rows = [row for row in rows if row["id"] == self.session]
         return max((row["wrk_workflowData_id"] for row in rows), key=int)
 
     def state(self, number: str) -> dict[str, str]:
