@@ -159,7 +159,7 @@ class Recorder:
     def _clear(self, text: str) -> str:
         """Return a text without login, session, address and mail addresses."""
         for secret in self._secrets:
-            text = text.replace(secret, SESSION)
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", SESSION, text)
         text = text.replace(self._server, SERVER)
         text = re.sub(rf"(?<![\w.-]){re.escape(self._host)}(?![\w.-])", HOST, text)
         if self._user:
@@ -184,7 +184,7 @@ class Recorder:
             }
             text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
             for secret in self._secrets:  # a session's key is known once the server gave it
-                text = text.replace(secret, SESSION)
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", SESSION, text)
         write_file(path, text)
 
 

@@ -13,7 +13,7 @@ DATATYPES = ("string", "integer", "float", "boolean", "date")
 # Names that mean something else in a plan or in a folder layout.
 RESERVED = frozenset(
     {"include", "key", "source", "project", "subject", "session", "modality", "date", "scans",
-     "files", "bytes", "findings", "study"}
+     "files", "bytes", "findings", "confirmed", "study"}
 )  # fmt: skip
 
 

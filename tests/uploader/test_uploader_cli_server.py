@@ -190,6 +190,15 @@ def test_one_finding_of_many_rows_is_said_once_with_its_rows(xnat, run, ready, t
     ]
 
 
+def test_a_report_never_takes_the_place_of_its_plan(run, ready, tmp_path):
+    plan = tmp_path / "plan.csv"
+    run("upload", plan, **ready)
+    before = plan.read_bytes()
+    done = run("report", plan, "-o", tmp_path / "plan.html", code=2)
+    assert "would take the place of the plan" in done.stderr
+    assert plan.read_bytes() == before
+
+
 def test_a_plan_whose_folder_is_gone_says_so(run, ready, tmp_path):
     (tmp_path / "data").rename(tmp_path / "elsewhere")
     for command in ("check", "upload", "verify"):

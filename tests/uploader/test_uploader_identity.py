@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from disk import write_study
 
+from uploader.errors import PlanError
 from uploader.findings import IDENTITY_CONFIRMED, IDENTITY_DIFFERS, Level
 from uploader.planning.plan_building import build_plan, check_plan, with_sessions
 from uploader.planning.plan_files import read_plan, write_plan
@@ -130,15 +131,16 @@ def test_images_that_name_another_animal_of_the_plan(tmp_path):
         path.unlink()
     write_study(folder, "0", "m02", (1,), 1, StudyDate=DATES["pre"])
     ((_, texts),) = found(plan_of(root)).items()
-    assert "the header of the images 'm02', which is another animal of this plan" in texts[0]
+    assert "the header of the images 'm02', which is another animal" in texts[0]
 
 
 def test_names_of_the_scanner_that_are_no_animal_of_the_plan_are_no_alarm(tmp_path):
-    root = write_trial(tmp_path / "data")
-    folder = root / "group" / "treated" / "timepoint" / "pre" / "m01" / "study"
-    for path in folder.rglob("*.dcm"):
-        path.unlink()
-    write_study(folder, "0", "20240109_first", (1,), 1, StudyDate=DATES["pre"])
+    root = write_trial(tmp_path / "data", named=False)
+    for number, (timepoint, date) in enumerate(DATES.items()):
+        folder = root / "group" / "treated" / "timepoint" / timepoint / "m01" / "study"
+        for path in folder.rglob("*.dcm"):
+            path.unlink()
+        write_study(folder, str(number), f"{date}_first", (1,), 1, StudyDate=date)
     assert found(plan_of(root)) == {}
 
 
@@ -221,3 +223,50 @@ def test_what_was_confirmed_is_sent_and_repeated_by_verify_and_report(work, tmp_
     with work.journal() as journal:
         listed = [one.findings for one in report_rows(confirmed, journal)]
     assert sum("Confirmed in the plan" in str(one) for one in listed) == 2
+
+
+def test_a_study_among_those_of_another_animal_is_found_though_its_own_has_none_left(tmp_path):
+    root = write_trial(tmp_path / "data")
+    place = root / "group" / "treated" / "timepoint"
+    for timepoint in DATES:
+        (place / timepoint / "m01" / "study").rename(place / timepoint / "m02" / "other")
+        (place / timepoint / "m01").rmdir()
+    stopped = found(plan_of(root))
+    assert len(stopped) == 2
+    assert all("the header of the images 'm01'" in text for (text,) in stopped.values())
+
+
+def test_folders_that_were_exchanged_are_found_without_a_layout_that_names_subjects(tmp_path):
+    root = write_trial(tmp_path / "data")
+    place = root / "group" / "treated" / "timepoint"
+    for timepoint in DATES:
+        (place / timepoint / "m01").rename(place / timepoint / "kept")
+        (place / timepoint / "m02").rename(place / timepoint / "m01")
+        (place / timepoint / "kept").rename(place / timepoint / "m02")
+    made = plan_of(root, layout="group/{group}/timepoint/{timepoint}")
+    assert len(found(made)) == 4
+
+
+def test_a_statement_that_fits_nothing_is_told_and_a_value_may_hold_a_semicolon(trial, tmp_path):
+    def edit(rows):
+        rows[0] = replace(rows[0], confirmed="subject=m77")
+        values = {**rows[1].variables, "dose": "a;b"}
+        rows[1] = replace(rows[1], variables=values, confirmed="group=treated")
+        return rows
+
+    again = reopened(tmp_path, plan_of(trial), edit)
+    assert found(again) == {}
+    told = [f.message for row in again.rows for f in row.findings if f.code == "identity-unused"]
+    assert [text.partition(":")[0] for text in told] == [
+        "The column confirmed says subject=m77",
+        "The column confirmed says group=treated",
+    ]
+
+
+def test_a_plan_without_its_layout_is_none(trial, tmp_path):
+    path = tmp_path / "plan.csv"
+    write_plan(plan_of(trial), path)
+    kept = [line for line in path.read_text("utf-8-sig").splitlines() if "# layout" not in line]
+    path.write_text("\n".join(kept), encoding="utf-8")
+    with pytest.raises(PlanError, match="lacks the lines that begin with #"):
+        read_plan(path)

@@ -90,6 +90,7 @@ def test_csv_as_spreadsheet_programs_save_it(tmp_path, delimiter, encoding):
     lines = [
         ["# plan", "1", "", ""],
         ["# root", "/data", "", ""],
+        ["# layout", "", "", ""],
         ["Include", "project", "subject", "session", "group", "key", ""],
         ["SI", "P1", " m01 ", "m01_MR", "città", "1/MR", ""],
         ["", "", "", "", "", "", ""],
@@ -123,7 +124,7 @@ def test_numbers_and_dates_typed_into_xlsx_become_text(tmp_path):
     assert read_plan(path).rows[1].variables["weight"] == ""
 
 
-HEAD = "# plan,1\n# root,/d\ninclude,project,subject,session,key,scans\n"
+HEAD = "# plan,1\n# root,/d\n# layout,\ninclude,project,subject,session,key,scans\n"
 
 
 @pytest.mark.parametrize(
@@ -131,9 +132,9 @@ HEAD = "# plan,1\n# root,/d\ninclude,project,subject,session,key,scans\n"
     [
         ("", "lacks the lines"),
         ("a,b\n1,2\n", "lacks the lines"),
-        ("# plan,9\n# root,/d\n", "format 9"),
-        ("# plan,1\n# root,/d\n", "names of the columns"),
-        ("# plan,1\n# root,/d\nproject,subject,session\n", "column key is missing"),
+        ("# plan,9\n# root,/d\n# layout,\n", "format 9"),
+        ("# plan,1\n# root,/d\n# layout,\n", "names of the columns"),
+        ("# plan,1\n# root,/d\n# layout,\nproject,subject,session\n", "column key is missing"),
         (HEAD.replace("scans", "My Col"), "cannot name a variable"),
         (HEAD.replace("scans", "key"), "column key is there twice"),
         (HEAD + "yes,P,m,s,,1\n", "lost its key"),

@@ -206,6 +206,11 @@ def report_command(plan_path: Path, output: Path | None) -> None:
         page = output or plan_path.with_name(plan_path.name + ".report.html")
         if page.suffix.lower() not in (".html", ".htm"):
             raise WrongCallError("The report is a page.", hint="Name it with the ending .html.")
+        if page.with_suffix(".csv").resolve() == plan_path.resolve():
+            raise WrongCallError(
+                f"The table beside {page.name} would take the place of the plan.",
+                hint=f"Name the page otherwise, such as {page.stem}.report.html.",
+            )
         plan = read_plan(plan_path)
         with _journal_of(plan_path) as journal:
             if journal is None:

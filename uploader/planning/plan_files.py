@@ -118,7 +118,7 @@ def read_plan(path: Path) -> Plan:
     about = [row for row in rows if row[0].startswith("#")]
     table = [row for row in rows if not row[0].startswith("#")]
     known = {row[0][1:].strip(): (row[1] if len(row) > 1 else "") for row in about}
-    if "plan" not in known or not known.get("root"):
+    if "plan" not in known or not known.get("root") or "layout" not in known:
         raise _plan_error(path, "it lacks the lines that begin with #")
     if known["plan"].strip() != _FORMAT:
         raise _plan_error(

@@ -70,7 +70,7 @@ def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRo
     verification = (entry.verified if entry else "") or "not verified"
     findings = [f"{one.level.value}: {one.message}" for one in row.findings]
     if row.confirmed:
-        findings.append(f"confirmed against folder or header: {row.confirmed}")
+        findings.append(f"column confirmed: {row.confirmed}")
     problem = entry.problem if entry else ""
     if problem:
         findings.insert(0, problem)

@@ -36,6 +36,16 @@ _LOSSY = {
     uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000,
     uid.JPEG2000MC, uid.HTJ2K,
 }  # fmt: skip
+# Decoders that raise where data are damaged; GDCM, where it is installed, would come first, and
+# ends the program on some. It is left what no other reads.
+_DECODERS = {
+    uid.RLELossless: "pydicom",
+    uid.JPEGBaseline8Bit: "pillow",
+    uid.JPEGLSLossless: "pyjpegls",
+    uid.JPEGLSNearLossless: "pyjpegls",
+    uid.JPEG2000Lossless: "pylibjpeg",
+    uid.JPEG2000: "pylibjpeg",
+}
 _COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_422"}
 # Decoders of lossy methods may round differently; more than this is another image.
 _ROUNDING = 4
@@ -259,7 +269,9 @@ def _frames(path: Path, dataset: Dataset) -> Generator[Any, None, None]:
     from pydicom.pixels.utils import iter_pixels
 
     try:
-        for frame in iter_pixels(dataset if _is_deflated(dataset) else path):
+        decoder = _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
+        source = dataset if _is_deflated(dataset) else path
+        for frame in iter_pixels(source, decoding_plugin=decoder):
             yield _values(frame, dataset)
     except Exception as error:  # decoders raise what they like
         yield error

@@ -95,7 +95,10 @@ class RowVerification:
         """Begin with what the plan says of whose images these are."""
         return cls(
             row,
-            problems=messages_of(row.findings, IDENTITY_DIFFERS),
+            problems=[
+                *messages_of(row.findings, IDENTITY_DIFFERS),
+                *messages_of(row.findings, "changed"),
+            ],
             notes=messages_of(row.findings, IDENTITY_CONFIRMED),
         )
 
