@@ -129,10 +129,13 @@ def _set(change: Change, xsi_type: str, path: str, value: str) -> None:
 
 
 def _from_document(call: Call, kind: str) -> Change:
-    document = from_xml(parse(call.body))
+    root = parse(call.body)
+    document = from_xml(root)
     family = schema.family_of(document.type)
     if family != kind and not {family, kind} <= {"experiment", "assessor"}:
         raise Refused(422, f"The document is a {document.type}; this is the address of a {kind}.")
+    if family == "assessor" and any(one.tag.endswith("}scans") for one in root):
+        raise Refused(501, "The sandbox does not store scans that an assessor's document holds.")
     change = Change(document.type, document=document, replaces=call.flag("allowDataDeletion"))
     for path, value in flatten(document, schema.facts()["parts"]["paths"]).items():
         if path.lower() in _IDENTITY:

@@ -48,7 +48,8 @@ def read(body: bytes) -> Search:
     Raises
     ------
     Refused
-        422 for what is no search document; 400 for a type, field or comparison unknown here.
+        422 for what is no search document; 501 for a type that is not searched here; 400 for a
+        field or comparison unknown here.
     """
     root = parse(body)
     if _name(root) not in ("bundle", "stored_search", "search"):
@@ -58,7 +59,7 @@ def read(body: bytes) -> Search:
     if kind == "assessor":
         kind = "experiment"
     if kind not in ("project", "subject", "experiment"):
-        raise Refused(400, f"Searches for {xsi_type or 'nothing'} are not served here.")
+        raise Refused(501, f"Searches for {xsi_type or 'nothing'} are not served here.")
     found = Search(xsi_type, kind)
     for identifier in search_columns(kind):
         found.columns[identifier.lower()] = search_fields(kind)[identifier]

@@ -305,6 +305,18 @@ def test_assessor_that_cannot_be_made(session: Served, query: str, status: int) 
     assert session.rows(f"{BASE}/E1/assessors") == []
 
 
+def test_scans_in_the_document_of_an_assessor_are_refused_and_not_dropped(session: Served) -> None:
+    body = (
+        '<xnat:QCManualAssessment xmlns:xnat="http://nrg.wustl.edu/xnat"><xnat:scans>'
+        '<xnat:scan xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+        ' xsi:type="xnat:mrQcScanData"><xnat:rating>3</xnat:rating></xnat:scan></xnat:scans>'
+        "</xnat:QCManualAssessment>"
+    )
+    answer = session.put(f"{BASE}/E1/assessors/Q2", data=body)
+    assert answer.status_code == 501, answer.text
+    assert session.rows(f"{BASE}/E1/assessors") == []
+
+
 def test_experiments_of_a_project_are_no_assessors_unless_named(session: Served) -> None:
     kind = {"xsiType": "xnat:qcManualAssessorData"}
     assert session.put(f"{BASE}/E1/assessors/Q1", params=kind).status_code in (200, 201)

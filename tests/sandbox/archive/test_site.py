@@ -138,7 +138,7 @@ def test_search_joins_its_criteria(filled: Served) -> None:
     [
         ("no xml", 422),
         ("<other/>", 422),
-        (BUNDLE.format(root="xnat:mrScanData", method="AND", criteria="", fields=""), 400),
+        (BUNDLE.format(root="xnat:mrScanData", method="AND", criteria="", fields=""), 501),
         (
             BUNDLE.format(
                 root="xnat:subjectData",
