@@ -4,6 +4,7 @@ As in `items`, functions take a connection. Only preferences that the sandbox fo
 """
 
 import json
+import re
 import sqlite3
 from collections.abc import Mapping
 from typing import Any
@@ -60,11 +61,21 @@ def store(connection: sqlite3.Connection, values: Mapping[str, Any]) -> None:
         wanted = _as_kind(name, given)
         if name in _CHOICES and wanted not in _CHOICES[name]:
             raise Refused(400, f"{name} is one of {', '.join(_CHOICES[name])} here.")
+        if name == "sitewideSeriesImportFilter":
+            _check_patterns(wanted)
         connection.execute(
             "INSERT INTO site VALUES (?, ?)"
             " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             (name, json.dumps(wanted)),
         )
+
+
+def _check_patterns(text: str) -> None:
+    for line in text.splitlines():
+        try:
+            re.compile(line)
+        except re.error as error:
+            raise Refused(400, f"The filter {line!r} is no regular expression: {error}.") from error
 
 
 def _as_kind(name: str, given: Any) -> Any:

@@ -166,6 +166,9 @@ def test_settings(served: Served) -> None:
 
 def test_preferences_of_the_site(served: Served) -> None:
     address = "/xapi/siteConfig"
+    wrong = served.post(address, json={"sitewideSeriesImportFilter": "good\n[bad"})
+    assert wrong.status_code == 400
+    assert "'[bad' is no regular expression" in wrong.text
     assert served.get(address).json()["siteUrl"] == served.url
     assert served.post(address, json={"defaultPrearchiveCode": "0"}).status_code == 200
     assert served.get(f"{address}/defaultPrearchiveCode").json() == "0"
