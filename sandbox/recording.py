@@ -39,8 +39,20 @@ _OF_PEOPLE = frozenset(
         *("email", "firstname", "lastname", "firstName", "lastName", "pi_firstname", "pi_lastname"),
     )
 )
+_LONG = 8  # characters of a secret from which on it is no part of an ordinary word
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _LARGEST_BODY = 4 * 2**20
+
+
+def mask_secret(text: str, secret: str, word: str) -> str:
+    """Return a text without a secret.
+
+    A short one may be part of an ordinary word, where a mask would tell what it is: there it is
+    masked where it stands alone. A longer one is masked wherever it stands.
+    """
+    if len(secret) >= _LONG:
+        return text.replace(secret, word)
+    return re.sub(rf"(?<![^\W_]){re.escape(secret)}(?![^\W_])", word, text)
 
 
 class Recorder:
@@ -159,7 +171,7 @@ class Recorder:
     def _clear(self, text: str) -> str:
         """Return a text without login, session, address and mail addresses."""
         for secret in self._secrets:
-            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", SESSION, text)
+            text = mask_secret(text, secret, SESSION)
         text = text.replace(self._server, SERVER)
         text = re.sub(rf"(?<![\w.-]){re.escape(self._host)}(?![\w.-])", HOST, text)
         if self._user:
@@ -184,7 +196,7 @@ class Recorder:
             }
             text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
             for secret in self._secrets:  # a session's key is known once the server gave it
-                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", SESSION, text)
+                text = mask_secret(text, secret, SESSION)
         write_file(path, text)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import secrets
 import tempfile
 import time
@@ -40,7 +39,7 @@ from xnat_pic.text import one_line
 
 from .launches import finish, is_complete, launch
 from .mouse import MouseOptions, write_mice
-from .recording import Recorder
+from .recording import Recorder, mask_secret
 
 PREFIX = "XNATPIC_SELFTEST_"
 NAME, RESULT = "process_T2", "PROCESSED_T2"
@@ -191,9 +190,7 @@ class SelfTest:
             (self._connection.server, "(server)"),
             (self._connection.host, "(server)"),
         ):
-            # Inside other words it is none, and a mask there would tell what it is.
-            if len(secret) > 3:
-                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", word, text)
+            text = mask_secret(text, secret, word) if len(secret) > 3 else text
         return one_line(text, 400)
 
     def _describe_server(self, server: XnatClient) -> str:

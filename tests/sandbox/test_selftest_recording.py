@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
-from sandbox.recording import Recorder
+from sandbox.recording import Recorder, mask_secret
 from sandbox.selftest import SelfTest, table
 from xnat_config.server.connection import Connection
 
@@ -26,6 +26,20 @@ from replay import differences, load, playing
 
 PASSWORD = "pass/of nobody"
 REAL = sorted((Path(__file__).parent / "recordings").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("text", "secret", "masked"),
+    [
+        ("user_d41d8cd9x/path", "d41d8cd9", "user_#x/path"),  # long: wherever it stands
+        ("an administrator", "admin", "an administrator"),
+        ("as admin, p_admin=admin", "admin", "as #, p_#=#"),
+        ("abc1234d", "abc1234", "abc1234d"),
+        ("abc12345d", "abc12345", "#d"),
+    ],
+)
+def test_a_short_secret_is_masked_alone_and_a_long_one_everywhere(text, secret, masked):
+    assert mask_secret(text, secret, "#") == masked
 
 
 def _record(folder, monkeypatch, name="archive"):
