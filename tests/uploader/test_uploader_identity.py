@@ -270,3 +270,21 @@ def test_a_plan_without_its_layout_is_none(trial, tmp_path):
     path.write_text("\n".join(kept), encoding="utf-8")
     with pytest.raises(PlanError, match="lacks the lines that begin with #"):
         read_plan(path)
+
+
+def test_a_difference_of_something_else_hides_no_warning_of_the_header(tmp_path):
+    root = write_trial(tmp_path / "data", named=False)
+    for number, (timepoint, date) in enumerate(DATES.items()):
+        folder = root / "group" / "treated" / "timepoint" / timepoint / "m01" / "study"
+        for path in folder.rglob("*.dcm"):
+            path.unlink()
+        write_study(folder, str(number), "scanner_7", (1,), 1, StudyDate=date)
+    made = plan_of(root)
+    rows = [
+        replace(row, variables={**row.variables, "dose": "d9"}, confirmed="subject=m77")
+        for row in made.rows
+    ]
+    made = check_plan(replace(made, rows=tuple(rows)), CONFIG)
+    codes = [{f.code for f in row.findings} for row in made.rows if row.subject == "m01"]
+    assert len(codes) == 2
+    assert all({"subject-differs", "identity-unused"} <= one for one in codes)

@@ -140,8 +140,8 @@ def subject_findings(
             found[row.key] = [
                 warning(
                     "subject-differs",
-                    f"The row says {row.subject} and the files say {patient!r}. The row counts: "
-                    "correct the column subject if it is wrong.",
+                    f"The row says {row.subject} and the files say {patient!r}. Correct the "
+                    "column subject if it is wrong.",
                 )
             ]
     return found

@@ -244,7 +244,7 @@ def check_plan(plan: Plan, config: SiteConfig) -> Plan:
                 *row.findings,
                 *labels.get(row.key, ()),
                 *identity.get(row.key, ()),
-                *([] if identity.get(row.key) else patient_findings.get(row.key, ())),
+                *patient_findings.get(row.key, ()),
                 *values.get(row.key, ()),
             ),
         )
