@@ -57,3 +57,25 @@ def visible_projects(connection: sqlite3.Connection, user: User) -> list[Item]:
     rows = connection.execute("SELECT id FROM item WHERE kind = 'project' ORDER BY id")
     found = [items.find_project(connection, row[0]) for row in rows.fetchall()]
     return [one for one in found if one is not None and accounts.may_read(connection, user, one)]
+
+
+def session_by_id(
+    connection: sqlite3.Connection,
+    user: User,
+    project_id: str,
+    identifier: str,
+    *,
+    edit: bool = False,
+) -> Item:
+    """Return a session within a project by its ID alone, as the viewer's plugin names it.
+
+    Raises
+    ------
+    Refused
+        404 for a label too; 403 for a missing right on the project.
+    """
+    owner = project(connection, user, project_id, edit=edit)
+    found = experiment(connection, user, identifier, owner.id)
+    if found.kind != "experiment" or found.id != identifier:
+        raise not_found("session")
+    return found

@@ -60,11 +60,8 @@ async def store(call: Call) -> Response:
 def _session(call: Call) -> Item:
     """Return the session by its ID, within the project of the address."""
     with call.archive.database.read() as connection:
-        project = lookup.project(connection, call.user, call.path("project"), edit=True)
-        found = lookup.experiment(connection, call.user, call.path("session"), project.id)
-        if found.id != call.path("session"):
-            raise not_found("session")
-        return found
+        names = call.path("project"), call.path("session")
+        return lookup.session_by_id(connection, call.user, *names, edit=True)
 
 
 def _record(call: Call, read: Collection, blob: Blob, name: str) -> tuple[Item, list[str]]:

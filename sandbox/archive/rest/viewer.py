@@ -33,11 +33,8 @@ _INSTANCE = (
 
 def _session(connection: sqlite3.Connection, call: Call) -> Item:
     """Return the session by its ID, within the project of the address."""
-    project = lookup.project(connection, call.user, call.path("project"))
-    found = lookup.experiment(connection, call.user, call.path("experiment"), project.id)
-    if found.kind != "experiment" or found.id != call.path("experiment"):
-        raise not_found("session")
-    return found
+    names = call.path("project"), call.path("experiment")
+    return lookup.session_by_id(connection, call.user, *names)
 
 
 @endpoint
