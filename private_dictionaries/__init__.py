@@ -1,4 +1,4 @@
-"""Private DICOM tags as data, and what reads and writes them.
+"""Private DICOM tags as data, what reads and writes them, and which decoder reads pixels.
 
 Importing this package loads neither pydicom nor any numerics; `read_block` and `read_frames` load
 pydicom.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from xnat_config.server.client import Answer
+from xnat_config.server.session import Answer
 from xnat_pic.files import write_file
 
 FORMAT = 1

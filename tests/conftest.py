@@ -2,31 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def _leave_gdcm_out() -> None:
-    """Let pydicom decode and encode as where GDCM is not installed, but for JPEG Lossless.
-
-    The tests pack images with it; most users have none, and it ends the program on damaged data.
-    """
-    from pydicom.pixels.decoders import base as decoders
-    from pydicom.pixels.encoders import base as encoders
-
-    for module in (decoders, encoders):
-        for name, coder in vars(module).items():
-            known = name.endswith(("Decoder", "Encoder")) and hasattr(coder, "_available")
-            if known and not name.startswith("JPEGLossless") and not isinstance(coder, type):
-                with suppress(ValueError):
-                    coder.remove_plugin("gdcm")
-
-
-_leave_gdcm_out()
 
 
 def _shared_data() -> Path:

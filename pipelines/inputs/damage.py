@@ -17,6 +17,7 @@ from pydicom.datadict import dictionary_VM, dictionary_VR, keyword_for_tag
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.sequence import Sequence
 
+from private_dictionaries.decoders import decode_dataset
 from xnat_pic.errors import CorruptDataError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def decode_pixels(ds: Dataset) -> npt.NDArray[Any]:
             if keyword in ds:
                 count = int(np.prod(shape))
                 return np.frombuffer(ds[keyword].value, kind, count).reshape(shape)
-        return np.asarray(ds.pixel_array).reshape(shape)
+        return np.asarray(decode_dataset(ds)).reshape(shape)
     except PYDICOM_ERRORS as error:
         raise CorruptDataError(str(error) or type(error).__name__) from error
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pydicom
 
 from private_dictionaries import reading
+from private_dictionaries.decoders import decode_dataset
 from xnat_pic.errors import CorruptDataError
 
 from . import attributes
@@ -100,7 +101,7 @@ class DicomFile:
                 stored = np.frombuffer(ds.PixelData, kind, int(np.prod(shape))).reshape(shape)
                 # Bits above the stored ones may hold an overlay.
                 return stored if self.bits == ds.BitsAllocated or sign == "i" else stored & self.top
-            return np.asarray(ds.pixel_array).reshape(shape)
+            return np.asarray(decode_dataset(ds)).reshape(shape)
         except (ValueError, AttributeError, RuntimeError, NotImplementedError) as error:
             raise CorruptDataError(
                 f"The pixels of {self.path.name} cannot be read ({error}).",

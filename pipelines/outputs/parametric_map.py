@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,8 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
+
+from xnat_pic.warning_filters import ignore_warnings
 
 from .catalogue import entry, unit_meaning, window
 from .uids import result_uid
@@ -102,9 +103,8 @@ def write_parametric_map(
     version : str
         Of the suite.
     """
-    with warnings.catch_warnings():
-        # A subject id is a name of one component.
-        warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
+    # A subject id is a name of one component.
+    with ignore_warnings(message=".*person ?name"):
         dataset = _object(
             name, values, unit, images, header, number=number, key=key, version=version
         )
@@ -349,7 +349,6 @@ def sanitise_identity(header: Dataset) -> Dataset:
     for keyword, pattern in _ALLOWED.items():
         value = str(header.get(keyword) or "").strip()
         if not value or not re.fullmatch(pattern, value, re.DOTALL):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
+            with ignore_warnings():
                 setattr(header, keyword, "")
     return header

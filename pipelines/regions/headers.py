@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pydicom
 from pydicom.errors import BytesLengthException, InvalidDicomError
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError
+from xnat_pic.warning_filters import ignore_warnings
 
 from .model import Doubles
 
@@ -67,8 +67,7 @@ def unwarned() -> Iterator[None]:
 
     A misspelt identifier that nothing depends on is no concern of the person who measures.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with ignore_warnings(UserWarning):
         yield
 
 

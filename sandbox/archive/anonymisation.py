@@ -6,7 +6,6 @@ A script is a configuration with a number; each object it changes gets an item w
 
 import io
 import sqlite3
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -23,7 +22,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from private_dictionaries.decoders import find_decoder
 from xnat_pic.tables import read_text
+from xnat_pic.warning_filters import ignore_warnings
 
 from . import filing, items, preferences
 from .blobs import Blob, Placing
@@ -158,8 +159,7 @@ class Rewriter:
         Refused
             400 where it cannot be read.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd values pass as they are
+        with ignore_warnings():  # odd values pass as they are
             try:
                 dataset, rest = _read_start(path)
                 if self._decompress and _is_compressed(path):
@@ -240,7 +240,8 @@ def _is_packed(path: Path) -> bool:
 def _unpack(dataset: Dataset) -> None:
     """Decompress an object; where there is no codec it stays as it is."""
     try:
-        dataset.decompress(generate_instance_uid=False)
+        syntax = dataset.file_meta.TransferSyntaxUID
+        dataset.decompress(decoding_plugin=find_decoder(syntax), generate_instance_uid=False)
     except Exception:  # decoders raise what they like, and XNAT then stores the original format
         return
 

@@ -1,7 +1,6 @@
 """Read DICOM files that nobody vouches for: a header for the rules, or a dump for people."""
 
 import struct
-import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+
+from xnat_pic.warning_filters import ignore_warnings
 
 from .dicom_rules import keywords
 
@@ -37,8 +38,7 @@ def read_header(path: Path) -> dict[str, str]:
     tags = [tag for keyword in keywords() if (tag := tag_for_keyword(keyword)) is not None]
     dataset = _read(path, tags)
     header = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a value may not be is decided where it is stored
+    with ignore_warnings():  # what a value may not be is decided where it is stored
         for keyword, tag in zip(keywords(), tags, strict=True):
             if text := _text(dataset, tag):
                 header[keyword] = text
@@ -56,8 +56,7 @@ def read_attributes(path: Path, names: Sequence[str]) -> dict[str, Any]:
     NotDicomError
     """
     tags = {name: tag for name in names if (tag := tag_for_keyword(name)) is not None}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with ignore_warnings():
         dataset = _read(path, list(tags.values()))
         found = {}
         for name, tag in tags.items():

@@ -1,6 +1,5 @@
 """Read files of ROI collections (AIM, RTSTRUCT, SEG): what they are and which images they need."""
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,8 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+
+from xnat_pic.warning_filters import ignore_warnings
 
 from .refusals import Refused
 
@@ -60,8 +61,7 @@ def read_collection(path: Path, kind: str) -> Collection:
     if kind == AIM:
         return _read_aim(path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignore_warnings():
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
     except (InvalidDicomError, OSError, ValueError) as error:
         raise Refused(422, f"The file is no DICOM object that can be read as {kind}.") from error

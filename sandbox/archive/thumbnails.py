@@ -1,7 +1,6 @@
 """Pictures of scans: the middle frame of a DICOM file as PNG or GIF."""
 
 import struct
-import warnings
 import zlib
 from pathlib import Path
 
@@ -10,6 +9,9 @@ import numpy.typing as npt
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
+
+from private_dictionaries.decoders import find_decoder
+from xnat_pic.warning_filters import ignore_warnings
 
 EDGE = 160  # pixels along the longer edge
 _DARKEST, _LIGHTEST = 1.0, 99.5  # percentiles
@@ -42,11 +44,13 @@ def middle_frame(path: Path) -> tuple[npt.NDArray[np.generic], float, bool]:
         For a file without pixels, or in a compression that nothing here can read.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignore_warnings():
             about = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_HEADER))
+            syntax = about.file_meta.get("TransferSyntaxUID", "")
             frames = int(about.get("NumberOfFrames") or 1)
-            pixels = np.asarray(pixel_array(path, index=frames // 2))
+            pixels = np.asarray(
+                pixel_array(path, index=frames // 2, decoding_plugin=find_decoder(syntax))
+            )
     except Exception as error:
         # The file is anybody's: pydicom and its decoders raise of every kind for broken ones.
         raise NoPictureError(f"{path.name} cannot be shown: {error}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pydicom
 from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import path_of
 from xnat_pic.errors import XnatPicError
+from xnat_pic.warning_filters import ignore_warnings
 
 Labels = npt.NDArray[np.uint8]
 _OFF_GRID = 0.05  # of a voxel: positions of DICOM are rounded to a few digits
@@ -145,9 +145,8 @@ def _segmentation(
         )
         for number, (label, _) in enumerate(drawn, start=1)
     ]
-    with warnings.catch_warnings():
-        # A subject id is a name of one component.
-        warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
+    # A subject id is a name of one component.
+    with ignore_warnings(message=".*person ?name"):
         made: Any = hd.seg.Segmentation(
             source_images=images,
             pixel_array=np.stack([mask for _, mask in drawn], axis=-1).astype(np.uint8),

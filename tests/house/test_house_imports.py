@@ -8,6 +8,7 @@ import pytest
 # What sends, and what would be a second client of XNAT. Benchmarks and packaging are no product.
 SENDERS = {"requests", "httpx", "xnat", "pyxnat", "urllib3", "aiohttp"}
 CLIENT = "xnat_config/server/"
+DECODERS = "private_dictionaries/decoders.py"
 
 
 def modules_of(root, packages):
@@ -108,6 +109,31 @@ def test_one_class_sends(modules, root):
         and not path.relative_to(root).as_posix().startswith(CLIENT)
     ]
     assert found == [], "send through xnat_config.server.client"
+
+
+def test_threads_never_lose_their_filters_of_warnings(modules, root):
+    found = [
+        path.relative_to(root).as_posix()
+        for path in modules.values()
+        if "catch_warnings(" in path.read_text(encoding="utf-8")
+    ]
+    assert found == [], "use xnat_pic.warning_filters.ignore_warnings"
+
+
+def test_every_decoding_names_its_decoder(modules, root):
+    """Else pydicom asks GDCM first where it is installed; it ends the program on damaged data."""
+    found = []
+    for path in modules.values():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                bad = node.func.id in ("pixel_array", "iter_pixels") and "decoding_plugin" not in {
+                    keyword.arg for keyword in node.keywords
+                }
+            else:
+                bad = isinstance(node, ast.Attribute) and node.attr == "pixel_array"
+            if bad:
+                found.append(f"{path.relative_to(root).as_posix()}:{node.lineno}")
+    assert [place for place in found if not place.startswith(DECODERS)] == []
 
 
 def test_scripts_outside_the_packages_import_what_is_there(modules, root):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import struct
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
@@ -24,6 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from xnat_pic.errors import CorruptDataError
+from xnat_pic.warning_filters import ignore_warnings
 
 # Files for one task of a worker process, and the number from which workers are worth starting.
 _CHUNK = 256
@@ -130,11 +130,9 @@ def _parts(paths: Sequence[Path], jobs: int) -> Iterator[list[Header]]:
 
 
 def _read_chunk(paths: Sequence[Path]) -> list[Header]:
-    with warnings.catch_warnings():
-        # Odd values are the business of whoever reads the images; here they only have to be there.
-        warnings.simplefilter("ignore")
-        with pydicom_config.disable_value_validation():
-            return [read_header(path) for path in paths]
+    # Odd values are the business of whoever reads the images; here they only have to be there.
+    with ignore_warnings(), pydicom_config.disable_value_validation():
+        return [read_header(path) for path in paths]
 
 
 def read_header(path: Path) -> Header:

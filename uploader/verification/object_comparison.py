@@ -5,7 +5,6 @@ A site may rewrite headers and decompress, so bytes and checksums say nothing; w
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ from pydicom import dcmread, uid
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 from pydicom.dataset import Dataset
 
+from private_dictionaries.decoders import find_decoder
 from xnat_pic.errors import CorruptDataError
+from xnat_pic.warning_filters import ignore_warnings
 
 from ..deidentification.deidentifier import load_profile
 
@@ -36,16 +37,6 @@ _LOSSY = {
     uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000,
     uid.JPEG2000MC, uid.HTJ2K,
 }  # fmt: skip
-# Decoders that raise where data are damaged; GDCM, where it is installed, would come first, and
-# ends the program on some. It is left what no other reads.
-_DECODERS = {
-    uid.RLELossless: "pydicom",
-    uid.JPEGBaseline8Bit: "pillow",
-    uid.JPEGLSLossless: "pyjpegls",
-    uid.JPEGLSNearLossless: "pyjpegls",
-    uid.JPEG2000Lossless: "pylibjpeg",
-    uid.JPEG2000: "pylibjpeg",
-}
 _COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_422"}
 # Decoders of lossy methods may round differently; more than this is another image.
 _ROUNDING = 4
@@ -104,8 +95,7 @@ def compare_objects(ours: Path, theirs: Path) -> ObjectComparison:
     CorruptDataError
         If `ours` cannot be read.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd values are compared as they are
+    with ignore_warnings():  # odd values are compared as they are
         try:
             mine = _read(ours)
             pixels = _pixel_keyword(mine)
@@ -269,7 +259,7 @@ def _frames(path: Path, dataset: Dataset) -> Generator[Any, None, None]:
     from pydicom.pixels.utils import iter_pixels
 
     try:
-        decoder = _DECODERS.get(dataset.file_meta.TransferSyntaxUID, "")
+        decoder = find_decoder(dataset.file_meta.TransferSyntaxUID)
         source = dataset if _is_deflated(dataset) else path
         for frame in iter_pixels(source, decoding_plugin=decoder):
             yield _values(frame, dataset)

@@ -1,6 +1,5 @@
 """The images of a click: one uncompressed grey page, read by Pillow within bounds."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError
+from xnat_pic.warning_filters import ignore_warnings
 
 from ...series.pixels import PixelSource
 from .table import limit
@@ -53,9 +53,8 @@ def _pillow(path: Path) -> Iterator[None]:
     from PIL import Image
 
     try:
-        with warnings.catch_warnings():
-            # What Pillow warns of (odd tags, a large image) is checked here in its own words.
-            warnings.simplefilter("ignore")
+        # What Pillow warns of (odd tags, a large image) is checked here in its own words.
+        with ignore_warnings():
             yield
     except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError) as error:
         raise CorruptDataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xnat_pic.version import version
+from xnat_pic.warning_filters import ignore_warnings
 
 from ...outputs.uids import result_uid
 from .rates import coded
@@ -53,8 +53,7 @@ def write_measurement_report(
     key : str
         Hash of what went in; enters the UIDs.
     """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
+    with ignore_warnings(message=".*person ?name"):
         dataset = _object(result, sources, segmentation, key)
     complete_object(dataset, sources[0], "ROI statistics")
     dataset.save_as(path, enforce_file_format=True)

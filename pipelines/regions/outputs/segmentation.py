@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from xnat_pic.text import one_line
 from xnat_pic.version import version
+from xnat_pic.warning_filters import ignore_warnings
 
 from ...outputs.uids import result_uid
 from ..statistics import WHOLE
@@ -85,9 +85,8 @@ def write_segmentation(
     pydicom.Dataset
         As written.
     """
-    with warnings.catch_warnings():
-        # A subject id is a name of one component.
-        warnings.filterwarnings("ignore", message=".*person name.*|.*PersonName.*")
+    # A subject id is a name of one component.
+    with ignore_warnings(message=".*person ?name"):
         dataset = _object(result, sources, key)
     complete_object(dataset, sources[0], f"ROIs: {result.regions.name or result.regions.path.stem}")
     organisation = result_uid("dimensions", str(dataset.SeriesInstanceUID))

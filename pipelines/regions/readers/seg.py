@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from private_dictionaries.decoders import decode_dataset
 from xnat_pic.errors import NothingUsableError
 
 from ..geometry import SAME_PLACE, nearest_slice
@@ -100,7 +101,7 @@ def _pixels(ds: Dataset) -> npt.NDArray[Any]:
     count = frames * shape[1] * shape[2]
     bits = int(ds.BitsAllocated)
     if str(ds.file_meta.get("TransferSyntaxUID", "")) not in _NATIVE:
-        return np.asarray(ds.pixel_array).reshape(shape)
+        return np.asarray(decode_dataset(ds)).reshape(shape)
     data = np.frombuffer(ds.PixelData, dtype=np.uint8)
     if data.size * 8 < count * bits:
         raise ValueError(f"{count * bits // 8} bytes of pixels announced, {data.size} there")

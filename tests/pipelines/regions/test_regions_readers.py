@@ -156,7 +156,7 @@ def test_compressed_segmentations_are_read_too(tmp_path):
     frames = [(1, k, planes[k]) for k in (2, 0, 1)]
     path = write_seg(tmp_path / "seg.dcm", scan, frames, kind="FRACTIONAL")
     ds = pydicom.dcmread(path)
-    ds.compress(pydicom.uid.RLELossless)
+    ds.compress(pydicom.uid.RLELossless, encoding_plugin="pydicom")
     ds.save_as(path)
     (found,) = _masks(path, image).values()
     assert np.array_equal(found.mask, planes >= 100)

@@ -156,9 +156,9 @@ def test_project_script_that_rejects_all_leaves_the_data_in_the_prearchive(site:
 def test_compressed_objects_are_unpacked_where_there_is_a_codec(site: Served) -> None:
     one = make_object(OURS)
     pixels = one.pixel_array.copy()
-    one.compress(RLELossless, generate_instance_uid=False)
+    one.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     other = make_object(OURS, instance=2)
-    other.compress(RLELossless, generate_instance_uid=False)
+    other.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     other.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.4.100"  # MPEG2: no codec
     assert archive(site, [one, other]).status_code == 200
     found = {int(one.InstanceNumber): one for one in stored(site)}

@@ -26,7 +26,13 @@ def studies() -> list[bytes]:
     return [make_zip(make_study(Study(f"m{n}", f"m{n}_MR"), SERIES, INSTANCES)) for n in range(12)]
 
 
-def work(server: Process, studies: list[bytes], seed: int, stop: threading.Event) -> None:
+def work(
+    server: Process,
+    studies: list[bytes],
+    seed: int,
+    stop: threading.Event,
+    imported: threading.Semaphore,
+) -> None:
     """Import, upload, replace, unpack, archive and delete until the server is gone."""
     order = random.Random(seed)
     session = server.session()
@@ -41,6 +47,7 @@ def work(server: Process, studies: list[bytes], seed: int, stop: threading.Event
             answer = session.post(
                 f"{server.url}/data/services/import?{query}", data=data, headers=ZIP, timeout=30
             )
+            imported.release()
             if answer.ok and dest == "/prearchive" and order.random() < 0.5:
                 src = answer.text.strip()
                 session.post(
@@ -102,14 +109,19 @@ def test_kill_during_imports(tmp_path: Path, studies: list[bytes]) -> None:
                 assert session.put(server.url + "/data/projects/P1", timeout=30).ok
             else:
                 assert session.get(server.url + "/data/projects/P1/files", timeout=30).ok
-            stop = threading.Event()
+            stop, imported = threading.Event(), threading.Semaphore(0)
             workers = [
-                threading.Thread(target=work, args=(server, studies, seed, stop))
-                for seed in range(2)
+                threading.Thread(
+                    target=work, args=(server, studies, 2 * number + k, stop, imported)
+                )
+                for k in range(2)
             ]
             for one in workers:
                 one.start()
-            time.sleep(order.uniform(0.3, 1.6))
+            # However busy the machine is, something was done before the kill.
+            for _ in range(order.randrange(1, 6)):
+                assert imported.acquire(timeout=60)
+            time.sleep(order.uniform(0, 0.3))
             server.kill()
             stop.set()
             for one in workers:

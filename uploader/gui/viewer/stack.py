@@ -15,6 +15,7 @@ from pydicom.pixels.utils import pixel_array
 
 from mri2dicom import Overrides, RawSeries, encode_series
 from private_dictionaries import register
+from private_dictionaries.decoders import find_decoder
 from xnat_pic.text import printable
 
 from .steps import StackSteps, find_steps, raw_steps, rules, saturation_offsets
@@ -85,8 +86,10 @@ def dicom_stack(folder: Path, title: str) -> Stack:
     """
     frames: list[tuple[Path, int]] = []
     values: list[dict[str, Any]] = []
+    syntaxes: dict[Path, str] = {}
     for path in sorted(folder.glob("*.dcm")):
         ds = pydicom.dcmread(path, stop_before_pixels=True)
+        syntaxes[path] = ds.file_meta.get("TransferSyntaxUID", "")
         count = int(ds.get("NumberOfFrames") or 1)
         for number, offsets in enumerate(saturation_offsets(ds, count)):
             frames.append((path, number))
@@ -101,7 +104,7 @@ def dicom_stack(folder: Path, title: str) -> Stack:
 
     def read(plane: int) -> Plane:
         path, number = frames[plane]
-        pixels = pixel_array(path, index=number)
+        pixels = pixel_array(path, index=number, decoding_plugin=find_decoder(syntaxes[path]))
         if pixels.ndim == 3:
             pixels = pixels.mean(axis=-1)
         slope, offset = values[plane]["slope"], values[plane]["offset"]
