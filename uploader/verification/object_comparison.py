@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _DEFERRED = 1 << 16  # bytes of a value above which it is read when it is asked for
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+_SMALL = 8 << 20  # bytes of a file whose pixels may be held as a whole
 # What says how stored values are to be read: another value is another image.
 _READING = (
     "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelRepresentation", "RescaleSlope",
@@ -260,7 +261,9 @@ def _frames(path: Path, dataset: Dataset) -> Generator[Any, None, None]:
 
     try:
         decoder = find_decoder(dataset.file_meta.TransferSyntaxUID)
-        source = dataset if _is_deflated(dataset) else path
+        # A large file is read frame by frame; of a small one the header is not read again.
+        whole = _is_deflated(dataset) or path.stat().st_size <= _SMALL
+        source = dataset if whole else path
         for frame in iter_pixels(source, decoding_plugin=decoder):
             yield _values(frame, dataset)
     except Exception as error:  # decoders raise what they like
