@@ -20,7 +20,7 @@ from xnat_pic.cli import (
     exit_on_error,
     fail,
 )
-from xnat_pic.errors import XnatPicError
+from xnat_pic.errors import WrongCallError, XnatPicError
 
 from .mouse import VERSIONS, MouseOptions, WrittenStudy, write_mice
 
@@ -318,6 +318,8 @@ def selftest(
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # then, too, all is removed
     job = None
     try:
+        if record is not None and record.exists():
+            raise WrongCallError(f"{record} is there already. Give --record another name.")
         connection = ask_user(resolve_connection(server, user, ca_bundle))
         password = ask_password(connection)
         job = SelfTest(connection, connection.user, password, wait_s, show, record)

@@ -31,6 +31,7 @@ from xnat_config.admin.model import State
 from xnat_config.admin.specification import InstallationSpec, parse_specification
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
+from xnat_config.server.errors import ServerError, UnreachableError
 from xnat_config.server.login import connection_login
 from xnat_config.server.paths import path_of
 from xnat_config.server.retry import RetryPolicy
@@ -106,7 +107,7 @@ class SelfTest:
         self._on_step = on_step or (lambda step: None)
         self.project = project or PREFIX + secrets.token_hex(4).upper()
         self.steps: list[Step] = []
-        self.is_clean = False
+        self.is_clean = self._is_made = False
         kept = (self.project, NAME)
         self._recorder = Recorder(connection.server, user, [password], kept) if record else None
         self._spec = parse_specification({"projects": [self.project]}, Path("selftest"))
@@ -201,7 +202,12 @@ class SelfTest:
         )
 
     def _make(self, server: XnatClient) -> str:
-        server.send("PUT", path_of("data", "projects", self.project))
+        self._is_made = True  # as far as it can be known: an answer may get lost
+        try:
+            server.send("PUT", path_of("data", "projects", self.project))
+        except ServerError as fault:
+            self._is_made = isinstance(fault, UnreachableError)
+            raise
         _require(
             server.find_json(self._address()) is not None, "The project was made and is not there."
         )
@@ -264,6 +270,9 @@ class SelfTest:
 
     def _clean(self, server: XnatClient) -> None:
         """Remove all that was made; forms after the subjects whose values they hold."""
+        if not self._is_made:
+            self.is_clean = True
+            return
         try:
             if server.find_json(self._address()) is None:
                 self.is_clean = True

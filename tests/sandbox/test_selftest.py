@@ -118,6 +118,26 @@ def test_a_failure_is_in_the_table_and_all_is_removed(start):
     _nothing_is_left(served)
 
 
+def test_where_no_project_can_be_made_there_is_nothing_to_remove(start):
+    served = start(engine=False, containers=False)
+    rule = {"path": "/data/projects/*", "method": "PUT", "status": 403, "count": 0}
+    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+    trial = _trial(served)
+    assert [(one.name, one.outcome) for one in trial.run()] == [
+        ("server", "ok"),
+        ("scratch project", "failed"),
+    ]
+    assert trial.is_clean
+
+
+def test_a_site_that_nobody_has_set_up_is_named_as_such(start):
+    trial = _trial(start(engine=False, containers=False, unconfigured=True))
+    steps = trial.run()
+    assert (steps[-1].name, steps[-1].outcome) == ("scratch project", "failed")
+    assert "has not been set up yet" in steps[-1].said
+    assert trial.is_clean
+
+
 def test_a_person_who_stops_it_finds_nothing_left(start):
     served = start(engine=False, containers=False)
 

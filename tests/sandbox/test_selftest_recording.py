@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
+from sandbox.cli import main
 from sandbox.recording import Recorder, mask_secret
 from sandbox.selftest import SelfTest, table
 from xnat_config.server.connection import Connection
@@ -114,6 +116,16 @@ def test_the_client_meets_the_recorded_server(recording, monkeypatch, tmp_path):
 def test_the_sandbox_answers_as_the_recorded_server(recording, monkeypatch, tmp_path):
     _, path = _record(tmp_path, monkeypatch, "again")
     assert differences(recording, load(path)) == []
+
+
+def test_a_recording_that_is_there_is_kept(tmp_path):
+    there = tmp_path / "selftest.json"
+    there.write_text("of last week")
+    command = ["selftest", "--server", "http://127.0.0.1:9", "--user", "me", "--record", str(there)]
+    refused = CliRunner().invoke(main, command, env={"XNAT_PIC_PASSWORD": "x"})
+    assert refused.exit_code == 2
+    assert "is there already" in refused.stderr
+    assert there.read_text() == "of last week"
 
 
 def test_another_answer_is_seen(made):

@@ -134,10 +134,14 @@ class LaunchComponent(Component):
         """Tell whether there is no Container Service."""
         return "" if self._service.is_there else _NONE
 
+    def batches(self, keys: Iterable[Key]) -> list[list[Key]]:
+        """Return the wrappers one by one, on the site before the projects."""
+        return [[key] for key in sorted(keys)]
+
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
-        """Enable wrappers, on the site before the projects."""
+        """Enable wrappers."""
         known = self._service.commands() or {}
-        for key in sorted(key for key, _ in items):
+        for key, _ in items:
             self._set(key, "enabled", known)
 
     def _set(self, key: Key, word: str, known: dict[str, dict[str, Any]]) -> None:

@@ -137,10 +137,17 @@ class FormComponent(Component):
                 self._server.send("POST", f"{_FORMS}/enable", json=_rows(place))
 
     def removal_note(self, key: Key) -> str:
-        """Return whose values go with a form, where that is asked for."""
-        form = self._find([key]).get(key) if key.name in self._delete_values_of else None
-        holders = self._holders(form, key.project) if form else []
-        return f"With the values of {_count(holders, key)}." if holders else ""
+        """Return whose values go with a form, or that its values keep it."""
+        form = self._find([key]).get(key)
+        place = form.place_in(key.project) if form else None
+        if form is None or place is None:
+            return ""
+        if key.name in self._delete_values_of:
+            holders = self._holders(form, key.project)
+            return f"With the values of {_count(holders, key)}." if holders else ""
+        if self._server.find_json(path_of("xapi", "customforms", "hasdata", place.row)) is True:
+            return f"It has values: XNAT only disables it. {_delete_hint(key)}"
+        return ""
 
     def remove(self, key: Key) -> str:
         """Delete a form. XNAT disables one that has values, and answers as if it were deleted."""
@@ -160,10 +167,7 @@ class FormComponent(Component):
             return "The server keeps it: delete it in XNAT."
         holders = self._holders(form, key.project)
         whose = f"data of {_count(holders, key)}" if holders else "data outside this project"
-        return (
-            f"Disabled, holds {whose}. To delete these values, too, name the form with "
-            f'--delete-values-of "{key.name}".'
-        )
+        return f"Disabled, holds {whose}. {_delete_hint(key)}"
 
     def _holders(self, form: Form, project: str) -> list[str]:
         """Return the addresses of the fields of a project's items that have values of a form."""
@@ -181,6 +185,10 @@ class FormComponent(Component):
 
 def _rows(place: forms.FormPlace) -> list[dict[str, str]]:
     return [{"idCustomVariableFormAppliesTo": place.row, "entityId": place.entity}]
+
+
+def _delete_hint(key: Key) -> str:
+    return f'To delete these values, too, name the form with --delete-values-of "{key.name}".'
 
 
 def _count(holders: Sequence[str], key: Key) -> str:

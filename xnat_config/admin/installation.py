@@ -9,7 +9,7 @@ from typing import Any
 from xnat_pic.errors import ServerError, WrongCallError, describe
 
 from ..server.client import NOT_THERE, XnatClient
-from ..server.errors import RefusedError
+from ..server.errors import RefusedError, UnreachableError
 from ..server.paths import data_path
 from .catalog import Catalog
 from .container_components import CommandComponent, LaunchComponent, Service
@@ -21,6 +21,7 @@ from .specification import InstallationSpec
 from .variable_component import VariableComponent
 
 _OHIF = "ohif"
+_NOT_SHOWN = "The server took it and does not show it."
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,8 @@ class Installation:
             return items
         if added:  # before the work: what a cut connection leaves behind is known as ours
             self.record.remember(added)
-        failure = _create(component, [*added.items(), *changed.items()])
+        failures = _create(component, {**added, **changed})
         found = component.read([*added, *changed])
-        message = failure or "The server took it and does not show it."
         there = {
             key
             for key, document in {**added, **changed}.items()
@@ -160,7 +160,7 @@ class Installation:
             if one.state not in (State.ADD, State.UPDATE)
             else replace(one, state=State.DONE, message="")
             if one.key in there
-            else replace(one, state=State.FAILED, message=message)
+            else replace(one, state=State.FAILED, message=failures.get(one.key, _NOT_SHOWN))
             for one in items
         ]
 
@@ -200,8 +200,9 @@ class Installation:
             return item
         try:
             reason = component.remove(item.key)
-        except RefusedError as refusal:
-            return replace(item, state=State.FAILED, message=describe(refusal))
+        except ServerError as fault:
+            _stop_without_server(fault)
+            return replace(item, state=State.FAILED, message=describe(fault))
         if not reason:
             return replace(item, state=State.REMOVED)
         left = component.read([item.key])
@@ -210,17 +211,27 @@ class Installation:
         return replace(item, state=State.KEPT, message=reason)
 
 
-def _create(component: Component, items: Sequence[tuple[Key, Any]]) -> str:
-    """Make things; return why the server refuses, empty where it does not."""
-    try:
-        component.create(items)
-    except RefusedError as refusal:
-        if refusal.status in NOT_THERE - {400, 403}:
-            return f"This server has no such call ({describe(refusal)}). Do it on its pages."
-        return describe(refusal)
-    except ServerError as fault:
-        return describe(fault)
-    return ""
+def _create(component: Component, documents: dict[Key, Any]) -> dict[Key, str]:
+    """Make things; return why the server refuses some, each with its own reason."""
+    failures = {}
+    for keys in component.batches(documents):
+        try:
+            component.create([(key, documents[key]) for key in keys])
+        except RefusedError as refusal:
+            reason = describe(refusal)
+            if refusal.status in NOT_THERE - {400, 403}:
+                reason = f"This server has no such call ({reason}). Do it on its pages."
+            failures.update(dict.fromkeys(keys, reason))
+        except ServerError as fault:
+            _stop_without_server(fault)
+            failures.update(dict.fromkeys(keys, describe(fault)))
+    return failures
+
+
+def _stop_without_server(fault: ServerError) -> None:
+    """Raise what is no fault of one thing: nothing answers, so nothing else will be done either."""
+    if isinstance(fault, UnreachableError) and not fault.status:
+        raise fault
 
 
 def _check_projects(server: XnatClient, spec: InstallationSpec) -> None:

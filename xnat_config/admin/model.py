@@ -76,6 +76,10 @@ class Component(Protocol):
         """Return the documents of those keys that the server has now."""
         ...
 
+    def batches(self, keys: Iterable[Key]) -> list[list[Key]]:
+        """Return what `create` makes at once, in order: what is refused, is refused as a whole."""
+        return [[key] for key in keys]
+
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
         """Make things, or change them to these documents."""
         ...

@@ -43,7 +43,9 @@ def items(listed: Sequence[Item]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table("what", "where", "name", "state", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("what", "where", "name", "state"):
+        table.add_column(name, overflow="fold")  # nothing is cut
     groups: dict[tuple[str, str, State, str], list[str]] = {}
     for one in listed:
         place = one.key.project or "site"

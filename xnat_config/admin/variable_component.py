@@ -81,23 +81,29 @@ class VariableComponent(Component):
             return f"It stands in the group {known[name].group}, which is not ours."
         return ""
 
+    def batches(self, keys: Iterable[Key]) -> list[list[Key]]:
+        """Return the variables of each project: one document defines them."""
+        projects: dict[str, list[Key]] = {}
+        for key in keys:
+            projects.setdefault(key.project, []).append(key)
+        return list(projects.values())
+
     def create(self, items: Sequence[tuple[Key, Any]]) -> None:
-        """Define variables, one request for each project."""
-        for project in dict.fromkeys(key.project for key, _ in items):
-            root = self._read(project)
-            ours: dict[str, list[Variable]] = {}
-            for key, _ in items:
-                if key.project == project:
-                    data_type, variable = self._variables[key.name]
-                    ours.setdefault(data_type, []).append(variable)
-            for data_type, listed in ours.items():
-                definitions.add_fields(root, project, data_type, listed)
-            self._server.send(
-                "PUT",
-                path_of("data", "projects", project),
-                body=partial(definitions.to_bytes, root),
-                content_type="text/xml",
-            )
+        """Define variables of one project by one request."""
+        project = items[0][0].project
+        root = self._read(project)
+        ours: dict[str, list[Variable]] = {}
+        for key, _ in items:
+            data_type, variable = self._variables[key.name]
+            ours.setdefault(data_type, []).append(variable)
+        for data_type, listed in ours.items():
+            definitions.add_fields(root, project, data_type, listed)
+        self._server.send(
+            "PUT",
+            path_of("data", "projects", project),
+            body=partial(definitions.to_bytes, root),
+            content_type="text/xml",
+        )
 
     def remove(self, key: Key) -> str:
         """Take a variable out of our group; values that subjects have stay."""

@@ -11,6 +11,8 @@ from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
 from xnat_config.admin.specification import load_specification
+from xnat_config.server.errors import UnreachableError
+from xnat_config.server.retry import RetryPolicy
 from xnat_pic.errors import WrongCallError
 
 FILE = 'projects = ["P1", "P2"]\n'
@@ -116,6 +118,64 @@ def test_forms_come_and_go_with_what_they_hold(start, login, file, xnat):
     served.delete("/data/projects/P1/subjects/M1?removeFiles=true")
     assert snapshot(served) == before
     assert job().removal() == []
+
+
+def test_before_a_form_goes_it_is_said_that_its_values_keep_it(start, login, file):
+    served = start()
+    spec = load_specification(file)
+    Installation(login(served), spec).apply()
+    assert {one.message for one in Installation(login(served), spec).removal()} == {""}
+    _hold_a_value(served)
+    told = {one.key: one.message for one in Installation(login(served), spec).removal()}
+    (form,) = [key for key, message in told.items() if message]
+    assert (form.project, form.name) == ("P1", "XNAT-PIC animal (xnat:subjectData)")
+    assert told[form].startswith("It has values: XNAT only disables it.")
+    assert f'--delete-values-of "{form.name}"' in told[form]
+
+
+def test_what_is_refused_keeps_nothing_else_from_being_made(start, login, file):
+    served = start()
+    spec = load_specification(file)
+    rule = {"path": "/xapi/customforms/save", "method": "PUT", "status": 400, "count": 1}
+    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+    items = [one for one in Installation(login(served), spec).apply() if one.key.kind == "form"]
+    (failed,) = [one for one in items if one.state is State.FAILED]
+    assert "does not show it" not in failed.message
+    assert {one.state for one in items if one is not failed} == {State.DONE}
+
+
+def test_what_the_server_fails_to_remove_keeps_nothing_else(start, login, file):
+    served = start()
+    spec = load_specification(file)
+    Installation(login(served), spec).apply()
+    rule = {"path": "/xapi/customforms", "method": "DELETE", "status": 500}
+    rule["count"] = RetryPolicy().attempts
+    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+    items = Installation(login(served), spec).remove()
+    (failed,) = [one for one in items if one.state is not State.REMOVED]
+    assert (failed.key.kind, failed.state) == ("form", State.FAILED)
+    assert "500" in failed.message
+    served.delete("/sandbox/faults")
+    (left,) = Installation(login(served), spec).remove()
+    assert left.state is State.REMOVED
+
+
+@pytest.mark.parametrize("verb", ["apply", "remove"])
+def test_a_server_that_is_gone_is_asked_for_no_second_thing(start, login, file, verb):
+    served = start()
+    spec = load_specification(file)
+    if verb == "remove":
+        Installation(login(served), spec).apply()
+    path = {"apply": "/xapi/customforms/save", "remove": "/xapi/customforms"}[verb]
+    rule = {
+        "path": path,
+        "method": "PUT" if verb == "apply" else "DELETE",
+        "lose_answer": True,
+        "count": 0,
+    }
+    assert served.post("/sandbox/faults", json=[rule]).status_code == 200
+    with pytest.raises(UnreachableError, match="failed or was cut"):
+        getattr(Installation(login(served), spec), verb)()
 
 
 def _hold_a_value(served):
