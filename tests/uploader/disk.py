@@ -2,9 +2,12 @@
 
 import hashlib
 import io
+from dataclasses import replace
 
 from pydicom import dcmread
 from small_dicom import write_series
+
+from uploader.planning.plan_files import read_plan, write_plan
 
 # What the script of a fresh site rewrites.
 _REWRITTEN = ("StudyDescription", "PatientName", "PatientID", "DeidentificationMethodCodeSequence")
@@ -48,3 +51,16 @@ def write_group(root):
     write_study(base / "treated" / "timepoint" / "pre" / "m01", "1", "m01")
     write_study(base / "treated" / "timepoint" / "post1w" / "m01", "2", "m01")
     write_study(base / "untreated" / "timepoint" / "pre" / "m02", "3", "m02")
+
+
+def edit_rows(path, change):
+    """Let a person change the rows of a plan's file."""
+    plan = read_plan(path)
+    write_plan(replace(plan, rows=tuple(change(row) for row in plan.rows)), path)
+
+
+def with_values(row, *, confirm=True, **values):
+    """Return a row with other variables, which a person confirms where the folder differs."""
+    statements = "; ".join(f"{name}={value}" for name, value in values.items())
+    variables = {**row.variables, **values}
+    return replace(row, variables=variables, confirmed=statements if confirm else row.confirmed)

@@ -6,7 +6,7 @@ import keyring
 import pytest
 from archive_server import serving
 from click.testing import CliRunner
-from disk import write_group
+from disk import edit_rows, with_values, write_group
 from keyring_in_memory import Memory
 
 from sandbox.archive.archive import Archive, Settings
@@ -139,9 +139,18 @@ def test_set_variables_asks_before_it_writes(xnat, run, tmp_path):
     env = {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
     run("scan", tmp_path / "data", "--project", "P1", "-o", plan)
     run("upload", plan, **env)
-    text = plan.read_text("utf-8-sig")
-    plan.write_text(text.replace("post1w,", "post2w,"), encoding="utf-8")
-    assert plan.read_text("utf-8") != text
+
+    def later(row, confirm=True):
+        if row.variables["timepoint"] not in ("post1w", "post2w"):
+            return row
+        return with_values(row, timepoint="post2w", confirm=confirm)
+
+    edit_rows(plan, lambda row: later(row, confirm=False))
+    done = run("set-variables", plan, "--yes", code=8, **env)
+    assert "write timepoint=post2w into its column confirmed" in done.stderr
+    assert "Of 1 row nothing is written." in done.stderr
+    assert "Every value is as in the plan" not in done.stderr
+    edit_rows(plan, later)
     done = run("set-variables", plan, typed="n\n", code=8, **env)
     assert "timepoint of session m01_post1w_MR: post1w -> post2w" in done.stderr
     assert "Nothing was written" in done.stderr
@@ -217,8 +226,10 @@ def test_verify_of_a_project_that_is_not_there(run, ready, tmp_path):
 def test_where_nobody_types_nothing_is_done(xnat, run, ready, tmp_path):
     plan = tmp_path / "plan.csv"
     run("upload", plan, **ready)
-    text = plan.read_text("utf-8-sig").replace(",treated,", ",control,")
-    plan.write_text(text, encoding="utf-8")
+    edit_rows(
+        plan,
+        lambda row: with_values(row, group="control") if row.subject == "m01" else row,
+    )
     done = run("set-variables", plan, typed="", code=2, **ready)
     assert "nothing was typed" in done.stderr
     run("verify", plan, code=8, **ready)

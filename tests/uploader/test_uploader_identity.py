@@ -13,6 +13,7 @@ from uploader.planning.variable_table import read_variable_table
 from uploader.reports.report import report_rows
 from uploader.scanning.folder_scan import scan_folder
 from uploader.transfer.plan_upload import Outcome
+from uploader.transfer.variable_changes import find_changes
 from uploader.verification.session_verification import VerificationLevel
 from xnat_config import load_config
 
@@ -208,6 +209,53 @@ def test_a_swapped_plan_sends_nothing_of_its_rows_and_verifies_none(work, named)
     assert work.upload(made).exit_code == 0
     levels = [one.level for one in work.verify(spoilt)]
     assert [level is VerificationLevel.NONE for level in levels].count(True) == 2
+
+
+def test_set_variables_writes_to_no_other_animal_and_to_no_other_study(work):
+    write_trial(work.folder)
+    made = work.plan(layout=LAYOUT)
+    assert work.upload(made).exit_code == 0
+
+    def written(change):
+        rows = change(
+            [replace(row, variables={**row.variables, "cage": "c1"}) for row in made.rows]
+        )
+        with work.server.client() as client:
+            return find_changes(replace(made, rows=tuple(rows)), client, work.config)
+
+    def swap_labels(rows):  # of one animal: only the study tells the sessions apart
+        rows[0], rows[3] = (
+            replace(rows[0], session=rows[3].session),
+            replace(rows[3], session=rows[0].session),
+        )
+        return rows
+
+    clean = written(list)
+    assert (len(clean.changes), clean.refused) == (6, ())
+    for change, wrong in ((swap_subjects, 2), (copy_down, 6), (move_keys, 6), (swap_labels, 2)):
+        found = written(change)
+        assert len({row.key for row, _ in found.refused}) == wrong, change
+        assert len(found.changes) == 6 - wrong, change
+
+
+def test_set_variables_names_the_project_that_is_missing(work):
+    write_trial(work.folder)
+    made = work.plan("NOWHERE", layout=LAYOUT)
+    with work.server.client() as client:
+        found = find_changes(made, client, work.config)
+    assert len(found.refused) == 6
+    assert all(text.startswith("There is no project NOWHERE,") for _, text in found.refused)
+
+
+def test_variables_that_are_filled_in_later_are_something_done(work):
+    write_trial(work.folder)
+    made = work.plan(layout=LAYOUT)
+    assert work.upload(made).exit_code == 0
+    again = [row.outcome for row in work.upload(made).rows]
+    assert set(again) == {Outcome.NOTHING_TO_DO}
+    rows = [replace(row, variables={**row.variables, "cage": "c1"}) for row in made.rows[:2]]
+    later = [row.outcome for row in work.upload(replace(made, rows=tuple(rows))).rows]
+    assert set(later) == {Outcome.DONE}
 
 
 def test_what_was_confirmed_is_sent_and_repeated_by_verify_and_report(work, tmp_path):

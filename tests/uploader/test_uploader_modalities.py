@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from disk import expected_files, write_study
+from disk import expected_files, with_values, write_study
 from small_dicom import CT, MR, PET, SC, US, write_series
 
 from uploader.cli.display import UploadProgressBar
@@ -43,7 +43,7 @@ def test_corrections_reach_the_custom_form_too(work):
     plan = work.plan(project="FORMS")
     assert work.upload(plan, create_project=True).exit_code == 0
     (row,) = plan.rows
-    row = replace(row, variables={**row.variables, "group": "sham", "timepoint": "post1w"})
+    row = with_values(row, group="sham", timepoint="post1w")
     with work.server.client() as client:
         found = find_changes(replace(plan, rows=(row,)), client, work.config)
         assert apply_changes(client, work.config, found.changes) == 3

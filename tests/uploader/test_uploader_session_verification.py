@@ -6,13 +6,13 @@ import sqlite3
 
 import pytest
 from compressed import grey, write_as
-from disk import write_group, write_study
+from disk import with_values, write_group, write_study
 from pydicom import dcmread
 from pydicom.uid import JPEGLosslessSV1
 from small_dicom import SC, write
 
 from uploader.control import RunControl
-from uploader.errors import PlanError, RowError
+from uploader.errors import PlanError
 from uploader.planning.journal import Journal, SeriesState, journal_path
 from uploader.reports.report import report_rows, write_report
 from uploader.transfer.variable_changes import apply_changes, find_changes
@@ -329,9 +329,9 @@ def test_set_variables_shows_old_and_new_and_writes_them(sent):
     from dataclasses import replace
 
     rows = [
-        replace(row, variables={**row.variables, "group": "sham", "dose": "10"})
+        with_values(row, group="sham", dose="10")
         if row.subject == "m01"
-        else replace(row, variables={})
+        else with_values(row, **dict.fromkeys(row.variables, ""))
         for row in plan.rows
     ]
     plan = replace(plan, rows=tuple(rows))
@@ -355,7 +355,7 @@ def test_empty_cells_clear_values_only_where_that_is_asked(sent):
     from dataclasses import replace
 
     plan = sent.plan()
-    rows = [replace(row, variables=dict.fromkeys(row.variables, "")) for row in plan.rows]
+    rows = [with_values(row, **dict.fromkeys(row.variables, "")) for row in plan.rows]
     plan = replace(plan, rows=tuple(rows))
     with sent.server.client() as client:
         assert find_changes(plan, client, sent.config).changes == ()
@@ -372,12 +372,13 @@ def test_one_animal_has_one_group(work):
     from dataclasses import replace
 
     plan = work.plan()
-    rows = [
-        replace(row, variables={**row.variables, "group": f"g{k}"})
-        for k, row in enumerate(plan.rows)
-    ]
-    with work.server.client() as client, pytest.raises(RowError, match="two values of group"):
-        find_changes(replace(plan, rows=tuple(rows)), client, work.config)
+    rows = [with_values(row, group=f"g{k}") for k, row in enumerate(plan.rows)]
+    with work.server.client() as client:
+        found = find_changes(replace(plan, rows=tuple(rows)), client, work.config)
+    assert [row.subject for row, _ in found.refused] == ["m01", "m01"]
+    assert all("several values of group: 'g0' (m01_" in text for _, text in found.refused)
+    # The animal beside it is corrected all the same.
+    assert {one.subject for one in found.changes} == {"m02"}
 
 
 def test_report_is_whole_and_inert(work):

@@ -11,7 +11,7 @@ import click
 
 from xnat_pic.text import printable
 
-from ..findings import IDENTITY_CONFIRMED, Level, group_by_message, messages_of
+from ..findings import IDENTITY_CONFIRMED, Level, counted, group_by_message, messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -108,9 +108,9 @@ def print_checks(rows: list[RowCheck]) -> None:
     if bad:
         _print(f"{bad} of {len(rows)} rows cannot be uploaded as they stand.", "red")
     counts = Counter(one.verdict.value for one in rows)
-    counted = ", ".join(f"{count} {name}" for name, count in counts.items())
+    kinds = ", ".join(f"{count} {name}" for name, count in counts.items())
     _print(
-        f"Rows: {counted}; {sum(one.missing for one in rows if not one.has_errors)} files to send."
+        f"Rows: {kinds}; {sum(one.missing for one in rows if not one.has_errors)} files to send."
     )
 
 
@@ -146,8 +146,8 @@ def print_upload(result: UploadResult) -> None:
     counts = Counter(row.outcome.value for row in result.rows)
     for problem in result.problems:
         _print(problem.sentence(), "red")
-    counted = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
-    _print(f"Sessions: {counted}.")
+    kinds = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to upload"
+    _print(f"Sessions: {kinds}.")
 
 
 def _is_refused(row: RowResult) -> bool:
@@ -224,7 +224,14 @@ def print_changes(found: VariableDifferences) -> None:
         _print(one.sentence())
     for row in found.absent:
         _print(f"{row.session} is not on the server: nothing to correct.", "yellow")
-    if not found.changes:
+    _print_messages(
+        [("error", row.session or row.source, text) for row, text in found.refused],
+        len({row.key for row, _ in found.refused}),
+    )
+    if found.refused:
+        rows = counted(len({row.key for row, _ in found.refused}), "row", "rows")
+        _print(f"Of {rows} nothing is written.", "red")
+    if not (found.changes or found.refused):
         _print("Every value is as in the plan.")
 
 

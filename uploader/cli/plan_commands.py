@@ -241,27 +241,32 @@ def set_variables_command(
     def work() -> int:
         from xnat_config import load_config
 
+        from ..deidentification.mode import load_deidentifier
         from ..findings import counted
         from ..planning.journal import Journal, journal_path
-        from ..planning.plan_files import read_plan
         from ..transfer.variable_changes import apply_changes, find_changes
         from . import display, server_access
 
         config = load_config(site)
-        plan = read_plan(plan_path)
+        plan = load_plan(plan_path, config)
+        with _journal_of(plan_path) as journal:
+            deidentifier = load_deidentifier(plan_path, journal)
         with server_access.open_client(**options) as client:
-            found = find_changes(plan, client, config, clear_empty=clear_empty)
+            found = find_changes(
+                plan, client, config, clear_empty=clear_empty, deidentifier=deidentifier
+            )
             if as_json:
                 echo_json([display.change_as_json(one) for one in found.changes])
             display.print_changes(found)
+            code = 8 if found.absent or found.refused else 0
             if not found.changes:
-                return 8 if found.absent else 0
+                return code
             if not yes and not click.confirm("Write these values?", err=True):
                 click.echo("Nothing was written.", err=True)
                 return 8
             with Journal(journal_path(plan_path)) as journal:
                 count = apply_changes(client, config, found.changes, journal)
         click.echo(f"{counted(count, 'value', 'values')} written.", err=True)
-        return 8 if found.absent else 0
+        return code
 
     run(work)

@@ -65,6 +65,14 @@ def read_project(client: XnatClient, name: str, config: SiteConfig) -> RemotePro
     )
 
 
+def missing_project(name: str) -> str:
+    """Return what is said of a project that the server does not show."""
+    return (
+        f"There is no project {name}, or you may not see it. Correct the name, ask its owner for "
+        "access, or use upload --create-project."
+    )
+
+
 def list_projects(client: XnatClient) -> list[str]:
     """Return the IDs of all projects that can be seen, sorted as people read them."""
     rows = client.rows("/data/projects", {"format": "json"})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from xnat_config.server.client import XnatClient
-from xnat_config.server.errors import RefusedError, UnreachableError
+from xnat_config.server.errors import MissingError, RefusedError, UnreachableError
 from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CancelledError, LoginError, WrongCallError, XnatPicError
@@ -25,6 +25,7 @@ from ..findings import Level, counted
 from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
 from ..server.listing import read_item, variables_in
+from ..server.project import missing_project
 from ..server.variables import find_forms, form_item, write_form, write_values
 from ..verification.matching import SeriesMatch
 from ..verification.payload import build_payload
@@ -298,15 +299,16 @@ class _UploadRun:
             raise RowError("rejected", rejection(job))
         if job.existing is None:
             raise RowError("lost", f"{row.session} is not on the server.", hint="Run it again.")
-        self._write_variables(job)
+        if self._write_variables(job) and outcome is Outcome.NOTHING_TO_DO:
+            outcome = Outcome.DONE
         send_side_files(context, session, job.existing.path, row.key)
         context.journal.set_rejected(job.key, job.rejected)
         if job.rejected:
             return RowResult(row, Outcome.PARTIAL, rejection(job))
         return RowResult(row, outcome)
 
-    def _write_variables(self, job: SessionJob) -> None:
-        """Fill in the session's variables; what the server has stays."""
+    def _write_variables(self, job: SessionJob) -> bool:
+        """Fill in the session's variables, and tell whether any; what the server has stays."""
         assert job.existing is not None
         client, row = self._tools.client, job.row
         there = variables_in(read_item(client, job.existing.path))
@@ -320,6 +322,7 @@ class _UploadRun:
         if form:
             item = form_item(*parts, "experiments", job.existing.label)
             write_form(client, item, form, {k: v for k, v in row.variables.items() if v})
+        return bool(filled)
 
     def send_raw(self, items: list[RawItem]) -> None:
         """Send scanner data into the project."""
@@ -333,7 +336,10 @@ class _UploadRun:
                     hint="Upload each project's data with a plan of its own.",
                 )
             send_raw(self._tools, projects[0], items)
-        except XnatPicError as error:
+        except XnatPicError as fault:
+            error = fault
+            if isinstance(fault, MissingError):  # its own words name no project
+                error = RowError("project-missing", missing_project(projects[0]))
             self._tools.journal.add_event("", "problem", error.sentence())
             self.result.problems.append(error)
 

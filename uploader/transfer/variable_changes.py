@@ -6,16 +6,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import MissingError
 from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 
-from ..errors import RowError
+from ..deidentification.deidentifier import Deidentifier
+from ..findings import Level
 from ..planning.journal import Journal
 from ..planning.plan import Plan, PlanRow
+from ..planning.plan_building import check_plan
 from ..server.listing import RemoteSession, read_item, read_sessions, variables_in
+from ..server.ownership import undo_advice
+from ..server.project import missing_project
 from ..server.variables import find_forms, form_item, write_form, write_values
+from ..verification.payload import build_payload
 
 _SUBJECT = "xnat:subjectData"
+# What is wrong with the files of a row says nothing of whose they are.
+_OF_FILES = frozenset({"changed", "damaged", "unreadable", "duplicate-differs", "closed-folder"})
 
 
 @dataclass(frozen=True)
@@ -65,50 +73,94 @@ class VariableDifferences:
     ----------
     absent : tuple of PlanRow
         Rows whose session is not on the server.
+    refused : tuple of (PlanRow, str)
+        Rows of which nothing is written, each with its reason: a message for each.
     """
 
     changes: tuple[VariableChange, ...]
     absent: tuple[PlanRow, ...]
+    refused: tuple[tuple[PlanRow, str], ...] = ()
 
 
 def find_changes(
-    plan: Plan, client: XnatClient, config: SiteConfig, *, clear_empty: bool = False
+    plan: Plan,
+    client: XnatClient,
+    config: SiteConfig,
+    *,
+    clear_empty: bool = False,
+    deidentifier: Deidentifier | None = None,
 ) -> VariableDifferences:
     """Compare the variables of a plan with those on the server. Reads only.
 
+    A row is refused where folder or header say otherwise and nobody confirmed it, where its session
+    on the server is another study or another animal's, and where its project is not there.
+
     Parameters
     ----------
+    plan : Plan
+        With its sessions.
     clear_empty : bool
         Remove values on the server where the plan's cell is empty; otherwise they stay.
-
-    Raises
-    ------
-    RowError
-        If two rows give one subject different values, or a session is another subject's.
+    deidentifier : Deidentifier, optional
+        The change of the upload.
     """
-    rows = [row for row in plan.rows if row.include]
-    sessions = {
-        project: {one.label.casefold(): one for one in read_sessions(client, project)}
-        for project in dict.fromkeys(row.project for row in rows)
-    }
+    rows = [row for row in check_plan(plan, config).rows if row.include]
+    refused = [(row, text) for row in rows for text in _own_errors(row, plan)]
+    wrong = {row.key for row, _ in refused}
+    sessions: dict[str, dict[str, RemoteSession]] = {}
     absent, found = [], []
     for row in rows:
+        if row.key in wrong:
+            continue
+        try:
+            if row.project not in sessions:
+                there = read_sessions(client, row.project)
+                sessions[row.project] = {one.label.casefold(): one for one in there}
+        except MissingError:
+            refused.append((row, missing_project(row.project)))
+            continue
         session = sessions[row.project].get(row.session.casefold())
         if session is None:
             absent.append(row)
-            continue
-        if session.subject.casefold() != row.subject.casefold():
-            raise RowError(
-                "subject-elsewhere",
-                f"{row.session} on the server belongs to {session.subject}, not {row.subject}.",
-                hint="Correct the subject in the plan.",
-            )
-        found.append((row, session))
+        elif why := _another(row, session, plan, deidentifier):
+            refused.append((row, why))
+        else:
+            found.append((row, session))
     changes = [
         *_of_subjects(client, found, config, clear_empty),
         *_of_sessions(client, found, config, clear_empty),
     ]
-    return VariableDifferences(tuple(changes), tuple(absent))
+    return VariableDifferences(tuple(changes), tuple(absent), tuple(refused))
+
+
+def _own_errors(row: PlanRow, plan: Plan) -> list[str]:
+    """Return why nothing of a row may be written, by the plan and its folder alone."""
+    errors = [
+        one.message
+        for one in row.findings
+        if one.level is Level.ERROR and one.code not in _OF_FILES
+    ]
+    if row.key not in plan.sessions and not errors:
+        errors = ["The files of this row are not there, so nobody can tell whose it is."]
+    return errors
+
+
+def _another(
+    row: PlanRow, session: RemoteSession, plan: Plan, deidentifier: Deidentifier | None
+) -> str:
+    """Return why a session on the server is not that of a row; empty where it is."""
+    if session.subject.casefold() != row.subject.casefold():
+        return (
+            f"{session.label} on the server belongs to subject {session.subject}, not "
+            f"{row.subject}. {undo_advice(session, row.subject)}"
+        )
+    study = build_payload(plan.sessions[row.key], deidentifier).study_uid
+    if session.study_uid and session.study_uid != study:
+        return (
+            f"{session.label} on the server is another study than that of this row. Correct the "
+            "column session."
+        )
+    return ""
 
 
 def _of_subjects(
@@ -117,20 +169,12 @@ def _of_subjects(
     config: SiteConfig,
     clear_empty: bool,
 ) -> Iterable[VariableChange]:
+    # That an animal has one value of each was checked with the plan.
     wanted: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
     for row, session in found:
         values = wanted.setdefault((row.project, session.subject), {})
         for name, value in row.variables.items():
-            if not config.variables.of_subject(name):
-                continue
-            before = values.setdefault(name, (row.key, value))[1]
-            if before and value and before != value:
-                raise RowError(
-                    "subject-variable-differs",
-                    f"The plan gives {session.subject} two values of {name}: {before} and {value}.",
-                    hint="An animal has one; correct the plan.",
-                )
-            if value:
+            if config.variables.of_subject(name) and (value or name not in values):
                 values[name] = (row.key, value)
     for (project, subject), values in wanted.items():
         there = variables_in(read_item(client, data_path("projects", project, "subjects", subject)))

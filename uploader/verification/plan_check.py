@@ -28,7 +28,8 @@ from ..server.listing import (
     read_scans,
     variables_in,
 )
-from ..server.project import RemoteProject, read_project
+from ..server.ownership import undo_advice
+from ..server.project import RemoteProject, missing_project, read_project
 from ..server.variables import variables_by_type
 from .matching import match_series
 from .payload import LARGEST_FILE, build_payload
@@ -223,8 +224,7 @@ def _project_findings(row: PlanRow, view: RemoteProject, create: bool) -> list[F
         return [
             error(
                 "project-missing",
-                f"There is no project {row.project}, or you may not see it. Correct the name, ask "
-                "its owner for access, or use upload --create-project.",
+                missing_project(row.project),
             )
         ]
     if not view.writable:
@@ -242,15 +242,18 @@ def _name_findings(row: PlanRow, view: RemoteProject, study: str) -> list[Findin
     found = []
     session = view.sessions.get(row.session.casefold())
     if session is not None:
+        another_study = study and session.study_uid and session.study_uid != study
         if session.subject.casefold() != row.subject.casefold():
+            advice = "It is another study: write another label into the column session."
             found.append(
                 error(
                     "subject-elsewhere",
                     f"The session {session.label} on the server belongs to subject "
-                    f"{session.subject}, not {row.subject}. Correct the subject, or the label.",
+                    f"{session.subject}, not {row.subject}. "
+                    f"{advice if another_study else undo_advice(session, row.subject)}",
                 )
             )
-        elif study and session.study_uid and session.study_uid != study:
+        elif another_study:
             found.append(
                 error(
                     "label-clash",
@@ -312,8 +315,8 @@ def _elsewhere_findings(row: PlanRow, studies: list[RemoteSession]) -> list[Find
             found.append(
                 error(
                     "subject-elsewhere",
-                    f"This study is already on the server as {one.label} of subject {one.subject}. "
-                    "Correct the subject, or leave this row out.",
+                    f"This study is already on the server as {one.label} of subject {one.subject}, "
+                    f"not {row.subject}. {undo_advice(one, row.subject)}",
                 )
             )
         elif one.project != row.project:

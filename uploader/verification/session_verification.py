@@ -38,6 +38,8 @@ from ..server.listing import (
     read_sessions,
     variables_in,
 )
+from ..server.ownership import undo_advice
+from ..server.project import missing_project
 from .content_check import Suspect, check_contents, content_notes, series_name
 from .matching import SeriesMatch, match_series
 from .payload import SessionPayload, build_payload, file_md5
@@ -232,7 +234,7 @@ class _SessionVerifier:
         except RefusedError as refusal:
             if refusal.status not in (403, 404):
                 raise
-            found.problems.append(f"There is no project {row.project}, or you may not see it.")
+            found.problems.append(missing_project(row.project))
             return
         if not there:
             found.problems.append(f"There is no session {row.session} in {row.project}. Upload it.")
@@ -263,7 +265,8 @@ class _SessionVerifier:
             found.problems.append(f"{row.session} on the server is another study.")
         if remote.subject.casefold() != row.subject.casefold():
             found.problems.append(
-                f"{row.session} on the server belongs to {remote.subject}, not {row.subject}."
+                f"{row.session} on the server belongs to {remote.subject}, not {row.subject}. "
+                f"{undo_advice(remote, row.subject)}"
             )
 
     @staticmethod
