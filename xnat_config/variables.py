@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ DATATYPES = ("string", "integer", "float", "boolean", "date")
 # Names that mean something else in a plan or in a folder layout.
 RESERVED = frozenset(
     {"include", "key", "source", "project", "subject", "session", "modality", "date", "scans",
-     "files", "bytes", "findings", "confirmed", "study"}
+     "files", "bytes", "findings", "confirmed", "stated", "study"}
 )  # fmt: skip
 
 
@@ -65,10 +66,9 @@ class Variable:
 
 def _is_float(value: str) -> bool:
     try:
-        float(value)
+        return math.isfinite(float(value))
     except ValueError:
         return False
-    return True
 
 
 _PARSERS = {

@@ -326,7 +326,7 @@ def test_a_scan_can_be_stopped(tmp_path):
 
 def test_findings_of_files_are_declared(tmp_path):
     write_series(tmp_path / "a", PatientID="m01")
-    write(tmp_path / "a" / "x.dcm", instance=9, PatientID="m02", SeriesNumber=None)
+    write(tmp_path / "a" / "x.dcm", instance=9, PatientID="", SeriesNumber=None)
     (tmp_path / "a" / "bad.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"zz")
     (tmp_path / "e").mkdir()
     found = scan(tmp_path)

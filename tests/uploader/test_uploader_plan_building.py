@@ -216,7 +216,7 @@ def test_values_from_a_table(trial, tmp_path_factory):
     made = plan(trial, table=read_variable_table(sheet, CONFIG.variables))
     by_session = {row.session: row for row in made.rows}
     assert by_session["m01_pre_MR"].variables == {
-        "group": "treated", "timepoint": "pre", "dose": "d9", "weight": "21,5"
+        "group": "treated", "timepoint": "pre", "dose": "d9", "weight": "21.5"
     }  # fmt: skip
     assert "'d9' there and 'd1'" in finding(by_session["m01_pre_MR"], "table-differs").message
     assert codes(by_session["m02_pre_MR"]) == ["not-in-table"]

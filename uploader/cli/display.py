@@ -11,7 +11,14 @@ import click
 
 from xnat_pic.text import printable
 
-from ..findings import IDENTITY_CONFIRMED, Level, counted, group_by_message, messages_of
+from ..findings import (
+    IDENTITY_CONFIRMED,
+    Finding,
+    Level,
+    counted,
+    group_by_message,
+    messages_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,6 +63,18 @@ def _print_messages(messages: Iterable[tuple[str, str, str]], rows: int) -> None
             _print(line, _STYLES.get(level, ""))
 
 
+def print_finding(finding: Finding) -> None:
+    """Show a finding that concerns no single row."""
+    level = finding.level.value
+    _print(f"{level}: {finding.message}", _STYLES.get(level, ""))
+
+
+def print_warnings(texts: Iterable[str]) -> None:
+    """Show what concerns no single row and is worth a look."""
+    for text in texts:
+        _print(f"warning: {text}", "yellow")
+
+
 def print_plan(one: Plan) -> None:
     """Show what a scan found."""
     if one.rows:
@@ -76,8 +95,7 @@ def print_plan(one: Plan) -> None:
             numbers=("scans", "files", "MiB"),
         )
     for finding in one.findings:
-        level = finding.level.value
-        _print(f"{level}: {finding.message}", _STYLES.get(level, ""))
+        print_finding(finding)
     _print_messages(
         [
             (finding.level.value, row.session or row.source, finding.message)

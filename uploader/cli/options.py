@@ -71,4 +71,16 @@ def load_plan(path: Path, config: SiteConfig) -> Plan:
         )
     with ProgressBar("Reading headers") as bar:
         scan = scan_folder(plan.root, config, on_read=bar.update, leave_out=companions(path))
-    return with_sessions(plan, scan, config)
+    joined = with_sessions(plan, scan, config)
+    _tell(joined)
+    return joined
+
+
+def _tell(plan: Plan) -> None:
+    """Say what concerns no single row, such as sessions that no row plans."""
+    from ..findings import Level
+    from .display import print_finding
+
+    for finding in plan.findings:
+        if finding.level is not Level.NOTE:
+            print_finding(finding)

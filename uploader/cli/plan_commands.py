@@ -15,7 +15,10 @@ from xnat_pic.cli import PATH, echo_json, json_option
 from .options import PLAN, SITE, deidentification_options, load_plan, run
 
 if TYPE_CHECKING:
+    from xnat_config.server.client import XnatClient
+
     from ..planning.journal import Journal
+    from ..planning.plan import Plan
 
 
 def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
@@ -24,6 +27,16 @@ def _journal_of(path: Path) -> AbstractContextManager[Journal | None]:
 
     place = journal_path(path)
     return Journal(place) if place.is_file() else nullcontext()
+
+
+def _empty_subjects(plan: Plan, client: XnatClient, journal: Journal) -> list[str]:
+    """Return what an upload of the plan made by mistake, and left without a session."""
+    from ..server.ownership import empty_subjects
+
+    planned = {row.subject.casefold() for row in plan.rows if row.include}
+    made = {event.text for event in journal.events("made")}
+    projects = dict.fromkeys(row.project for row in plan.rows if row.include)
+    return empty_subjects(client, projects, planned, made)
 
 
 @click.command("check")
@@ -64,9 +77,11 @@ def check_command(
                 deidentifier=load_deidentifier(plan_path, journal, mode if anonymise else None),
                 create_project=create_project,
             )
+            left = _empty_subjects(plan, client, journal) if journal else []
         if as_json:
             echo_json([display.check_as_json(one) for one in rows])
         display.print_checks(rows)
+        display.print_warnings(left)
         return 8 if any(one.has_errors for one in rows) else 0
 
     run(work)
@@ -177,10 +192,12 @@ def verify_command(
                 on_progress=bar.update,
             )
             problems, uploads = verify_uploads(client, journal), len(journal.uploads())
+            left = _empty_subjects(plan, client, journal)
         if as_json:
             rows = [display.verification_as_json(one) for one in verifications]
             echo_json({"rows": rows, "problems": problems})
         display.print_verifications(verifications, problems, uploads)
+        display.print_warnings(left)
         return (
             8
             if problems or any(one.level is VerificationLevel.NONE for one in verifications)

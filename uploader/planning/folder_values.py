@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from xnat_config import SiteConfig
 
-from ..findings import Finding, error, note
+from ..findings import Finding, error, note, path_below
+from ..scanning.folder_scan import is_spare
 from ..scanning.layout import SUBJECT, Layout
 from ..scanning.layout_detection import levels_above
 from ..scanning.sessions import Session
@@ -90,7 +91,38 @@ def read_folder_values(
                 )
             )
     read = {name: next(iter(values)) for name, values in values_of.items()}
+    findings += _copy_findings(session, root, layout, read, is_subject)
     if from_above:
         described = ", ".join(f"{name}={read[name]}" for name in sorted(from_above))
         findings.append(note("from-above", f"The folders above the scanned one say {described}."))
     return FolderValues(read, tuple(findings), tuple(from_above))
+
+
+def _copy_findings(
+    session: Session,
+    root: Path,
+    layout: Layout,
+    read: Mapping[str, str],
+    is_subject: Callable[[str], bool],
+) -> Iterable[Finding]:
+    """Find the same images in a folder that says something else; one called a copy says nothing."""
+    for place in session.copies:
+        if is_spare(place / "file", root):
+            continue
+        levels = place.relative_to(root).parts
+        other = layout.match(levels, is_subject)
+        differing = [
+            name
+            for name, value in other.values.items()
+            if name != "study" and not same_name(value, read.get(name, ""))
+        ]
+        if not other.problem and differing:
+            here = " and ".join(f"{name} {read.get(name, '')!r}" for name in differing)
+            there = " and ".join(f"{name} {other.values[name]!r}" for name in differing)
+            yield error(
+                "study-in-two-places",
+                f"The same images lie in {path_below(session.source, root)}, which says {here}, "
+                f"and in {'/'.join(levels)}, which says {there}. Move what is wrong out of the "
+                "folder, and scan again.",
+            )
+            return

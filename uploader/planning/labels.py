@@ -195,8 +195,8 @@ def relabel_rows(
         key: row
         for key, row in changed.items()
         if row.session == before[key].session
-        and _label(row, rules, 1) != _label(before[key], rules, 1)
-        and _is_made(before[key], rules)
+        and row_label(row, rules, 1) != row_label(before[key], rules, 1)
+        and has_own_label(before[key], rules)
     }
     if not wanted:
         return dict(changed)
@@ -206,7 +206,7 @@ def relabel_rows(
     for key, row in wanted.items():
         label = row.session
         for number in range(1, _MOST):
-            label = _label(row, rules, number)
+            label = row_label(row, rules, number)
             if _unique_key(row, label) not in taken:
                 break
         taken.add(_unique_key(row, label))
@@ -219,18 +219,21 @@ def _unique_key(row: PlanRow, label: str) -> tuple[str, str]:
     return row.project.casefold(), label.casefold()
 
 
-def _label(row: PlanRow, rules: LabelRules, number: int) -> str:
+def row_label(row: PlanRow, rules: LabelRules, number: int = 1) -> str:
+    """Return the label that the site's rules make of a row; `number` 2 for a second study."""
     values = {**row.variables, "subject": row.subject, "modality": row.modality,
               "date": row.date.replace("-", "")}  # fmt: skip
     return rules.session(values, number)
 
 
-def _is_made(row: PlanRow, rules: LabelRules) -> bool:
+def has_own_label(row: PlanRow, rules: LabelRules) -> bool:
     """Tell whether the rules made a row's label, with or without a number behind it."""
-    first = _label(row, rules, 1)
+    first = row_label(row, rules, 1)
     if row.session == first:
         return True
     if not row.session.startswith(first[: max(len(first) - 4, 1)]):
         return False
     tail = row.session.rpartition("_")[2]
-    return tail.isdigit() and 1 < int(tail) < _MOST and row.session == _label(row, rules, int(tail))
+    return (
+        tail.isdigit() and 1 < int(tail) < _MOST and row.session == row_label(row, rules, int(tail))
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..findings import Finding
-from ..scanning.sessions import Session
+from ..scanning.sessions import HeaderIdentity, Session
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class PlanRow:
     confirmed : str
         Differences between the row and what folder or header say that a person has confirmed, such
         as ``subject=m02; dose=dose1``.
+    stated : str
+        Values that ``--variables`` and ``--set`` gave, in the same form.
     """
 
     key: str
@@ -38,6 +40,7 @@ class PlanRow:
     bytes: int = 0
     findings: tuple[Finding, ...] = ()
     confirmed: str = ""
+    stated: str = ""
 
     def __repr__(self) -> str:
         """Show what counts in a line."""
@@ -58,12 +61,19 @@ class IdentityClaim:
         PatientID.
     variables : dict
         Variables that the folder levels give.
+    date, modality : str
+        Of the study, as in the plan.
+    header : HeaderIdentity
+        What else the headers say of the animal.
     """
 
     source: str
     subject: str
     patient: str
     variables: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+    modality: str = ""
+    header: HeaderIdentity = field(default_factory=HeaderIdentity)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from .folder_values import (
     read_folder_values,
     same_name,
 )
-from .identity import CODES, claim_of, confirm_differences, identity_findings, read_claims
+from .identity import CODES, claim_of, identity_findings
 from .labels import (
     LabelParts,
     drop_solved_collisions,
@@ -33,14 +32,18 @@ from .labels import (
     session_labels,
     subject_findings,
 )
-from .plan import Plan, PlanRow
+from .plan import IdentityClaim, Plan, PlanRow
+from .statements import join_statements, split_statements
+from .value_findings import value_findings
 from .variable_table import VariableTable, apply_table
 
 AUTO = "auto"
+_TWO_PLACES = "study-in-two-places"
 # Findings that `check_plan` makes anew each time, so that they go when the row is put right.
 _RECHECKED = frozenset(
     {"no-subject", "no-project", "project-label", "subject-label", "session-label", "label-twice",
-     "subject-differs", "value-not-allowed", "subject-variable-differs", *CODES}
+     "subject-differs", "value-not-allowed", "subject-variable-differs",
+     "variable-missing", *CODES}
 )  # fmt: skip
 
 
@@ -92,8 +95,7 @@ def build_plan(
         if table.keys[0] != "session":
             rows = _with_labels(rows, scan.sessions, levels, config)
     claims = {one.key: claim_of(one, levels[one.key], scan.root) for one in scan.sessions}
-    if table is not None:
-        rows = confirm_differences(rows, claims, table.names)
+    rows = [_with_given(row, claims[row.key], given) for row in rows]
     plan = Plan(
         root=scan.root,
         project=project,
@@ -124,6 +126,17 @@ def _with_folder_findings(
         )
         for row, one in zip(rows, sessions, strict=True)
     ]
+
+
+def _with_given(row: PlanRow, claim: IdentityClaim, given: Mapping[str, str]) -> PlanRow:
+    """Keep what --set gave beside what a table stated."""
+    stated = dict(split_statements(row.stated))
+    used = {
+        name: value
+        for name, value in given.items()
+        if name not in stated and not claim.variables.get(name)
+    }
+    return replace(row, stated=join_statements({**stated, **used})) if used else row
 
 
 def _check_names(given: Mapping[str, str]) -> None:
@@ -233,8 +246,8 @@ def check_plan(plan: Plan, config: SiteConfig) -> Plan:
     else:
         patient_findings = subject_findings(rows, patients, config.labels)
     labels = label_findings(rows, config.labels)
-    values = _value_findings(rows, config)
-    identity = identity_findings(rows, plan.claims, config.labels)
+    values = value_findings(rows, config)
+    identity = identity_findings(rows, plan.claims, config)
     if not plan.claims:
         identity = {row.key: [f for f in row.findings if f.code in CODES] for row in plan.rows}
     checked = tuple(
@@ -251,37 +264,6 @@ def check_plan(plan: Plan, config: SiteConfig) -> Plan:
         for row in rows
     )
     return replace(plan, rows=checked)
-
-
-def _value_findings(rows: Iterable[PlanRow], config: SiteConfig) -> dict[str, list[Finding]]:
-    found: dict[str, list[Finding]] = defaultdict(list)
-    by_subject: dict[tuple[str, str], dict[str, list[PlanRow]]] = defaultdict(
-        lambda: defaultdict(list)
-    )
-    for row in (row for row in rows if row.include):
-        for name, value in row.variables.items():
-            known = config.variables.by_name.get(name)
-            why = known.problem(value) if known else ""
-            if why:
-                found[row.key].append(
-                    error("value-not-allowed", f"{name} {value!r} {why}. Correct the column {name}")
-                )
-            if value and config.variables.of_subject(name):
-                by_subject[f"{row.project}/{row.subject}".casefold(), name][value].append(row)
-    for (_, name), values in by_subject.items():
-        if len(values) < 2:
-            continue
-        for same in values.values():
-            for row in same:
-                described = list_some([f"{v!r} ({rs[0].session})" for v, rs in values.items()])
-                found[row.key].append(
-                    error(
-                        "subject-variable-differs",
-                        f"The subject {row.subject} has several values of {name}: {described}. An "
-                        "animal has one; correct the rows, or the names of the subjects.",
-                    )
-                )
-    return found
 
 
 def with_sessions(plan: Plan, scan: FolderScan, config: SiteConfig) -> Plan:
@@ -305,11 +287,26 @@ def with_sessions(plan: Plan, scan: FolderScan, config: SiteConfig) -> Plan:
                 f"plan: {names}. Scan again to add what is missing.",
             )
         )
-    claims = read_claims(plan.root, plan.layout, scan.sessions, config)
+    pattern = parse_layout(plan.layout, config.variables)
+    above = counted_above(plan.root, scan.sessions, config)
+    levels = {
+        one.key: read_folder_values(one, plan.root, pattern, above, config) for one in scan.sessions
+    }
+    claims = {one.key: claim_of(one, levels[one.key], plan.root) for one in scan.sessions}
+    rows = [_with_places(row, levels.get(row.key)) for row in rows]
     joined = replace(
         plan, sessions=sessions, rows=tuple(rows), findings=tuple(findings), claims=claims
     )
     return check_plan(joined, config)
+
+
+def _with_places(row: PlanRow, read: FolderValues | None) -> PlanRow:
+    """Say anew whether the files of a row lie in folders that contradict."""
+    if read is None:
+        return row
+    kept = [one for one in row.findings if one.code != _TWO_PLACES]
+    now = [one for one in read.findings if one.code == _TWO_PLACES]
+    return replace(row, findings=(*kept, *now))
 
 
 def _join(row: PlanRow, session: Session | None, root: Path) -> PlanRow:

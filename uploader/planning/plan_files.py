@@ -13,16 +13,19 @@ from pathlib import Path
 from xnat_config.variables import VARIABLE_NAME
 
 from ..errors import PlanError
-from ..findings import Finding, Level
+from ..findings import Finding, Level, warning
 from .plan import Plan, PlanRow
 from .spreadsheets import Rows, read_csv, read_xlsx, write_csv, write_xlsx
+from .workbook_notes import SheetNotes, read_workbook_notes
 
 COLUMNS = ("include", "project", "subject", "session", "modality", "date", "scans", "files",
-           "bytes", "source", "findings", "confirmed", "key")  # fmt: skip
+           "bytes", "source", "findings", "confirmed", "stated", "key")  # fmt: skip
 _BEFORE = COLUMNS[:5]
 _AFTER = COLUMNS[5:]
+_STATED = "stated"  # only where something was stated
 _WIDTHS = {
     "include": 8, "subject": 16, "session": 28, "source": 50, "findings": 60, "confirmed": 24,
+    "stated": 24,
     "key": 40,
 }  # fmt: skip
 _FORMAT = "1"
@@ -46,8 +49,9 @@ def write_plan(plan: Plan, path: Path) -> None:
         ["# layout", plan.layout],
         *(["# finding", *_finding_cells(finding)] for finding in plan.findings),
     ]
-    heads = [*_BEFORE, *names, *_AFTER]
-    rows = [_cells(row, names) for row in plan.rows]
+    after = [name for name in _AFTER if name != _STATED or any(row.stated for row in plan.rows)]
+    heads = [*_BEFORE, *names, *after]
+    rows = [_cells(row, names, after) for row in plan.rows]
     if is_xlsx(path):
         sheets: dict[str, Sequence[Sequence[str | int]]] = {
             "plan": [heads, *rows],
@@ -75,7 +79,9 @@ def is_xlsx(path: Path) -> bool:
     return ending == ".xlsx"
 
 
-def _cells(row: PlanRow, names: Sequence[str]) -> list[str | int]:
+def _cells(row: PlanRow, names: Sequence[str], after: Sequence[str]) -> list[str | int]:
+    findings = "\n".join(" ".join(_finding_cells(finding)) for finding in row.findings)
+    last: dict[str, str | int] = {**vars(row), "findings": findings}
     return [
         "yes" if row.include else "no",
         row.project,
@@ -83,14 +89,7 @@ def _cells(row: PlanRow, names: Sequence[str]) -> list[str | int]:
         row.session,
         row.modality,
         *(row.variables.get(name, "") for name in names),
-        row.date,
-        row.scans,
-        row.files,
-        row.bytes,
-        row.source,
-        "\n".join(" ".join(_finding_cells(finding)) for finding in row.findings),
-        row.confirmed,
-        row.key,
+        *(last[name] for name in after),
     ]
 
 
@@ -112,8 +111,11 @@ def read_plan(path: Path) -> Plan:
         if "plan" not in sheets:
             raise _plan_error(path, "it has no sheet named plan")
         rows = [*sheets.get("about", []), *sheets["plan"]]
+        notes = read_workbook_notes(path).get("plan", SheetNotes())
+        if problem := notes.problem():
+            raise _plan_error(path, f"its sheet plan {problem}")
     else:
-        rows = read_csv(path)
+        rows, notes = read_csv(path), SheetNotes()
     rows = [row for row in rows if any(cell.strip() for cell in row)]
     about = [row for row in rows if row[0].startswith("#")]
     table = [row for row in rows if not row[0].startswith("#")]
@@ -129,15 +131,22 @@ def read_plan(path: Path) -> Plan:
         project=known.get("project", ""),
         layout=known.get("layout", ""),
         rows=_rows(path, table),
-        findings=tuple(_plan_findings(about)),
+        findings=(*_plan_findings(about), *_hidden_findings(path, notes)),
     )
+
+
+def _hidden_findings(path: Path, notes: SheetNotes) -> Iterable[Finding]:
+    if text := notes.hidden_rows():
+        yield warning(
+            "hidden-rows", f"In {path.name} {text}. Write no into include to leave a row out."
+        )
 
 
 def _plan_findings(about: Rows) -> Iterable[Finding]:
     for row in about:
         if row[0][1:].strip() == "finding" and len(row) >= 4:
             finding = _finding(" ".join(row[1:4]))
-            if finding is not None:
+            if finding is not None and finding.code != "hidden-rows":
                 yield finding
 
 
@@ -204,6 +213,7 @@ def _row(path: Path, heads: Sequence[str], cells: Sequence[str]) -> PlanRow:
             if (finding := _finding(line.strip())) is not None
         ),
         confirmed=clean("confirmed"),
+        stated=clean("stated"),
     )
 
 

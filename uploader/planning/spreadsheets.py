@@ -18,6 +18,7 @@ from ..errors import PlanError
 Rows = list[list[str]]
 
 _DELIMITERS = ",;\t"
+_MARK = re.compile(r'"?sep=([,;\t])"?[,;\t]*(?:\r\n|\n|\r)', re.IGNORECASE)
 # Signs that a spreadsheet program would take for a formula.
 _FORMULA = "=+-@"
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -57,7 +58,8 @@ def read_csv(path: Path) -> Rows:
             text = raw.decode("utf-8-sig")
         except UnicodeDecodeError:
             text = raw.decode("cp1252", "replace")
-    delimiter = _delimiter(text)
+    text, delimiter = _without_mark(text)
+    delimiter = delimiter or _delimiter(text)
     try:
         rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
     except csv.Error as error:
@@ -72,6 +74,12 @@ def write_csv(path: Path, rows: Iterable[Sequence[str]]) -> None:
     writer.writerows([[_to_csv(cell) for cell in row] for row in rows])
     # The mark at the beginning tells spreadsheet programs that the text is UTF-8.
     save_file(path, out.getvalue().encode("utf-8-sig"))
+
+
+def _without_mark(text: str) -> tuple[str, str]:
+    """Take off a first line ``sep=;``, by which a program tells itself the sign between cells."""
+    found = _MARK.match(text)
+    return (text[found.end() :], found[1]) if found else (text, "")
 
 
 def _delimiter(text: str) -> str:

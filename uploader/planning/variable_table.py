@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xnat_config.variables import RESERVED, VARIABLE_NAME, Variables
 from xnat_pic.errors import WrongCallError
 
-from ..findings import Finding, counted, list_some, warning
+from ..findings import Finding, counted, list_some, note, warning
+from .measures import meanings, value_problem
 from .plan import PlanRow
 from .spreadsheets import Rows, read_csv, read_xlsx
+from .statements import join_statements
+from .workbook_notes import SheetNotes, read_workbook_notes
 
 KEYS = ("session", "subject")
 
@@ -34,6 +37,7 @@ class VariableTable:
     keys: tuple[str, ...]
     names: tuple[str, ...]
     lines: dict[tuple[str, ...], dict[str, str]]
+    findings: tuple[Finding, ...] = ()
 
 
 def read_variable_table(path: Path, variables: Variables) -> VariableTable:
@@ -49,8 +53,9 @@ def read_variable_table(path: Path, variables: Variables) -> VariableTable:
     PlanError
         If the file cannot be read.
     """
+    findings: list[Finding] = []
     if path.suffix.casefold() == ".xlsx":
-        rows = next(iter(read_xlsx(path).values()), [])
+        rows = _sheet(path, variables, findings)
     else:
         rows = read_csv(path)
     rows = [row for row in rows if any(cell.strip() for cell in row)]
@@ -78,7 +83,52 @@ def read_variable_table(path: Path, variables: Variables) -> VariableTable:
     if len(set(subjects)) < len(subjects) and "timepoint" in heads:
         keys = (*keys, "timepoint")
     names = tuple(head for head in heads if head and head not in KEYS and head not in keys)
-    return VariableTable(path, keys, names, _lines(path, rows, heads, keys, names))
+    lines = _lines(path, rows, heads, keys, names)
+    findings += _understand(path, lines, variables)
+    return VariableTable(path, keys, names, lines, tuple(findings))
+
+
+def _sheet(path: Path, variables: Variables, findings: list[Finding]) -> Rows:
+    """Return the sheet that says whose its lines are; tell of others and of what is hidden."""
+    sheets = {
+        title: kept
+        for title, rows in read_xlsx(path).items()
+        if (kept := [row for row in rows if any(cell.strip() for cell in row)])
+    }
+    fitting = [
+        title
+        for title, rows in sheets.items()
+        if {_column(cell, variables) for cell in rows[0]} & set(KEYS)
+    ]
+    title = next(iter([*fitting, *sheets]), "")
+    notes = read_workbook_notes(path).get(title, SheetNotes())
+    if problem := notes.problem():
+        hint = "Open it in a spreadsheet program, unmerge the cells, save it; or save it as .csv."
+        raise _table_error(path, f"{problem}", hint)
+    if len(sheets) > 1:
+        others = [repr(other) for other in sheets if other != title]
+        text = f"Of {path.name} the sheet {title!r} is read, not {list_some(others)}."
+        findings.append((warning if len(fitting) > 1 else note)("table-sheet", text))
+    if hidden := notes.hidden_rows():
+        text = f"In {path.name} {hidden}. Take out what is not to count."
+        findings.append(warning("hidden-rows", text))
+    return sheets.get(title, [])
+
+
+def _understand(
+    path: Path, lines: Mapping[tuple[str, ...], dict[str, str]], variables: Variables
+) -> Iterable[Finding]:
+    """Write values of a local form as their type wants them, and tell which."""
+    changed: dict[str, list[str]] = {}
+    for values in lines.values():
+        for name, value in values.items():
+            meant = meanings(name, value, variables) if value else []
+            if len(meant) == 1 and value_problem(name, value, variables):
+                values[name] = meant[0]
+                changed.setdefault(name, []).append(f"{value!r} as {meant[0]}")
+    for name, taken in changed.items():
+        text = f"The column {name} of {path.name} is read so: {list_some(taken)}."
+        yield note("table-form", text)
 
 
 def _column(cell: str, variables: Variables) -> str:
@@ -143,13 +193,21 @@ def apply_table(
         if differing:
             text = f"The table counts: {'; '.join(differing)}. Correct the row if it is wrong."
             findings = (*findings, warning("table-differs", text))
-        done.append(replace(row, variables={**row.variables, **values}, findings=findings))
+        done.append(
+            replace(
+                row,
+                variables={**row.variables, **values},
+                findings=findings,
+                stated=join_statements(values),
+            )
+        )
     idle = [" ".join(key) for key in table.lines if key not in used]
     if not idle:
-        return done, []
+        return done, list(table.findings)
     lines = counted(len(idle), "line", "lines")
     text = f"{lines} of {table.path.name} for no session of this folder: {list_some(idle)}."
-    return done, [warning("table-line-unused", f"{text} Check how {table.keys[0]} is spelt there.")]
+    unused = warning("table-line-unused", f"{text} Check how {table.keys[0]} is spelt there.")
+    return done, [*table.findings, unused]
 
 
 def _key_of(table: VariableTable, row: PlanRow) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +20,16 @@ from xnat_pic.errors import CancelledError
 from ..findings import Finding, counted, error, list_some, note, path_below, warning
 from .folder_tree import FolderTree, list_tree
 from .headers import FileStatus, Header, read_headers
-from .sessions import Series, Session, SourceFile
+from .sessions import HeaderIdentity, Series, Session, SourceFile
 from .side_files import assign_side_files, nearest_sessions, sessions_by_folder
 
 OnRead = Callable[[int, int], None]
+# What people and systems call a folder that keeps copies, as a word of its name.
+_SPARE = re.compile(
+    r"(?<![^\W_])(backups?|bak|back-?up|cop(y|ies)|copia|kopien?|copie|old|older|alt|vecchi[oa]?|"
+    r"archives?|archivio|archiv|spare|duplicates?|sicherung(en)?|trash|tmp|temp)(?![^\W_])",
+    re.IGNORECASE,
+)
 # What reading the files can show; a later scan says it anew.
 FILE_CODES = frozenset(
     {"closed-folder", "damaged", "dicom-in-raw", "duplicate-differs", "duplicate-instance",
@@ -124,10 +131,11 @@ def _sessions(headers: Sequence[Header], kinds: Kinds, root: Path) -> list[Sessi
         kept, doubles = _without_doubles(members, root)
         by_kind = _by_kind(kept, kinds)
         for kind, series in by_kind.items():
-            session = _session(kind, series)
             findings = [*_session_findings(series, kinds, root)]
             own = {one.series_uid for files in series for one in files}
-            findings += [f for series_uid, f in doubles if series_uid in own]
+            copies = [place for one in doubles if one.series_uid in own for place in one.folders]
+            session = _session(kind, series, copies)
+            findings += [one.finding for one in doubles if one.series_uid in own]
             twice = [one for files in series for one in files if one.sop_instance_uid in shared]
             if twice:
                 findings.append(
@@ -156,21 +164,40 @@ def _in_two_studies(headers: Iterable[Header]) -> set[str]:
     }
 
 
-def _without_doubles(
-    members: Sequence[Header], root: Path
-) -> tuple[list[Header], list[tuple[str, Finding]]]:
-    """Keep each instance of a study once; say what was left out, by SeriesInstanceUID."""
+@dataclass(frozen=True)
+class _Doubles:
+    """Files of a series that are there again, and the folders they lie in."""
+
+    series_uid: str
+    folders: tuple[Path, ...]
+    finding: Finding
+
+
+def is_spare(path: Path, root: Path) -> bool:
+    """Tell whether a folder's name says that its files are kept as a copy of others."""
+    names = path.parent.relative_to(root).parts
+    return any(_SPARE.search(name) for name in names)
+
+
+def _without_doubles(members: Sequence[Header], root: Path) -> tuple[list[Header], list[_Doubles]]:
+    """Keep each instance of a study once; say what was left out.
+
+    A copy in a folder that is called one never takes the place of the original.
+    """
     first: dict[str, Header] = {}
     same: dict[str, list[Header]] = defaultdict(list)
     different: dict[str, list[Header]] = defaultdict(list)
+    if len({one.sop_instance_uid for one in members}) < len(members):
+        members = sorted(members, key=lambda one: is_spare(one.path, root))
     for header in members:
         kept = first.setdefault(header.sop_instance_uid, header)
         if kept is not header:
             equal = _equal_files(kept, header)
             (same if equal else different)[kept.series_uid].append(header)
-    findings = [
-        (
+    found = [
+        _Doubles(
             uid,
+            _folders(doubles),
             note(
                 "duplicate-instance",
                 f"{counted(len(doubles), 'file is a copy', 'files are copies')} of others, "
@@ -179,9 +206,10 @@ def _without_doubles(
         )
         for uid, doubles in same.items()
     ]
-    findings += [
-        (
+    found += [
+        _Doubles(
             uid,
+            _folders(doubles),
             error(
                 "duplicate-differs",
                 f"{counted(len(doubles), 'file has', 'files have')} the SOP Instance UID "
@@ -192,7 +220,11 @@ def _without_doubles(
         )
         for uid, doubles in different.items()
     ]
-    return list(first.values()), findings
+    return list(first.values()), found
+
+
+def _folders(headers: Iterable[Header]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(one.path.parent for one in headers))
 
 
 def _equal_files(one: Header, other: Header) -> bool:
@@ -222,22 +254,38 @@ def _by_kind(headers: Iterable[Header], kinds: Kinds) -> dict[str, list[list[Hea
     return dict(found)
 
 
-def _session(kind: str, series: Sequence[Sequence[Header]]) -> Session:
+def _session(kind: str, series: Sequence[Sequence[Header]], copies: Iterable[Path]) -> Session:
     head = series[0][0]
     parents = {one.path.parent for files in series for one in files}
     built = sorted(
         (_series(files) for files in series),
         key=lambda one: (one.number is None, one.number or 0, one.uid),
     )
+    said = _header_identity([one for files in series for one in files])
     dated = min((one for files in series for one in files), key=lambda h: (not h.study_date,))
     return Session(
         source=Path(os.path.commonpath(parents)),
         study_uid=head.study_uid,
         study_date=dated.study_date,
         study_time=dated.study_time,
-        patient_id=head.patient_id,
+        patient_id=head.patient_id or next(iter(said.patients), ""),
         modality=kind,
         series=tuple(built),
+        header=said,
+        copies=tuple(dict.fromkeys(place for place in copies if place not in parents)),
+    )
+
+
+def _header_identity(headers: Sequence[Header]) -> HeaderIdentity:
+    def first(name: str) -> str:
+        return next((text for one in headers if (text := getattr(one, name))), "")
+
+    return HeaderIdentity(
+        patients=tuple(sorted({one.patient_id for one in headers} - {""})),
+        weight_kg=first("weight_kg"),
+        sex=first("sex"),
+        birth_date=first("birth_date"),
+        study_id=first("study_id"),
     )
 
 
@@ -265,11 +313,11 @@ def _session_findings(
 ) -> Iterable[Finding]:
     everything = [one for files in series for one in files]
     patients = sorted({one.patient_id for one in everything})
-    if len(patients) > 1:
+    if len(patients) == 2 and not patients[0]:  # two that differ are compared with the plan
         yield warning(
             "patients-differ",
-            f"The files of this study name different subjects: {list_some(patients)}. "
-            "Check that no other animal's files are among them.",
+            f"Some files of this study name the subject {patients[1]} and others none. Check that "
+            "no other animal's files are among them.",
         )
     unnumbered = [files[0] for files in series if files[0].series_number is None]
     if unnumbered:

@@ -46,8 +46,12 @@ _FIELDS = {
     "modality": 0x00080060,
     "series_description": 0x0008103E,
     "patient_id": 0x00100020,
+    "birth_date": 0x00100030,
+    "sex": 0x00100040,
+    "weight_kg": 0x00101030,
     "study_uid": 0x0020000D,
     "series_uid": 0x0020000E,
+    "study_id": 0x00200010,
     "series_number": 0x00200011,
     "instance_number": 0x00200013,
 }
@@ -90,8 +94,12 @@ class Header:
     modality: str = ""
     series_description: str = ""
     patient_id: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    weight_kg: str = ""
     study_uid: str = ""
     series_uid: str = ""
+    study_id: str = ""
     series_number: int | None = None
     instance_number: int | None = None
     has_pixels: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..findings import Finding
@@ -47,6 +47,34 @@ class Series:
 
 
 @dataclass(frozen=True)
+class HeaderIdentity:
+    """What the headers of a session say of the animal, texts as they stand there.
+
+    Attributes
+    ----------
+    patients : tuple of str
+        Every PatientID, sorted; an empty one does not count.
+    weight_kg, sex, birth_date, study_id : str
+        Of the first file that says it.
+    """
+
+    patients: tuple[str, ...] = ()
+    weight_kg: str = ""
+    sex: str = ""
+    birth_date: str = ""
+    study_id: str = ""
+
+    @property
+    def weight_g(self) -> float:
+        """The weight in gram; 0 where the header says none, or none that can be."""
+        try:
+            grams = 1000 * float(self.weight_kg)
+        except ValueError:
+            return 0.0
+        return grams if 0 < grams < float("inf") else 0.0
+
+
+@dataclass(frozen=True)
 class Session:
     """What becomes one session: the series of one study and one modality.
 
@@ -58,6 +86,10 @@ class Session:
         Modality of the session (MR, PET, CT, US, NM, OT), which decides its XNAT type.
     side_files : tuple of Path
         Files beside the images (pdf, txt, ...) that become a resource.
+    header : HeaderIdentity
+        What the headers say of the animal.
+    copies : tuple of Path
+        Other folders that hold some of the same images again.
     findings : tuple of Finding
         What reading the files showed. An error keeps the row from being uploaded.
     """
@@ -71,6 +103,8 @@ class Session:
     series: tuple[Series, ...]
     side_files: tuple[Path, ...] = ()
     findings: tuple[Finding, ...] = ()
+    header: HeaderIdentity = field(default_factory=HeaderIdentity)
+    copies: tuple[Path, ...] = ()
 
     def __repr__(self) -> str:
         """Show what counts in a line."""

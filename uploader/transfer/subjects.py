@@ -11,6 +11,7 @@ from xnat_config.server.paths import data_path
 from ..errors import RowError
 from ..planning.plan import PlanRow
 from ..server.listing import RemoteSubject, read_subjects
+from ..server.ownership import subject_made
 from ..server.variables import define_variables, find_forms, form_item, write_form, write_values
 from .jobs import UploadContext
 
@@ -69,6 +70,9 @@ def ensure_subjects(context: UploadContext, project: str, rows: list[PlanRow]) -
         except RefusedError as refusal:
             message = f"The subject {subject} cannot be written: {refusal.message}"
             failed |= dict.fromkeys((row.key for row in mine), message)
+        else:
+            if subject.casefold() not in known:
+                context.journal.add_event("", "made", subject_made(project, subject))
     return failed
 
 

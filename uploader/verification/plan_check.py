@@ -17,7 +17,9 @@ from xnat_pic.errors import CancelledError, XnatPicError
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import unexpected
 from ..findings import Finding, Level, error, list_some, note, warning
+from ..planning.identity import near_on_server
 from ..planning.journal import Journal
+from ..planning.near_names import NameIndex
 from ..planning.plan import Plan, PlanRow
 from ..scanning.sessions import Session
 from ..server.listing import (
@@ -111,6 +113,9 @@ def check(
     twice = _duplicate_labels(rows)
     shared = _shared_series(plan, rows)
     ours = _own_sessions(journal)
+    near = {
+        name: NameIndex(one.label for one in view.subjects.values()) for name, view in views.items()
+    }
     owners = read_owners(client, _known_subjects(rows, views))
 
     def check_row(row: PlanRow) -> RowCheck:
@@ -126,6 +131,7 @@ def check(
         found = [*row.findings, *_project_findings(row, view, create_project)]
         found += [*twice.get(row.key, ()), *shared.get(row.key, ())]
         found += _name_findings(row, view, study)
+        found += _near_findings(row, view, near)
         found += _owner_findings(row, view, owners)
         found += _elsewhere_findings(row, elsewhere.get(study, []))
         found += _prearchive_findings(row, view, study, ours)
@@ -278,6 +284,16 @@ def _name_findings(row: PlanRow, view: RemoteProject, study: str) -> list[Findin
             )
         )
     return found
+
+
+def _near_findings(
+    row: PlanRow, view: RemoteProject, near: Mapping[str, NameIndex]
+) -> list[Finding]:
+    """Ask where a subject that is new to the server is near to one that it has."""
+    if not row.subject or row.subject.casefold() in view.subjects or row.project not in near:
+        return []
+    finding = near_on_server(row, near[row.project].near(row.subject))
+    return [finding] if finding else []
 
 
 def _known_subjects(rows: Iterable[PlanRow], views: Mapping[str, RemoteProject]) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from xnat_pic.errors import WrongCallError
 from xnat_pic.tables import load_table, read_text, read_toml
 
+from ..animals import animal_field, packaged_animals
 from ..site import SiteConfig, config_from
 from ..variables import DATATYPES, VARIABLE_NAME, Variable
 
@@ -82,7 +83,7 @@ def parse_specification(table: Mapping[str, Any], path: Path) -> InstallationSpe
     _check(own, _KEYS, str(path))
     site = {name: value for name, value in table.items() if name in _SITE_TABLES}
     config = config_from(site, path)
-    packaged = _packaged_animals()
+    packaged = packaged_animals()
     animals = _animals(packaged["animal"], own.get("animal", []), path)
     clash = sorted({one.name for one in animals} & set(config.variables.names))
     if clash:
@@ -107,10 +108,6 @@ def parse_specification(table: Mapping[str, Any], path: Path) -> InstallationSpe
 def _default_types() -> list[str]:
     found: list[str] = load_table(__package__, EXAMPLE)["session_types"]
     return found
-
-
-def _packaged_animals() -> dict[str, Any]:
-    return load_table("xnat_config", "animals.toml")
 
 
 def _names(
@@ -160,14 +157,4 @@ def _animals(
                 f"{path}: {one['name']}: the datatype {one['datatype']!r} is unknown. Use one of "
                 f"{', '.join(DATATYPES)}."
             )
-    return tuple(
-        Variable(
-            name=one["name"],
-            title=one.get("title", one["name"]),
-            level="subject",
-            datatype=one.get("datatype", "string"),
-            values=tuple(one.get("values", ())),
-            source=one.get("source", ""),
-        )
-        for one in kept
-    )
+    return tuple(map(animal_field, kept))
