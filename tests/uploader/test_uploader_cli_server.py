@@ -258,8 +258,35 @@ def test_the_first_login_of_a_user_of_the_directory(tmp_path, ring, run):
         named = ("--server", served.url, "--user", "mouse")
         done = run("login", *named, typed="cheese\n", code=5)
         assert "--auth-method" in done.stderr
-        run("login", *named, "--auth-method", "ldap", typed="cheese\n")
+        method = ("--auth-method", "ldap")
+        done = run("login", *named, *method, "--auth-provider", "no", typed="cheese\n", code=5)
+        assert "knows no authentication provider no." in done.stderr
+        assert "--auth-provider" in done.stderr
+        run("login", *named, *method, typed="cheese\n")
         run("logout")
         # The method is remembered with the server and the user.
         done = run("login", typed="cheese\n")
         assert "mouse is logged in" in done.stderr
+
+
+def test_every_command_lists_its_exit_codes(run):
+    for command in sorted(main.commands):
+        if command == "completion":
+            continue
+        shown = run(command, "--help").stdout
+        assert "Exit codes:" in shown, command
+        assert "8  done in part" in shown, command
+
+
+def test_raw_data_of_a_missing_project_names_it(xnat, run, tmp_path):
+    write_group(tmp_path / "data")
+    plan = tmp_path / "plan.csv"
+    env = {"XNAT_PIC_SERVER": xnat.url, "XNAT_PIC_USER": "admin", "XNAT_PIC_PASSWORD": "admin"}
+    run("scan", tmp_path / "data", "--project", "NOWHERE", "-o", plan)
+    raw = tmp_path / "raw" / "study"
+    raw.mkdir(parents=True)
+    (raw / "subject").write_bytes(b"##TITLE=")
+    for command in (("upload", plan, "--raw", tmp_path / "raw"), ("set-variables", plan)):
+        said = run(*command, code=8, **env).stderr
+        assert "There is no project NOWHERE, or you may not see it." in said
+        assert "Unable to find" not in said

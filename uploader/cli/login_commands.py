@@ -16,7 +16,7 @@ from xnat_config.server.options import (
 )
 from xnat_pic.cli import is_interactive
 
-from .options import PROGRAM, run
+from .options import CODES, PROGRAM, run
 
 if TYPE_CHECKING:
     from xnat_config.server.connection import Connection
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _STORES = ("keyring", "file", "memory")
 
 
-@click.command("login")
+@click.command("login", epilog=CODES)
 @server_options
 @click.option(
     "--store",
@@ -79,7 +79,7 @@ def _until(expires_s: float, kept: LoginStore) -> str:
     return f" until {datetime.fromtimestamp(expires_s).astimezone():%Y-%m-%d %H:%M}"
 
 
-@click.command("logout")
+@click.command("logout", epilog=CODES)
 @server_options
 def logout_command(server: str, user: str, ca_bundle: Path | None) -> None:
     """Forget the stored login, and make its token invalid on the server."""

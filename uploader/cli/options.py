@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from xnat_pic.cli import PATH, ProgressBar, run_command
+from xnat_pic.cli import PATH, ProgressBar, exit_code_help, run_command
 
 if TYPE_CHECKING:
     from xnat_config.site import SiteConfig
@@ -21,10 +21,11 @@ EXIT_CODES = {
     2: "wrong call, or a file cannot be read or written",
     3: "nothing usable found",
     4: "corrupt input",
-    5: "login refused",
-    6: "the server refuses or does not answer",
+    5: "login refused or ended",
+    6: "the server does not answer, or is at fault each time",
     8: "done in part: some rows need attention",
 }
+CODES = exit_code_help(EXIT_CODES)
 PLAN = click.argument("plan_path", metavar="PLAN", type=PATH)
 SITE = click.option("--site", type=PATH, help="The site's own settings, a .toml.")
 _STOPPED = "stopped. What is done stays; run the same command again to go on."

@@ -12,7 +12,7 @@ import click
 from xnat_config.server.options import server_options
 from xnat_pic.cli import PATH, echo_json, json_option
 
-from .options import PLAN, SITE, deidentification_options, load_plan, run
+from .options import CODES, PLAN, SITE, deidentification_options, load_plan, run
 
 if TYPE_CHECKING:
     from xnat_config.server.client import XnatClient
@@ -39,7 +39,7 @@ def _empty_subjects(plan: Plan, client: XnatClient, journal: Journal) -> list[st
     return empty_subjects(client, projects, planned, made)
 
 
-@click.command("check")
+@click.command("check", epilog=CODES)
 @PLAN
 @server_options
 @SITE
@@ -87,7 +87,7 @@ def check_command(
     run(work)
 
 
-@click.command("upload")
+@click.command("upload", epilog=CODES)
 @PLAN
 @server_options
 @SITE
@@ -149,7 +149,7 @@ def upload_command(
     run(work)
 
 
-@click.command("verify")
+@click.command("verify", epilog=CODES)
 @PLAN
 @server_options
 @SITE
@@ -207,7 +207,7 @@ def verify_command(
     run(work)
 
 
-@click.command("report")
+@click.command("report", epilog=CODES)
 @PLAN
 @click.option("-o", "--output", type=PATH, help="The page, .html.  [default: PLAN.report.html]")
 def report_command(plan_path: Path, output: Path | None) -> None:
@@ -243,7 +243,7 @@ def report_command(plan_path: Path, output: Path | None) -> None:
     run(work)
 
 
-@click.command("set-variables")
+@click.command("set-variables", epilog=CODES)
 @PLAN
 @server_options
 @SITE

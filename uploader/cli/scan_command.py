@@ -11,12 +11,11 @@ from xnat_pic.cli import (
     PATH,
     ProgressBar,
     echo_json,
-    exit_code_help,
     json_option,
     run_command,
 )
 
-from .options import EXIT_CODES, PROGRAM, SITE
+from .options import CODES, PROGRAM, SITE
 
 if TYPE_CHECKING:
     from ..findings import Finding
@@ -36,7 +35,7 @@ def _pairs(
     return pairs
 
 
-@click.command("scan", epilog=exit_code_help(EXIT_CODES))
+@click.command("scan", epilog=CODES)
 @click.argument("folder", type=PATH)
 @click.option("--project", required=True, help="ID of the project in XNAT.")
 @click.option(

@@ -190,6 +190,8 @@ class XnatSession:
             answer = self._repeat(lambda: self._try_login(session), attempts)
             if answer.status_code in (401, 403) or _is_login_page(answer):
                 raise self._refused_login()
+            if answer.status_code == 400 and (self._login.method or self._login.provider):
+                raise self._unknown_provider()
             token = self._accepted(answer, ()).text.partition(";")[0].strip()
             if not _SESSION_ID.fullmatch(token):
                 raise ServerError(
@@ -261,6 +263,16 @@ class XnatSession:
                 " An account of a directory needs its method at the first login: "
                 "--auth-method ldap, or XNAT_PIC_AUTH_METHOD=ldap."
             )
+        return LoginError(text, hint=hint)
+
+    def _unknown_provider(self) -> LoginError:
+        login, host = self._login, self.connection.host
+        if login.provider:
+            text = f"{host} knows no authentication provider {login.provider}."
+            hint = "Correct --auth-provider: the site's administrator knows its id."
+        else:
+            text = f"{host} has several authentication providers of the method {login.method}."
+            hint = "Name one with --auth-provider: the site's administrator knows its id."
         return LoginError(text, hint=hint)
 
     def _log_in_again(self, logins: int) -> None:
