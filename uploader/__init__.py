@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
     from .planning.journal import Journal, journal_path
     from .planning.labels import relabel_rows
-    from .planning.plan import Plan, PlanRow
+    from .planning.plan import IdentityClaim, Plan, PlanRow
     from .planning.plan_building import AUTO, build_plan, check_plan, with_sessions
     from .planning.plan_files import companions, read_plan, write_plan
     from .planning.variable_table import read_variable_table
@@ -52,6 +52,7 @@ __all__ = [
     "DeidentificationMode",
     "Finding",
     "FolderScan",
+    "IdentityClaim",
     "Journal",
     "Level",
     "LoginStore",
@@ -106,6 +107,7 @@ __getattr__, __dir__ = lazy_names(
         "DeidentificationMode": "deidentification.mode",
         "Finding": "findings",
         "FolderScan": "scanning.folder_scan",
+        "IdentityClaim": "planning.plan",
         "Journal": "planning.journal",
         "Level": "findings",
         "LoginStore": "login.login_store",

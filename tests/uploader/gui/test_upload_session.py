@@ -117,6 +117,24 @@ def test_wrong_password_is_a_sentence_and_the_field_is_ready(qtbot, window, page
     assert page.account is None
 
 
+def test_the_first_login_of_a_user_of_the_directory(qtbot, window, page, start):
+    server = start("directory", directory=(("mouse", "cheese"),))
+    window.open("upload")
+    wait(qtbot, lambda: not page.server.busy)
+    assert not page.server.method.isVisible()
+    page.server.server.setText(server.url)
+    page.server.user.setText("mouse")
+    page.server.password.setText("cheese")
+    page.server.enter()
+    wait(qtbot, lambda: not page.server.busy)
+    assert "write ldap as Authentication method" in said(window)
+    assert page.server.method.isVisible()
+    page.server.method.setText("ldap")
+    page.server.enter()
+    wait(qtbot, lambda: page.account is not None)
+    assert page.account.connection.method == "ldap"
+
+
 def test_server_that_is_gone_is_a_sentence_with_a_next_step(qtbot, window, page):
     window.open("upload")
     log_in(qtbot, page, "http://127.0.0.1:9")

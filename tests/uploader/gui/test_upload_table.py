@@ -6,6 +6,7 @@ import weakref
 from pathlib import Path
 
 import pytest
+from disk import write_study
 from PySide6.QtCore import Qt
 from turn_work import TurnWork
 
@@ -14,6 +15,8 @@ from uploader.gui.upload.plan_step import PlanStep
 from uploader.gui.upload.states import RowState
 from uploader.gui.upload.table import PlanTable, RowFilter
 from uploader.planning.plan import Plan, PlanRow
+from uploader.planning.plan_building import build_plan
+from uploader.scanning.folder_scan import scan_folder
 from xnat_config import load_config
 
 
@@ -194,3 +197,37 @@ def test_session_follows_its_subject_and_undo_takes_both_back(table):
     assert (table.row_at(place).subject, table.row_at(place).session) == ("m77", "m77_pre_MR")
     table.undo()
     assert (table.row_at(place).subject, table.row_at(place).session) == ("m2", "m2_pre_MR")
+
+
+def test_a_row_shows_what_its_images_say_of_the_animal(qtbot, tmp_path):
+    """Name, weight, sex and birth date stand beside the subject, the picture below the table."""
+    config = load_config(environ={"XNAT_PIC_HOME": str(tmp_path / "home")})
+    root = tmp_path / "data"
+    said = {"PatientWeight": "0.0253", "PatientSex": "F", "PatientBirthDate": "20231107"}
+    pixels = {"Rows": 4, "Columns": 4, "PixelData": bytes(range(0, 64, 2)) * 1}
+    write_study(root / "m01" / "pre", "1", "m01", (1,), 1, **said, **pixels)
+    write_study(root / "m02" / "pre", "2", "m02", (1,), 1)
+    made = build_plan(
+        scan_folder(root, config, jobs=1), "P1", config, layout="{subject}/{timepoint}"
+    )
+    table = PlanTable(config)
+    step = PlanStep(table)
+    qtbot.addWidget(step)
+    table.set_plan(made)
+    step.resize(1000, 600)
+    step.show_plan(made, "plan.csv")
+    step.show()
+    columns = table.columns
+    assert columns.index("header") == columns.index("subject") + 1
+    assert shown(table, "header") == [
+        "m01 \N{MIDDLE DOT} 25.3 g \N{MIDDLE DOT} F \N{MIDDLE DOT} 20231107",
+        "m02",
+    ]
+    assert not table.flags(table.index(0, columns.index("header"))) & Qt.ItemFlag.ItemIsEditable
+    confirmed = columns.index("confirmed")
+    right = step.view.columnViewportPosition(confirmed) + step.view.columnWidth(confirmed)
+    assert right <= step.view.viewport().width()
+    step.view.setCurrentIndex(table.index(0, 1))
+    qtbot.waitUntil(lambda: not step.picture.pixmap().isNull(), timeout=10_000)
+    assert step.picture.isVisible()
+    assert (step.picture.pixmap().width(), step.picture.pixmap().height()) == (4, 4)

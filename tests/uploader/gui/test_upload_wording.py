@@ -119,4 +119,4 @@ def test_window_says_how_an_account_of_a_directory_logs_in():
     translation.choose("it")
     said = window_error_text(refused)
     translation.choose("en")
-    assert said.endswith("al primo accesso: avvia la finestra con XNAT_PIC_AUTH_METHOD=ldap.")
+    assert said.endswith("al primo accesso: scrivi ldap come Metodo di autenticazione.")

@@ -10,9 +10,7 @@ import numpy.typing as npt
 from mri2dicom import ConversionReport, Overrides, RawSeries, SeriesOverview, convert, survey
 
 from ..child_process import TaskHandle
-from ..viewer.stack import grey, window_of
-
-_SIDE = 96
+from ..viewer.stack import thumbnail
 
 
 @dataclass(frozen=True)
@@ -50,9 +48,7 @@ def _thumbnail(series: RawSeries) -> npt.NDArray[np.uint8] | None:
         plane = series.pixels.read_planes(middle, middle + 1)[0]
     except (OSError, ValueError):
         return None  # the row says what is wrong with it; here there is just no picture
-    step = max(1, -(-max(plane.shape) // _SIDE))
-    values = np.asarray(plane[::step, ::step] * series.slope[middle], dtype=np.float32)
-    return grey(values, *window_of(values))
+    return thumbnail(plane * series.slope[middle])
 
 
 def convert_study(

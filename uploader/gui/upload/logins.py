@@ -65,7 +65,7 @@ class LoginStatus:
     problem: Exception | None = None
 
 
-def connection_of(server: str, user: str, certificates: str = "") -> Connection:
+def connection_of(server: str, user: str, certificates: str = "", method: str = "") -> Connection:
     """Return the connection that a person typed.
 
     Raises
@@ -74,7 +74,7 @@ def connection_of(server: str, user: str, certificates: str = "") -> Connection:
         If the address cannot be understood.
     """
     bundle = Path(certificates.strip()) if certificates.strip() else None
-    return resolve(server.strip(), user.strip(), bundle)
+    return resolve(server.strip(), user.strip(), bundle, method=method.strip())
 
 
 def restore_login(_handle: TaskHandle) -> LoginStatus:
@@ -117,9 +117,10 @@ def unlock(_handle: TaskHandle, connection: Connection, passphrase: str) -> Acco
 def log_in(
     _handle: TaskHandle, server: str, user: str, password: str, store: LoginStore, passphrase: str,
     certificates: str = "",
+    method: str = "",
 ) -> Account:  # fmt: skip
     """Log in with a password, and keep a token where `store` is not the memory."""
-    connection = connection_of(server, user, certificates)
+    connection = connection_of(server, user, certificates, method)
     if not connection.user:
         raise WrongCallError("No user is named.", hint="Type your name on the server.")
     login = connection_login(connection, password)

@@ -27,6 +27,7 @@ from ... import Level, Plan
 from ..theme import MARGIN, SPACE, label
 from ..translation import translate
 from .parts import button, elided, set_tone
+from .row_picture import RowPicture
 from .run_foot import RunFooter
 from .sizes import size_text
 from .states import row_messages
@@ -34,7 +35,8 @@ from .table import FINDINGS, PlanTable, RowFilter
 from .wording import window_text
 
 _FILTER_AFTER_MS = 150
-_WIDTHS = {"include": 34, "state": 108, "subject": 84, "session": 150, "modality": 48, "date": 92,
+_WIDTHS = {"include": 34, "state": 108, "subject": 84, "header": 128, "session": 150,
+           "confirmed": 110, "modality": 48, "date": 92,
            "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
 _VARIABLE_WIDTH = 84
 _NARROW = 120  # messages that are cut stand in full below the table
@@ -119,9 +121,6 @@ class PlanStep(QWidget):
         top.addWidget(self.kind, 1)
         top.addWidget(self.undo_button)
         top.addWidget(self.redo_button)
-        self.details = label("", wrap=True)
-        self.details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.details.setAccessibleName(translate("upload.details"))
         self.empty = label("", "soft")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.foot = RunFooter()
@@ -137,12 +136,24 @@ class PlanStep(QWidget):
         body.addWidget(self.view, 1)
         body.addWidget(self.empty)
         body.addWidget(self._bulk())
-        body.addWidget(self.details)
+        body.addLayout(self._below())
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(0)
         outer.addLayout(body, 1)
         outer.addWidget(self.foot)
+
+    def _below(self) -> QHBoxLayout:
+        """Return what stands below the table: an image of the row, and what there is to know."""
+        self.picture = RowPicture()
+        self.details = label("", wrap=True)
+        self.details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.details.setAccessibleName(translate("upload.details"))
+        row = QHBoxLayout()
+        row.setSpacing(SPACE)
+        row.addWidget(self.picture)
+        row.addWidget(self.details, 1)
+        return row
 
     def _view(self) -> PlanView:
         view = PlanView()
@@ -219,6 +230,7 @@ class PlanStep(QWidget):
     def show_plan(self, plan: Plan, name: str) -> None:
         """Set the table up for another plan."""
         self.title.setText(name)
+        self.picture.set_sessions(plan.sessions)
         self.search.clear()
         self.kind.setCurrentIndex(0)
         tones = {Level.ERROR: "bad", Level.WARNING: "warning", Level.NOTE: "soft"}
@@ -332,6 +344,9 @@ class PlanStep(QWidget):
         )
         current = self.view.currentIndex().row()
         messages = self.plan_findings
+        self.picture.show_row(
+            self.table.row_at(current).key if 0 <= current < self.table.rowCount() else ""
+        )
         if 0 <= current < self.table.rowCount():
             row = self.table.row_at(current)
             messages = row_messages(row, self.table.state(row.key)) or []

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ... import PlanRow
+from ... import IdentityClaim, PlanRow
 
 # Columns with a field of their own; every other one that can be written is a variable.
 EDITABLE = ("project", "subject", "session", "confirmed")
@@ -32,6 +32,16 @@ def with_fields(row: PlanRow, fields: dict[str, Any]) -> PlanRow:
     made = object.__new__(PlanRow)
     object.__setattr__(made, "__dict__", vars(row) | fields)
     return made
+
+
+def header_text(claim: IdentityClaim) -> str:
+    """Return what the header says of the animal: name, weight, sex and birth date, as it knows."""
+    header = claim.header
+    weight = f"{header.weight_g:.4g} g" if header.weight_g else ""
+    names = ", ".join(header.patients) or claim.patient
+    return " \N{MIDDLE DOT} ".join(
+        part for part in (names, weight, header.sex, header.birth_date) if part
+    )
 
 
 def natural_key(text: str) -> tuple[bool, str]:

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
 )
 
 from xnat_config.server.errors import UntrustedError
-from xnat_pic.errors import XnatPicError
+from xnat_pic.errors import LoginError, XnatPicError
 
 from ... import LoginStore
 from .. import preferences, worker
@@ -52,7 +52,7 @@ class ServerStep(QWidget):
             edit.textChanged.connect(self._refresh_controls)
         for edit in (self.password, self.passphrase):
             edit.textChanged.connect(self._refresh_controls)
-        for edit in (self.server, self.user, self.password, self.passphrase):
+        for edit in (self.server, self.user, self.password, self.passphrase, self.method):
             edit.returnPressed.connect(self.enter)
         self.remember.toggled.connect(self._refresh_controls)
         self.log_in.clicked.connect(self.enter)
@@ -82,6 +82,7 @@ class ServerStep(QWidget):
         column.addWidget(self.trust)
         column.addLayout(field(translate("upload.user"), self.user))
         column.addLayout(field(translate("upload.password"), self.password))
+        column.addWidget(self._method())
         column.addWidget(self.remember)
         self.secret = QWidget()
         inner = QVBoxLayout(self.secret)
@@ -108,6 +109,17 @@ class ServerStep(QWidget):
         outer.setSpacing(0)
         outer.addLayout(row, 1)
         outer.addWidget(foot(self.later, None, self.log_in))
+
+    def _method(self) -> QWidget:
+        """Return the field that is shown once a login was refused: a directory has a method."""
+        self.method = QLineEdit()
+        self.method.setPlaceholderText(translate("upload.method_example"))
+        self.directory = QWidget()
+        inner = QVBoxLayout(self.directory)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addLayout(field(translate("upload.method"), self.method))
+        self.directory.hide()
+        return self.directory
 
     def _certificates(self) -> QWidget:
         """Return the field that is shown once a server's certificate was not trusted."""
@@ -152,6 +164,8 @@ class ServerStep(QWidget):
         if greeting.connection is not None:
             self.server.setText(greeting.connection.server)
             self.user.setText(greeting.connection.user)
+            self.method.setText(greeting.connection.method)
+            self.directory.setVisible(bool(greeting.connection.method))
         self._refresh_controls()
         if greeting.account is not None:
             self.entered.emit(greeting.account)
@@ -225,6 +239,7 @@ class ServerStep(QWidget):
             task = worker.start(
                 logins.log_in, self.server.text(), self.user.text(), self.password.text(),
                 self._store, self.passphrase.text(), self.certificates.text(),
+                self.method.text(),
             )  # fmt: skip
         self._wait(True)
         number = self._number
@@ -244,6 +259,8 @@ class ServerStep(QWidget):
             self.notified.emit(Notice(window_error_text(error), "bad"))
             if isinstance(error, UntrustedError):
                 self.trust.show()
+            if isinstance(error, LoginError):
+                self.directory.show()
             self.password.setFocus(Qt.FocusReason.OtherFocusReason)
             self.password.selectAll()
 
@@ -251,7 +268,8 @@ class ServerStep(QWidget):
         self._number += 1
         self.busy = busy
         self.progress.setVisible(busy)
-        for widget in (self.server, self.user, self.password, self.passphrase, self.remember):
+        edits = (self.server, self.user, self.password, self.passphrase, self.method)
+        for widget in (*edits, self.remember):
             widget.setEnabled(not busy)
         self._refresh_controls()
 

@@ -19,21 +19,22 @@ from ..garbage_collection import freeze_gc, gc_paused
 from ..theme import colours
 from ..translation import translate
 from .history import History, RowChange
-from .row_values import EDITABLE, natural_key, value_of, with_fields, with_value
+from .row_values import EDITABLE, header_text, natural_key, value_of, with_fields, with_value
 from .sizes import size_text
 from .states import PLANNED, RowState, is_wrong, row_messages
 
 Index = QModelIndex | QPersistentModelIndex
 _ROOT = QModelIndex()
-INCLUDE, STATE, FINDINGS = "include", "state", "findings"
+INCLUDE, STATE, FINDINGS, HEADER = "include", "state", "findings", "header"
 _RELABELLED = 800  # rows changed at once whose labels follow; more would hold the window
 _MANY = 1000  # rows that are made anew at once, which the collector need not look at again
 _NUMBERS = ("scans", "files", "bytes")
-_BEFORE = (INCLUDE, STATE, "subject", "session")
-_AFTER = ("modality", "date", "files", "bytes", FINDINGS, "confirmed", "source", "project")
+_BEFORE = (INCLUDE, STATE, "subject", HEADER, "session")
+_AFTER = ("confirmed", "modality", "date", "files", "bytes", FINDINGS, "source", "project")
 _HEADS = {
     STATE: "upload.head_state",
     "subject": "upload.head_subject",
+    HEADER: "upload.head_header",
     "session": "upload.head_session",
     "modality": "upload.head_modality",
     "date": "upload.head_date",
@@ -82,6 +83,7 @@ class PlanTable(QAbstractTableModel):
         self.locked = False
         self._rows: list[PlanRow] = []
         self._states: dict[str, RowState] = {}
+        self._headers: dict[str, str] = {}
         self._place: dict[str, int] = {}
         self._shown: list[int] = []
         self._texts: dict[int, str] = {}
@@ -100,6 +102,7 @@ class PlanTable(QAbstractTableModel):
         self._rows = list(plan.rows)
         self._place = {row.key: place for place, row in enumerate(self._rows)}
         self._states = dict(states or {})
+        self._headers = {key: header_text(claim) for key, claim in plan.claims.items()}
         self._wrong.clear()
         self._index_rows(range(len(self._rows)))
         self.variables = tuple(dict.fromkeys(name for row in plan.rows for name in row.variables))
@@ -341,7 +344,7 @@ class PlanTable(QAbstractTableModel):
             return Qt.CheckState.Checked if row.include else Qt.CheckState.Unchecked
         if role == Qt.ItemDataRole.TextAlignmentRole and name in _NUMBERS:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        if role == Qt.ItemDataRole.ToolTipRole and name in (FINDINGS, "source", "session"):
+        if role == Qt.ItemDataRole.ToolTipRole and name in (FINDINGS, "source", "session", HEADER):
             messages = "\n".join(text for _, text in row_messages(row, self.state(row.key)))
             return (messages if name == FINDINGS else self._text(row, name)) or None
         if role == Qt.ItemDataRole.AccessibleTextRole and name == INCLUDE:
@@ -358,6 +361,8 @@ class PlanTable(QAbstractTableModel):
             return translate("upload.state_left_out") if not row.include else state.text
         if name == "bytes":
             return size_text(row.bytes)
+        if name == HEADER:
+            return self._headers.get(row.key, "")
         if name == FINDINGS:
             messages = row_messages(row, self.state(row.key))
             return messages[0][1] if messages else ""

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from xnat_config import SiteConfig, load_config
 from xnat_config.server.client import XnatClient
 from xnat_config.server.retry import RetryPolicy
@@ -21,6 +24,7 @@ from ... import (
     RowCheck,
     RowVerification,
     RunControl,
+    Session,
     UploadOptions,
     UploadResult,
     VerificationLevel,
@@ -41,6 +45,7 @@ from ... import (
 )
 from ..child_process import TaskHandle
 from ..garbage_collection import freezing_gc
+from ..viewer.stack import file_thumbnail
 from .logins import Account
 
 _RETRY = RetryPolicy()
@@ -103,6 +108,12 @@ def read_folder(handle: TaskHandle, folder: Path, config: SiteConfig) -> FolderS
         cancelled=handle.cancelled,
         leave_out=aside,
     )
+
+
+def row_picture(_handle: TaskHandle, session: Session) -> npt.NDArray[np.uint8] | None:
+    """Return the middle image of the largest series of a session, small and grey."""
+    files = max((one.files for one in session.series), key=len, default=())
+    return file_thumbnail(files[len(files) // 2].path) if files else None
 
 
 def plan_for(folder: Path) -> Path:

@@ -27,6 +27,9 @@ _LONGEST_VALUE = 300
 _MOST_ROWS = 4000
 
 
+_SIDE = 96  # of a thumbnail
+
+
 @dataclass
 class Stack:
     """A series to look at.
@@ -195,6 +198,25 @@ def grey(values: Plane, centre: float, width: float) -> npt.NDArray[np.uint8]:
     """Return values as 8-bit grey: linear from centre - width/2 (0) to centre + width/2 (255)."""
     scaled = (np.nan_to_num(values) - (centre - width / 2)) * (255.0 / width)
     return np.ascontiguousarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def thumbnail(plane: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Return a plane as a small grey picture, its longer side at most 96."""
+    step = max(1, -(-max(plane.shape) // _SIDE))
+    values = np.asarray(plane[::step, ::step], dtype=np.float32)
+    return grey(values, *window_of(values))
+
+
+def file_thumbnail(path: Path) -> npt.NDArray[np.uint8] | None:
+    """Return the middle frame of a DICOM file as a small grey picture; None where it has none."""
+    try:
+        ds = pydicom.dcmread(path, stop_before_pixels=True)
+        syntax = ds.file_meta.get("TransferSyntaxUID", "")
+        middle = int(ds.get("NumberOfFrames") or 1) // 2
+        pixels = pixel_array(path, index=middle, decoding_plugin=find_decoder(syntax))
+    except Exception:  # whatever is wrong with it, its row says so; here there is just no picture
+        return None
+    return thumbnail(pixels.mean(axis=-1) if pixels.ndim == 3 else pixels)
 
 
 def letters(axis: npt.NDArray[np.float64]) -> tuple[str, str]:
