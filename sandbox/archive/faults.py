@@ -22,6 +22,11 @@ from .gate import normal_path
 from .http import error_page, phrase
 
 ADDRESS = "/sandbox/faults"
+_LOGIN_PAGE = (
+    '<!DOCTYPE html>\n<html lang="en"><head><title>Sign in</title></head><body>'
+    '<form method="post"><input name="user"><input name="password" type="password"></form>'
+    "</body></html>\n"
+)
 
 
 @dataclass
@@ -48,6 +53,10 @@ class Rule:
         Cut the connection after so many bytes of the body; -1 for no.
     lose_answer : bool
         Do the work, then cut the connection without an answer.
+    empty_answer : bool
+        Do the work, then answer 200 with nothing in it.
+    login_page : bool
+        Do nothing, and answer 200 with a page that asks for a password, as a proxy does.
     """
 
     path: str = "*"
@@ -60,6 +69,8 @@ class Rule:
     cut_request_after: int = -1
     cut_answer_after: int = -1
     lose_answer: bool = False
+    empty_answer: bool = False
+    login_page: bool = False
     hits: int = 0
 
     def applies(self, method: str, path: str) -> bool:
@@ -139,18 +150,23 @@ class Faults:
             page = error_page(fault.status, phrase(fault.status))
             await Response(page, fault.status, media_type="text/html")(scope, receive, send)
             return
+        if fault.login_page:
+            await Response(_LOGIN_PAGE, 200, media_type="text/html")(scope, receive, send)
+            return
         if fault.drop_login:
             self._drop_login(scope)
-        line = _Line(receive, send)
+        line, answer = _Line(receive, send), send
         if fault.cut_request_after >= 0:
             receive = line.cut_request(fault.cut_request_after)
         if fault.cut_answer_after >= 0:
             send = line.cut_answer(fault.cut_answer_after)
-        if fault.lose_answer:
+        if fault.lose_answer or fault.empty_answer:
             send = _nowhere
         await self._app(scope, receive, line.drop_after_cut(send))
         if fault.lose_answer:
             await line.cut()
+        elif fault.empty_answer:
+            await Response()(scope, receive, answer)
 
     def _drop_login(self, scope: Scope) -> None:
         token = cookie_parser(Headers(scope=scope).get("cookie", "")).get("JSESSIONID", "")

@@ -50,6 +50,14 @@ COMPLETE_AT_ONCE = {
     "answer of making a subject lost": [
         {"method": "PUT", "path": "/data/projects/P1/subjects/m01", "lose_answer": True}
     ],
+    "login page of a proxy, with 200, at archiving": [{**ARCHIVE, "login_page": True}],
+    "login page of a proxy, with 200, where values are written": [
+        {"method": "PUT", "path": "/data/projects/P1/subjects/*", "login_page": True, "count": 2}
+    ],
+    "login page of a proxy, with 200, in place of a listing": [
+        {"method": "GET", "path": "/data/experiments/*", "login_page": True, "count": 2}
+    ],
+    "empty answer of an import that was stored": [{**IMPORT, "empty_answer": True, "count": 3}],
     "slow server": [{**IMPORT, "delay_s": 0.5, "count": 2}, {**ARCHIVE, "delay_s": 0.5}],
 }
 
@@ -189,3 +197,30 @@ def test_refused_archiving_gives_the_servers_reason(work):
     assert result.rows[0].reason
     work.server.no_faults()
     _end_complete(work)
+
+
+def test_import_that_was_stored_and_answered_with_nothing_stays_ours(work):
+    """The run ends behind it; the next one goes on with what is there."""
+    write_study(work.folder / "m01")
+    work.server.fault({**IMPORT, "empty_answer": True}, {**ARCHIVE, "status": 403, "count": 0})
+    assert work.upload().exit_code == 8
+    assert len(work.server.waiting()) == 1
+    work.server.no_faults()
+    _end_complete(work)
+
+
+def test_login_page_that_stays_ends_the_run_as_a_login(work):
+    write_study(work.folder / "m01")
+    work.server.fault({**ARCHIVE, "login_page": True, "count": 0})
+    result = work.upload()
+    assert (result.exit_code, work.server.files()) == (5, [])
+    work.server.no_faults()
+    _end_complete(work)
+
+
+def test_no_read_is_answered_by_a_copy_on_the_way(work):
+    write_study(work.folder / "m01")
+    asked = []
+    client = work.server.client(on_answer=lambda answer: asked.append(answer.request.headers))
+    assert work.upload(client=client).exit_code == 0
+    assert {one.get("Cache-Control") for one in asked} == {"no-cache"}

@@ -243,11 +243,20 @@ def _send_part(context: UploadContext, job: SessionJob, part: ImportPart, addres
             if not is_there:
                 continue
         else:
-            address = address_in(answer.text) or address
+            address = address_in(answer.text) or address or _find_address(context, job)
         break
     context.journal.set_prearchive(job.key, address)
     record_digests(context, job, part, stream)
     return address
+
+
+def _find_address(context: UploadContext, job: SessionJob) -> str:
+    """Return where an import lies whose answer names no place; empty where it stored nothing.
+
+    Before it there was nothing of this session that is not ours.
+    """
+    rows = _rows(context, job)
+    return rows[0].address if rows else ""
 
 
 def _import_params(job: SessionJob, address: str) -> dict[str, str]:

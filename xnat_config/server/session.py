@@ -45,6 +45,8 @@ _LOGIN_PAGE = "/app/template/Login"
 _SETUP_PAGES = ("/setup", "/app/template/Unconfigured.vm")
 _READING = ("GET", "HEAD", "OPTIONS")
 _CHANGED_DATA = re.compile(r"/data/(?:archive/)?(?:projects|subjects|experiments)/")
+_PASSWORD_FIELD = re.compile(rb"""<input\b[^>]*\btype\s*=\s*["']?password""", re.IGNORECASE)
+_LONGEST_PAGE = 1 << 20
 _LACKS_RIGHT = "The user lacks the right for it."
 
 
@@ -178,6 +180,8 @@ class XnatSession:
         session = requests.Session()
         session.auth = _NoLogin()
         session.headers["User-Agent"] = self._agent
+        # What decides and proves is what the server has now, and no copy of a proxy on the way.
+        session.headers["Cache-Control"] = "no-cache"
         if self._on_answer is not None:
             session.hooks["response"].append(_hook(self._on_answer))
         session.trust_env = not self.connection.is_loopback  # no proxy leads back here
@@ -351,7 +355,11 @@ class XnatSession:
                 self.check_login if body is not None else None,
                 kind=UnreachableError if repeat else LostAnswerError,
             )
-            if answer.status_code != 401 and not _is_login_page(answer):
+            if not (
+                answer.status_code == 401
+                or _is_login_page(answer)
+                or (not stream and _asks_for_password(answer))
+            ):
                 return self._accepted(answer, accept)
             answer.close()
             if renewals_left:
@@ -466,6 +474,13 @@ def _request(session: requests.Session, **options: Any) -> _Outcome:
 
 def _is_login_page(answer: requests.Response) -> bool:
     return answer.status_code in (302, 303) and _LOGIN_PAGE in answer.headers.get("location", "")
+
+
+def _asks_for_password(answer: requests.Response) -> bool:
+    """Tell whether an answer of 200 is the login page of what stands between us and the server."""
+    if answer.status_code != 200 or "html" not in answer.headers.get("Content-Type", ""):
+        return False
+    return _PASSWORD_FIELD.search(answer.content[:_LONGEST_PAGE]) is not None
 
 
 def _renew_hint(login: Login) -> str:
