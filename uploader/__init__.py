@@ -37,13 +37,10 @@ if TYPE_CHECKING:
     from .transfer.jobs import UploadOptions
     from .transfer.plan_upload import Outcome, RowResult, UploadResult, upload
     from .transfer.variable_changes import apply_changes, find_changes
+    from .verification.levels import ProofLevel, RowVerification, VerificationLevel
     from .verification.plan_check import RowCheck, Verdict, check
-    from .verification.session_verification import (
-        RowVerification,
-        VerificationLevel,
-        verify,
-        verify_uploads,
-    )
+    from .verification.session_verification import VerifyOptions, verify
+    from .verification.side_file_check import verify_uploads
 
     __version__ = version()
 
@@ -61,6 +58,7 @@ __all__ = [
     "PlanError",
     "PlanRow",
     "Progress",
+    "ProofLevel",
     "RowCheck",
     "RowError",
     "RowResult",
@@ -72,6 +70,7 @@ __all__ = [
     "UploadResult",
     "Verdict",
     "VerificationLevel",
+    "VerifyOptions",
     "__version__",
     "apply_changes",
     "build_plan",
@@ -116,17 +115,19 @@ __getattr__, __dir__ = lazy_names(
         "PlanError": "errors",
         "PlanRow": "planning.plan",
         "Progress": "control",
+        "ProofLevel": "verification.levels",
         "RowCheck": "verification.plan_check",
         "RowError": "errors",
         "RowResult": "transfer.plan_upload",
-        "RowVerification": "verification.session_verification",
+        "RowVerification": "verification.levels",
         "RunControl": "control",
         "Series": "scanning.sessions",
         "Session": "scanning.sessions",
         "UploadOptions": "transfer.jobs",
         "UploadResult": "transfer.plan_upload",
         "Verdict": "verification.plan_check",
-        "VerificationLevel": "verification.session_verification",
+        "VerificationLevel": "verification.levels",
+        "VerifyOptions": "verification.session_verification",
         "apply_changes": "transfer.variable_changes",
         "build_plan": "planning.plan_building",
         "check": "verification.plan_check",
@@ -148,7 +149,7 @@ __getattr__, __dir__ = lazy_names(
         "scan_folder": "scanning.folder_scan",
         "upload": "transfer.plan_upload",
         "verify": "verification.session_verification",
-        "verify_uploads": "verification.session_verification",
+        "verify_uploads": "verification.side_file_check",
         "with_sessions": "planning.plan_building",
         "write_plan": "planning.plan_files",
         "write_report": "reports.report",

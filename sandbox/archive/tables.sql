@@ -94,6 +94,12 @@ CREATE TABLE IF NOT EXISTS resource (
     description TEXT NOT NULL DEFAULT '',
     UNIQUE (item, side, label)
 );
+
+-- How many files of a resource were not in the store when they were counted last.
+CREATE TABLE IF NOT EXISTS lost (
+    resource INTEGER PRIMARY KEY REFERENCES resource (pk) ON DELETE CASCADE,
+    files INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS file (
     resource INTEGER NOT NULL REFERENCES resource ON DELETE CASCADE,
     path TEXT NOT NULL,

@@ -16,7 +16,7 @@ from uploader.errors import PlanError
 from uploader.planning.journal import Journal, SeriesState, journal_path
 from uploader.reports.report import report_rows, write_report
 from uploader.transfer.variable_changes import apply_changes, find_changes
-from uploader.verification.session_verification import VerificationLevel
+from uploader.verification.levels import ProofLevel, VerificationLevel
 from xnat_pic.errors import CancelledError
 
 
@@ -98,6 +98,7 @@ def rewritable(work, request):
 
 def test_rewritten_headers_and_decompressed_pixels_are_equal(rewritable):
     rows = _rewrite(rewritable)
+    rewritable.forget_arrival()
     (verification,) = rewritable.verify()
     assert (verification.level, verification.proof) == (VerificationLevel.PIXELS, "pixels equal")
     assert (verification.checksummed, verification.pixels_equal) == (0, len(rows))
@@ -115,12 +116,14 @@ def test_one_wrong_pixel_of_a_rewritten_session_is_found(rewritable, series):
     """In a plain file, and in one that was sent compressed."""
     at = (series - 1) * (len(rewritable.server.files()) // 3)
     rows = _rewrite(rewritable, _wrong_pixel(at))
+    rewritable.forget_arrival()
     uid = rows[at]["Name"].removesuffix(".dcm")
     (verification,) = rewritable.verify()
     assert verification.level is VerificationLevel.NONE
     assert verification.problems == [
         f"Series {series} (series {series}): 1 of {len(rows) // 3} files are not as on disk: "
-        f"other pixels (SOP Instance UID {uid}). Delete them in XNAT, and upload again."
+        f"other pixels (SOP Instance UID {uid}). Look at them in XNAT; upload --repair replaces "
+        "them by the files on disk."
     ]
     assert verification.pixels_equal == len(rows) - 1
 
@@ -128,6 +131,7 @@ def test_one_wrong_pixel_of_a_rewritten_session_is_found(rewritable, series):
 def test_sample_tells_that_it_may_not_have_looked_there(rewritable):
     count = len(rewritable.server.files())
     _rewrite(rewritable)
+    rewritable.forget_arrival()
     (sampled,) = rewritable.verify(sample=4)
     assert (sampled.level, sampled.proof) == (
         VerificationLevel.SAMPLED,
@@ -135,11 +139,12 @@ def test_sample_tells_that_it_may_not_have_looked_there(rewritable):
     )
     assert (
         f"Not looked at, only counted by UID: {count - 4}, as a sample was asked for. "
-        "A wrong pixel there is not found."
+        "A wrong pixel, header or object there is not found."
     ) in sampled.notes
     levels = []
     for at in range(count if count < 10 else 0):
         _rewrite(rewritable, _wrong_pixel(at))
+        rewritable.forget_arrival()
         levels.append(rewritable.verify(sample=4)[0].level)
         _rewrite(rewritable, _wrong_pixel(at))  # the same bit again puts it back
     if levels:
@@ -181,12 +186,11 @@ def test_archive_that_breaks_off_is_asked_for_again(work):
     work.server.served.keep_bytes()
     write_study(work.folder / "m01", count=14)
     assert work.upload().exit_code == 0
-    with work.server.served.archive.database.write() as connection:
-        connection.execute("UPDATE file SET digest = ''")
     work.server.fault(
         {"method": "GET", "path": "*/scans/ALL/resources/DICOM/files", "cut_answer_after": 9000}
     )
-    assert [one.level for one in work.verify()] == [VerificationLevel.CHECKSUMMED]
+    (found,) = work.verify(level=ProofLevel.PIXELS)
+    assert found.level is VerificationLevel.CHECKSUMMED
     assert [rule["hits"] for rule in work.server.faults()] == [1]
 
 
@@ -295,7 +299,7 @@ def test_files_whose_digests_the_server_does_not_keep_are_fetched(sent):
     with sent.server.served.archive.database.write() as connection:
         connection.execute("UPDATE file SET digest = ''")
     assert {one.level for one in sent.verify()} == {VerificationLevel.CHECKSUMMED}
-    (sampled, _) = sent.verify(sample=2)
+    (sampled, _) = sent.verify(level=ProofLevel.PIXELS, sample=2)
     assert (sampled.level, sampled.proof, sampled.checksummed) == (
         VerificationLevel.SAMPLED,
         "pixels equal in 2 of 6 files",

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ..planning.plan import Plan
     from ..transfer.plan_upload import RowResult, UploadResult
     from ..transfer.variable_changes import VariableChange, VariableDifferences
+    from ..verification.levels import ProofLevel, RowVerification
     from ..verification.plan_check import RowCheck
-    from ..verification.session_verification import RowVerification
 
 _STYLES = {"error": "red", "failed": "red", "warning": "yellow"}
 
@@ -189,7 +189,9 @@ def upload_as_json(result: UploadResult) -> dict[str, Any]:
     }
 
 
-def print_verifications(rows: list[RowVerification], problems: list[str], uploads: int = 0) -> None:
+def print_verifications(
+    rows: list[RowVerification], problems: list[str], uploads: int, asked: ProofLevel
+) -> None:
     """Show what a verification found; `problems` are those of so many files beside the images."""
     _table(
         ("session", "planned", "found", "checksummed", "pixels equal", "is"),
@@ -215,8 +217,12 @@ def print_verifications(rows: list[RowVerification], problems: list[str], upload
         _print(text, "red")
     counts = Counter(one.level.value for one in rows)
     _print(f"Sessions: {', '.join(f'{count} {name}' for name, count in counts.items())}.")
-    if counts["counted"]:
-        _print("Counted is no proof: the contents of those files were not compared.", "yellow")
+    _print(f"Compared: {asked.text}")
+    weaker = sum(not one.is_proved and not one.problems for one in rows)
+    if weaker:
+        _print(f"{weaker} of {len(rows)} sessions are not proved by {asked.value}.", "yellow")
+    if counts["counted"] or counts["sized"]:
+        _print("Counted or sized is no proof: no content of those files was compared.", "yellow")
     if uploads:
         _print(f"Files beside the images: {uploads - len(problems)} of {uploads} are as sent.")
 
@@ -230,7 +236,9 @@ def verification_as_json(one: RowVerification) -> dict[str, Any]:
         "found": one.found,
         "checksummed": one.checksummed,
         "pixels_equal": one.pixels_equal,
+        "sized": one.sized,
         "proof": one.proof,
+        "is_proved": one.is_proved,
         "problems": one.problems,
         "notes": one.notes,
     }

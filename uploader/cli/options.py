@@ -56,6 +56,23 @@ def deidentification_options(command: _Command) -> _Command:
     return command
 
 
+def refuse_empty(plan: Plan, path: Path) -> None:
+    """Refuse a plan of which no row is included: nothing would be proved of it.
+
+    Raises
+    ------
+    NothingUsableError
+        If it has none.
+    """
+    from xnat_pic.errors import NothingUsableError
+
+    if not any(row.include for row in plan.rows):
+        raise NothingUsableError(
+            f"No row of {path} is included.",
+            hint="Write yes into its column include, or scan the folder again.",
+        )
+
+
 def load_plan(path: Path, config: SiteConfig) -> Plan:
     """Read a plan and join it with what its folder holds now."""
     from ..errors import PlanError

@@ -12,7 +12,15 @@ import click
 from xnat_config.server.options import server_options
 from xnat_pic.cli import PATH, echo_json, json_option
 
-from .options import CODES, PLAN, SITE, deidentification_options, load_plan, run
+from .options import (
+    CODES,
+    PLAN,
+    SITE,
+    deidentification_options,
+    load_plan,
+    refuse_empty,
+    run,
+)
 
 if TYPE_CHECKING:
     from xnat_config.server.client import XnatClient
@@ -99,6 +107,11 @@ def check_command(
 @click.option(
     "--create-project", is_flag=True, help="Make the project, and define the variables it lacks."
 )
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Replace files on the server that verify found to be others by those on the disk.",
+)
 @deidentification_options
 @json_option
 def upload_command(
@@ -112,6 +125,7 @@ def upload_command(
     direct_archive: bool,
     raw: Path | None,
     create_project: bool,
+    repair: bool,
     **options: Any,
 ) -> None:
     """Send PLAN: what is there stays, what is missing is sent. May be stopped and run again."""
@@ -137,7 +151,7 @@ def upload_command(
         ):
             deidentifier = load_deidentifier(plan_path, journal, mode, record=True)
             settings = UploadOptions(
-                jobs, direct_archive, create_project, raw, deidentifier=deidentifier
+                jobs, direct_archive, create_project, raw, repair=repair, deidentifier=deidentifier
             )
             send = partial(upload, control=control, on_progress=bar.update, on_row=bar.row)
             result = send(plan, client, journal, config, settings)
@@ -154,17 +168,38 @@ def upload_command(
 @server_options
 @SITE
 @click.option(
+    "--level",
+    type=click.Choice(["listed", "sized", "digest", "pixels"]),
+    default="digest",
+    show_default=True,
+    help="What to prove of every file: that the server lists it; with the right size; with the MD5 "
+    "of what was sent, which the server computes anew; or by reading all of them.",
+)
+@click.option(
     "--sample",
     type=click.IntRange(1),
-    help="Compare the pixels of so many files of a session only, where the server rewrote them.",
+    help="Fetch so many files of a session only, where the listing is no proof.",
+)
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="XNAT was to rewrite files after they arrived, as where a session is relabelled: with "
+    "equal pixels, what it has now counts.",
 )
 @json_option
 def verify_command(
-    plan_path: Path, site: Path | None, sample: int | None, as_json: bool, **options: Any
+    plan_path: Path,
+    site: Path | None,
+    level: str,
+    sample: int | None,
+    accept_changes: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
-    """Prove that everything in PLAN is on the server, and nothing twice.
+    """Prove that everything in PLAN is on the server, unchanged, and nothing twice.
 
-    Where the server rewrote files, they are fetched and their decoded pixels are compared.
+    The server computes its checksums anew. Where it rewrote files, they are fetched and their
+    decoded pixels are compared. Exit code 0 only where all that --level asks for holds.
     """
 
     def work() -> int:
@@ -172,11 +207,15 @@ def verify_command(
 
         from ..deidentification.mode import load_deidentifier
         from ..planning.journal import Journal, journal_path
-        from ..verification.session_verification import VerificationLevel, verify, verify_uploads
+        from ..verification.levels import ProofLevel
+        from ..verification.session_verification import VerifyOptions, verify
+        from ..verification.side_file_check import verify_uploads
         from . import display, server_access
 
+        asked = ProofLevel(level)
         config = load_config(site)
         plan = load_plan(plan_path, config)
+        refuse_empty(plan, plan_path)
         with (
             Journal(journal_path(plan_path)) as journal,
             server_access.open_client(**options) as client,
@@ -188,21 +227,17 @@ def verify_command(
                 config,
                 journal,
                 deidentifier=load_deidentifier(plan_path, journal),
-                sample=sample or 0,
+                options=VerifyOptions(asked, sample or 0, accept_changes),
                 on_progress=bar.update,
             )
-            problems, uploads = verify_uploads(client, journal), len(journal.uploads())
+            problems, uploads = verify_uploads(client, journal, asked), len(journal.uploads())
             left = _empty_subjects(plan, client, journal)
         if as_json:
             rows = [display.verification_as_json(one) for one in verifications]
-            echo_json({"rows": rows, "problems": problems})
-        display.print_verifications(verifications, problems, uploads)
+            echo_json({"level": level, "rows": rows, "problems": problems})
+        display.print_verifications(verifications, problems, uploads, asked)
         display.print_warnings(left)
-        return (
-            8
-            if problems or any(one.level is VerificationLevel.NONE for one in verifications)
-            else 0
-        )
+        return 8 if problems or not all(one.is_proved for one in verifications) else 0
 
     run(work)
 

@@ -22,6 +22,7 @@ from .deidentifier import Deidentifier
 _AS_THEY_ARE = "as they are"
 _ANONYMISED = "anonymised"
 _OTHER_UIDS = "anonymised with other UIDs"
+_MARK = b"The objects of the plan beside this file were anonymised on their way to the server."
 _HEAD = b"XNAT-PIC key of mapped UIDs 1\n"
 _LONGEST = 1024
 
@@ -73,6 +74,23 @@ def key_path(plan: Path) -> Path:
     return plan.with_name(f"{plan.name}.uid-key")
 
 
+def mark_path(plan: Path) -> Path:
+    """Return the place of the mark of a plan whose objects were anonymised, with their own UIDs."""
+    return plan.with_name(f"{plan.name}.anonymised")
+
+
+def marked_by(plan: Path) -> Path:
+    """Return the file beside a plan that tells how its objects were sent."""
+    return key_path(plan) if key_path(plan).exists() else mark_path(plan)
+
+
+def _read_mark(plan: Path) -> str:
+    """Return how the objects of a plan were sent by what lies beside it; empty: as they are."""
+    if key_path(plan).exists():
+        return _OTHER_UIDS
+    return _ANONYMISED if mark_path(plan).exists() else ""
+
+
 def load_deidentifier(
     plan: Path,
     journal: Journal | None,
@@ -97,14 +115,21 @@ def load_deidentifier(
         If the key of an earlier run is gone, is another one, or cannot be read or written.
     """
     before = journal.value("objects") if journal else ""
+    marked = _read_mark(plan)
     asked = mode.text if mode else ""
+    if not before and marked and asked not in ("", marked):
+        raise WrongCallError(
+            f"The file {marked_by(plan).name} beside the plan says that its objects were sent "
+            f"{marked}, and the journal of that upload is not there; this run asks for {asked}.",
+            hint="Put the journal back, or ask for the same anonymisation as that upload.",
+        )
     if asked and before and asked != before:
         raise WrongCallError(
             f"An earlier run of this plan sent the objects {before}, and this one asks for "
             f"{asked}.",
             hint="Use the same options, or copy the plan under another name.",
         )
-    text = asked or before or _AS_THEY_ARE
+    text = asked or before or marked or _AS_THEY_ARE
     key = b""
     if text == _OTHER_UIDS:
         key = _find_key(
@@ -112,6 +137,8 @@ def load_deidentifier(
         )
     if record and journal is not None:
         journal.set_value("objects", text)
+        if text == _ANONYMISED:
+            _write(mark_path(plan), _MARK + b"\n")
     if text == _AS_THEY_ARE:
         return None
     return Deidentifier(key)
@@ -175,8 +202,12 @@ def read_key(path: Path) -> bytes:
 
 
 def _write_key(path: Path, key: bytes) -> None:
+    _write(path, _HEAD + key.hex().encode("ascii") + b"\n", private=True)
+
+
+def _write(path: Path, content: bytes, *, private: bool = False) -> None:
     try:
-        write_file(path, _HEAD + key.hex().encode("ascii") + b"\n", private=True)
+        write_file(path, content, private=private)
     except OSError as error:
         raise PlanError(
             f"{path} cannot be written: {error.strerror or 'the disk refuses'}.",

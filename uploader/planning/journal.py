@@ -6,6 +6,7 @@ never decides alone: a run asks the server first. It holds no secret.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -14,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from ..errors import PlanError
 
@@ -43,9 +44,17 @@ CREATE TABLE upload (
 CREATE TABLE event (id INTEGER PRIMARY KEY, at REAL NOT NULL, row_key TEXT NOT NULL,
     kind TEXT NOT NULL, text TEXT NOT NULL);
 """
-_REJECTED = (
+# Journals of before lack these.
+_LATER = (
     "CREATE TABLE IF NOT EXISTS rejected (row_key TEXT NOT NULL, sent_uid TEXT NOT NULL,"
-    " PRIMARY KEY (row_key, sent_uid)) WITHOUT ROWID"
+    " PRIMARY KEY (row_key, sent_uid)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS arrival (row_key TEXT NOT NULL, sent_uid TEXT NOT NULL,"
+    " place TEXT NOT NULL, md5 TEXT NOT NULL, bytes INTEGER NOT NULL,"
+    " equal_to TEXT NOT NULL DEFAULT '', PRIMARY KEY (row_key, sent_uid)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS finding (row_key TEXT NOT NULL, sent_uid TEXT NOT NULL,"
+    " text TEXT NOT NULL, at REAL NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS verification (row_key TEXT PRIMARY KEY, at REAL NOT NULL,"
+    " record TEXT NOT NULL) WITHOUT ROWID",
 )
 
 
@@ -84,6 +93,63 @@ class SessionEntry:
     sending: bool
     problem: str
     verified: str
+
+
+@dataclass(frozen=True)
+class SentObject:
+    """What was sent of an object.
+
+    Attributes
+    ----------
+    size : int
+        Bytes; -1 where a journal of before does not tell.
+    stamp : str
+        Size and time of the file that it was made from; empty where it is not known.
+    """
+
+    sop_uid: str
+    sent_uid: str
+    md5: str
+    size: int
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class ArrivedObject:
+    """What the server had of an object when it was archived.
+
+    Attributes
+    ----------
+    place : str
+        Identifier of its session on the server: one that was sent anew has another.
+    md5, size : str, int
+        By the server's catalogue; an empty text and -1 where it does not tell.
+    equal_to : str
+        MD5 of the object on this side that this copy was compared with, and is equal to in pixels
+        or content; empty: it was not compared.
+    """
+
+    sent_uid: str
+    place: str
+    md5: str
+    size: int
+    equal_to: str = ""
+
+
+@dataclass(frozen=True)
+class StandingFinding:
+    """What `verify` found and nobody has mended.
+
+    Attributes
+    ----------
+    sent_uid : str
+        The object, where it is one that can be sent again; else empty.
+    """
+
+    row_key: str
+    sent_uid: str
+    text: str
+    at_s: float
 
 
 @dataclass(frozen=True)
@@ -145,7 +211,12 @@ class Journal:
                 path=self.path,
                 hint="Use that version, or move the journal away and run check first.",
             )
-        self._connection.execute(_REJECTED)  # journals of before lack it
+        for statement in _LATER:
+            self._connection.execute(statement)
+        columns = {row[1] for row in self._connection.execute("PRAGMA table_info (digest)")}
+        if "bytes" not in columns:
+            self._connection.execute("ALTER TABLE digest ADD COLUMN bytes INTEGER DEFAULT -1")
+            self._connection.execute("ALTER TABLE digest ADD COLUMN stamp TEXT DEFAULT ''")
 
     def __repr__(self) -> str:
         """Show the file."""
@@ -280,18 +351,77 @@ class Journal:
                 [(state.value, time.time(), row_key, uid) for uid in uids],
             )
 
-    def add_digests(self, row_key: str, rows: Iterable[tuple[str, str, str]]) -> None:
-        """Keep the MD5 of what was sent: (SOP Instance UID on disk, the one sent, MD5)."""
+    def add_digests(self, row_key: str, objects: Iterable[SentObject]) -> None:
+        """Keep what was sent of objects."""
         with self._writing() as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO digest VALUES (?, ?, ?, ?)",
-                [(row_key, *row) for row in rows],
+                "INSERT OR REPLACE INTO digest (row_key, sop_uid, sent_uid, md5, bytes, stamp)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (row_key, one.sop_uid, one.sent_uid, one.md5, one.size, one.stamp)
+                    for one in objects
+                ],
             )
 
-    def digests(self, row_key: str) -> dict[str, tuple[str, str]]:
-        """Return (SOP Instance UID sent, MD5) by the SOP Instance UID on disk."""
-        rows = self._rows("SELECT sop_uid, sent_uid, md5 FROM digest WHERE row_key = ?", row_key)
-        return {row[0]: (row[1], row[2]) for row in rows}
+    def digests(self, row_key: str) -> dict[str, SentObject]:
+        """Return what was sent, by the SOP Instance UID sent."""
+        rows = self._rows(
+            "SELECT sop_uid, sent_uid, md5, bytes, stamp FROM digest WHERE row_key = ?", row_key
+        )
+        return {row[1]: SentObject(row[0], row[1], row[2], int(row[3]), row[4]) for row in rows}
+
+    def set_arrived(self, row_key: str, objects: Iterable[ArrivedObject]) -> None:
+        """Keep what the server has of objects, in place of what was known of them."""
+        with self._writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO arrival VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (row_key, one.sent_uid, one.place, one.md5, one.size, one.equal_to)
+                    for one in objects
+                ],
+            )
+
+    def arrived(self, row_key: str) -> dict[str, ArrivedObject]:
+        """Return what the server had of objects, by the SOP Instance UID sent."""
+        rows = self._rows(
+            "SELECT sent_uid, place, md5, bytes, equal_to FROM arrival WHERE row_key = ?", row_key
+        )
+        return {row[0]: ArrivedObject(row[0], row[1], row[2], int(row[3]), row[4]) for row in rows}
+
+    def set_findings(self, row_key: str, findings: Iterable[tuple[str, str]]) -> None:
+        """Keep what `verify` found, in place of before: (UID sent or an empty text, message).
+
+        What was known keeps its time.
+        """
+        known = {(one.sent_uid, one.text): one.at_s for one in self.findings(row_key)}
+        now = time.time()
+        with self._writing() as connection:
+            connection.execute("DELETE FROM finding WHERE row_key = ?", (row_key,))
+            connection.executemany(
+                "INSERT INTO finding VALUES (?, ?, ?, ?)",
+                [(row_key, uid, text, known.get((uid, text), now)) for uid, text in findings],
+            )
+
+    def findings(self, row_key: str) -> list[StandingFinding]:
+        """Return what `verify` found and nobody has mended."""
+        rows = self._rows(
+            "SELECT row_key, sent_uid, text, at FROM finding WHERE row_key = ? ORDER BY rowid",
+            row_key,
+        )
+        return [StandingFinding(row[0], row[1], row[2], float(row[3])) for row in rows]
+
+    def set_verification(self, row_key: str, record: dict[str, Any]) -> None:
+        """Keep what a verification compared and found, for the report."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO verification VALUES (?, ?, ?)",
+                (row_key, time.time(), json.dumps(record)),
+            )
+
+    def verification(self, row_key: str) -> tuple[float, dict[str, Any]]:
+        """Return when a session was verified last (s since 1970; 0: never), and what was found."""
+        rows = self._rows("SELECT at, record FROM verification WHERE row_key = ?", row_key)
+        return (float(rows[0][0]), json.loads(rows[0][1])) if rows else (0.0, {})
 
     def uploaded(self, target: str) -> tuple[str, str]:
         """Return fingerprint of the source and MD5 of a file sent; empty texts if none."""

@@ -12,7 +12,8 @@ from ..control import ArchiveMeter
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import RowError
 from ..findings import as_sentence
-from ..verification.payload import Instance, SeriesPayload
+from ..planning.journal import SentObject
+from ..verification.payload import Instance, SeriesPayload, file_stamp
 from .jobs import SessionJob, UploadContext
 from .zip_stream import Entry, ZipStream, split
 
@@ -86,11 +87,13 @@ def record_digests(
     context: UploadContext, job: SessionJob, part: ImportPart, stream: ZipStream
 ) -> None:
     """Write into the journal what an archive held."""
+    job.sent |= {part.by_name[name].sent_uid for name in stream.digests}
     context.journal.add_digests(
         job.key,
         [
-            (part.by_name[name].sop_uid, part.by_name[name].sent_uid, digest)
-            for name, digest in stream.digests.items()
+            SentObject(one.sop_uid, one.sent_uid, md5, size, file_stamp(one.file.path))
+            for name, (md5, size) in stream.digests.items()
+            for one in (part.by_name[name],)
         ],
     )
 

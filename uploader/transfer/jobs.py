@@ -43,6 +43,8 @@ class UploadOptions:
         How long to wait for the server to finish building or archiving one session.
     deidentifier : Deidentifier, optional
         Changes objects on their way.
+    repair : bool
+        Send again what `verify` found to be another on the server, in its place.
     """
 
     jobs: int = 4
@@ -52,6 +54,7 @@ class UploadOptions:
     part_bytes: int = LARGEST_IMPORT
     settle_s: float = 900.0
     deidentifier: Deidentifier | None = None
+    repair: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,10 @@ class SessionJob:
     received, rejected : set of str
         UIDs of the instances sent that the prearchive holds, and of those that it does not,
         though the server took them without a fault.
+    sent : set of str
+        UIDs of the instances that this run sent.
+    replaces : dict of str to str
+        Address of the files on the server that are to be replaced, by the UID sent.
     """
 
     row: PlanRow
@@ -87,6 +94,8 @@ class SessionJob:
     existing: RemoteSession | None = None
     received: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
+    sent: set[str] = field(default_factory=set)
+    replaces: dict[str, str] = field(default_factory=dict)
     is_repair: bool = False
 
     @property

@@ -21,15 +21,16 @@ from xnat_pic.errors import CancelledError, LoginError, WrongCallError, XnatPicE
 
 from ..control import Progress, ProgressMeter, RunControl
 from ..errors import RowError, unexpected
-from ..findings import Level, counted
+from ..findings import Level
 from ..planning.journal import Journal, SeriesState
 from ..planning.plan import Plan, PlanRow
 from ..server.listing import read_item, variables_in
 from ..server.project import missing_project
 from ..server.variables import find_forms, form_item, write_form, write_values
-from ..verification.matching import SeriesMatch
 from ..verification.payload import build_payload
 from ..verification.plan_check import RowCheck, Verdict, check
+from .arrival import add_repairs, check_archived, edited_objects, refuse_moved, unmended
+from .deidentified import refuse_originals
 from .direct_archive import OLDEST, send_to_archive
 from .jobs import SessionJob, UploadContext, UploadOptions, compare_with_server, rejection
 from .prearchive import find_own_session, send_to_prearchive
@@ -135,6 +136,8 @@ def upload(
     options = options or UploadOptions()
     control = control or RunControl()
     _check_server(client, journal)
+    if options.deidentifier is None and not journal.sessions():
+        refuse_originals(client, plan)
     raw = find_raw(options.raw, config.resources) if options.raw else []
     checks = check(
         plan,
@@ -284,14 +287,17 @@ class _UploadRun:
         context = self._tools
         session = self._plan.sessions[row.key]
         job = SessionJob(row, build_payload(session, context.options.deidentifier))
-        compare_with_server(context, job)
+        matches = compare_with_server(context, job)
+        refuse_moved(context, job, matches)
+        edited = edited_objects(context, job, matches)
+        replaced = add_repairs(context, job, matches, edited) if context.options.repair else {}
         outcome = Outcome.NOTHING_TO_DO
         if job.pending:
             outcome = Outcome.DONE
             context.meter.set_activity(f"Session {row.session}")
             send = send_to_archive if context.options.direct_archive else send_to_prearchive
             send(context, job)
-            _check_archived(context, job, compare_with_server(context, job))
+            check_archived(context, job, compare_with_server(context, job), replaced)
         else:
             _clear_leftover(context, job)
         _set_states(context, job)
@@ -301,10 +307,12 @@ class _UploadRun:
             raise RowError("lost", f"{row.session} is not on the server.", hint="Run it again.")
         if self._write_variables(job) and outcome is Outcome.NOTHING_TO_DO:
             outcome = Outcome.DONE
-        send_side_files(context, session, job.existing.path, row.key)
+        kept = send_side_files(context, session, job.existing.path, row.key)
         context.journal.set_rejected(job.key, job.rejected)
-        if job.rejected:
-            return RowResult(row, Outcome.PARTIAL, rejection(job))
+        reasons = [rejection(job)] if job.rejected else []
+        reasons += [*unmended(context, job, edited), *kept]
+        if reasons:
+            return RowResult(row, Outcome.PARTIAL, " ".join(reasons))
         return RowResult(row, outcome)
 
     def _write_variables(self, job: SessionJob) -> bool:
@@ -387,41 +395,3 @@ def _set_states(context: UploadContext, job: SessionJob) -> None:
         and not job.rejected.intersection(one.instances)
     ]
     context.journal.set_state(job.key, uids, SeriesState.ARCHIVED)
-
-
-def _check_archived(context: UploadContext, job: SessionJob, matches: list[SeriesMatch]) -> None:
-    """Compare the archive with what was sent, and note in the job what the site left out.
-
-    Raises
-    ------
-    RowError
-        If an instance is missing or doubled, or some were changed on the way.
-    """
-    absent = {uid for match in matches for uid in match.missing}
-    # What the prearchive held was left out when it was archived.
-    job.rejected = absent & (job.rejected | job.received)
-    missing = len(absent - job.rejected)
-    doubled = sum(len(match.doubled) for match in matches)
-    if missing or doubled:
-        what = f"{counted(doubled, 'instance is', 'instances are')} there twice"
-        if missing:
-            what = f"{counted(missing, 'file is', 'files are')} missing"
-        raise RowError(
-            "incomplete",
-            f"{job.row.session} is archived, but {what}.",
-            hint="Run the same command again: it sends what is missing." if missing else "",
-        )
-    sent = {uid: md5 for uid, md5 in context.journal.digests(job.key).values()}
-    for match in matches:
-        known = [
-            (file.md5, sent[uid]) for uid, file in match.files.items() if file.md5 and uid in sent
-        ]
-        wrong = sum(1 for there, ours in known if there != ours)
-        # A server that anonymises or decompresses changes all of a series; damage changes some.
-        if 0 < wrong < len(known):
-            raise RowError(
-                "damaged",
-                f"{wrong} of {len(known)} files of a series of {job.row.session} are not on the "
-                "server as sent.",
-                hint="Delete the session in XNAT and run the same command again.",
-            )

@@ -10,12 +10,13 @@ import re
 import time
 from collections.abc import Callable
 
-from xnat_config.server.errors import LostAnswerError, RefusedError
+from xnat_config.server.errors import LostAnswerError, MissingError, RefusedError
 from xnat_config.server.files import RemoteFile
 from xnat_pic.errors import ServerError
 
 from ..control import ArchiveMeter
 from ..errors import RowError
+from ..findings import counted
 from ..planning.journal import SeriesState
 from ..server.listing import (
     PrearchiveSession,
@@ -31,6 +32,7 @@ from .zip_stream import ZipStream
 
 _RECEIVING = ("RECEIVING", "RECEIVING_INTERRUPT")
 _STUCK = ("CONFLICT", "ERROR")
+_NO_OVERRIDE = "no way to override this conflict"
 _CONCURRENT = "concurrent file sends"
 _OPEN_WORKFLOW = re.compile(r"processing may already be in progress: *(.+?)\.(?:\s|$)")
 
@@ -354,6 +356,9 @@ def _archive(context: UploadContext, job: SessionJob, prearchived: PrearchiveSes
             if job.existing is not None and not overwrite and _says_why(error):
                 overwrite = True
                 continue
+            if job.replaces and _NO_OVERRIDE in error.message.lower():
+                _delete_replaced(context, job)
+                continue
             if attempt == client.retry.attempts:
                 raise
             context.control.sleep(client.retry.wait_s(attempt))
@@ -361,6 +366,18 @@ def _archive(context: UploadContext, job: SessionJob, prearchived: PrearchiveSes
             if _is_archived(context, job, prearchived, error):
                 break
     context.journal.set_prearchive(job.key, "")
+
+
+def _delete_replaced(context: UploadContext, job: SessionJob) -> None:
+    """Delete the files that a person wants replaced, where XNAT does not put others over them."""
+    for path in job.replaces.values():
+        try:
+            context.client.send("DELETE", path)
+        except MissingError:
+            continue
+    count = counted(len(job.replaces), "file", "files")
+    context.journal.add_event(job.key, "repair", f"Deleted on the server, to replace: {count}.")
+    job.replaces = {}
 
 
 def _wait_for_workflow(

@@ -16,7 +16,8 @@ from ..findings import list_some
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
 from ..server.listing import find_file, read_resource_files
-from ..verification.payload import file_md5, read_blocks
+from ..verification.payload import file_md5, file_stamp, read_blocks
+from ..verification.side_file_check import remote_digest
 from .jobs import UploadContext
 
 
@@ -86,13 +87,23 @@ def verify_arrival(name: str, found: RemoteFile | None, md5: str, size: int) -> 
     )
 
 
-def send_side_files(context: UploadContext, session: Session, parent: str, row_key: str) -> None:
+def send_side_files(
+    context: UploadContext, session: Session, parent: str, row_key: str
+) -> list[str]:
     """Send the files beside the images as resources of a session; what is there stays.
+
+    A file that this plan sent is replaced by a newer one, unless somebody changed it on the server
+    meanwhile.
 
     Parameters
     ----------
     parent : str
         Address of the session.
+
+    Returns
+    -------
+    list of str
+        What was kept because somebody changed it on the server, as messages.
 
     Raises
     ------
@@ -104,6 +115,7 @@ def send_side_files(context: UploadContext, session: Session, parent: str, row_k
     if empty:
         context.journal.add_event(row_key, "note", f"Empty files are not sent: {list_some(empty)}.")
     there: dict[str, list[RemoteFile]] = {}
+    kept: list[str] = []
     for one in found:
         size = one.path.stat().st_size
         if not size:
@@ -114,10 +126,15 @@ def send_side_files(context: UploadContext, session: Session, parent: str, row_k
         older = find_file(there[one.resource], one.name)
         if _is_same(context, target, one.path, older):
             continue
-        if older is not None and not context.journal.uploaded(target)[0]:
-            text = f"{one.name} is on the server with other contents, which were kept."
-            context.journal.add_event(row_key, "note", text)
-            continue
+        if older is not None:
+            stamp, md5 = context.journal.uploaded(target)
+            if not stamp:
+                text = f"{one.name} is on the server with other contents, which were kept."
+                context.journal.add_event(row_key, "note", text)
+                continue
+            if (older.md5 or remote_digest(context.client, older)) != md5:
+                kept.append(one.name)
+                continue
         context.control.wait_if_paused()
         bodies: list[FileBody] = []
 
@@ -128,12 +145,15 @@ def send_side_files(context: UploadContext, session: Session, parent: str, row_k
         send_file(context.client, target, "application/octet-stream", body)
         listing = read_resource_files(context.client, parent, one.resource)
         verify_arrival(one.name, find_file(listing, one.name), bodies[-1].md5, size)
-        context.journal.set_uploaded(target, str(one.path), _stamp(one.path), bodies[-1].md5, size)
-
-
-def _stamp(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_size} {status.st_mtime_ns}"
+        context.journal.set_uploaded(
+            target, str(one.path), file_stamp(one.path), bodies[-1].md5, size
+        )
+    if not kept:
+        return []
+    return [
+        f"{list_some(kept)} beside the images: changed on the server after it was sent, and kept. "
+        "Fetch it from there, or delete it there and run the same command again."
+    ]
 
 
 def _is_same(context: UploadContext, target: str, path: Path, there: RemoteFile | None) -> bool:
@@ -142,4 +162,4 @@ def _is_same(context: UploadContext, target: str, path: Path, there: RemoteFile 
         return False
     if there.md5:
         return there.md5 == file_md5(path)
-    return context.journal.uploaded(target)[0] == _stamp(path)
+    return context.journal.uploaded(target)[0] == file_stamp(path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnat_pic.errors import CorruptDataError
-from xnat_pic.files import bytes_digest
+from xnat_pic.files import bytes_digest, new_digest
 
 BLOCK = 1 << 20
 # A file up to this size is read once and kept while it is sent.
@@ -59,16 +59,15 @@ class ZipStream:
 
     Attributes
     ----------
-    digests : dict of str to str
-        MD5 in hexadecimal of each entry handed over so far that was made on the way, by name.
-        Files that are sent as they are can be read again.
+    digests : dict of str to (str, int)
+        MD5 in hexadecimal and bytes of each entry handed over so far, by name.
     """
 
     def __init__(
         self, entries: Sequence[Entry], on_sent: Callable[[int], None] | None = None
     ) -> None:
         self.entries = tuple(entries)
-        self.digests: dict[str, str] = {}
+        self.digests: dict[str, tuple[str, int]] = {}
         self._on_sent = on_sent
         names = {entry.name for entry in self.entries}
         if len(names) != len(self.entries) or len(self.entries) > _MOST_ENTRIES:
@@ -118,10 +117,9 @@ class ZipStream:
         """Return checksum, size and blocks of an entry."""
         if entry.content is not None or entry.size <= IN_MEMORY:
             data = entry.content() if entry.content else _whole(entry)
-            if entry.content is not None:
-                self.digests[entry.name] = bytes_digest(data, "md5")
-            elif len(data) != entry.size:
+            if entry.content is None and len(data) != entry.size:
                 raise _changed(entry)
+            self.digests[entry.name] = (bytes_digest(data, "md5"), len(data))
             return zlib.crc32(data), len(data), iter((data,))
         crc, size = 0, 0
         for block in _blocks(entry):
@@ -129,7 +127,16 @@ class ZipStream:
             size += len(block)
         if size != entry.size:
             raise _changed(entry)
-        return crc, size, _same_blocks(entry, crc)
+        return crc, size, self._hashed(entry, _same_blocks(entry, crc))
+
+    def _hashed(self, entry: Entry, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass on the blocks of a large file, and keep their MD5."""
+        digest, size = new_digest("md5"), 0
+        for block in blocks:
+            digest.update(block)
+            size += len(block)
+            yield block
+        self.digests[entry.name] = (digest.hexdigest(), size)
 
 
 def split(entries: Sequence[Entry], largest: int) -> list[list[Entry]]:

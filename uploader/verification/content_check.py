@@ -1,14 +1,15 @@
-"""Fetch the server's copies of objects whose bytes differ, and compare what they hold."""
+"""Fetch the server's copies of objects that no listing proves, and compare what they hold."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import BrokenAnswerError, RefusedError
@@ -24,22 +25,38 @@ from .zip_members import zip_members
 # From so many files on, an archive of the session is fetched instead of one file after another.
 _ARCHIVE_FROM = 20
 _NAMED = 12  # of header elements in a message
+_MEMBER = re.compile(r"(?:^|/)scans/([^/]+)/(?:resources/)?[^/]+/(?:files/)?(.+)$")
 
 
 @dataclass(frozen=True)
 class Suspect:
-    """An object whose bytes on the server are not those sent, or whose checksum is not known.
+    """An object that the server's listing does not prove.
 
     Attributes
     ----------
     md5 : str
-        Of the bytes sent; empty where it is not known.
+        Of the bytes to be there; empty where it is not known.
+    arrived : str
+        MD5 of the server's copy when it arrived; empty where it is not known.
+    is_edited : bool
+        The file on this side is not the one that was sent.
     """
 
     series: SeriesPayload
     instance: Instance
     file: RemoteFile
     md5: str
+    arrived: str = ""
+    is_edited: bool = False
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy on the server that is equal in pixels or content: its MD5, bytes and whose it is."""
+
+    suspect: Suspect
+    md5: str
+    size: int
 
 
 @dataclass
@@ -56,6 +73,8 @@ class ContentReport:
         Objects that were not looked at because a sample was asked for.
     rewritten : set of str
         Keywords of the header elements that the server rewrote.
+    equal : list of Copy
+        The copies that the server rewrote, of equal pixels or content.
     """
 
     checksummed: int = 0
@@ -65,18 +84,23 @@ class ContentReport:
     different: list[tuple[Suspect, str]] = field(default_factory=list)
     left_out: int = 0
     rewritten: set[str] = field(default_factory=set)
+    equal: list[Copy] = field(default_factory=list)
 
-    def add(self, suspect: Suspect, found: ObjectComparison) -> None:
+    def add(self, copy: Copy, found: ObjectComparison) -> None:
         """Count one comparison."""
+        suspect = copy.suspect
         self.rewritten |= found.rewritten
+        if found.result is ContentResult.UNDECIDED:
+            self.undecided.append((suspect, found.reason))
+            return
+        if found.result is ContentResult.DIFFERENT:
+            self.different.append((suspect, f"{found.reason}{_since(suspect, copy.md5)}"))
+            return
+        self.equal.append(copy)
         if found.result is ContentResult.PIXELS:
             self.pixels += 1
-        elif found.result is ContentResult.CONTENT:
-            self.contents += 1
-        elif found.result is ContentResult.UNDECIDED:
-            self.undecided.append((suspect, found.reason))
         else:
-            self.different.append((suspect, found.reason))
+            self.contents += 1
 
     @staticmethod
     def grouped(
@@ -90,6 +114,15 @@ class ContentReport:
                 suspect.instance.sent_uid
             )
         return list(groups.values())
+
+
+def _since(suspect: Suspect, md5: str) -> str:
+    """Return where a difference comes from, as far as the journal tells."""
+    if suspect.is_edited:
+        return ", as the file on disk was changed after it was sent"
+    if not suspect.arrived:
+        return ""
+    return ", so since it arrived" if md5 == suspect.arrived else ", changed after it arrived"
 
 
 def series_name(series: SeriesPayload) -> str:
@@ -117,7 +150,7 @@ def content_notes(report: ContentReport) -> list[str]:
     if report.left_out:
         notes.append(
             f"Not looked at, only counted by UID: {report.left_out}, as a sample was asked for. "
-            "A wrong pixel there is not found."
+            "A wrong pixel, header or object there is not found."
         )
     return notes
 
@@ -129,6 +162,7 @@ def check_contents(
     *,
     sample: int = 0,
     deidentifier: Deidentifier | None = None,
+    strangers: Collection[str] = (),
     meter: ProgressMeter,
     control: RunControl,
 ) -> ContentReport:
@@ -140,6 +174,8 @@ def check_contents(
         Address of the session.
     sample : int
         How many objects to look at, spread over the series; 0 looks at all of them.
+    strangers : collection of str
+        Names of other animals, see `compare_objects`.
 
     Raises
     ------
@@ -150,7 +186,7 @@ def check_contents(
     report = ContentReport(left_out=len(suspects) - len(chosen))
     meter.extend(sum(max(one.file.size, 0) for one in chosen))
     with TemporaryDirectory(prefix="xnat-pic-", ignore_cleanup_errors=True) as folder:
-        check = _Check(client, Path(folder), deidentifier, meter, control, report)
+        check = _Check(client, Path(folder), deidentifier, strangers, meter, control, report)
         check.pending = {one.instance.sent_uid: one for one in chosen}
         if len(chosen) >= _ARCHIVE_FROM and not report.left_out:
             check.read_archives(session)
@@ -173,6 +209,16 @@ def choose_sample(suspects: Sequence[Suspect], count: int) -> list[Suspect]:
     return chosen[:count]
 
 
+def _is_file(suspect: Suspect, member: str) -> bool:
+    """Tell whether a member of a session's archive is the file that an object is listed as."""
+    found = _MEMBER.search(member)
+    if found is None:
+        return False
+    folder, scan = unquote(found[1]), suspect.file.scan
+    is_scan = folder == scan or folder.startswith(f"{scan}-")
+    return is_scan and suspect.file.path in (found[2], unquote(found[2]))
+
+
 @dataclass
 class _Check:
     """One session's comparison; `pending` are the objects that are still to be seen."""
@@ -180,6 +226,7 @@ class _Check:
     client: XnatClient
     folder: Path
     deidentifier: Deidentifier | None
+    strangers: Collection[str]
     meter: ProgressMeter
     control: RunControl
     report: ContentReport
@@ -202,7 +249,10 @@ class _Check:
             for member in zip_members(blocks):
                 self.control.wait_if_paused()
                 copy, md5 = self._store(member.blocks)
-                self._compare(read_sop_uid(copy), copy, md5)
+                suspect = self.pending.get(read_sop_uid(copy))
+                # An object in the place of another one is looked at in its own place, below.
+                if suspect is not None and _is_file(suspect, member.name):
+                    self._compare(suspect, copy, md5)
 
     def read_file(self, suspect: Suspect) -> None:
         """Compare one file of the server."""
@@ -212,12 +262,21 @@ class _Check:
                 return self._store(blocks)
 
         self.control.wait_if_paused()
-        copy, md5 = self.client.repeat_broken(fetch)
+        try:
+            copy, md5 = self.client.repeat_broken(fetch)
+        except RefusedError as refusal:
+            self._differs(suspect, f"the server lists it and does not give it ({refusal.status})")
+            return
         uid = read_sop_uid(copy)
-        self._compare(uid, copy, md5)
-        if self.pending.pop(suspect.instance.sent_uid, None) is not None:
-            reason = f"its file holds the object {uid}" if uid else "its file is no DICOM object"
-            self.report.different.append((suspect, reason))
+        if uid == suspect.instance.sent_uid:
+            self._compare(suspect, copy, md5)
+            return
+        reason = f"its file holds the object {uid}" if uid else "its file is no DICOM object"
+        self._differs(suspect, f"{reason}{_since(suspect, md5)}")
+
+    def _differs(self, suspect: Suspect, reason: str) -> None:
+        del self.pending[suspect.instance.sent_uid]
+        self.report.different.append((suspect, reason))
 
     def _store(self, blocks: Iterator[bytes]) -> tuple[Path, str]:
         """Keep the bytes of one object aside; return where, and their MD5."""
@@ -229,10 +288,9 @@ class _Check:
                 file.write(block)
         return target, digest.hexdigest()
 
-    def _compare(self, uid: str, copy: Path, md5: str) -> None:
-        suspect = self.pending.pop(uid, None)
-        if suspect is None:
-            return
+    def _compare(self, suspect: Suspect, copy: Path, md5: str) -> None:
+        del self.pending[suspect.instance.sent_uid]
+        size = copy.stat().st_size
         self.meter.add(max(suspect.file.size, 0))
         if md5 == suspect.md5:
             self.report.checksummed += 1
@@ -242,4 +300,5 @@ class _Check:
             changed = self.folder / "ours.dcm"
             changed.write_bytes(self.deidentifier.content(ours))
             ours = changed
-        self.report.add(suspect, compare_objects(ours, copy))
+        found = compare_objects(ours, copy, self.strangers)
+        self.report.add(Copy(suspect, md5, size), found)

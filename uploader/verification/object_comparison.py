@@ -5,7 +5,7 @@ A site may rewrite headers and decompress, so bytes and checksums say nothing; w
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
@@ -34,6 +34,24 @@ _READING = (
     "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelRepresentation", "RescaleSlope",
     "RescaleIntercept", "RescaleType", "Units", "RealWorldValueMappingSequence",
 )  # fmt: skip
+# What only says how pixels are packed, or is counted of them: a server that decompresses writes it.
+_PACKING = frozenset(
+    {
+        "PhotometricInterpretation", "PlanarConfiguration", "LossyImageCompression",
+        "LossyImageCompressionRatio", "LossyImageCompressionMethod", "SmallestImagePixelValue",
+        "LargestImagePixelValue", "ExtendedOffsetTable", "ExtendedOffsetTableLengths",
+    }
+)  # fmt: skip
+# Values of these representations are no names or texts: anonymisation does not rewrite them.
+_FACTS = frozenset(
+    ("UI", "CS", "DS", "IS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD", "OF", "OD", "OL", "AT")
+)
+# Sequences that place the frames of an image, and say how they were acquired.
+_FRAMES = frozenset(
+    ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence",
+     "DimensionIndexSequence")
+)  # fmt: skip
+_NAMES = ("PatientID", "PatientName")
 _LOSSY = {
     uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLSNearLossless, uid.JPEG2000,
     uid.JPEG2000MC, uid.HTJ2K,
@@ -41,6 +59,7 @@ _LOSSY = {
 _COLOUR = {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_422"}
 # Decoders of lossy methods may round differently; more than this is another image.
 _ROUNDING = 4
+_NAMED = 6  # elements in a reason
 _LUMA = (0.299, 0.587, 0.114)
 
 
@@ -83,13 +102,16 @@ def read_sop_uid(path: Path) -> str:
         return ""
 
 
-def compare_objects(ours: Path, theirs: Path) -> ObjectComparison:
+def compare_objects(ours: Path, theirs: Path, strangers: Collection[str] = ()) -> ObjectComparison:
     """Compare two files of one SOP Instance, frame by frame in bounded memory.
 
     Parameters
     ----------
     ours, theirs : Path
         The object as it was to be sent, and the server's copy.
+    strangers : collection of str
+        Names of other animals: a copy that has one of them as PatientID or PatientName, where ours
+        has another, is another animal's.
 
     Raises
     ------
@@ -110,6 +132,9 @@ def compare_objects(ours: Path, theirs: Path) -> ObjectComparison:
             if _pixel_keyword(other) != pixels:
                 there = "has no pixels" if pixels else "has pixels"
                 return _different(f"the server's copy {there}", rewritten)
+            named = _stranger(mine, other, strangers)
+            if named:
+                return _different(named, rewritten)
         except Exception as error:  # as above
             return _different(f"the server's copy cannot be read ({type(error).__name__})")
         if pixels:
@@ -187,14 +212,47 @@ def _is_site_rewritten(keyword: str) -> bool:
     return rule is not None and rule.action not in ("K", "U") and keyword != "ContentSequence"
 
 
+def _stranger(mine: Dataset, other: Dataset, strangers: Collection[str]) -> str:
+    """Return why a copy is another animal's; empty where no name says so."""
+    for name in _NAMES:
+        value = str(other.get(name, "")).strip()
+        if value in strangers and value != str(mine.get(name, "")).strip():
+            return f"its {name} is {value}, another animal of this plan"
+    return ""
+
+
+def _altered(mine: Dataset, other: Dataset, rewritten: frozenset[str]) -> list[str]:
+    """Return the elements that differ, and that neither anonymisation nor decoding rewrites.
+
+    Those are UIDs, codes and numbers, such as position, orientation and spacing, and private values
+    other than taken out; names, texts and dates a site's script may rewrite.
+    """
+    return sorted(
+        name for name in rewritten if name not in _PACKING and _is_fact(mine, other, name)
+    )
+
+
+def _is_fact(mine: Dataset, other: Dataset, name: str) -> bool:
+    tag = tag_for_keyword(name)
+    if tag is None:  # private or unknown: scripts take those out, and change none
+        theirs = next((one for one in set(other.keys()) if str(one) == name), None)
+        return theirs is not None and bool(other.get_item(theirs).value)
+    if _is_site_rewritten(name):
+        return False
+    element = mine[tag] if tag in mine else other[tag]
+    return name in _FRAMES or element.VR in _FACTS
+
+
 def _compare_images(
     ours: Path, theirs: Path, mine: Dataset, other: Dataset, rewritten: frozenset[str]
 ) -> ObjectComparison:
     changed = [name for name in _READING if _changed(mine, other, name)]
     if _models(mine, other) - _COLOUR and len(_models(mine, other)) > 1:
         changed.append("PhotometricInterpretation")
+    changed += [name for name in _altered(mine, other, rewritten) if name not in changed]
     if changed:
-        return _different(f"other values of {', '.join(changed)}", rewritten)
+        more = ", ..." if len(changed) > _NAMED else ""
+        return _different(f"other values of {', '.join(changed[:_NAMED])}{more}", rewritten)
     rounded = 0.0
     with closing(_frames(ours, mine)) as frames, closing(_frames(theirs, other)) as copies:
         for number, (frame, copy) in enumerate(zip_longest(frames, copies), 1):

@@ -130,6 +130,15 @@ def file_md5(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
+def file_stamp(path: Path) -> str:
+    """Return a text that changes when a file is written anew; empty where it cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def _unreadable(path: Path, error: OSError) -> CorruptDataError:
     why = error.strerror or "it is not readable"
     return CorruptDataError(f"{path} cannot be read: {why}.", path=path, hint="Check it.")

@@ -133,7 +133,7 @@ def check(
         found += _name_findings(row, view, study)
         found += _near_findings(row, view, near)
         found += _owner_findings(row, view, owners)
-        found += _elsewhere_findings(row, elsewhere.get(study, []))
+        found += _elsewhere_findings(row, elsewhere.get(study, []), config)
         found += _prearchive_findings(row, view, study, ours)
         found += _definition_findings(row, view, config)
         session = plan.sessions.get(row.key)
@@ -321,11 +321,15 @@ def _owner_findings(row: PlanRow, view: RemoteProject, owners: Mapping[str, str]
     ]
 
 
-def _elsewhere_findings(row: PlanRow, studies: list[RemoteSession]) -> list[Finding]:
+def _elsewhere_findings(
+    row: PlanRow, studies: list[RemoteSession], config: SiteConfig
+) -> list[Finding]:
     found = []
-    for one in studies:
-        same_place = one.project == row.project and one.label.casefold() == row.session.casefold()
-        if same_place:
+    kind = config.kinds.by_code.get(row.modality)
+    places = [(one.project, one.label.casefold()) for one in studies]
+    here = (row.project, row.session.casefold())
+    for one, place in zip(studies, places, strict=True):
+        if place == here:
             continue
         if one.project == row.project and one.subject.casefold() != row.subject.casefold():
             found.append(
@@ -333,6 +337,19 @@ def _elsewhere_findings(row: PlanRow, studies: list[RemoteSession]) -> list[Find
                     "subject-elsewhere",
                     f"This study is already on the server as {one.label} of subject {one.subject}, "
                     f"not {row.subject}. {undo_advice(one, row.subject)}",
+                )
+            )
+        elif (
+            one.project == row.project
+            and here not in places
+            and (kind is None or one.xsi_type == kind.session_type)
+        ):
+            found.append(
+                error(
+                    "other-label",
+                    f"This study is already on the server as {one.label}: it was sent under that "
+                    f"label, or relabelled there, and would be there twice. Write {one.label} into "
+                    "the column session, or rename it in XNAT.",
                 )
             )
         elif one.project != row.project:
@@ -350,6 +367,15 @@ def _prearchive_findings(
 ) -> list[Finding]:
     address, unknown = ours.get(row.key, ("", False))
     for one in view.prearchived:
+        if one.address == address and one.label.casefold() != row.session.casefold():
+            return [
+                error(
+                    "in-prearchive",
+                    f"An earlier run of this plan sent the study as {one.label}, which waits in "
+                    f"the prearchive ({one.status.lower()}). Write {one.label} into the column "
+                    "session, or delete it in XNAT's prearchive.",
+                )
+            ]
         same = one.study_uid == study and one.label.casefold() == row.session.casefold()
         if same and one.address != address and not unknown:
             return [

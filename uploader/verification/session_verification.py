@@ -4,127 +4,69 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from enum import Enum
-from urllib.parse import unquote
+from typing import Any
 
 from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import LoginError, RefusedError, UnreachableError
-from xnat_config.server.files import RemoteFile
 from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CancelledError, XnatPicError
-from xnat_pic.files import bytes_digest
 
 from ..control import Progress, ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import unexpected
-from ..findings import IDENTITY_CONFIRMED, IDENTITY_DIFFERS, counted, list_some, messages_of
-from ..planning.journal import Journal, SeriesState
+from ..findings import counted, list_some
+from ..planning.journal import ArrivedObject, Journal
 from ..planning.plan import Plan, PlanRow
-from ..scanning.sessions import Session
-from ..scanning.side_files import side_resources
+from ..server.catalogs import count_lost, refresh_catalogs
 from ..server.listing import (
     RemoteScan,
     RemoteSession,
-    find_file,
     find_studies,
     read_item,
     read_prearchive,
-    read_resource_files,
     read_scans,
     read_sessions,
     variables_in,
 )
 from ..server.ownership import undo_advice
 from ..server.project import missing_project
-from .content_check import Suspect, check_contents, content_notes, series_name
+from .content_check import Copy, Suspect, check_contents, content_notes, series_name
+from .levels import ProofLevel, RowVerification, VerificationLevel
+from .listing_check import ListingCheck, ObjectRecords, lost_text
 from .matching import SeriesMatch, match_series
-from .payload import SessionPayload, build_payload, file_md5
+from .payload import SessionPayload, build_payload
+from .records import record_verification
+from .side_file_check import check_side_files, verify_uploads
 
+__all__ = ["RowVerification", "VerificationLevel", "VerifyOptions", "verify", "verify_uploads"]
 _log = logging.getLogger(__name__)
 
 
-class VerificationLevel(Enum):
-    """How surely a session is known to be there.
-
-    ``CHECKSUMMED``: every instance is there, each with the MD5 of the bytes that were sent.
-    ``PIXELS``: every instance is there; where the server rewrote it, its decoded pixels are those
-    on disk (an object without pixels: its content). ``SAMPLED``: that holds for some of them, and
-    the others are there by their SOP Instance UID. ``COUNTED``: all are there by their UID alone,
-    which proves no content. ``NONE``: something is missing, doubled or different.
-    """
-
-    CHECKSUMMED = "checksummed"
-    PIXELS = "pixels equal"
-    SAMPLED = "pixels equal in some files"
-    COUNTED = "counted"
-    NONE = "not verified"
-
-
-@dataclass
-class RowVerification:
-    """What was found of one session.
+@dataclass(frozen=True)
+class VerifyOptions:
+    """How to verify.
 
     Attributes
     ----------
-    planned, found : int
-        Instances planned, and those found on the server.
-    checksummed, pixels_equal : int
-        Instances with the MD5 of the bytes sent, and those rewritten but of equal content.
-    problems : list of str
-        Messages; empty where all is well.
-    notes : list of str
-        What should be known, though all is there.
+    level : ProofLevel
+        What is to be proved of every file.
+    sample : int
+        How many copies to fetch of a session; 0 fetches all that the listing does not prove.
+    accept_changes : bool
+        What the server changed after arrival, with equal pixels, is taken for its own work, such
+        as a script that ran when a session was relabelled.
+    jobs : int
+        Sessions at a time.
     """
 
-    row: PlanRow
-    planned: int = 0
-    found: int = 0
-    checksummed: int = 0
-    pixels_equal: int = 0
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        """Show what counts in a line."""
-        return f"<RowVerification {self.row.session}: {self.proof}, {self.found}/{self.planned}>"
-
-    @classmethod
-    def of_plan(cls, row: PlanRow) -> RowVerification:
-        """Begin with what the plan says of whose images these are."""
-        return cls(
-            row,
-            problems=[
-                *messages_of(row.findings, IDENTITY_DIFFERS),
-                *messages_of(row.findings, "changed"),
-            ],
-            notes=messages_of(row.findings, IDENTITY_CONFIRMED),
-        )
-
-    @property
-    def level(self) -> VerificationLevel:
-        """How surely it is there."""
-        if self.problems or self.found < self.planned:
-            return VerificationLevel.NONE
-        if self.checksummed == self.planned:
-            return VerificationLevel.CHECKSUMMED
-        if self._proved == self.planned:
-            return VerificationLevel.PIXELS
-        return VerificationLevel.SAMPLED if self._proved else VerificationLevel.COUNTED
-
-    @property
-    def proof(self) -> str:
-        """How surely it is there, in how many of its files."""
-        if self.level is VerificationLevel.SAMPLED:
-            return f"pixels equal in {self._proved} of {self.planned} files"
-        return str(self.level.value)
-
-    @property
-    def _proved(self) -> int:
-        return self.checksummed + self.pixels_equal
+    level: ProofLevel = ProofLevel.DIGEST
+    sample: int = 0
+    accept_changes: bool = False
+    jobs: int = 4
 
 
 def verify(
@@ -134,49 +76,85 @@ def verify(
     journal: Journal | None = None,
     *,
     deidentifier: Deidentifier | None = None,
-    sample: int = 0,
-    jobs: int = 4,
+    options: VerifyOptions | None = None,
     control: RunControl | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> list[RowVerification]:
     """Compare the files on disk, read anew, with what the server has.
 
-    Where the server's checksum is another one or missing, its copy is fetched, and decoded pixels
-    are compared.
+    The server computes its checksums anew; where one is another or missing, its copy is fetched,
+    and decoded pixels are compared.
 
     Parameters
     ----------
     journal : Journal, optional
-        Tells what was sent where objects were changed on their way, and takes the result.
+        Tells what was sent and what arrived, and takes the result.
     deidentifier : Deidentifier, optional
         The change of the upload.
-    sample : int
-        How many copies to fetch of a session; 0 fetches all that the checksums do not prove.
     """
+    options = options or VerifyOptions()
     rows = [row for row in plan.rows if row.include]
     payloads = {
         row.key: build_payload(plan.sessions[row.key], deidentifier)
         for row in rows
         if row.key in plan.sessions
     }
-    studies: dict[str, list[RemoteSession]] = defaultdict(list)
-    for one in find_studies(client, [payload.study_uid for payload in payloads.values()]):
-        studies[one.study_uid].append(one)
     meter = ProgressMeter(sum(payload.bytes for payload in payloads.values()), on_progress)
-    control = control or RunControl()
-    planned = {(row.project, row.session.casefold()) for row in rows}
+    shared = _Verification(
+        plan, client, config, journal, deidentifier, options, meter, control or RunControl()
+    )
+    shared.find_studies(payload.study_uid for payload in payloads.values())
+    with ThreadPoolExecutor(max(options.jobs, 1)) as pool:
+        return list(pool.map(lambda row: shared.verify_row(row, payloads.get(row.key)), rows))
 
-    def verify_row(row: PlanRow) -> RowVerification:
-        control.wait_if_paused()
-        meter.set_activity(f"Session {row.session}")
-        found = RowVerification.of_plan(row)
-        payload = payloads.get(row.key)
+
+@dataclass
+class _Verification:
+    """What the checks of all sessions share."""
+
+    plan: Plan
+    client: XnatClient
+    config: SiteConfig
+    journal: Journal | None
+    deidentifier: Deidentifier | None
+    options: VerifyOptions
+    meter: ProgressMeter
+    control: RunControl
+    studies: dict[str, list[RemoteSession]] = field(default_factory=lambda: defaultdict(list))
+
+    def find_studies(self, uids: Iterable[str]) -> None:
+        """Note where the studies of the plan are on the server."""
+        for one in find_studies(self.client, uids):
+            self.studies[one.study_uid].append(one)
+
+    @property
+    def planned(self) -> set[tuple[str, str]]:
+        """Project and label of every session of the plan."""
+        rows = [row for row in self.plan.rows if row.include]
+        return {(row.project, row.session.casefold()) for row in rows}
+
+    def strangers(self, row: PlanRow) -> frozenset[str]:
+        """Return the names of the plan's other animals."""
+        own: set[str] = set()
+        others: set[str] = set()
+        for one in self.plan.rows:
+            claim = self.plan.claims.get(one.key)
+            names = {one.subject, one.session, claim.patient if claim else ""}
+            (own if one.subject.casefold() == row.subject.casefold() else others).update(names)
+        return frozenset(others - own - {""})
+
+    def verify_row(self, row: PlanRow, payload: SessionPayload | None) -> RowVerification:
+        """Verify one session; its faults become problems of its own."""
+        self.control.wait_if_paused()
+        self.meter.set_activity(f"Session {row.session}")
+        options = self.options
+        found = RowVerification.of_plan(row, options.level, is_sample=bool(options.sample))
         if payload is None:
             found.problems.append("Its files are not on the disk any more. Put them back.")
+            record_verification(self.journal, found, None)
             return found
-        check = _SessionVerifier(client, config, journal, deidentifier, sample, meter, control)
         try:
-            check.run(found, payload, plan.sessions[row.key], studies[payload.study_uid], planned)
+            _SessionVerifier(self, found, payload).run()
         except (LoginError, UnreachableError, CancelledError):
             raise  # it holds for all rows
         except XnatPicError as error:
@@ -184,169 +162,239 @@ def verify(
         except Exception as error:  # one row's fault must not end the others
             _log.exception("the verification of %s met a fault", row.session)
             found.problems.append(unexpected(error, f"The check of {row.session}").sentence())
-        _record(journal, found, payload)
+        record_verification(self.journal, found, payload)
         return found
 
-    with ThreadPoolExecutor(max(jobs, 1)) as pool:
-        return list(pool.map(verify_row, rows))
 
-
-def _record(journal: Journal | None, found: RowVerification, payload: SessionPayload) -> None:
-    if journal is None:
-        return
-    series = [(one.uid, len(one.instances), one.bytes) for one in payload.series]
-    row = found.row
-    journal.add_session(row.key, row.project, row.subject, row.session, series)
-    is_verified = found.level is not VerificationLevel.NONE
-    journal.set_verified(row.key, found.proof if is_verified else "")
-    if is_verified:
-        journal.set_state(row.key, [one.uid for one in payload.series], SeriesState.VERIFIED)
-        journal.set_problem(row.key, "")
-    else:
-        journal.set_problem(row.key, " ".join(found.problems) or "Files are missing.")
-
-
-@dataclass(frozen=True)
 class _SessionVerifier:
-    """The checks of one session."""
+    """The checks of one session, which fill in what is found."""
 
-    client: XnatClient
-    config: SiteConfig
-    journal: Journal | None
-    deidentifier: Deidentifier | None
-    sample: int
-    meter: ProgressMeter
-    control: RunControl
-
-    def run(
-        self,
-        found: RowVerification,
-        payload: SessionPayload,
-        session: Session,
-        studies: list[RemoteSession],
-        planned: set[tuple[str, str]],
+    def __init__(
+        self, shared: _Verification, found: RowVerification, payload: SessionPayload
     ) -> None:
+        self.shared = shared
+        self.client = shared.client
+        self.journal = shared.journal
+        self.level = shared.options.level
+        self.found = found
+        self.payload = payload
+        self.believed = False
+
+    def run(self) -> None:
         """Fill in what is found."""
-        row = found.row
+        found, payload, row = self.found, self.payload, self.found.row
         found.planned = payload.instances
+        remote = self._find_session()
+        if remote is None or not self._is_ours(remote):
+            return
+        records = ObjectRecords.of(self.journal, row.key, remote.id)
+        if records.is_another_session:
+            found.notes.append(
+                f"The session on the server ({remote.id}) is not the one that this plan's upload "
+                "archived: it was deleted and sent again since."
+            )
+        self._refresh(remote)
+        scans = read_scans(self.client, remote.path)
+        item = read_item(self.client, remote.path)
+        # Names are what we gave the files; a checksum or the server itself has to confirm them.
+        trusts = self.level is not ProofLevel.LISTED and self._has_digests(scans)
+        matches = [
+            match_series(self.client, one, scans, trust_names=trusts) for one in payload.series
+        ]
+        self._instances(matches)
+        matches = self._compare(remote, records, scans, item, matches)
+        self._doubled(scans, matches, remote)
+        self._variables(remote, item)
+        found.problems += check_side_files(
+            self.client,
+            self.shared.plan.sessions[row.key],
+            remote.path,
+            self.shared.config.resources,
+            level=self.level,
+            believed=self.believed,
+            uploaded=self.journal.uploaded if self.journal else None,
+        )
+        self._prearchive()
+
+    def _find_session(self) -> RemoteSession | None:
+        row, problems = self.found.row, self.found.problems
         try:
             there = read_sessions(self.client, row.project, row.session)
         except RefusedError as refusal:
             if refusal.status not in (403, 404):
                 raise
-            found.problems.append(missing_project(row.project))
-            return
-        if not there:
-            found.problems.append(f"There is no session {row.session} in {row.project}. Upload it.")
-            self._prearchive(found, payload)
-            return
-        remote = there[0]
-        self._identity(found, payload, remote)
-        scans = read_scans(self.client, remote.path)
-        # Names are what we gave the files; a checksum or the server itself has to confirm them.
-        matches = [
-            match_series(self.client, one, scans, trust_names=self._has_digests(scans))
-            for one in payload.series
+            problems.append(missing_project(row.project))
+            return None
+        if there:
+            return there[0]
+        elsewhere = [
+            one for one in self.shared.studies[self.payload.study_uid] if one.project == row.project
         ]
-        self._instances(found, payload, matches)
-        suspects = self._checksums(found, payload, matches)
-        if suspects and not self._contents(found, remote, suspects):
-            matches = self._count_objects(found, payload, scans)
-        self._doubled(found, scans, matches, remote, studies, planned)
-        self._variables(found, remote)
-        self._side_files(found, session, remote)
-        self._prearchive(found, payload)
+        labels = list_some([f"{one.label} of {one.subject}" for one in elsewhere])
+        text = f"There is no session {row.session} in {row.project}. "
+        problems.append(
+            f"{text}Its study is there as {labels}: it was relabelled, moved or sent under another "
+            "label. Correct the plan, or the label in XNAT."
+            if elsewhere
+            else f"{text}Upload it."
+        )
+        self._prearchive()
+        return None
 
-    def _identity(
-        self, found: RowVerification, payload: SessionPayload, remote: RemoteSession
-    ) -> None:
-        row = found.row
-        if remote.study_uid and remote.study_uid != payload.study_uid:
-            found.problems.append(f"{row.session} on the server is another study.")
+    def _refresh(self, remote: RemoteSession) -> None:
+        """Have the server look at its files anew, as far as that is to be believed."""
+        if self.level not in (ProofLevel.SIZED, ProofLevel.DIGEST):
+            return
+        why = refresh_catalogs(self.client, remote.path)
+        self.believed = not why
+        if why:
+            read = "the listed sizes were compared" if self.level is ProofLevel.SIZED else (
+                "every file was read instead"
+            )  # fmt: skip
+            self.found.notes.append(f"{why[0].upper()}{why[1:]}: {read}.")
+
+    def _compare(
+        self,
+        remote: RemoteSession,
+        records: ObjectRecords,
+        scans: list[RemoteScan],
+        item: dict[str, Any],
+        matches: list[SeriesMatch],
+    ) -> list[SeriesMatch]:
+        """Compare as far as it was asked; return what is where."""
+        if self.level is ProofLevel.LISTED:
+            return matches
+        lost = count_lost(item, scans) if self.believed else Counter[tuple[str, str]]()
+        check = ListingCheck(
+            records, self.shared.deidentifier, self.believed, lost, self.shared.meter,
+            self.shared.control,
+        )  # fmt: skip
+        if lost:
+            self.found.problems.append(lost_text(lost))
+        if self.level is ProofLevel.SIZED:
+            self.found.sized, problems = check.sizes(self.payload, matches)
+            for text, uids in problems:
+                self.found.stand(text, uids)
+            return matches
+        listed = check.digests(self.payload, matches)
+        self.found.checksummed, self.found.pixels_equal = listed.checksummed, listed.kept
+        if listed.kept:
+            self.found.notes.append(
+                "Rewritten by the server, compared by an earlier verification and not changed "
+                f"since: {listed.kept}."
+            )
+        self._edited(listed.edited)
+        if listed.suspects and not self._contents(remote, records, listed.suspects):
+            return self._count_objects(scans)
+        return matches
+
+    def _edited(self, edited: list[Suspect]) -> None:
+        uids = [one.instance.sent_uid for one in edited]
+        if uids:
+            self.found.stand(
+                f"{counted(len(uids), 'file', 'files')} changed on the disk after being sent; the "
+                f"server has what was sent (SOP Instance UID {list_some(uids)}). Put the sent "
+                "files back, or replace the server's with upload --repair.",
+                uids,
+            )
+
+    def _is_ours(self, remote: RemoteSession) -> bool:
+        """Tell whether the session is the planned study; note whose it is."""
+        row, problems = self.found.row, self.found.problems
         if remote.subject.casefold() != row.subject.casefold():
-            found.problems.append(
+            problems.append(
                 f"{row.session} on the server belongs to {remote.subject}, not {row.subject}. "
                 f"{undo_advice(remote, row.subject)}"
             )
+        if not remote.study_uid or remote.study_uid == self.payload.study_uid:
+            return True
+        problems.append(
+            f"{row.session} on the server is another study (Study Instance UID {remote.study_uid})."
+            " If it is this one, it was sent with other UIDs: by another plan, with another key, "
+            "or before the journal was moved away."
+        )
+        return False
 
     @staticmethod
     def _has_digests(scans: list[RemoteScan]) -> bool:
         files = [file for scan in scans for file in scan.files]
         return bool(files) and all(file.md5 for file in files)
 
-    def _instances(
-        self, found: RowVerification, payload: SessionPayload, matches: list[SeriesMatch]
-    ) -> None:
+    def _instances(self, matches: list[SeriesMatch]) -> None:
+        found = self.found
         found.found = sum(len(match.present) for match in matches)
         rejected = self.journal.rejected(found.row.key) if self.journal else set()
-        for one, match in zip(payload.series, matches, strict=True):
+        for one, match in zip(self.payload.series, matches, strict=True):
             if match.missing:
                 what_to_do = "Upload again."
                 if rejected.issuperset(match.missing):
                     what_to_do = "The site rejects them."
-                found.problems.append(
+                found.stand(
                     f"{series_name(one)}: {len(match.missing)} of {len(one.instances)} files are "
-                    f"missing (SOP Instance UID {list_some(match.missing)}). {what_to_do}"
+                    f"missing (SOP Instance UID {list_some(match.missing)}). {what_to_do}",
+                    match.missing,
                 )
 
-    def _checksums(
-        self, found: RowVerification, payload: SessionPayload, matches: list[SeriesMatch]
-    ) -> list[Suspect]:
-        """Compare MD5: of the bytes on disk, or of those sent where they were changed.
-
-        Returns
-        -------
-        list of Suspect
-            Those that it does not prove.
-        """
-        sent = self.journal.digests(found.row.key) if self.journal else {}
-        suspects = []
-        for one, match in zip(payload.series, matches, strict=True):
-            for uid, file in match.files.items():
-                self.control.check()
-                instance = one.instances[uid]
-                ours = sent.get(instance.sop_uid, ("", ""))[1]
-                if not self.deidentifier:
-                    ours = file_md5(instance.file.path)
-                elif not ours:
-                    ours = bytes_digest(self.deidentifier.content(instance.file.path), "md5")
-                self.meter.add(instance.file.size)
-                if ours and file.md5 == ours:
-                    found.checksummed += 1
-                else:
-                    suspects.append(Suspect(one, instance, file, ours))
-        return suspects
-
     def _contents(
-        self, found: RowVerification, remote: RemoteSession, suspects: list[Suspect]
+        self, remote: RemoteSession, records: ObjectRecords, suspects: list[Suspect]
     ) -> bool:
         """Compare what the objects hold; return whether all of them were compared."""
+        found, shared = self.found, self.shared
         report = check_contents(
             self.client,
             remote.path,
             suspects,
-            sample=self.sample,
-            deidentifier=self.deidentifier,
-            meter=self.meter,
-            control=self.control,
+            sample=shared.options.sample,
+            deidentifier=shared.deidentifier,
+            strangers=shared.strangers(found.row),
+            meter=shared.meter,
+            control=shared.control,
         )
         found.checksummed += report.checksummed
-        found.pixels_equal = report.pixels + report.contents
-        found.problems += [
-            f"{series_name(series)}: {len(uids)} of {len(series.instances)} files are not as on "
-            f"disk: {reason} (SOP Instance UID {list_some(uids)}). Delete them in XNAT, and upload "
-            "again."
-            for (series, reason), uids in report.grouped(report.different)
-        ]
+        found.pixels_equal += report.pixels + report.contents
+        for (series, reason), uids in report.grouped(report.different):
+            found.stand(
+                f"{series_name(series)}: {len(uids)} of {len(series.instances)} files are not as "
+                f"on disk: {reason} (SOP Instance UID {list_some(uids)}). Look at them in XNAT; "
+                "upload --repair replaces them by the files on disk.",
+                uids,
+            )
+        self._changed(remote, report.equal)
         found.notes += content_notes(report)
         return not report.left_out and not report.undecided
 
-    def _count_objects(
-        self, found: RowVerification, payload: SessionPayload, scans: list[RemoteScan]
-    ) -> list[SeriesMatch]:
+    def _changed(self, remote: RemoteSession, equal: list[Copy]) -> None:
+        """Tell copies that changed after arrival; keep what the others were compared with."""
+        changed = [one for one in equal if one.suspect.arrived not in ("", one.md5)]
+        if changed and not self.shared.options.accept_changes:
+            uids = [one.suspect.instance.sent_uid for one in changed]
+            self.found.stand(
+                f"{counted(len(uids), 'file', 'files')} changed on the server after arrival, with "
+                f"equal pixels (SOP Instance UID {list_some(uids)}). If XNAT was to do so, as "
+                "where a session is relabelled, use verify --accept-changes.",
+                uids,
+            )
+            equal = [one for one in equal if one not in changed]
+        if self.journal is not None:
+            self.journal.set_arrived(
+                self.found.row.key,
+                [
+                    ArrivedObject(
+                        one.suspect.instance.sent_uid,
+                        remote.id,
+                        one.md5,
+                        one.size,
+                        one.suspect.md5,
+                    )
+                    for one in equal
+                ],
+            )
+
+    def _count_objects(self, scans: list[RemoteScan]) -> list[SeriesMatch]:
         """Find the instances by what the objects say, where no content proves their names."""
+        found = self.found
         matches = [
-            match_series(self.client, one, scans, trust_names=False) for one in payload.series
+            match_series(self.client, one, scans, trust_names=False) for one in self.payload.series
         ]
         found.found = sum(len(match.present) for match in matches)
         if found.found < found.planned and not found.problems:
@@ -354,23 +402,18 @@ class _SessionVerifier:
         return matches
 
     def _doubled(
-        self,
-        found: RowVerification,
-        scans: list[RemoteScan],
-        matches: list[SeriesMatch],
-        remote: RemoteSession,
-        studies: list[RemoteSession],
-        planned: set[tuple[str, str]],
+        self, scans: list[RemoteScan], matches: list[SeriesMatch], remote: RemoteSession
     ) -> None:
+        found = self.found
         doubled = [uid for match in matches for uid in match.doubled]
         if doubled:
-            found.problems.append(
+            found.stand(
                 f"{counted(len(doubled), 'instance is', 'instances are')} on the server twice. "
                 "Delete the second copy in XNAT."
             )
         for match in matches:
             if len(match.scans) > 1:
-                found.problems.append(f"One series is in the scans {list_some(match.scans)}.")
+                found.stand(f"One series is in the scans {list_some(match.scans)}.")
         extra = sum(match.extra for match in matches)
         mine = {scan for match in matches for scan in match.scans}
         others = [scan.id for scan in scans if scan.id not in mine]
@@ -385,7 +428,12 @@ class _SessionVerifier:
                 f"Beside the images there are {counted(beside.total(), 'file', 'files')} in "
                 f"{', '.join(sorted(beside))}, which are not compared."
             )
-        for one in studies:
+        self._elsewhere(remote)
+
+    def _elsewhere(self, remote: RemoteSession) -> None:
+        """Tell where else the study is."""
+        found, planned = self.found, self.shared.planned
+        for one in self.shared.studies[self.payload.study_uid]:
             if one.id == remote.id or (one.project, one.label.casefold()) in planned:
                 continue
             text = f"The same study is also in {one.project} as {one.label}"
@@ -397,60 +445,30 @@ class _SessionVerifier:
             else:
                 found.notes.append(f"{text}.")
 
-    def _variables(self, found: RowVerification, remote: RemoteSession) -> None:
-        there = variables_in(read_item(self.client, remote.path))
+    def _variables(self, remote: RemoteSession, item: dict[str, Any]) -> None:
+        there = variables_in(item)
         subject = variables_in(
             read_item(
                 self.client, data_path("projects", remote.project, "subjects", remote.subject)
             )
         )
-        for name, value in found.row.variables.items():
+        for name, value in self.found.row.variables.items():
             places = [("session", there)]
-            if self.config.variables.of_subject(name):
+            if self.shared.config.variables.of_subject(name):
                 places.append(("subject", subject))
             for what, values in places:
                 if value and values.get(name, "") != value:
                     old = values.get(name) or "empty"
-                    found.problems.append(
+                    self.found.problems.append(
                         f"{name} of the {what} is {old} on the server and {value} in the plan. "
                         "Use set-variables."
                     )
 
-    def _side_files(self, found: RowVerification, session: Session, remote: RemoteSession) -> None:
-        listed: dict[str, list[RemoteFile]] = {}
-        missing = []
-        for one in side_resources(session, self.config.resources):
-            if not one.path.stat().st_size:
-                continue
-            if one.resource not in listed:
-                listed[one.resource] = read_resource_files(self.client, remote.path, one.resource)
-            if find_file(listed[one.resource], one.name) is None:
-                missing.append(one.name)
-        if missing:
-            found.problems.append(f"Files beside the images are missing: {list_some(missing)}.")
-
-    def _prearchive(self, found: RowVerification, payload: SessionPayload) -> None:
-        label = found.row.session.casefold()
-        for one in read_prearchive(self.client, found.row.project):
-            if one.study_uid == payload.study_uid and one.label.casefold() == label:
-                found.problems.append(
+    def _prearchive(self) -> None:
+        label = self.found.row.session.casefold()
+        for one in read_prearchive(self.client, self.found.row.project):
+            if one.study_uid == self.payload.study_uid and one.label.casefold() == label:
+                self.found.problems.append(
                     f"{one.label} also waits in the prearchive ({one.status.lower()}). Upload "
                     "again, or delete it there."
                 )
-
-
-def verify_uploads(client: XnatClient, journal: Journal) -> list[str]:
-    """Compare the files that were sent beside the images with the server; return what is wrong."""
-    problems = []
-    listed: dict[str, list[RemoteFile]] = {}
-    for target, _source, md5, size in journal.uploads():
-        folder, _, name = target.partition("/files/")
-        parent, _, resource = folder.rpartition("/resources/")
-        if folder not in listed:
-            listed[folder] = read_resource_files(client, parent, unquote(resource))
-        found = find_file(listed[folder], unquote(name))
-        if found is None:
-            problems.append(f"The file {unquote(name)} in {unquote(resource)} is missing.")
-        elif found.md5 not in ("", md5) or found.size not in (-1, size):
-            problems.append(f"The file {unquote(name)} in {unquote(resource)} is not as sent.")
-    return problems

@@ -141,7 +141,8 @@ _RESOURCES = {
     ("reconstruction", ""): "out/file",
 }
 _COUNTED = (
-    "SELECT resource.*, COUNT(file.path) AS files, COALESCE(SUM(file.size), 0) AS bytes"
+    "SELECT resource.*, COUNT(file.path) - COALESCE((SELECT files FROM lost"
+    " WHERE lost.resource = resource.pk), 0) AS files, COALESCE(SUM(file.size), 0) AS bytes"
     " FROM resource LEFT JOIN file ON file.resource = resource.pk"
     " WHERE resource.item IN (SELECT value FROM json_each(?)) GROUP BY resource.pk"
 )

@@ -1,6 +1,7 @@
 """Services around stored files: refresh a catalog, show the elements of a DICOM file."""
 
 import sqlite3
+from collections import Counter
 from pathlib import Path
 
 from starlette.responses import Response
@@ -46,10 +47,10 @@ def _filed(connection: sqlite3.Connection, call: Call, uri: str) -> list[Filed]:
 
 @endpoint
 def refresh(call: Call) -> Response:
-    """Bring catalogs and contents together.
+    """Bring catalogs and contents together; sizes in any case.
 
-    ``checksum`` computes checksums again; ``delete`` drops entries whose content is gone. Without
-    any option all are meant.
+    ``checksum`` computes checksums again; ``delete`` drops entries whose content is gone;
+    ``populateStats`` counts those that are there. Without any option all are meant.
     """
     named = {part.strip() for text in call.all("options") for part in text.split(",")} - {""}
     wanted = (named | {option for option in _OPTIONS if call.flag(option)}) or set(_OPTIONS)
@@ -61,17 +62,25 @@ def refresh(call: Call) -> Response:
             demand(may_edit(connection, call.user, one.item.project))
     blobs = call.archive.blobs
     gone = [one.file for one in filed if not blobs.path(one.file.blob).is_file()]
+    there = [one.file for one in filed if one.file not in gone]
     summed = []
     if "checksum" in wanted:
-        there = (one.file for one in filed if one.file not in gone)
         summed = [(file_digest(blobs.path(file.blob), "md5"), file) for file in there]
+    sized = [(blobs.path(file.blob).stat().st_size, file) for file in there]
     with call.archive.database.write() as connection:
         if "delete" in wanted:
             connection.executemany("DELETE FROM file WHERE blob = ?", [(f.blob,) for f in gone])
-        connection.executemany(
-            "UPDATE file SET digest = ? WHERE resource = ? AND path = ? AND blob = ?",
-            [(digest, file.resource, file.path, file.blob) for digest, file in summed],
-        )
+        for column, values in (("digest", summed), ("size", sized)):
+            connection.executemany(
+                f"UPDATE file SET {column} = ? WHERE resource = ? AND path = ? AND blob = ?",
+                [(value, file.resource, file.path, file.blob) for value, file in values],
+            )
+        if "populateStats" in wanted:
+            lost = Counter(one.resource for one in gone if "delete" not in wanted)
+            connection.executemany(
+                "INSERT OR REPLACE INTO lost VALUES (?, ?)",
+                [(key, lost[key]) for key in {one.file.resource for one in filed}],
+            )
     return text()
 
 

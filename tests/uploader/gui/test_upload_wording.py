@@ -83,11 +83,12 @@ def test_italian_window_says_what_was_proved():
     ]
     problem = (
         "Series 3 (T2): 2 of 9 files are not as on disk: other pixels (SOP Instance UID 1.2, 1.3). "
-        "Delete them in XNAT, and upload again."
+        "Look at them in XNAT; upload --repair replaces them by the files on disk."
     )
     assert window_text(problem) == (
         "Series 3 (T2): 2 file su 9 non sono come sul disco: other pixels "
-        "(SOP Instance UID 1.2, 1.3). Eliminali in XNAT e carica di nuovo."
+        "(SOP Instance UID 1.2, 1.3). Guardali in XNAT; eliminali lì e carica di nuovo per "
+        "sostituirli."
     )
 
 

@@ -76,6 +76,7 @@ _LEVELS = {
     VerificationLevel.CHECKSUMMED: ("upload.state_verified", "good"),
     VerificationLevel.PIXELS: ("upload.state_pixels", "good"),
     VerificationLevel.SAMPLED: ("upload.state_sampled", "good"),
+    VerificationLevel.SIZED: ("upload.state_counted", "warning"),
     VerificationLevel.COUNTED: ("upload.state_counted", "warning"),
     VerificationLevel.NONE: (UNPROVED, "bad"),
 }
@@ -109,6 +110,7 @@ def of_verification(one: RowVerification) -> RowState:
         VerificationLevel.SAMPLED: translate(
             "upload.proof_sampled", n=one.checksummed + one.pixels_equal, planned=one.planned
         ),
+        VerificationLevel.SIZED: translate("upload.proof_counted"),
         VerificationLevel.COUNTED: translate("upload.proof_counted"),
         VerificationLevel.NONE: translate(
             "upload.proof_none", found=one.found, planned=one.planned

@@ -192,11 +192,14 @@ def _open_journal(path: Path) -> Journal:
         ) from error
 
 
+_UNPROVED = (VerificationLevel.COUNTED.value, VerificationLevel.SIZED.value)
+
+
 def _known(journal: Journal) -> dict[str, tuple[str, str]]:
     known = {}
     for one in journal.sessions():
         if one.verified:
-            is_counted = one.verified == VerificationLevel.COUNTED.value
+            is_counted = one.verified in _UNPROVED
             known[one.row_key] = ("counted" if is_counted else "verified", "")
         elif one.problem:
             known[one.row_key] = ("problem", one.problem)
