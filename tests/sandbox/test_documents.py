@@ -85,7 +85,7 @@ def test_the_commands_of_the_readme(tmp_path):
     ]  # fmt: skip
     assert len(lines) >= 5
     _run(lines, tmp_path, _environment(tmp_path))
-    assert (tmp_path / "plan.csv").is_file()
+    assert (tmp_path / "plan.xlsx").is_file()
     assert (tmp_path / "T2" / "report.html").is_file()
 
 

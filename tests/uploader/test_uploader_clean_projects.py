@@ -10,6 +10,7 @@ from uploader.planning.plan_building import build_plan, check_plan, with_session
 from uploader.planning.plan_files import read_plan, write_plan
 from uploader.planning.variable_table import read_variable_table
 from uploader.scanning.folder_scan import scan_folder
+from uploader.server.ownership import empty_subjects
 from xnat_config import load_config
 
 CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})
@@ -239,3 +240,31 @@ def test_a_name_near_to_one_on_the_server_is_asked(work):
     assert "The server has no subject m_01, but m01: names that differ by little" in result.reason
     rows = (replace(rows[0], confirmed="subject=m_01"),)
     assert work.upload(check_plan(replace(made, rows=rows), CONFIG)).exit_code == 0
+
+
+def test_an_upload_under_the_wrong_subject_can_be_undone_as_the_page_says(work):
+    """Delete in XNAT what is wrong, upload again, verify; the empty subject is named."""
+    write_study(work.folder / "m01" / "pre", "1", "")
+    made = work.plan(layout="")
+    wrong = replace(made.rows[0], subject="m02", session="m02_pre_MR")
+    right = replace(made.rows[0], subject="m01", session="m01_pre_MR")
+    wrong, right = (check_plan(replace(made, rows=(row,)), CONFIG) for row in (wrong, right))
+    assert work.upload(wrong).exit_code == 0
+    (result,) = work.upload(right).rows
+    assert result.reason.startswith(
+        "This study is already on the server as m02_pre_MR of subject m02, not m01. Where the "
+        "server is right, correct the column subject to m02. Where it is wrong, nothing here moves "
+        "it: open the page of m02_pre_MR in XNAT, choose Delete under Actions"
+    )
+    (there,) = work.server.served.rows("/data/projects/P1/experiments")
+    work.server.served.delete(f"/data/experiments/{there['ID']}", params={"removeFiles": "true"})
+    assert work.upload(right).exit_code == 0
+    (verified,) = work.verify(right)
+    assert verified.problems == []
+    with work.server.client() as client, work.journal() as journal:
+        made_texts = {event.text for event in journal.events("made")}
+        (told,) = empty_subjects(client, ["P1"], {"m01"}, made_texts)
+        assert told.startswith("The subject m02 of P1 was made by an upload of this plan, which")
+        # Of one that somebody else made, nothing is said.
+        work.server.served.put("/data/projects/P1/subjects/registered")
+        assert empty_subjects(client, ["P1"], {"m01"}, made_texts) == [told]

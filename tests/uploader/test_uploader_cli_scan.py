@@ -124,3 +124,17 @@ def test_the_command_starts_without_heavy_imports():
     loaded = set(json.loads(done.stdout.replace("'", '"')))
     assert "click" in loaded
     assert loaded & {"pydicom", "numpy", "xnat", "requests", "openpyxl", "keyring"} == set()
+
+
+def test_a_plan_is_a_workbook_unless_one_of_an_earlier_day_is_there(tmp_path, monkeypatch):
+    write_series(tmp_path / "data" / "m01")
+    monkeypatch.chdir(tmp_path)
+    assert run("data", "--project", "P1").exit_code == 0
+    assert [row.subject for row in read_plan(tmp_path / "plan.xlsx").rows] == ["m01"]
+    assert "is there already" in run("data", "--project", "P1").stderr
+    (tmp_path / "plan.xlsx").rename(tmp_path / "plan.csv")
+    done = run("data", "--project", "P1")
+    assert done.exit_code == 2
+    assert "replace it with -o plan.csv --overwrite" in done.stderr
+    assert not (tmp_path / "plan.xlsx").exists()
+    assert run("data", "--project", "P1", "-o", "plan.csv", "--overwrite").exit_code == 0

@@ -81,7 +81,7 @@ def test_the_papers_example(start, monkeypatch, memory_keyring):
         "xnat-pic-sandbox": mouse_main,
     }
     typed = {"login": "admin\n", "set-variables": "y\n"}
-    codes = {"check plan.csv": 8}
+    codes = {"check plan.xlsx": 8}
     run = []
     for command, shown in transcript():
         program, *arguments = command.replace("http://localhost:8080", server.url).split()
@@ -89,9 +89,10 @@ def test_the_papers_example(start, monkeypatch, memory_keyring):
             continue
         name = arguments[0]
         if name == "set-variables":  # what the page tells the person to do
-            assert Path("plan.csv").read_text("utf-8-sig").count(",dose2,") == 2
+            doses = [row.variables["dose"] for row in read_plan(Path("plan.xlsx")).rows]
+            assert doses.count("dose2") == 2
             edit_rows(
-                Path("plan.csv"),
+                Path("plan.xlsx"),
                 lambda row: with_values(row, dose="dose3") if row.subject == "m02" else row,
             )
         done = CliRunner().invoke(programs[program], arguments, input=typed.get(name))
@@ -107,7 +108,7 @@ def test_the_papers_example(start, monkeypatch, memory_keyring):
     rows = server.served.rows("/data/projects/TRIAL/resources/bruker_data/files")
     assert len(rows) == 6
     assert "dose2 -&gt; dose3" not in Path("report.html").read_text("utf-8")
-    assert CliRunner().invoke(main, ["report", "plan.csv", "-o", "report.html"]).exit_code == 0
+    assert CliRunner().invoke(main, ["report", "plan.xlsx", "-o", "report.html"]).exit_code == 0
     assert "dose2 -&gt; dose3" in Path("report.html").read_text("utf-8")
 
 
@@ -117,10 +118,10 @@ def test_the_second_plan_with_the_first_ones_key(start, monkeypatch):
     for name, value in (("SERVER", server.url), ("USER", "admin"), ("PASSWORD", "admin")):
         monkeypatch.setenv(f"XNAT_PIC_{name}", value)
     make_trial()
-    for plan in ("plan.csv", "second.csv"):
+    for plan in ("plan.xlsx", "second.xlsx"):
         scan = ["scan", "trial", "--project", "T", "-o", plan]
         assert CliRunner().invoke(main, scan).exit_code == 0
-    first = ["upload", "plan.csv", "--create-project", "--anonymise", "--map-uids"]
+    first = ["upload", "plan.xlsx", "--create-project", "--anonymise", "--map-uids"]
     assert CliRunner().invoke(main, first).exit_code == 0
     commands = block("### Other UIDs").splitlines()
     assert len(commands) == 2

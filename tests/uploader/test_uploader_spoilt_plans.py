@@ -5,10 +5,12 @@ Each edit goes through .csv and .xlsx; what is not stopped must be as the folder
 
 import csv
 import io
+import subprocess
 from dataclasses import replace
 
 import pytest
 from disk import with_values, write_study
+from programs import need_program
 
 from uploader.errors import PlanError
 from uploader.findings import Level
@@ -421,3 +423,45 @@ def test_a_value_of_two_tables_with_a_semicolon_confirms_itself(scanned, tmp_pat
 
         again = through_file(made, confirm, scanned, tmp_path / f"plan.{ending}")
         assert [errors(row) for row in again.rows if row.subject == "m03"] == [[], []]
+
+
+LANGUAGES = {"en": "1033", "it": "1040", "de": "1031"}
+
+
+@pytest.mark.tool
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("ending", ["csv", "xlsx"])
+def test_libreoffice_saves_a_plan(cages, tmp_path, language, ending):
+    """As .csv what it changes is stopped by name; as .xlsx it changes nothing."""
+    program = need_program("soffice")
+    table = tmp_path / "doses.csv"
+    lines = io.StringIO()
+    csv.writer(lines).writerows([("subject", "dose"), *BEFORE])
+    table.write_text(lines.getvalue(), encoding="utf-8")
+    sheet = read_variable_table(table, CONFIG.variables)
+    made = build_plan(cages, "P1", CONFIG, layout="{subject}", table=sheet)
+    asked = {row.key for row in made.rows if errors(row)}  # 007 and 7, and MAR-1 as a dose
+    path, out = tmp_path / f"plan.{ending}", tmp_path / "saved"
+    write_plan(made, path)
+    form = f"Text - txt - csv (StarCalc):44,34,76,1,,{LANGUAGES[language]},false,true"
+    filters = [f"--infilter={form}", "--convert-to", f"csv:{form}"]
+    if ending == "xlsx":
+        filters = ["--convert-to", "xlsx"]
+    subprocess.run(
+        [program, "--headless", f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
+         *filters, "--outdir", out, path],
+        check=True, capture_output=True, timeout=300,
+    )  # fmt: skip
+    again = with_sessions(read_plan(out / path.name), cages, CONFIG)
+    changed = 0
+    for row, before in zip(again.rows, made.rows, strict=True):
+        if row.subject != before.subject:
+            assert any("subject" in text for text in errors(row)), row
+        if row.variables["dose"] != before.variables["dose"]:
+            assert any("--variables or --set said dose" in text for text in errors(row)), row
+        changed += (row.subject, row.variables) != (before.subject, before.variables)
+    if ending == "xlsx":
+        assert (changed, again.rows) == (0, made.rows)
+    else:
+        assert changed >= 3
+        assert {row.key for row in again.rows if errors(row)} >= asked

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ..planning.plan import Plan
 
 
+_DEFAULT, _EARLIER = Path("plan.xlsx"), Path("plan.csv")
+
+
 def _pairs(
     _context: click.Context, _parameter: click.Parameter, texts: tuple[str, ...]
 ) -> dict[str, str]:
@@ -63,21 +66,20 @@ def _pairs(
     "-o",
     "--output",
     type=PATH,
-    default=Path("plan.csv"),
-    show_default=True,
-    help="The plan, .csv or .xlsx.",
+    help="The plan, .csv or .xlsx.  [default: plan.xlsx]",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a plan that is there.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes that read headers.")
 @SITE
 @json_option
-def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> None:
+def scan_command(folder: Path, output: Path | None, as_json: bool, **options: Any) -> None:
     """Find the sessions in FOLDER and write a plan to look at and edit. Sends nothing."""
 
     def work() -> int:
         from . import display
 
-        plan, damaged = _scan(folder, output, **options)
+        path = output or _free_default()
+        plan, damaged = _scan(folder, path, **options)
         if as_json:
             echo_json(plan_as_json(plan))
         display.print_plan(plan)
@@ -85,10 +87,23 @@ def scan_command(folder: Path, output: Path, as_json: bool, **options: Any) -> N
             click.echo(f"No DICOM image was found in {folder}; no plan was written.", err=True)
             click.echo("Convert scanner data with mri2dicom first.", err=True)
             return 4 if damaged else 3
-        click.echo(f"Plan: {output}", err=True)
+        click.echo(f"Plan: {path}", err=True)
         return 8 if _needs_attention(plan) else 0
 
     run_command(PROGRAM, work, stopped="stopped; no plan was written.")
+
+
+def _free_default() -> Path:
+    """Return the plan's name where none is given; one of an earlier day goes on under its own."""
+    from xnat_pic.errors import WrongCallError
+
+    if _EARLIER.exists():
+        raise WrongCallError(
+            f"{_EARLIER} is there already, with its journal.",
+            hint=f"Go on with it, replace it with -o {_EARLIER} --overwrite, or name another file "
+            "with -o.",
+        )
+    return _DEFAULT
 
 
 def _scan(

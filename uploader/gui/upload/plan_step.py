@@ -35,7 +35,7 @@ from .table import FINDINGS, PlanTable, RowFilter
 from .wording import window_text
 
 _FILTER_AFTER_MS = 150
-_WIDTHS = {"include": 34, "state": 108, "subject": 84, "header": 128, "session": 150,
+_WIDTHS = {"include": 34, "state": 100, "subject": 84, "header": 124, "session": 150,
            "confirmed": 110, "modality": 48, "date": 92,
            "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
 _VARIABLE_WIDTH = 84
@@ -151,7 +151,7 @@ class PlanStep(QWidget):
         self.details.setAccessibleName(translate("upload.details"))
         row = QHBoxLayout()
         row.setSpacing(SPACE)
-        row.addWidget(self.picture)
+        row.addWidget(self.picture, 0, Qt.AlignmentFlag.AlignLeft)
         row.addWidget(self.details, 1)
         return row
 

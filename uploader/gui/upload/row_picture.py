@@ -74,4 +74,5 @@ class RowPicture(QLabel):
         picture = self._pictures[self._key]
         self.setVisible(picture is not None)
         if picture is not None:
-            self.setPixmap(picture)
+            mode = Qt.AspectRatioMode.KeepAspectRatio
+            self.setPixmap(picture.scaled(_SIDE, _SIDE, mode))

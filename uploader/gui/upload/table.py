@@ -29,8 +29,8 @@ INCLUDE, STATE, FINDINGS, HEADER = "include", "state", "findings", "header"
 _RELABELLED = 800  # rows changed at once whose labels follow; more would hold the window
 _MANY = 1000  # rows that are made anew at once, which the collector need not look at again
 _NUMBERS = ("scans", "files", "bytes")
-_BEFORE = (INCLUDE, STATE, "subject", HEADER, "session")
-_AFTER = ("confirmed", "modality", "date", "files", "bytes", FINDINGS, "source", "project")
+_BEFORE = (INCLUDE, STATE, "subject", HEADER, "date", "session")
+_AFTER = ("confirmed", FINDINGS, "modality", "files", "bytes", "source", "project")
 _HEADS = {
     STATE: "upload.head_state",
     "subject": "upload.head_subject",
