@@ -28,7 +28,9 @@ class SopClass:
     joins : bool
         Goes with the images of its study where there are any.
     primary : bool
-        Filed in the resource of images, not of other objects.
+        Filed in the resource that XNAT calls DICOM, not in the one for other objects.
+    pixels : bool
+        Its objects have pixels, though its name does not call them images.
     """
 
     uid: str
@@ -36,6 +38,7 @@ class SopClass:
     kind: str
     joins: bool
     primary: bool
+    pixels: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,14 @@ class Kinds:
         return known is not None and known.joins
 
     def is_primary(self, sop_class_uid: str) -> bool:
-        """Tell whether XNAT files an object among the images."""
+        """Tell whether XNAT files an object in the resource of images; there are reports, too."""
         known = self.by_uid.get(sop_class_uid)
         return known is not None and known.primary
+
+    def has_pixels(self, sop_class_uid: str) -> bool:
+        """Tell whether the objects of a class have pixels, though its name is none of an image."""
+        known = self.by_uid.get(sop_class_uid)
+        return known is not None and known.pixels
 
     def leading(self, codes: Iterable[str]) -> str:
         """Return the code that leads when a study holds several."""
@@ -96,7 +104,7 @@ def kinds_from(
                     f"Both {by_modality[modality]} and {kind.code} claim the modality {modality}."
                 )
     by_uid = {
-        uid: SopClass(uid, t["name"], t["kind"], t["joins"], t["primary"])
+        uid: SopClass(uid, t["name"], t["kind"], t["joins"], t["primary"], t.get("pixels", False))
         for uid, t in classes.items()
     }
     for known in by_uid.values():

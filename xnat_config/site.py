@@ -31,7 +31,8 @@ _KEYS: dict[str, type | tuple[type, ...]] = {
     "name": str, "title": str, "level": str, "datatype": str, "aliases": list, "values": list,
     "pattern": str, "shown": bool, "replaces": str, "remove": bool, "source": str,
     "unit_days": (int, float), "code": str, "session_type": str, "scan_type": str, "dicom": list,
-    "uid": str, "kind": str, "joins": bool, "primary": (bool, str), "label": str, "suffixes": list,
+    "uid": str, "kind": str, "joins": bool, "primary": (bool, str), "pixels": bool,
+    "label": str, "suffixes": list,
     "allowed": str, "replacement": str, "max_length": int, "template": str, "when": list,
     "again": str, "secondary": str, "project": str, "session": str, "markers": list, "names": list,
 }  # fmt: skip

@@ -52,12 +52,14 @@ def fix_scan_types(connection: sqlite3.Connection, session: Item) -> None:
     )
 
 
-def read_headers(archive: Archive, session: Item) -> Headers:
-    """Return the headers of a session's DICOM files by the scans' keys; reads every file."""
+def read_headers(archive: Archive, session: Item, scan: Item | None = None) -> Headers:
+    """Return the headers of a session's DICOM files, or of one scan's, by the scans' keys."""
     with archive.database.read() as connection:
         rows = connection.execute(_FILES, (session.pk,)).fetchall()
     found: dict[int, list[dict[str, str]]] = {}
     for row in rows:
+        if scan is not None and row["scan"] != scan.pk:
+            continue
         try:
             header = read_header(archive.blobs.path(row["blob"]))
         except (NotDicomError, OSError):
@@ -73,13 +75,18 @@ def pull_headers(connection: sqlite3.Connection, session: Item, headers: Headers
         return
     items.set_fields(connection, session, describe(everything).fields)
     for scan in items.children(connection, session, "scan"):
-        if scan.pk not in headers:
-            continue
-        known = items.fields(connection, scan)
-        told = describe(headers[scan.pk]).scans[0].fields
-        kept = {path for path in _KEPT if known.get(path, _UNKNOWN) != _UNKNOWN}
-        fresh = {path: value for path, value in told.items() if path not in kept}
-        items.set_fields(connection, scan, fresh)
+        pull_scan_headers(connection, scan, headers)
+
+
+def pull_scan_headers(connection: sqlite3.Connection, scan: Item, headers: Headers) -> None:
+    """Set a scan's values from the headers of its files; a type that a person chose is kept."""
+    if scan.pk not in headers:
+        return
+    known = items.fields(connection, scan)
+    told = describe(headers[scan.pk]).scans[0].fields
+    kept = {path for path in _KEPT if known.get(path, _UNKNOWN) != _UNKNOWN}
+    fresh = {path: value for path, value in told.items() if path not in kept}
+    items.set_fields(connection, scan, fresh)
 
 
 def perform(archive: Archive, session: Item, action: str) -> None:

@@ -1,8 +1,9 @@
 """What a request wants an item to be: type, identity and values, from parameters or a document."""
 
 from dataclasses import dataclass, field
+from xml.etree import ElementTree
 
-from . import schema
+from . import kept_parts, schema
 from .columns import full_path
 from .elements import Element, flatten, from_xml, parse, part_of
 from .http import Call
@@ -52,6 +53,8 @@ class Change:
         The document it comes from.
     replaces : bool
         Whether what the document does not name is removed.
+    kept : list
+        Parts of an assessor's document that the schemas here do not have.
     """
 
     type: str
@@ -59,6 +62,7 @@ class Change:
     identity: dict[str, str] = field(default_factory=dict)
     document: Element | None = None
     replaces: bool = False
+    kept: list[ElementTree.Element] = field(default_factory=list)
 
 
 def read(call: Call, kind: str) -> Change:
@@ -134,12 +138,14 @@ def _from_document(call: Call, kind: str) -> Change:
     family = schema.family_of(document.type)
     if family != kind and not {family, kind} <= {"experiment", "assessor"}:
         raise Refused(422, f"The document is a {document.type}; this is the address of a {kind}.")
-    if family == "assessor" and any(one.tag.endswith("}scans") for one in root):
-        raise Refused(501, "The sandbox does not store scans that an assessor's document holds.")
     change = Change(document.type, document=document, replaces=call.flag("allowDataDeletion"))
+    if family == "assessor":
+        change.kept = kept_parts.take_unknown(root, document.type)
+        change.document = document = from_xml(root, document.type)
     for path, value in flatten(document, schema.facts()["parts"]["paths"]).items():
         if path.lower() in _IDENTITY:
-            change.identity[path.lower()] = value
+            if value:  # an empty name is that of the address
+                change.identity[path.lower()] = value
         else:
             change.values[path] = value
     return change

@@ -39,6 +39,7 @@ _TOLD = {
 }
 _DATES = ("meta/insert_date", "meta/last_modified")
 _VARIABLES = "fields/field"
+_OF_SCANS = "scans/scan/"
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ def resolve(kind: str, name: str, project: str = "") -> Column | None:
     if found is None:
         return None
     key, xsi_type, path = found
+    if kind == "experiment" and path.lower().startswith(_OF_SCANS):
+        xsi_type, path = "xnat:imageScanData", path[len(_OF_SCANS) :]
     alias, join = _where(kind, xsi_type, path)
     if not alias:
         return None

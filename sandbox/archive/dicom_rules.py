@@ -15,6 +15,8 @@ from xnat_pic.tables import load_table
 
 Header = Mapping[str, str]
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_IN_PLANES = ("xnat:mrScanData", "xnat:ctScanData")
+_PLANES = ("Sag", "Cor", "Tra")  # what lies across the patient's axes x, y and z
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}\Z")
 
 
@@ -228,7 +230,10 @@ def _natural(text: str) -> tuple[int, str]:
 
 def _scan_fields(first: Header, group: Sequence[Header]) -> dict[str, str]:
     values = _fields(first, "scan")
-    if scan_type(group) == "xnat:mrScanData":
+    kind = scan_type(group)
+    if kind in _IN_PLANES:
+        values |= _fields(first, "plane")
+    if kind == "xnat:mrScanData":
         values |= _fields(first, "mr")
     frames = (one.get("NumberOfFrames", "") for one in group)
     values["frames"] = str(sum(int(n) if n.isdigit() and int(n) else 1 for n in frames))
@@ -282,6 +287,17 @@ def _integer(text: str) -> str:
         return ""
 
 
+def _plane(text: str) -> str:
+    """Return the main plane of an image whose rows and columns point in these directions."""
+    try:
+        rx, ry, rz, cx, cy, cz = (float(part) for part in text.split("\\"))
+    except ValueError:
+        return ""
+    normal = (ry * cz - rz * cy, rz * cx - rx * cz, rx * cy - ry * cx)
+    sizes = [abs(part) for part in normal]
+    return _PLANES[sizes.index(max(sizes))] if any(sizes) else ""
+
+
 _FORMS: dict[str, Callable[[str], str]] = {
     "text": str,
     "date": _date,
@@ -289,6 +305,7 @@ _FORMS: dict[str, Callable[[str], str]] = {
     "number": _number,
     "real": _real,
     "integer": _integer,
+    "plane": _plane,
 }
 
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from . import schema
+from . import kept_parts, schema
 from .refusals import Refused
 
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
@@ -42,12 +42,15 @@ class Element:
         Objects below, by path and then by what tells them apart.
     meta : dict
         What the JSON form tells of it besides its type.
+    kept : list
+        Parts of its document that the schemas here do not have.
     """
 
     type: str
     values: dict[str, str] = field(default_factory=dict)
     parts: dict[str, dict[str, "Element"]] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
+    kept: list[ElementTree.Element] = field(default_factory=list)
 
     def add(self, path: str, part: "Element") -> None:
         """Put an object below this one."""
@@ -189,7 +192,8 @@ def to_json(element: Element) -> dict[str, Any]:
             {"field": path, "items": [to_json(part) for part in below.values()]}
             for path, below in element.parts.items()
             if below
-        ],
+        ]
+        + kept_parts.as_children(element.kept),
         "meta": {"isHistory": False, "xsi:type": element.type, **element.meta},
         "data_fields": {
             path: _json_value(kind, path, value) for path, value in element.values.items()
@@ -245,6 +249,7 @@ def _fill(target: ElementTree.Element, element: Element) -> None:
             holder.set(name, _UNWRITABLE.sub("", value))
         elif value is not None:
             _holder(holder, [name], prefix).text = _UNWRITABLE.sub("", value)
+    target.extend(kept_parts.as_written(one) for one in element.kept)
     if kind.text:
         target.text = _UNWRITABLE.sub("", element.values.get(kind.text, ""))
 

@@ -46,6 +46,8 @@ class Gate:
             return
         folder = scope["path"].endswith("/") and "/files/" in scope["path"]
         scope["path"] = normal_path(scope["path"]) + ("/" if folder else "")
+        # No part of a file is sent for itself: what XNAT answers to that is no use to anybody.
+        scope["headers"] = [pair for pair in scope["headers"] if pair[0] != b"range"]
         headers = Headers(scope=scope)
         if _is_foreign(scope["method"], headers):
             page = error_page(403, "A page of another site may not change anything here.")
@@ -100,6 +102,13 @@ class Gate:
         """
         if initialization.is_initialized(self._archive):
             return None
+        basic = headers.get("authorization", "")
+        # A wrong login is refused as ever; one that names nobody is a guest's.
+        if user is None and basic.startswith("Basic ") and not _basic(basic)[0]:
+            if scope["path"] in initialization.OPEN:
+                return None
+            page = error_page(403, "Site has not yet been configured.")
+            return Response(page, 403, media_type="text/html")
         target = initialization.detour(scope["path"], user)
         if not target:
             return None

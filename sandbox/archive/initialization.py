@@ -9,7 +9,7 @@ from .accounts import User
 from .archive import Archive
 
 SETUP_PAGE, WAITING_PAGE = "/setup", "/app/template/Unconfigured.vm"
-_OPEN = (
+OPEN = (
     "/xapi/siteConfig",
     "/xapi/siteConfig/initialized",
     "/xapi/notifications/smtp",
@@ -42,6 +42,6 @@ def detour(path: str, user: User | None) -> str:
 
     Who is not logged in goes on: to the page to log in, and to the login itself.
     """
-    if user is None or path in _OPEN or path.startswith(_OPEN_FOLDERS):
+    if user is None or path in OPEN or path.startswith(_OPEN_FOLDERS):
         return ""
     return SETUP_PAGE if user.is_admin else WAITING_PAGE

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from . import kept_parts
 from .database import next_number
 from .refusals import Refused
 from .values import check as check_value
@@ -263,6 +264,12 @@ def delete(connection: sqlite3.Connection, item: Item) -> list[str]:
             (item.pk,),
         )
     ]
+    connection.execute(
+        "DELETE FROM document WHERE kind = ? AND name IN (WITH RECURSIVE below(pk) AS"
+        " (SELECT ? UNION ALL SELECT item.pk FROM item JOIN below ON item.parent = below.pk)"
+        " SELECT item.id FROM item JOIN below ON below.pk = item.pk)",
+        (kept_parts.KIND, item.pk),
+    )
     connection.execute("DELETE FROM item WHERE pk = ?", (item.pk,))
     if item.kind == "project":
         connection.execute("INSERT OR IGNORE INTO burnt_project VALUES (?)", (item.id,))

@@ -88,6 +88,11 @@ def find_runner(kind: str) -> Runner | None:
     return None
 
 
+def run_folder(archive: Archive, number: int) -> Path:
+    """Return the folder of a run; it is there once a runner was started."""
+    return archive.folder / "runs" / str(number)
+
+
 def absent(kind: str) -> str:
     """Return the sentence of a run that nothing can execute."""
     what = "pipelines" if kind == ENGINE else "containers"
@@ -130,7 +135,7 @@ class Launcher:
                 return _fail(connection, workflow, absent(request.kind))
             alias, secret, _ = accounts.issue_token(connection, user)
             email = accounts.email_of(connection, user.login)
-        folder = self._archive.folder / "runs" / str(workflow.pk)
+        folder = run_folder(self._archive, workflow.pk)
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(
             kind=request.kind,

@@ -45,6 +45,7 @@ _ABOVE = {
 }
 _ABOVE["assessor"] = _ABOVE["experiment"]
 _ABOVE["reconstruction"] = _ABOVE["scan"]
+_GENERAL = "xnat:experimentData"
 _VARIABLES = "LEFT JOIN field variable ON variable.item = own.pk AND variable.path LIKE"
 
 
@@ -81,9 +82,10 @@ class Listing:
 
 def run(connection: sqlite3.Connection, listing: Listing) -> list[dict[str, Any]]:
     """Return the rows of a listing; its `columns` are then the names, with URI last."""
-    xsi_type = schema.exact_name(listing.get("xsiType"))
+    xsi_type = _root(listing, schema.exact_name(listing.get("xsiType")))
     shown = _columns(listing, xsi_type)
     conditions, values = _conditions(listing, xsi_type)
+    conditions += ["0"] if _is_blind(listing, xsi_type) else []
     filters = _filters(listing)
     joins = {column.join for column in (*shown, *(column for column, _, _ in filters))}
     for condition, told in [(sql, told) for _, sql, told in filters] + [listing.condition]:
@@ -106,6 +108,44 @@ def run(connection: sqlite3.Connection, listing: Listing) -> list[dict[str, Any]
     ]
 
 
+def _root(listing: Listing, xsi_type: str) -> str:
+    """Return the type that a listing is of: of experiments, the most special type that is named.
+
+    A column or a filter of a more special type than all before it makes the listing one of it.
+    """
+    if listing.kind != "experiment" or (xsi_type and "," not in xsi_type):
+        return xsi_type
+    root = _GENERAL
+    named = [*_asked(listing), *(name for name, _ in listing.params)]
+    for found in (full_path("experiment", name) for name in named if name.lower() not in _CONTROLS):
+        if found is not None and found[1] != root and root in schema.bases(found[1]):
+            root = found[1]
+    return xsi_type if root == _GENERAL else root
+
+
+def _asked(listing: Listing) -> list[str]:
+    return [name.strip() for name in listing.get("columns").split(",") if name.strip()]
+
+
+def _is_blind(listing: Listing, xsi_type: str) -> bool:
+    """Tell whether the rights of a listing of the whole site cannot be seen.
+
+    They are looked up by the first column, which is the ID or leads to nothing; a type that has
+    rights of its own needs no such look.
+    """
+    asked = _asked(listing)
+    if listing.kind != "experiment" or listing.project or listing.parent or not asked:
+        return False
+    found = full_path("experiment", asked[0])
+    is_id = asked[0].upper() == "DEFAULT" or (found is not None and found[2] == "ID")
+    return not is_id and _is_general(xsi_type)
+
+
+def _is_general(xsi_type: str) -> bool:
+    """Tell whether a type stands for several; those have no rights of their own."""
+    return not xsi_type or "," in xsi_type or len(schema.subtypes(xsi_type)) > 1
+
+
 def _session(kind: str) -> str:
     return "session.id" if kind in ("scan", "reconstruction") else "''"
 
@@ -118,9 +158,8 @@ def _uri(kind: str, identifier: str, session: str) -> str:
 
 def _columns(listing: Listing, xsi_type: str) -> list[Column]:
     project = listing.project.id if listing.project else ""
-    asked = [name.strip() for name in listing.get("columns").split(",") if name.strip()]
     names: list[str] = []
-    for name in asked or ["DEFAULT"]:
+    for name in _asked(listing) or ["DEFAULT"]:
         if name.upper() == "DEFAULT":
             names += default_columns(listing.kind, xsi_type)
         else:

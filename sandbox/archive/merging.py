@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from . import filing, items, prearchive, workflows
+from . import filing, items, prearchive, preferences, workflows
 from .accounts import User
 from .dicom_rules import ScanDescription, SessionDescription, next_scan_id, type_code
 from .dicom_rules import resource_label as label_of
@@ -137,10 +137,11 @@ class Merger:
     def _move_files(self, scan: Item, series: str) -> int:
         """Move a series' files; return how many the scan did not have."""
         rows = prearchive.files(self._connection, self._session, [series])
-        parsed = [(row, json.loads(row["header"])) for row in rows]
+        apart = preferences.value(self._connection, "separateSecondaryDicomOnArchive")
+        labels = [label_of(json.loads(row["header"])) if apart else "DICOM" for row in rows]
         added = 0
-        for label in sorted({label_of(header) for _, header in parsed}):
-            chosen = [row for row, header in parsed if label_of(header) == label]
+        for label in sorted(set(labels)):
+            chosen = [row for row, its in zip(rows, labels, strict=True) if its == label]
             resource = filing.find_resource(self._connection, scan, label)
             if resource is not None:
                 added += self._merge_files(resource, chosen)

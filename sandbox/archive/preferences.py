@@ -21,9 +21,13 @@ DEFAULTS: Mapping[str, Any] = {
     "enableSitewideSeriesImportFilter": False,
     "sitewideSeriesImportFilterMode": "blacklist",
     "sitewideSeriesImportFilter": "",
+    # Objects of other classes than the images' go into a resource of their own (from 1.9.1 on).
+    "separateSecondaryDicomOnArchive": True,
     # A change needs a reason where both are set.
     "requireChangeJustification": False,
     "showChangeJustification": False,
+    # Who may send mails, by address.
+    "ipsThatCanSendEmailsThroughRest": "^.*$",
     # The sandbox's own: how long the workflow stays open that a site may start after archiving.
     "sandboxAutoRunSeconds": 0.0,
 }
@@ -61,7 +65,7 @@ def store(connection: sqlite3.Connection, values: Mapping[str, Any]) -> None:
         wanted = _as_kind(name, given)
         if name in _CHOICES and wanted not in _CHOICES[name]:
             raise Refused(400, f"{name} is one of {', '.join(_CHOICES[name])} here.")
-        if name == "sitewideSeriesImportFilter":
+        if name in ("sitewideSeriesImportFilter", "ipsThatCanSendEmailsThroughRest"):
             _check_patterns(wanted)
         connection.execute(
             "INSERT INTO site VALUES (?, ?)"
@@ -75,7 +79,7 @@ def _check_patterns(text: str) -> None:
         try:
             re.compile(line)
         except re.error as error:
-            raise Refused(400, f"The filter {line!r} is no regular expression: {error}.") from error
+            raise Refused(400, f"{line!r} is no regular expression: {error}.") from error
 
 
 def _as_kind(name: str, given: Any) -> Any:

@@ -16,7 +16,7 @@ from xnat_config.server.paths import data_path
 from xnat_config.server.retry import RetryPolicy
 from xnat_pic.text import printable
 
-from ..archive.launching import Run
+from ..archive.launching import CONTAINER, Run
 from .errors import RunError
 
 _WRK = "http://nrg.wustl.edu/workflow"
@@ -107,7 +107,8 @@ class Reporter:
         environment.set(f"{{{_XSI}}}type", "wrk:xnatExecutionEnvironment")
         SubElement(environment, f"{{{_WRK}}}pipeline").text = run.name
         SubElement(environment, f"{{{_WRK}}}xnatuser").text = run.login
-        if details:
+        # The Container Service writes the details at every change, empty ones too.
+        if details or run.kind == CONTAINER:
             SubElement(root, f"{{{_WRK}}}details").text = _xml(details[:_MOST_TEXT])
         ElementTree.register_namespace("wrk", _WRK)
         self._send(

@@ -118,7 +118,12 @@ def test_pixel_planted_in_a_copy_that_stayed_compressed_is_found(work, syntax, t
     )
 
 
-def test_every_kind_of_object_is_proved(work):
+@pytest.mark.parametrize("separate", [True, False])
+def test_every_kind_of_object_is_proved(work, separate):
+    answer = work.server.served.post(
+        "/xapi/siteConfig", json={"separateSecondaryDicomOnArchive": separate}
+    )
+    assert answer.status_code == 200
     folder = work.folder / "m01"
     write_study(folder, "1", series=(1,))
     for number, syntax in enumerate(LOSSLESS, 2):
@@ -131,7 +136,7 @@ def test_every_kind_of_object_is_proved(work):
     write(folder / "23.dcm", study="1", series="23", sop=SC, Modality="MR")
     assert work.upload().exit_code == 0
     files = work.server.served.rows(f"{_session(work)}/scans/ALL/files")
-    assert {file["collection"] for file in files} == {"DICOM", "secondary"}
+    assert {file["collection"] for file in files} == {"DICOM", *["secondary"][: int(separate)]}
     (one,) = work.verify()
     assert (one.proof, one.found, one.problems) == ("pixels equal", one.planned, [])
     assert "without pixels and of equal content: 1." in " ".join(one.notes)

@@ -79,6 +79,17 @@ def test_a_file_cut_at_any_byte_is_never_taken_for_whole(tmp_path, sop):
         assert [f.code for f in found.findings] == ["damaged"], length
 
 
+@pytest.mark.parametrize(
+    ("end", "damaged"),
+    [("88.11", 0), ("88.22", 0), ("481.2", 0), ("4.2", 0), ("30", 1), ("6.2", 1), ("4.3", 1)],
+)
+def test_only_images_must_have_pixels(tmp_path, end, damaged):
+    """Reports, dose histograms and spectra have none, whatever resource the server has for them."""
+    write(tmp_path / "a.dcm", sop=f"1.2.840.10008.5.1.4.1.1.{end}", pixels=False, Modality="MR")
+    found = scan(tmp_path)
+    assert (found.damaged, len(found.sessions)) == (damaged, 1 - damaged)
+
+
 def test_compressed_pixels_that_are_cut_are_seen(tmp_path):
     ds = dataset()
     ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pydicom.uid import UID
 
 import xnat_config
+from sandbox.archive.dicom_rules import resource_label
 from xnat_config import load_config
 from xnat_pic.errors import WrongCallError
 
@@ -39,6 +40,12 @@ def test_sop_classes_are_the_standards():
         uid = UID(known.uid)
         assert uid.name == known.name
         assert uid.type == "SOP Class"
+
+
+def test_the_resource_of_a_class_is_the_servers():
+    for uid in CONFIG.kinds.by_uid:
+        label = resource_label({"SOPClassUID": uid})
+        assert CONFIG.kinds.is_primary(uid) is (label == CONFIG.resources.dicom), uid
 
 
 def test_the_papers_variables():

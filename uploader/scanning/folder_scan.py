@@ -115,7 +115,7 @@ def scan_folder(
 def _without_pixels(header: Header, kinds: Kinds) -> Header:
     """Call an image damaged that has no pixels: the file ends before them."""
     uid = header.sop_class_uid
-    is_image = kinds.is_primary(uid) or "Image Storage" in UID(uid).name
+    is_image = kinds.has_pixels(uid) or "Image Storage" in UID(uid).name
     if header.status is not FileStatus.DICOM or header.has_pixels or not is_image:
         return header
     return replace(header, status=FileStatus.DAMAGED, problem="it ends before the pixels")

@@ -17,7 +17,7 @@ from ..accounts import demand
 from ..commands import Wrapper
 from ..http import Call, endpoint, json_text, text
 from ..items import Item
-from ..launching import CONTAINER, Launcher, LaunchRequest
+from ..launching import CONTAINER, Launcher, LaunchRequest, run_folder
 from ..refusals import Refused, not_found
 from ..workflows import Workflow
 from .commands import both, read_json, wrapper_of
@@ -318,8 +318,16 @@ def get_container(call: Call) -> Response:
         known = {wrapper.name: wrapper for wrapper in commands.wrappers(connection)}
     log = call.path("log")
     if log or call.request.url.path.endswith("/logs"):
-        return text(one.fields.get("details", "") if log != "stdout" else "")
+        return text(_log_of(call, one, log or "stderr"))
     return json_text(_container(one, known))
+
+
+def _log_of(call: Call, one: Workflow, name: str) -> str:
+    """Return what a run wrote; what kept it from writing anything is among its errors."""
+    path = run_folder(call.archive, one.pk) / f"{name}.log"
+    if name in ("stdout", "stderr") and path.is_file():
+        return path.read_text("utf-8", "replace")
+    return one.fields.get("details", "") if name == "stderr" else ""
 
 
 @endpoint

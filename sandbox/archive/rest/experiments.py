@@ -4,7 +4,7 @@ import sqlite3
 
 from starlette.responses import Response
 
-from .. import accounts, actions, anonymisation, changes, items, schema
+from .. import accounts, actions, anonymisation, changes, items, kept_parts, schema
 from ..accounts import demand
 from ..blobs import Placing
 from ..changes import Change
@@ -208,6 +208,8 @@ def _store(connection: sqlite3.Connection, call: Call, item: Item, change: Chang
     if change.replaces:
         connection.execute("DELETE FROM field WHERE item = ?", (item.pk,))
     items.set_fields(connection, item, change.values)
+    if change.kept:
+        kept_parts.store(connection, item.project, item.id, change.kept)
     if change.document is None:
         return
     for scan in change.document.parts.get("scans/scan", {}).values():

@@ -5,14 +5,15 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from xml.etree import ElementTree
 
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from .. import items, protocols
+from .. import items, kept_parts, protocols
 from ..accounts import demand, may_delete
 from ..elements import Element, build, to_json, to_xml
 from ..http import Call, endpoint, json_text, text
@@ -155,12 +156,14 @@ class _Rows:
     values: dict[int, dict[str, str]]
     shares: dict[int, list[sqlite3.Row]]
     resources: dict[int, list[sqlite3.Row]]
+    kept: dict[str, list[ElementTree.Element]] = field(default_factory=dict)
 
 
 def item_tree(connection: sqlite3.Connection, item: Item) -> Element:
     """Return an item as a tree, with what is below it; a project without its subjects."""
     found = [item] if item.kind == "project" else _with_below(connection, item)
     rows = _rows(connection, [one.pk for one in found])
+    rows.kept = kept_parts.load(connection, (one.id for one in found if one.kind == "assessor"))
     above = get(connection, item.parent) if item.parent is not None else None
     known: dict[int, tuple[Item, Element]] = {}
     for one in found:
@@ -204,6 +207,7 @@ def _rows(connection: sqlite3.Connection, keys: list[int]) -> _Rows:
 def _element(item: Item, parent: Item | None, rows: _Rows) -> Element:
     element = build(item.xsi_type, rows.values[item.pk] | _identity(item, parent))
     element.meta = {"create_event_id": item.pk, "start_date": _long_date(item.insert_date)}
+    element.kept = rows.kept.get(item.id, [])
     for row in rows.shares[item.pk]:
         kind = "xnat:projectParticipant" if item.kind == "subject" else "xnat:experimentData_share"
         values = {"project": row["project"], "label": row["label"]}

@@ -3,6 +3,7 @@
 Read in XNAT's MailRestlet.
 """
 
+import re
 import sqlite3
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -10,7 +11,7 @@ from pathlib import PurePosixPath
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, workflows
+from .. import accounts, preferences, workflows
 from ..accounts import GUEST, User, demand
 from ..http import Call, endpoint, text
 from ..refusals import Refused
@@ -22,6 +23,11 @@ _MOST_TEXT = 20_000
 def send(call: Call) -> Response:
     """Hand a mail over. That is 200 also where no recipient is registered."""
     demand(call.user is not GUEST)
+    with call.archive.database.read() as connection:
+        allowed = preferences.value(connection, "ipsThatCanSendEmailsThroughRest")
+    client = call.request.client
+    if client is None or not re.fullmatch(allowed, client.host):
+        raise Refused(403, "The address is not allowed to send mails.")
     # The parts of a form count, and the query; a url-encoded body is not read.
     is_form = call.content_type == "multipart/form-data"
     pairs = call.params if is_form else call.request.query_params.multi_items()

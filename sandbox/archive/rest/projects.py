@@ -1,8 +1,8 @@
 """Projects: make, change, delete; their settings, users and field definitions."""
 
+import json
 import re
 import sqlite3
-from typing import NoReturn
 
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
@@ -72,34 +72,20 @@ def _create(connection: sqlite3.Connection, call: Call, name: str, change: Chang
 
 
 def _check_conflicts(connection: sqlite3.Connection, identifier: str, change: Change) -> None:
-    """Refuse an ID, name, secondary ID or alias that another project has, in any letters."""
-    aliases = [v for path, v in change.values.items() if path.startswith("aliases/")]
-    for path in ("name", "secondary_ID"):
-        _compare(connection, identifier, path, [change.values.get(path, "")])
-    _compare(connection, identifier, "aliases/alias%", [identifier, *aliases])
-    for alias in (identifier, *aliases):
-        row = connection.execute(
-            "SELECT id FROM item WHERE kind = 'project' AND id != ? AND id = ? COLLATE NOCASE",
-            (identifier, alias),
-        ).fetchone()
-        if row is not None:
-            _conflict(row["id"])
-
-
-def _compare(connection: sqlite3.Connection, identifier: str, path: str, values: list[str]) -> None:
-    for value in filter(None, values):
-        row = connection.execute(
-            "SELECT item.id FROM item JOIN field ON field.item = item.pk"
-            " WHERE item.kind = 'project' AND item.id != ? AND field.path LIKE ?"
-            " AND field.value = ? COLLATE NOCASE",
-            (identifier, path, value),
-        ).fetchone()
-        if row is not None:
-            _conflict(row["id"])
-
-
-def _conflict(other: str) -> NoReturn:
-    raise Refused(409, f"Requested new project conflicts with existing projects: {other}")
+    """Refuse what another project has as ID, name, secondary ID or alias, in any letters."""
+    named = {identifier, change.values.get("name", ""), change.values.get("secondary_ID", "")}
+    named |= {v for path, v in change.values.items() if path.startswith("aliases/")}
+    rows = connection.execute(
+        "SELECT DISTINCT item.id FROM item LEFT JOIN field ON field.item = item.pk"
+        " AND (field.path IN ('name', 'secondary_ID') OR field.path LIKE 'aliases/alias%')"
+        " JOIN json_each(?) named ON named.value != ''"
+        " AND (item.id = named.value COLLATE NOCASE OR field.value = named.value COLLATE NOCASE)"
+        " WHERE item.kind = 'project' AND item.id != ? ORDER BY item.id",
+        (json.dumps(sorted(named)), identifier),
+    ).fetchall()
+    if rows:
+        others = ", ".join(row["id"] for row in rows)
+        raise Refused(409, f"Requested new project conflicts with existing projects: {others}")
 
 
 def _store(connection: sqlite3.Connection, project: Item, change: Change) -> None:

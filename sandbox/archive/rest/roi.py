@@ -24,6 +24,7 @@ _FILES = {
     RTSTRUCT: ("dcm", "DICOM", "RT Structure Set"),
     SEG: ("dcm", "DICOM", "DICOM Segmentation"),
 }
+_MEASUREMENTS = "MEAS"
 # Session types on which contours and masks may lie; AIM may lie on any.
 _IMAGED = (
     "xnat:mrSessionData",
@@ -38,6 +39,8 @@ _IMAGED = (
 async def store(call: Call) -> Response:
     """Store a collection from its file."""
     kind = call.get("type").upper()
+    if kind == _MEASUREMENTS:
+        raise Refused(501, "The sandbox does not store measurements (MEAS), which the plugin does.")
     if kind not in _FILES:
         raise Refused(422, "Name the type of the collection: AIM, RTSTRUCT or SEG.")
     await run_in_threadpool(_session, call)

@@ -4,7 +4,7 @@ import sqlite3
 
 from starlette.responses import Response
 
-from .. import accounts, changes, items, schema
+from .. import accounts, actions, changes, items, schema
 from ..accounts import demand
 from ..changes import Change
 from ..elements import Element, flatten
@@ -21,10 +21,24 @@ _SEVERAL = (
 def put(call: Call, above: str, name: str) -> Response:
     """Make a scan or change it; the answer is empty either way."""
     change = changes.read(call, "scan")
+    headers = _headers(call, above, name)
     with call.archive.database.write() as connection:
         session = _session(connection, call, above)
         _put(connection, call, session, name, change)
+        scan = items.find_child(connection, session, "scan", name)
+        if scan is not None:
+            actions.pull_scan_headers(connection, scan, headers)
     return text()
+
+
+def _headers(call: Call, above: str, name: str) -> actions.Headers:
+    """Return the headers of the scan's files, where the request asks to take values from them."""
+    if not call.flag("pullDataFromHeaders"):
+        return {}
+    with call.archive.database.read() as connection:
+        session = _session(connection, call, above)
+        scan = items.find_child(connection, session, "scan", name)
+    return actions.read_headers(call.archive, session, scan) if scan is not None else {}
 
 
 def _session(connection: sqlite3.Connection, call: Call, above: str) -> Item:

@@ -99,6 +99,7 @@ def dicom_dump(call: Call) -> Response:
 def _archive_file(call: Call, src: str) -> Path:
     with call.archive.database.read() as connection:
         filed = _filed(connection, call, src)
+    filed = [one for one in filed if one.resource.label != "secondary"]
     dicom = [one for one in filed if one.file.uid] or [
         one for one in filed if one.file.format == "DICOM" or one.resource.format == "DICOM"
     ]

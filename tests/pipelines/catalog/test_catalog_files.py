@@ -174,6 +174,19 @@ def test_export_writes_all_and_says_how_to_go_on(tmp_path):
     assert left == {*FILES, "engine/theirs.xml"}
 
 
+@pytest.mark.parametrize("network", ["", "xnat-network"])
+def test_containers_are_started_where_the_server_is_found(tmp_path, network):
+    """Docker finds a service by its name in its own networks alone; the commands name one."""
+    done = CliRunner().invoke(export, [str(tmp_path), "--network", network])
+    assert done.exit_code == 0, done.output
+    commands = [json.loads(path.read_text("utf-8")) for path in tmp_path.rglob("containers/*.json")]
+    assert commands
+    for one in commands:
+        reaches = one["name"].endswith("_scan")  # its files are mounted: it asks no server
+        assert one.get("network", "") == ("" if reaches else network), one["name"]
+        assert one["reserve-memory"] == 2000  # MiB
+
+
 @pytest.mark.parametrize("arguments", [["--bin", "bin"], []])
 def test_export_refuses_what_cannot_be_done(tmp_path, arguments):
     target = tmp_path / "file"

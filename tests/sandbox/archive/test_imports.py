@@ -235,6 +235,15 @@ class TestDicomZip:
         rows = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/resources")
         assert {r["label"]: r["file_count"] for r in rows} == {"DICOM": "2", "secondary": "1"}
 
+    def test_all_in_one_resource_where_the_site_does_not_separate(self, site: Served) -> None:
+        name = "separateSecondaryDicomOnArchive"
+        assert site.post("/xapi/siteConfig", json={name: False}).status_code == 200
+        study = Study()
+        capture = make_object(study, 1, 9, sop_class="1.2.840.10008.5.1.4.1.1.7")
+        archive(site, [*make_study(study, 1, 2), capture])
+        rows = site.rows("/data/projects/P1/experiments/mouse1_MR1/scans/1/resources")
+        assert {r["label"]: r["file_count"] for r in rows} == {"DICOM": "3"}
+
     def test_series_without_number_or_with_the_same(self, site: Served) -> None:
         study = Study()
         objects = [
@@ -375,6 +384,19 @@ class TestDirectArchive:
         assert site.delete(f"/xapi/direct-archive/{number}").status_code == 200
         assert site.delete(f"/xapi/direct-archive/{number}").status_code == 404
         assert contents(site) == 0
+
+
+def test_dicom_dump_never_shows_secondary_objects(site: Served) -> None:
+    study = Study()
+    capture = make_object(study, 1, 9, sop_class="1.2.840.10008.5.1.4.1.1.7")
+    alone = make_object(study, 2, 1, sop_class="1.2.840.10008.5.1.4.1.1.7")
+    archive(site, [capture, make_object(study, 1, 20), alone])
+    src = "/archive/projects/P1/experiments/mouse1_MR1/scans/"
+    query = {"src": src + "1", "field": "InstanceNumber"}
+    rows = site.get("/data/services/dicomdump", params=query).json()["ResultSet"]["Result"]
+    assert [row["value"] for row in rows] == ["20"]
+    query["src"] = src + "2"
+    assert site.get("/data/services/dicomdump", params=query).status_code == 404
 
 
 def test_dicom_dump(site: Served) -> None:

@@ -28,7 +28,7 @@ def filled(served: Served) -> Served:
 
 
 def _labels(served: Served, path: str, **params: str) -> list[str]:
-    return [row["label"] for row in served.rows(path, columns="label", **params)]
+    return [row["label"] for row in served.rows(path, columns="ID,label", **params)]
 
 
 def test_result_set_of_text(filled: Served) -> None:
@@ -87,6 +87,8 @@ def test_columns_asked_for(filled: Served) -> None:
     assert list(row) == ["ID", "label", "xsiType", "project", "URI"]
     named = {"columns": "ID", "xsiType": "xnat:mrSessionData"}
     assert list(filled.rows("/data/projects/P1/experiments", **named)[0]) == ["ID", "URI"]
+    row = filled.rows("/data/projects/P1/subjects/S1/experiments", columns="ID,label")[0]
+    assert list(row) == ["ID", "label", "xsiType", "project", "URI"]
     row = filled.rows("/data/subjects", columns="DEFAULT,gender")[0]
     assert list(row)[-2:] == ["gender", "URI"]
 
@@ -99,12 +101,48 @@ def test_full_paths_come_back_in_lower_case(filled: Served) -> None:
     )
     assert rows[0]["xnat:mrsessiondata/date"] == "2024-01-31"
     assert rows[0]["subject_ID"].endswith("_S00001")
-    rows = filled.rows("/data/experiments", columns="xnat:mrSessionData/date", label="E3")
-    assert rows[0]["xnat:mrsessiondata/date"] == ""
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"columns": "label"},
+        {"columns": "label,ID"},
+        {"columns": "scanner,label", "xsiType": ""},
+        {"columns": "label", "xsiType": "xnat:imageSessionData"},
+        {"columns": "label", "xsiType": "xnat:mrSessionData,xnat:petSessionData"},
+    ],
+)
+def test_a_listing_of_all_types_begins_with_the_id(filled: Served, query: dict[str, str]) -> None:
+    """The first column is what the right to read is looked up by."""
+    assert filled.rows("/data/experiments", **query) == []
+    columns = "ID," + query["columns"].removesuffix(",ID")
+    assert filled.rows("/data/experiments", **{**query, "columns": columns}) != []
+    of_one_type = {**query, "xsiType": "xnat:mrSessionData"}
+    assert filled.rows("/data/experiments", **of_one_type) != []
+    assert filled.rows("/data/projects/P1/experiments", **query) != []
+
+
+def test_a_column_of_one_type_makes_a_listing_of_that_type(filled: Served) -> None:
+    for path in ("/data/experiments", "/data/projects/P1/experiments"):
+        for name in ("xnat:mrSessionData/date", "fieldStrength"):
+            rows = filled.rows(path, columns=f"ID,label,{name}")
+            assert [row["label"] for row in rows] == ["E1", "E2"]
+    rows = filled.rows("/data/experiments", **{"xnat:petSessionData/date": "*"})
+    assert [row["label"] for row in rows] == ["E3"]
+    columns = "ID,xnat:mrSessionData/date,xnat:imageSessionData/UID"
+    assert len(filled.rows("/data/experiments", columns=columns)) == 2
+
+
+def test_numbers_of_scans_by_their_path(filled: Served) -> None:
+    path = "xnat:mrSessionData/scans/scan/ID"
+    for columns in (path, f"ID,{path}"):
+        rows = filled.rows("/data/experiments", columns=columns)
+        assert sorted(row[path.lower()] for row in rows) == ["", "1", "10", "2"]
 
 
 def test_scans_of_sessions_give_a_row_each(filled: Served) -> None:
-    columns = "label,xnat:subjectData/label,xnat:imageScanData/ID"
+    columns = "ID,label,xnat:subjectData/label,xnat:imageScanData/ID"
     rows = filled.rows("/data/experiments", xsiType="xnat:imageSessionData", columns=columns)
     found = [(row["label"], row["subject_label"], row["xnat:imagescandata/id"]) for row in rows]
     expected = {("E1", "S1", "1"), ("E1", "S1", "2"), ("E1", "S1", "10")}

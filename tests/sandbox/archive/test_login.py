@@ -72,6 +72,9 @@ def test_a_site_that_nobody_set_up_sends_everybody_away(serve: ServeArchive) -> 
     assert (answer.status_code, answer.headers["Location"]) == (302, f"{served.url}/setup")
     assert served.as_user("admin", "wrong").get("/data/projects").status_code == 401
     assert served.get("/xapi/siteConfig").json()["initialized"] is False
+    nobody = {"Authorization": "Basic Og=="}  # neither name nor password
+    guest = requests.get(f"{served.url}/data/projects", headers=nobody, timeout=10)
+    assert (guest.status_code, "not yet been configured" in guest.text) == (403, True)
     with served.archive.database.write() as connection:
         accounts.set_user(connection, "plain", "pw")
     answer = served.as_user("plain", "pw").get("/data/projects")

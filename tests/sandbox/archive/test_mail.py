@@ -36,5 +36,14 @@ def test_a_mail_needs_its_parts(served: Served, name: str) -> None:
     assert served.post(SEND, params=less).status_code == 400
 
 
+def test_addresses_may_be_kept_out(served: Served) -> None:
+    name = "ipsThatCanSendEmailsThroughRest"
+    assert served.post("/xapi/siteConfig", json={name: "^10[.].*$"}).status_code == 200
+    assert served.post(SEND, params=MAIL).status_code == 403
+    assert served.post("/xapi/siteConfig", json={name: "^127[.].*$"}).status_code == 200
+    assert served.post(SEND, params=MAIL).status_code == 200
+    assert served.post("/xapi/siteConfig", json={name: "("}).status_code == 400
+
+
 def test_any_user_may_send(served: Served) -> None:
     assert add_user(served, "ada").post(SEND, params=MAIL).status_code == 200

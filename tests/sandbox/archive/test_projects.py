@@ -49,10 +49,14 @@ def test_bare_put_makes_a_project_of_that_id(served: Served) -> None:
     "path",
     [
         "/data/projects/p1",
-        "/data/projects/P2?xnat:projectData/name=FIRST",
-        "/data/projects/P2?secondary_ID=one",
-        "/data/projects/P2?xnat:projectData/aliases/alias=Other",
         "/data/projects/other",
+        "/data/projects/FIRST",
+        "/data/projects/one",
+        *(
+            f"/data/projects/P2?{place}={taken}"
+            for place in ("name", "secondary_ID", "xnat:projectData/aliases/alias")
+            for taken in ("p1", "FIRST", "one", "OTHER")
+        ),
     ],
 )
 def test_conflicting_project_is_refused(served: Served, path: str) -> None:

@@ -193,6 +193,11 @@ def test_wrong_collection_leaves_no_trace(served: Served, body: bytes, kind: str
     assert list(served.archive.folder.glob("incoming/*")) == []
 
 
+def test_measurements_are_not_stored_and_that_is_said(served: Served) -> None:
+    answer = _store(served, fill(served), b"{}", type="MEAS")
+    assert (answer.status_code, "does not store measurements" in answer.text) == (501, True)
+
+
 def test_session_is_named_by_its_id(served: Served) -> None:
     fill(served)
     assert _store(served, "S1_MR", _rtstruct(IMAGES)).status_code == 404

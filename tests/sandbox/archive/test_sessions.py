@@ -1,5 +1,8 @@
 """Sessions, scans, assessors and reconstructions over REST."""
 
+import xml.etree.ElementTree as ElementTree
+from typing import Any
+
 import pytest
 from archive_server import Served
 from dicoms import Study, encode, make_object
@@ -194,6 +197,21 @@ def test_values_are_pulled_from_the_files(session: Served, method: str, address:
     assert scanner["date"] == "2024-01-31"
 
 
+@pytest.mark.parametrize(("address", "pulled"), [("", ["1", "2"]), ("/scans/1", ["1"])])
+def test_the_type_unknown_is_replaced_in_a_session_or_in_one_scan(
+    session: Served, address: str, pulled: list[str]
+) -> None:
+    for number in "12":
+        scan = f"{BASE}/E1/scans/{number}"
+        session.put(f"{scan}?xsiType=xnat:mrScanData&type=Unknown")
+        image = encode(make_object(Study(), int(number)))
+        path = f"{scan}/resources/DICOM/files/a.dcm"
+        assert session.put(path, data=image, params={"inbody": "true"}).status_code == 200
+    assert session.put(f"{BASE}/E1{address}?pullDataFromHeaders=true").status_code == 200
+    types = {row["ID"]: row["type"] for row in session.rows(f"{BASE}/E1/scans")}
+    assert types == {n: f"T2 series {n}" if n in pulled else "Unknown" for n in "12"}
+
+
 def test_scan_answers_200_and_nothing(session: Served) -> None:
     path = f"{BASE}/E1/scans/2?xsiType=xnat:mrScanData&xnat:mrScanData/id=2&type=T2"
     for _ in range(2):
@@ -305,16 +323,43 @@ def test_assessor_that_cannot_be_made(session: Served, query: str, status: int) 
     assert session.rows(f"{BASE}/E1/assessors") == []
 
 
-def test_scans_in_the_document_of_an_assessor_are_refused_and_not_dropped(session: Served) -> None:
+def test_scans_and_provenance_of_an_assessor_are_kept(session: Served) -> None:
     body = (
-        '<xnat:QCManualAssessment xmlns:xnat="http://nrg.wustl.edu/xnat"><xnat:scans>'
+        '<xnat:QCManualAssessment xmlns:xnat="http://nrg.wustl.edu/xnat" label="Q2">'
+        '<xnat:date>2024-02-02</xnat:date><xnat:provenance xmlns:prov="http://www.nbirn.net/prov">'
+        '<prov:processStep><prov:program version="2" arguments="-a &lt;b&gt;">fit</prov:program>'
+        "<prov:user>ada</prov:user></prov:processStep></xnat:provenance><xnat:scans>"
         '<xnat:scan xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
         ' xsi:type="xnat:mrQcScanData"><xnat:rating>3</xnat:rating></xnat:scan></xnat:scans>'
         "</xnat:QCManualAssessment>"
     )
-    answer = session.put(f"{BASE}/E1/assessors/Q2", data=body)
-    assert answer.status_code == 501, answer.text
-    assert session.rows(f"{BASE}/E1/assessors") == []
+    path = f"{BASE}/E1/assessors/Q2"
+    assert session.put(path, data=body).status_code == 201
+    assert session.put(f"{path}?note=n").status_code == 200
+    for _ in range(2):
+        text = session.get(f"{path}?format=xml").text
+        root = ElementTree.fromstring(text)
+        xnat, prov = "{http://nrg.wustl.edu/xnat}", "{http://www.nbirn.net/prov}"
+        assert root.findtext(f"{xnat}scans/{xnat}scan/{xnat}rating") == "3"
+        program = root.find(f".//{prov}processStep/{prov}program")
+        assert program is not None
+        assert (program.text, program.get("arguments")) == ("fit", "-a <b>")
+        assert root.findtext(f"{xnat}note") == "n"
+        assert session.put(path, data=text).status_code == 200
+    children = _children(session.get(f"{path}?format=json").json()["items"][0])
+    (scan,) = children["scans/scan"]
+    assert (scan["meta"]["xsi:type"], scan["data_fields"]) == ("xnat:mrQcScanData", {"rating": "3"})
+    (step,) = children["provenance/processStep"]
+    assert step["data_fields"] == {"user": "ada"}
+    above = _children(session.get(f"{BASE}/E1?format=json").json()["items"][0])
+    assert "scans/scan" in _children(above["assessors/assessor"][0])
+    assert session.delete(path).status_code == 200
+    assert session.put(f"{path}?xsiType=xnat:qcManualAssessorData").status_code == 201
+    assert "rating" not in session.get(f"{path}?format=xml").text
+
+
+def _children(item: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    return {one["field"]: one["items"] for one in item["children"]}
 
 
 def test_experiments_of_a_project_are_no_assessors_unless_named(session: Served) -> None:

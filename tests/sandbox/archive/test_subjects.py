@@ -239,6 +239,22 @@ def test_subject_document_goes_round(project: Served) -> None:
     assert (rows[0]["label"], rows[0]["gender"], rows[0][path.lower()]) == ("S2", "female", "5")
 
 
+def test_documents_with_empty_names_take_those_of_the_address(project: Served) -> None:
+    spaces = 'xmlns:xnat="http://nrg.wustl.edu/xnat" ID="" project=""'
+    base = "/data/projects/P1/subjects/S1"
+    for path, name in (
+        (base, "Subject"),
+        (f"{base}/experiments/E1", "MRSession"),
+        (f"{base}/experiments/E1/assessors/Q1", "QCManualAssessment"),
+        ("/data/projects/P1", "Project"),
+    ):
+        answer = project.put(path, data=f"<xnat:{name} {spaces}/>")
+        assert answer.status_code in (200, 201), (name, answer.text)
+        item = project.get(f"{path}?format=json").json()["items"][0]["data_fields"]
+        assert item.get("project", "P1") == "P1"
+        assert item["ID"]
+
+
 def test_document_of_another_kind(project: Served) -> None:
     text = project.get("/data/projects/P1?format=xml").text
     headers = {"Content-Type": "text/xml"}

@@ -154,6 +154,31 @@ def test_the_container_finds_its_login_and_nothing_of_the_servers(containers, mo
     assert int(said[-1]) > 20, "the secret is there, and masked only in what is kept"
 
 
+def test_details_that_a_step_writes_are_gone_and_its_reason_is_in_the_log(containers, tmp_path):
+    """The service writes the details at every change of state."""
+    step = tmp_path / "step.py"
+    step.write_text(
+        "import os, sys, requests\n"
+        "host, number = os.environ['XNAT_HOST'], os.environ['XNAT_WORKFLOW_ID']\n"
+        "login = os.environ['XNAT_USER'], os.environ['XNAT_PASS']\n"
+        "address = f'{host}/data/workflows/{number}?format=json'\n"
+        "known = requests.get(address, auth=login, timeout=10).json()['items'][0]['data_fields']\n"
+        "keys = ('id', 'data_type', 'pipeline_name', 'launch_time', 'status')\n"
+        "values = {f'wrk:workflowData/{key}': known[key] for key in keys}\n"
+        "values['wrk:workflowData/details'] = 'two of three scans'\n"
+        "answer = requests.put(f'{host}/data/workflows', params=values, auth=login, timeout=10)\n"
+        "answer.raise_for_status()\n"
+        "print('scan 3 has no echoes', file=sys.stderr)\n",
+        "utf-8",
+    )
+    command = changed(**{"command-line": f"{sys.executable} {step}"})
+    ended = containers.done(command, session=root(containers))
+    assert ended.status == "Complete", ended.fields
+    assert "details" not in ended.fields
+    log = containers.served.get(f"/xapi/containers/{ended.number}/logs/stderr").text
+    assert log == "scan 3 has no echoes\n"
+
+
 @pytest.mark.parametrize(
     ("change", "given", "words"),
     [
