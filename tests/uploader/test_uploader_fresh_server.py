@@ -1,10 +1,13 @@
 """Uploads to an XNAT as it comes out of the box: it archives by itself, and in its own ways."""
 
 import io
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import requests
 from disk import expected_files, write_group, write_study
 from pydicom import dcmread
 from small_dicom import PET, write_series
@@ -142,12 +145,23 @@ def test_changes_give_a_reason_where_the_site_demands_one(work):
 
 
 def test_open_workflow_of_the_server_is_waited_for(work):
-    _set(work, sandboxAutoRunSeconds=1.5)
+    _set(work, sandboxAutoRunSeconds=3600)
     write_study(work.folder / "m01", series=(1,))
     assert work.upload().exit_code == 0
     write_study(work.folder / "m01", series=(1, 2))
     work.server.fault({**ARCHIVE, "count": 0})
-    assert work.upload().exit_code == 0
+
+    def end_workflow():
+        for _ in range(600):  # at most a minute
+            if requests.get(f"{work.server.url}/sandbox/faults", timeout=10).json()[0]["hits"] > 1:
+                break
+            time.sleep(0.1)
+        _set(work, sandboxAutoRunSeconds=0.001)
+
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(end_workflow)
+        assert work.upload(settle_s=90).exit_code == 0
+        ended.result()
     assert work.server.faults()[0]["hits"] > 1
     assert work.server.files() == expected_files(work.folder)
     with work.journal() as journal:
