@@ -278,7 +278,7 @@ def verify_plan(
     """Verify rows; return their proofs and what is wrong with files beside the images."""
     with _client(account, control) as client:
         verifications = verify(
-            plan,
+            check_plan(plan, opened.config),
             client,
             opened.config,
             opened.journal,
