@@ -250,6 +250,7 @@ def report_command(plan_path: Path, output: Path | None) -> None:
 
     def work() -> int:
         from xnat_pic.errors import WrongCallError
+        from xnat_pic.files import file_digest
 
         from ..errors import PlanError
         from ..planning.plan_files import read_plan
@@ -272,7 +273,7 @@ def report_command(plan_path: Path, output: Path | None) -> None:
                     hint="Run upload first.",
                 )
             for path in write_report(plan, journal, page):
-                click.echo(f"Written: {path}", err=True)
+                click.echo(f"Written: {path} (SHA-256 {file_digest(path)})", err=True)
         return 0
 
     run(work)

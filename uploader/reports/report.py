@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 from collections import Counter
@@ -18,6 +17,8 @@ from xnat_pic.text import printable
 from ..planning.journal import Event, Journal, SeriesState, SessionEntry
 from ..planning.plan import Plan, PlanRow
 from ..planning.spreadsheets import save_file
+from .proof import COLUMNS, ProofRecord, proof_section
+from .texts import escape_text
 
 _ORDER = list(SeriesState)
 _STYLE = """
@@ -31,6 +32,8 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 @media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7fd6a1; } }
 code, td { overflow-wrap: anywhere; }
 td.number, td.md5 { white-space: nowrap; }
+.sign span { display: inline-block; min-width: 14rem; border-bottom: 1px solid;
+  margin-right: 1rem; }
 """
 _HEADS = (
     "subject", "session", "modality", "scans", "files", "MiB", "state", "proof", "findings",
@@ -56,6 +59,7 @@ class ReportRow:
     verification: str
     findings: tuple[str, ...]
     has_errors: bool
+    record: ProofRecord
 
 
 def report_rows(plan: Plan, journal: Journal) -> list[ReportRow]:
@@ -72,6 +76,8 @@ def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRo
     if row.confirmed:
         findings.append(f"column confirmed: {row.confirmed}")
     problem = entry.problem if entry else ""
+    record = ProofRecord.of(journal, row.key)
+    findings[:0] = [text for text in record.standing if text not in problem]
     if problem:
         findings.insert(0, problem)
     return ReportRow(
@@ -79,7 +85,9 @@ def _row(row: PlanRow, entry: SessionEntry | None, journal: Journal) -> ReportRo
         state=state.value if row.include else "left out",
         verification=verification if row.include else "",
         findings=tuple(findings),
-        has_errors=row.include and (bool(problem) or state is SeriesState.PLANNED),
+        has_errors=row.include
+        and (bool(problem or record.standing) or state is SeriesState.PLANNED),
+        record=record,
     )
 
 
@@ -89,9 +97,10 @@ def write_report(plan: Plan, journal: Journal, path: Path) -> list[Path]:
     Neither holds a secret, and both are there whole or not at all.
     """
     rows = report_rows(plan, journal)
-    table = path.with_suffix(".csv")
-    save_file(path, _page(plan, rows, journal))
-    save_file(table, _table(plan, rows).encode("utf-8-sig"))
+    table, content = path.with_suffix(".csv"), _table(plan, rows).encode("utf-8-sig")
+    included = ((one.row.session, one.verification, one.record) for one in rows if one.row.include)
+    save_file(path, _page(plan, rows, journal, proof_section(included, content, table.name)))
+    save_file(table, content)
     return [path, table]
 
 
@@ -113,6 +122,7 @@ def _values(one: ReportRow, names: Iterable[str]) -> dict[str, str]:
         "MiB": f"{row.bytes / 2**20:.1f}",
         "state": one.state,
         "proof": one.verification,
+        **one.record.values(),
         "findings": " | ".join(one.findings),
         "source": row.source,
     }
@@ -121,7 +131,7 @@ def _values(one: ReportRow, names: Iterable[str]) -> dict[str, str]:
 def _table(plan: Plan, rows: list[ReportRow]) -> str:
     names = _names(plan)
     heads = ["project", "subject", "session", "modality", *names, "scans", "files", "bytes"]
-    heads += ["state", "proof", "findings", "source"]
+    heads += ["state", "proof", *COLUMNS, "findings", "source"]
     out = io.StringIO()
     writer = csv.DictWriter(out, heads, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
@@ -138,19 +148,20 @@ def _inert(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
 
 
-def _page(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
+def _page(plan: Plan, rows: list[ReportRow], journal: Journal, proof: str) -> str:
     names = _names(plan)
     heads = [*_HEADS[:3], *names, *_HEADS[3:]]
     body = "\n".join(_line(one, heads, names) for one in rows)
-    columns = "".join(f"<th{_kind(name)}>{_text(name)}</th>" for name in heads)
+    columns = "".join(f"<th{_kind(name)}>{escape_text(name)}</th>" for name in heads)
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Upload report: {_text(plan.project)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<h1>Upload report: {_text(plan.project)}</h1>\n"
+        f"<title>Upload report: {escape_text(plan.project)}</title>\n"
+        f"<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n<h1>Upload report: {escape_text(plan.project)}</h1>\n"
         f"{_summary(plan, rows, journal)}\n"
         f"<table>\n<thead><tr>{columns}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
-        f"{_files(journal)}{_events(plan, journal)}</body>\n</html>\n"
+        f"{proof}{_files(journal)}{_events(plan, journal)}</body>\n</html>\n"
     )
 
 
@@ -166,18 +177,21 @@ def _summary(plan: Plan, rows: list[ReportRow], journal: Journal) -> str:
         else '<span class="good">none needs attention</span>'
     )
     return (
-        f"<p>Server {_text(journal.value('server') or 'not asked yet')}; folder "
-        f"<code>{_text(str(plan.root))}</code>; written {_text(now)}.</p>\n"
-        f"<p>{len(included)} sessions: {_text(counts)}; {state}. "
+        f"<p>Server {escape_text(journal.value('server') or 'not asked yet')}; folder "
+        f"<code>{escape_text(str(plan.root))}</code>; written {escape_text(now)}.</p>\n"
+        f"<p>{len(included)} sessions: {escape_text(counts)}; {state}. "
         "<em>Checksummed</em>: every file has on the server the MD5 of the bytes sent. "
         "<em>Pixels equal</em>: the server rewrote files, as where it anonymises or decompresses, "
         "and their decoded pixels are those on disk (in n of N files: only those were compared). "
-        "<em>Counted</em>: every file is there by its UID, and no content was compared: no proof."
+        "<em>Sized</em>, <em>counted</em>: every file is there with the right size, or by its UID "
+        "alone, and no content was compared: no proof."
         "</p>"
     )
 
 
-_LEVELS = ("checksummed", "pixels equal", "pixels equal in some files", "counted", "not verified")
+_LEVELS = (
+    "checksummed", "pixels equal", "pixels equal in some files", "sized", "counted", "not verified"
+)  # fmt: skip
 _IN_FILES = re.compile(r" in \d+ of \d+ files")
 
 
@@ -186,7 +200,7 @@ def _line(one: ReportRow, heads: list[str], names: list[str]) -> str:
     values["findings"] = "\n".join(one.findings)
     cells = []
     for name in heads:
-        text = _text(values[name]).replace("\n", "<br>")
+        text = escape_text(values[name]).replace("\n", "<br>")
         is_marked = name in ("state", "findings") and one.has_errors
         kind = ' class="bad"' if is_marked else _kind(name)
         cells.append(f"<td{kind}>{text}</td>")
@@ -199,7 +213,7 @@ def _kind(name: str) -> str:
 
 def _files(journal: Journal) -> str:
     rows = "".join(
-        f"<tr><td>{_text(unquote(target.removeprefix('/data')))}</td>"
+        f"<tr><td>{escape_text(unquote(target.removeprefix('/data')))}</td>"
         f'<td class="md5"><code>{md5}</code></td>'
         f'<td class="number">{size / 2**20:.1f}</td></tr>\n'
         for target, _source, md5, size in journal.uploads()
@@ -222,8 +236,4 @@ def _events(plan: Plan, journal: Journal) -> str:
 def _event(one: Event, sessions: Mapping[str, str]) -> str:
     at = datetime.fromtimestamp(one.at_s).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     texts = (sessions.get(one.row_key, ""), one.kind, one.text)
-    return f"<td>{at}</td>{''.join(f'<td>{_text(text)}</td>' for text in texts)}"
-
-
-def _text(value: str) -> str:
-    return html.escape("\n".join(printable(line, "?") for line in value.split("\n")))
+    return f"<td>{at}</td>{''.join(f'<td>{escape_text(text)}</td>' for text in texts)}"

@@ -309,6 +309,8 @@ class _UploadRun:
             outcome = Outcome.DONE
         kept = send_side_files(context, session, job.existing.path, row.key)
         context.journal.set_rejected(job.key, job.rejected)
+        if job.sent:
+            context.journal.set_verified(job.key, "")  # what came is not proved by what was there
         reasons = [rejection(job)] if job.rejected else []
         reasons += [*unmended(context, job, edited), *kept]
         if reasons:

@@ -12,7 +12,10 @@ MISSING = "Files are missing."
 
 
 def record_verification(
-    journal: Journal | None, found: RowVerification, payload: SessionPayload | None
+    journal: Journal | None,
+    found: RowVerification,
+    payload: SessionPayload | None,
+    user: str = "",
 ) -> None:
     """Note the result of one session; what was found wrong stands until a verification finds it so.
 
@@ -20,6 +23,8 @@ def record_verification(
     ----------
     payload : SessionPayload, optional
         What was to be there; None where the files are gone.
+    user : str
+        As whom the server was asked.
     """
     if journal is None:
         return
@@ -43,7 +48,7 @@ def record_verification(
         journal.set_findings(row.key, [])
         if found.is_proved:
             journal.set_state(row.key, [uid for uid, _, _ in series], SeriesState.VERIFIED)
-    journal.set_verification(row.key, verification_record(found))
+    journal.set_verification(row.key, {**verification_record(found), "user": user})
 
 
 _ORDER = [one.value for one in ProofLevel]

@@ -151,7 +151,7 @@ class _Verification:
         found = RowVerification.of_plan(row, options.level, is_sample=bool(options.sample))
         if payload is None:
             found.problems.append("Its files are not on the disk any more. Put them back.")
-            record_verification(self.journal, found, None)
+            record_verification(self.journal, found, None, self.client.user)
             return found
         try:
             _SessionVerifier(self, found, payload).run()
@@ -162,7 +162,7 @@ class _Verification:
         except Exception as error:  # one row's fault must not end the others
             _log.exception("the verification of %s met a fault", row.session)
             found.problems.append(unexpected(error, f"The check of {row.session}").sentence())
-        record_verification(self.journal, found, payload)
+        record_verification(self.journal, found, payload, self.client.user)
         return found
 
 
