@@ -17,6 +17,8 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from xnat_pic.errors import CorruptDataError
 from xnat_pic.tables import load_table
 
+from ..scanning.object_files import object_source
+
 _PRIVATE_BLOCKS = range(0x10, 0x100)
 # What pydicom raises for values that are damaged.
 _READING_ERRORS = (InvalidDicomError, BytesLengthException, ValueError, AttributeError)
@@ -103,7 +105,7 @@ class Deidentifier:
             hint="Put a good copy in its place, or upload without anonymisation.",
         )
         try:
-            dataset = dcmread(path)
+            dataset = dcmread(object_source(path))
         except (OSError, EOFError, *_READING_ERRORS) as error:
             raise damage from error
         try:

@@ -22,13 +22,13 @@ from xnat_pic.errors import CorruptDataError
 from xnat_pic.warning_filters import ignore_warnings
 
 from ..deidentification.deidentifier import load_profile
+from ..scanning.object_files import SMALL_FILE, object_source
 
 if TYPE_CHECKING:
     import numpy as np
 
 _DEFERRED = 1 << 16  # bytes of a value above which it is read when it is asked for
 _PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
-_SMALL = 8 << 20  # bytes of a file whose pixels may be held as a whole
 # What says how stored values are to be read: another value is another image.
 _READING = (
     "Rows", "Columns", "SamplesPerPixel", "NumberOfFrames", "PixelRepresentation", "RescaleSlope",
@@ -143,9 +143,12 @@ def compare_objects(ours: Path, theirs: Path, strangers: Collection[str] = ()) -
 
 
 def _read(path: Path) -> Dataset:
-    """Return an object whose large values are read when they are asked for."""
-    dataset = dcmread(path, defer_size=_DEFERRED)
-    return dcmread(path) if _is_deflated(dataset) else dataset
+    """Return an object; large values of a large file are read when they are asked for."""
+    source = object_source(path)
+    if not isinstance(source, Path):
+        return dcmread(source)
+    dataset = dcmread(source, defer_size=_DEFERRED)
+    return dcmread(source) if _is_deflated(dataset) else dataset
 
 
 def _is_deflated(dataset: Dataset) -> bool:
@@ -320,7 +323,7 @@ def _frames(path: Path, dataset: Dataset) -> Generator[Any, None, None]:
     try:
         decoder = find_decoder(dataset.file_meta.TransferSyntaxUID)
         # A large file is read frame by frame; of a small one the header is not read again.
-        whole = _is_deflated(dataset) or path.stat().st_size <= _SMALL
+        whole = _is_deflated(dataset) or path.stat().st_size <= SMALL_FILE
         source = dataset if whole else path
         for frame in iter_pixels(source, decoding_plugin=decoder):
             yield _values(frame, dataset)

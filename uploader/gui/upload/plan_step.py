@@ -35,7 +35,7 @@ from .table import FINDINGS, PlanTable, RowFilter
 from .wording import window_text
 
 _FILTER_AFTER_MS = 150
-_WIDTHS = {"include": 34, "state": 100, "subject": 84, "header": 124, "session": 150,
+_WIDTHS = {"include": 34, "state": 100, "subject": 84, "header": 158, "session": 150,
            "confirmed": 110, "modality": 48, "date": 92,
            "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
 _VARIABLE_WIDTH = 84

@@ -1,0 +1,25 @@
+"""Read DICOM objects in threads without holding one another up."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+# Bytes of a file up to which it is held in memory while its object is looked at.
+SMALL_FILE = 8 << 20
+
+
+def object_source(path: Path) -> BytesIO | Path:
+    """Return what pydicom reads an object from: its bytes, or the path of a large file.
+
+    pydicom asks a file hundreds of times for its position, and each time the thread gives up the
+    interpreter: four threads then wait for one another most of the time.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    if path.stat().st_size > SMALL_FILE:
+        return path
+    return BytesIO(path.read_bytes())
