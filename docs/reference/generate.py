@@ -4,6 +4,7 @@ The mapping tables and the CEST dictionary have commands of their own, which the
 """
 
 import importlib
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -409,12 +410,57 @@ def sandbox_page() -> str:
     return page
 
 
+TITLES = {
+    "fresh": "A freshly installed XNAT",
+    "viewer": "The viewer's paths",
+    "containers": "The Container Service",
+    "nrg-clients": "What the makers' tests found in our clients",
+    "nrg-import": "The makers' tests: importing and archiving",
+    "nrg-objects": "The makers' tests: objects",
+    "nrg-forms": "The makers' tests: forms and containers",
+    "nrg-real": "The makers' tests: what a real server shows besides",
+}
+
+
+def facts_page() -> str:
+    """Return the page on facts about XNAT, and the tests that hold each."""
+    rows = _load("tests/sandbox/turned_back.toml")["row"]
+    seen = json.loads((ROOT / "tests/sandbox/turned_back.json").read_text("utf-8"))
+    parts = []
+    for table, title in TITLES.items():
+        mine = [row for row in rows if row["id"].rpartition("-")[0] == table]
+        mine.sort(key=lambda row: int(row["id"].rpartition("-")[2]))
+        parts += [
+            f"## {title}",
+            _table(
+                ["row", "fact", "tests", "result"],
+                [(row["id"], row["fact"], _tests(row), seen[row["id"]]["seen"]) for row in mine],
+            ),
+        ]
+    return _page(
+        "# Facts about XNAT, and what holds them",
+        MADE.format("`tests/sandbox/turned_back.toml` and `turned_back.json`"),
+        "Each row is a fact that the sandbox or the suite depends on. Where it says *fails when "
+        "turned back*, `python tests/sandbox/turn_back.py --record` made a copy of the packages, "
+        "restored a kinder behaviour there by a small edit, and saw every test that is named with "
+        "the edit fail. What is *501, listed* is not served, and stands in the tables of "
+        "[the sandbox](../sandbox.md#not-served).",
+        *parts,
+    )
+
+
+def _tests(row: dict[str, Any]) -> str:
+    named = [*row.get("test", ()), *(name for turn in row.get("turn", ()) for name in turn["test"])]
+    return _codes(dict.fromkeys(name.rpartition("/")[2].replace(".py", "") for name in named))
+
+
 PAGES = {
     "../sandbox.md": sandbox_page,
     "pipelines.md": pipelines_page,
     "xnat.md": xnat_page,
     "maps.md": maps_page,
     "commands.md": commands_page,
+    "xnat-facts.md": facts_page,
 }
 
 
