@@ -24,7 +24,7 @@ from typing import Any
 
 import requests
 from PIL import Image
-from PySide6.QtCore import QItemSelectionModel, QSettings, Qt, QTimer
+from PySide6.QtCore import QEventLoop, QItemSelectionModel, QSettings, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMessageBox, QWidget
 
@@ -60,6 +60,13 @@ def served(folder: Path) -> Iterator[tuple[str, requests.Session]]:
         process.communicate(timeout=30)
 
 
+def pause(milliseconds: int) -> None:
+    """Let the window live for a while; `QTest.qWait` keeps the interpreter from all threads."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
 class Session:
     """One person at the window.
 
@@ -85,11 +92,11 @@ class Session:
             if time.monotonic() > end:
                 self.picture("stuck")
                 raise TimeoutError(f"not within {seconds} s; see window_stuck{self.mark}.png")
-            QTest.qWait(20)
+            pause(20)
 
     def picture(self, name: str, of: QWidget | None = None) -> None:
         """Keep what the window shows."""
-        QTest.qWait(150)
+        pause(150)
         path = self.out / f"window_{name}{self.mark}.png"
         (of or self.window).grab().save(str(path))
         with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""Read DICOM objects in threads without holding one another up."""
+"""Where pydicom reads an object from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SMALL_FILE = 8 << 20
 def object_source(path: Path) -> BytesIO | Path:
     """Return what pydicom reads an object from: its bytes, or the path of a large file.
 
-    pydicom asks a file hundreds of times for its position, and each time the thread gives up the
-    interpreter: four threads then wait for one another most of the time.
+    pydicom asks a file hundreds of times for its position. Each is a call of the system, in which a
+    thread gives up the interpreter.
 
     Raises
     ------

@@ -35,8 +35,8 @@ from .table import FINDINGS, PlanTable, RowFilter
 from .wording import window_text
 
 _FILTER_AFTER_MS = 150
-_WIDTHS = {"include": 34, "state": 100, "subject": 84, "header": 158, "session": 150,
-           "confirmed": 110, "modality": 48, "date": 92,
+_WIDTHS = {"include": 34, "state": 100, "subject": 84, "header": 144, "session": 150,
+           "confirmed": 90, "modality": 48, "date": 92,
            "files": 52, "bytes": 80, "findings": 240, "source": 240, "project": 110}  # fmt: skip
 _VARIABLE_WIDTH = 84
 _NARROW = 120  # messages that are cut stand in full below the table
