@@ -84,7 +84,7 @@ def _add_animal(source, target, name):
                 uid = generate_uid(entropy_srcs=[name, str(dataset[keyword].value)])
                 setattr(dataset, keyword, uid)
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        dataset.PatientID = dataset.PatientName = name
+        dataset.PatientID = dataset.PatientName = dataset.StudyID = name
         out = target / path.relative_to(source)
         out.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(out)
