@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 from click.testing import CliRunner
 from disk import expected_files, write_study
@@ -132,6 +133,25 @@ def test_anonymised_upload_without_its_journal_sends_no_original(work, maps, lef
         (one, _) = work.verify(deidentifier=found)
         assert one.is_proved
     assert len(work.server.files()) == 6
+
+
+def test_originals_are_refused_where_the_site_added_a_method_of_its_own(work):
+    write_study(work.folder / "m01", "1", "m01", OperatorsName="Somebody")
+    path = work.home / "plan.csv"
+    with work.journal() as journal:
+        deidentifier = load_deidentifier(path, journal, DeidentificationMode(True), record=True)
+    assert work.upload(deidentifier=deidentifier).exit_code == 0
+    scans = f"{_session(work, 'm01_20240109_MR')}/scans/ALL/files"
+    for row in work.server.served.rows(scans, locator="absolutePath"):
+        stored = pydicom.dcmread(row["absolutePath"])
+        ours = stored.DeidentificationMethod
+        stored.DeidentificationMethod = [ours, "the script of the site"]
+        stored.save_as(row["absolutePath"])
+    write_study(work.folder / "m02", "2", "m02", OperatorsName="Somebody")
+    work.home.joinpath("plan.csv.journal").unlink()
+    mark_path(path).unlink()
+    with pytest.raises(WrongCallError, match="would send originals"):
+        work.upload()
 
 
 def test_row_with_errors_and_a_plan_without_rows_are_no_proof(work, tmp_path):

@@ -315,27 +315,30 @@ def _parse(content: bytes) -> ElementTree.Element | None:
         return None
 
 
-def read_instance_uid(client: XnatClient, file: RemoteFile) -> str:
-    """Return the SOP Instance UID from the object itself, of which only the start is fetched.
+def read_header(client: XnatClient, file: RemoteFile, keyword: str) -> tuple[str, ...]:
+    """Return the values of an element from the object itself, of which only the start is fetched.
 
-    It is empty for a file that is no DICOM object.
+    There is none where the object lacks the element, or the file is no DICOM object.
     """
     head = client.read(
-        file.uri, enough=lambda head: len(head) > _HEADER_BYTES or bool(_instance_uid(head))
+        file.uri, enough=lambda head: len(head) > _HEADER_BYTES or bool(_values(head, keyword))
     )
-    return _instance_uid(head)
+    return _values(head, keyword)
 
 
-def _instance_uid(head: bytes | bytearray) -> str:
+def _values(head: bytes | bytearray, keyword: str) -> tuple[str, ...]:
     from pydicom import dcmread
+    from pydicom.multival import MultiValue
 
     try:
         found = dcmread(
-            BytesIO(head), stop_before_pixels=True, force=True, specific_tags=["SOPInstanceUID"]
-        )
-        return str(found.get("SOPInstanceUID", ""))
+            BytesIO(head), stop_before_pixels=True, force=True, specific_tags=[keyword]
+        ).get(keyword)
     except Exception:  # a head that is cut off breaks pydicom in many ways; more of it is coming
-        return ""
+        return ()
+    if isinstance(found, MultiValue):
+        return tuple(map(str, found))
+    return (str(found),) if found else ()
 
 
 def find_file(files: Iterable[RemoteFile], path: str) -> RemoteFile | None:

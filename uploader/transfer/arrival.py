@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from xnat_pic.files import bytes_digest
-
 from ..errors import RowError
 from ..findings import counted, list_some
 from ..planning.journal import ArrivedObject, SeriesState
@@ -13,7 +11,7 @@ from ..server.catalogs import refresh_catalogs
 from ..server.listing import read_scans, read_sessions
 from ..verification.content_check import Suspect, check_contents, series_name
 from ..verification.matching import SeriesMatch, match_series
-from ..verification.payload import Instance, file_md5, file_stamp
+from ..verification.payload import Instance, file_stamp, sent_md5
 from .jobs import SessionJob, UploadContext
 
 
@@ -181,7 +179,6 @@ def edited_objects(
     Only files that were written since are read.
     """
     sent = context.journal.digests(job.key)
-    deidentifier = context.options.deidentifier
     found = {}
     for series, match in zip(job.payload.series, matches, strict=True):
         for uid in match.present:
@@ -189,10 +186,7 @@ def edited_objects(
             path = instance.file.path
             if record is None or record.stamp in ("", file_stamp(path)):
                 continue
-            md5 = (
-                bytes_digest(deidentifier.content(path), "md5") if deidentifier else file_md5(path)
-            )
-            if md5 != record.md5:
+            if sent_md5(path, context.options.deidentifier) != record.md5:
                 found[uid] = instance
     return found
 

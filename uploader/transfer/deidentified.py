@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from itertools import islice
 
 from xnat_config.server.client import XnatClient
@@ -11,10 +10,9 @@ from xnat_pic.errors import WrongCallError
 
 from ..deidentification.deidentifier import load_profile
 from ..planning.plan import Plan
-from ..server.listing import RemoteSession, read_scans, read_sessions
+from ..server.listing import RemoteSession, read_header, read_scans, read_sessions
 
 _LOOKED_AT = 3  # sessions of a plan: one run treats all of them alike
-_HEADER_BYTES = 1 << 17
 
 
 def refuse_originals(client: XnatClient, plan: Plan) -> None:
@@ -46,24 +44,8 @@ def _is_deidentified(client: XnatClient, session: RemoteSession) -> bool:
     for scan in read_scans(client, session.path):
         for file in scan.files[:1]:
             try:
-                head = client.read(file.uri, enough=lambda head: len(head) > _HEADER_BYTES)
+                methods = read_header(client, file, "DeidentificationMethod")
             except RefusedError:
                 continue
-            return load_profile().method in _methods(head)
+            return load_profile().method in methods  # a site may add its own
     return False
-
-
-def _methods(head: bytes) -> list[str]:
-    """Return the methods of de-identification that the start of an object names."""
-    from pydicom import dcmread
-
-    try:
-        found = dcmread(
-            BytesIO(head),
-            stop_before_pixels=True,
-            force=True,
-            specific_tags=["DeidentificationMethod"],
-        ).get("DeidentificationMethod")
-    except Exception:  # a head that is cut off breaks pydicom in many ways
-        return []
-    return [str(one) for one in found] if isinstance(found, (list, tuple)) else [str(found)]

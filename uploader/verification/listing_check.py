@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from xnat_config.server.files import RemoteFile
-from xnat_pic.files import bytes_digest
 
 from ..control import ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
@@ -15,7 +14,7 @@ from ..findings import list_some
 from ..planning.journal import ArrivedObject, Journal, SentObject
 from .content_check import Suspect, series_name
 from .matching import SeriesMatch
-from .payload import Instance, SeriesPayload, SessionPayload, file_md5, file_stamp
+from .payload import Instance, SeriesPayload, SessionPayload, file_stamp, sent_md5
 
 
 @dataclass(frozen=True)
@@ -120,12 +119,12 @@ class ListingCheck:
 
     def _digest(self, instance: Instance) -> str:
         if self.deidentifier is None:
-            return file_md5(instance.file.path)
+            return sent_md5(instance.file.path, None)
         sent = self.records.sent.get(instance.sent_uid)
         # To make an object anew costs much; one that nobody wrote since is as it was.
         if self.is_believed and sent and sent.stamp == file_stamp(instance.file.path):
             return sent.md5
-        return bytes_digest(self.deidentifier.content(instance.file.path), "md5")
+        return sent_md5(instance.file.path, self.deidentifier)
 
     def sizes(
         self, payload: SessionPayload, matches: list[SeriesMatch]

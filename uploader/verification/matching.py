@@ -14,7 +14,7 @@ from ..server.listing import (
     RemoteScan,
     instance_uid_of_name,
     read_catalog_instances,
-    read_instance_uid,
+    read_header,
 )
 from .payload import SeriesPayload
 
@@ -107,6 +107,6 @@ def _identify(
                 catalogs[resource] = read_catalog_instances(client, file)
             uid = catalogs[resource].get(file.name.rpartition("/")[2], "")
             if not uid and _OBJECT_NAME.search(file.name):
-                uid = read_instance_uid(client, file)
+                uid = "".join(read_header(client, file, "SOPInstanceUID")[:1])
         named.append((uid, file))
     return named

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xnat_pic.errors import CorruptDataError
-from xnat_pic.files import file_digest
+from xnat_pic.files import bytes_digest, file_digest
 
 from ..deidentification.deidentifier import Deidentifier
 from ..scanning.sessions import Session, SourceFile
@@ -128,6 +128,19 @@ def file_md5(path: Path) -> str:
         return file_digest(path, "md5")
     except OSError as error:
         raise _unreadable(path, error) from error
+
+
+def sent_md5(path: Path, deidentifier: Deidentifier | None) -> str:
+    """Return the MD5 of what is sent of a file, made anew, as hexadecimal text.
+
+    Raises
+    ------
+    CorruptDataError
+        If it cannot be read.
+    """
+    if deidentifier is None:
+        return file_md5(path)
+    return bytes_digest(deidentifier.content(path), "md5")
 
 
 def file_stamp(path: Path) -> str:
