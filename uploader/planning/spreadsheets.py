@@ -8,6 +8,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _UNWRITABLE = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _LONGEST_CELL = 32767
+_MOST_ROWS = 1_048_576  # of a sheet, by the format
+_LARGEST_BOOK = 256 << 20  # bytes, unpacked
 
 
 def escape(text: str) -> str:
@@ -113,19 +116,39 @@ def read_xlsx(path: Path) -> dict[str, Rows]:
     """
     from openpyxl import load_workbook
 
+    _check_size(path)
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
+        with closing(load_workbook(path, read_only=True, data_only=True)) as book:
+            return {sheet.title: _rows_of(sheet.values, path) for sheet in book.worksheets}
+    except PlanError:
+        raise
     except OSError as error:
         raise _unopened(path, error) from error
-    except (KeyError, ValueError, TypeError, SyntaxError, zipfile.BadZipFile) as error:
-        raise unreadable(path, "it is no .xlsx file") from error
+    except Exception as error:  # what a damaged file makes openpyxl raise has no common base
+        raise unreadable(path, "it is no .xlsx file, or damaged") from error
+
+
+def _check_size(path: Path) -> None:
+    """Refuse a workbook that unpacks into more than any plan, before anything is unpacked."""
     try:
-        return {
-            sheet.title: [[_text(value) for value in row] for row in sheet.values]
-            for sheet in book.worksheets
-        }
-    finally:
-        book.close()
+        with zipfile.ZipFile(path) as archive:
+            size = sum(one.file_size for one in archive.infolist())
+    except OSError as error:
+        raise _unopened(path, error) from error
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise unreadable(path, "it is no .xlsx file, or damaged") from error
+    if size > _LARGEST_BOOK:
+        raise unreadable(path, f"it unpacks into {size >> 20} MiB")
+
+
+def _rows_of(values: Iterable[Sequence[Any]], path: Path) -> Rows:
+    """Return the rows of a sheet as text; openpyxl fills rows that are left out."""
+    rows: Rows = []
+    for row in values:
+        if len(rows) >= _MOST_ROWS:
+            raise unreadable(path, f"a row has a number above {_MOST_ROWS}")
+        rows.append([_text(value) for value in row])
+    return rows
 
 
 def write_xlsx(

@@ -6,6 +6,7 @@ import io
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,10 @@ from ..findings import counted, list_some
 
 _WORTH_READING = re.compile(rb"<(\w+:)?(f|mergeCell)[\s/>]|hidden=")
 _TRUE = ("1", "true")
+_DAMAGED = (
+    OSError, KeyError, ValueError, SyntaxError, zipfile.BadZipFile, zlib.error, EOFError,
+    NotImplementedError, RuntimeError,
+)  # fmt: skip
 
 
 @dataclass
@@ -67,7 +72,7 @@ def read_workbook_notes(path: Path) -> dict[str, SheetNotes]:
             )
             there = set(archive.namelist())
             return {title: _notes(archive.read(name)) for title, name in names if name in there}
-    except (OSError, KeyError, SyntaxError, zipfile.BadZipFile):
+    except _DAMAGED:
         return {}  # the reader of its values says what is wrong with the file
 
 

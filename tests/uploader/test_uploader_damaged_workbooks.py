@@ -1,0 +1,81 @@
+"""Workbooks that are damaged, or made to do harm, end in a sentence."""
+
+import random
+import zipfile
+
+import pytest
+
+from uploader.errors import PlanError
+from uploader.planning import spreadsheets
+from uploader.planning.spreadsheets import read_xlsx, write_xlsx
+from uploader.planning.workbook_notes import read_workbook_notes
+
+SHEET = "xl/worksheets/sheet1.xml"
+
+
+@pytest.fixture
+def book(tmp_path):
+    path = tmp_path / "plan.xlsx"
+    write_xlsx(path, {"plan": [["a", "b"], ["x", "y"]]})
+    return path
+
+
+def rewrite(path, change):
+    """Pack a workbook again with another text of its sheet."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[SHEET] = change(members[SHEET])
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace(b'<row r="2"', b'<row hidden="1" r="x"'),
+        lambda text: text.replace(b'<row r="2"', b'<row hidden="1" r="99999999999"'),
+        lambda text: text.replace(b"<worksheet", b'<!DOCTYPE w [<!ENTITY a "b">]><worksheet', 1),
+    ],
+    ids=["cut", "a row without a number", "a row without an end", "an entity"],
+)
+def test_damaged_sheet_is_told_and_ends(book, change):
+    rewrite(book, change)
+    with pytest.raises(PlanError, match=r"plan\.xlsx cannot be read"):
+        read_xlsx(book)
+    read_workbook_notes(book)
+
+
+def test_sheet_has_as_many_rows_as_the_format_allows(book, monkeypatch):
+    monkeypatch.setattr(spreadsheets, "_MOST_ROWS", 2)
+    assert len(read_xlsx(book)["plan"]) == 2
+    monkeypatch.setattr(spreadsheets, "_MOST_ROWS", 1)
+    with pytest.raises(PlanError, match="a row has a number above 1"):
+        read_xlsx(book)
+
+
+def test_workbook_that_unpacks_into_too_much_is_not_unpacked(book, monkeypatch):
+    with zipfile.ZipFile(book) as archive:
+        size = sum(one.file_size for one in archive.infolist())
+    monkeypatch.setattr(spreadsheets, "_LARGEST_BOOK", size)
+    assert read_xlsx(book)["plan"][1] == ["x", "y"]
+    monkeypatch.setattr(spreadsheets, "_LARGEST_BOOK", size - 1)
+    with pytest.raises(PlanError, match="it unpacks into"):
+        read_xlsx(book)
+
+
+def test_bytes_that_are_wrong_anywhere_never_end_in_a_fault_of_ours(book):
+    order, whole = random.Random(1), book.read_bytes()
+    told = 0
+    for _ in range(200):
+        content = bytearray(whole)
+        for _ in range(order.randrange(1, 6)):
+            content[order.randrange(len(content))] = order.randrange(256)
+        book.write_bytes(content)
+        try:
+            read_xlsx(book)
+        except PlanError:
+            told += 1
+        read_workbook_notes(book)
+    assert told > 100
