@@ -63,7 +63,7 @@ class VerificationLevel(Enum):
 
 _WHOLE = (VerificationLevel.CHECKSUMMED, VerificationLevel.PIXELS)
 _ENOUGH = {
-    ProofLevel.LISTED: tuple(one for one in VerificationLevel if one.value != "not verified"),
+    ProofLevel.LISTED: tuple(one for one in VerificationLevel if one is not VerificationLevel.NONE),
     ProofLevel.SIZED: (*_WHOLE, VerificationLevel.SIZED),
     ProofLevel.DIGEST: _WHOLE,
     ProofLevel.PIXELS: _WHOLE,

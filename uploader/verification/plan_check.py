@@ -25,16 +25,14 @@ from ..scanning.sessions import Session
 from ..server.listing import (
     RemoteSession,
     find_studies,
-    read_item,
     read_owners,
     read_scans,
-    variables_in,
 )
 from ..server.ownership import undo_advice
 from ..server.project import RemoteProject, missing_project, read_project
-from ..server.variables import variables_by_type
 from .matching import match_series
 from .payload import LARGEST_FILE, build_payload
+from .value_check import definition_findings, session_value_findings, subject_value_findings
 
 _AT_ONCE = 4
 _log = logging.getLogger(__name__)
@@ -135,7 +133,7 @@ def check(
         found += _owner_findings(row, view, owners)
         found += _elsewhere_findings(row, elsewhere.get(study, []), config)
         found += _prearchive_findings(row, view, study, ours)
-        found += _definition_findings(row, view, config)
+        found += definition_findings(row, view, config)
         session = plan.sessions.get(row.key)
         return _compare(client, row, view, session, found, deidentifier, config)
 
@@ -389,40 +387,6 @@ def _prearchive_findings(
     return []
 
 
-def _definition_findings(row: PlanRow, view: RemoteProject, config: SiteConfig) -> list[Finding]:
-    if not view.exists or row.modality not in config.kinds.by_code:
-        return []
-    session_type = config.kinds.by_code[row.modality].session_type
-    found = []
-    undefined: dict[str, None] = {}
-    for data_type, variables in variables_by_type(config.variables, [session_type]).items():
-        known = view.definitions.get(data_type, {})
-        for one in variables:
-            value = row.variables.get(one.name, "")
-            if not value:
-                continue
-            if one.name not in known:
-                undefined[one.name] = None
-            elif known[one.name] and value not in known[one.name]:
-                found.append(
-                    error(
-                        "value-not-in-list",
-                        f"{one.name} {value!r} is not in the project's list for {data_type} "
-                        f"({', '.join(known[one.name])}). Correct the value, or ask an owner to "
-                        "add it to the list.",
-                    )
-                )
-    if undefined:
-        found.append(
-            warning(
-                "variable-undefined",
-                f"The project does not define {', '.join(undefined)}: the values are kept, but "
-                "XNAT's pages do not show them. upload --create-project defines them.",
-            )
-        )
-    return found
-
-
 def _compare(
     client: XnatClient,
     row: PlanRow,
@@ -459,8 +423,8 @@ def _compare(
         ]
         missing = sum(len(match.missing) for match in matches)
         verdict = Verdict.ADDS_SCANS if missing else Verdict.SAME
-        found += _value_findings(client, row, existing, config)
-    found += _subject_value_findings(row, view, config)
+        found += session_value_findings(client, row, existing, config)
+    found += subject_value_findings(row, view, config)
     if _has_errors(found):
         verdict = Verdict.BAD
     return RowCheck(row, verdict, missing, tuple(found))
@@ -468,37 +432,3 @@ def _compare(
 
 def _has_errors(findings: Iterable[Finding]) -> bool:
     return any(one.level is Level.ERROR for one in findings)
-
-
-def _value_findings(
-    client: XnatClient, row: PlanRow, session: RemoteSession, config: SiteConfig
-) -> list[Finding]:
-    there = variables_in(read_item(client, session.path))
-    names = list(dict.fromkeys([*config.variables.names, *row.variables]))
-    return [
-        _contradiction("the session", name, there[name], row.variables[name])
-        for name in names
-        if there.get(name) and row.variables.get(name) and there[name] != row.variables[name]
-    ]
-
-
-def _subject_value_findings(row: PlanRow, view: RemoteProject, config: SiteConfig) -> list[Finding]:
-    subject = view.subjects.get(row.subject.casefold())
-    if subject is None:
-        return []
-    return [
-        _contradiction(f"subject {subject.label}", name, old, row.variables[name])
-        for name, old in subject.variables.items()
-        if config.variables.of_subject(name)
-        and old
-        and row.variables.get(name)
-        and row.variables[name] != old
-    ]
-
-
-def _contradiction(what: str, name: str, old: str, new: str) -> Finding:
-    return error(
-        "variable-contradicts",
-        f"{name} of {what} is {old!r} on the server and {new!r} in the plan. Correct the plan, or "
-        "correct the server with set-variables.",
-    )
