@@ -17,8 +17,9 @@ from ..outputs.nifti import jsonable
 from ..outputs.uids import parameter_hash
 from ..report.plots import unit_words
 from ..report.template import render_page
+from ..xnat.earlier import write_step_provenance
 from ..xnat.parameters import RunParameters
-from ..xnat.store import ResultLocation, publish, write_step_provenance
+from ..xnat.store import ResultLocation, publish
 from .outcome import FAILED, LEFT_OUT, PARTLY, ProjectOutcome, SessionResult
 from .plots import colour, comparison_words, forest, interval_words, over_time
 from .study import Comparison, Measure, ProjectStudy, build_study, compare
@@ -95,7 +96,7 @@ def send_summary(
         "request": parameter_hash([version(), run_parameters.key, outcome.done, lacking]),
         "software": f"xnat-pic {version()}",
     }
-    write_step_provenance(folder, step, CONTENTS)
+    write_step_provenance(folder, step)
     publish(client, location, folder, CONTENTS)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import MissingError
 from xnat_config.server.files import RemoteFile, fetch_file
 from xnat_config.server.paths import files_path
 from xnat_pic.errors import ServerError
@@ -59,13 +60,19 @@ def _is_same(path: Path, file: RemoteFile) -> bool:
 
 
 def read_header(client: XnatClient, file: RemoteFile) -> Dataset | None:
-    """Return the header of a DICOM file without fetching its pixels; None where it has none."""
+    """Return the header of a DICOM file without fetching its pixels; None where it has none.
+
+    Also None where the server lists the file and has it not: that is told when all are fetched.
+    """
     import pydicom
     from pydicom.errors import InvalidDicomError
 
     # The mark of the pixels may stand in an icon too: then the whole is needed.
     for enough in (_holds_header, _is_too_long):
-        data = client.read(file.uri, enough=enough)
+        try:
+            data = client.read(file.uri, enough=enough)
+        except MissingError:
+            return None
         if data[128:132] != b"DICM":
             return None
         try:

@@ -9,6 +9,7 @@ from xnat_config.server.files import list_files
 from xnat_pic.errors import LoginError, NothingUsableError, XnatPicError, describe
 
 from ..errors import ModelInputError, StoppedError
+from .earlier import InputFiles
 from .files import fetch
 from .find import DICOM, Candidate, find_scans, select_scans
 from .parameters import map_options, suv_options
@@ -66,34 +67,34 @@ def make_all(run: RunContext) -> None:
 def _make(run: RunContext, candidate: Candidate) -> None:
     scan, run_parameters = candidate.scan, run.run_parameters
     location = run.location(scan, run_parameters.folder)
-    b0 = _b0_files(run)
-    request = run.request(candidate.files, sorted(one.md5 for one in b0))
-    contents = run.done(location, request, CONTENTS)
-    if contents is not None:
+    images = InputFiles(f"scan {scan.id}", candidate.files)
+    earlier = run.find_earlier(location, [images, *_b0_files(run)], CONTENTS)
+    images = earlier.inputs[0]
+    if earlier.contents is not None:
         run.result.found += 1
         run.log.add(f"scan {scan.id}: done already, {location.resource}/{location.folder}")
-        _record(run, scan.id, location, contents.get("maps"))
+        _record(run, scan.id, location, earlier.contents.get("maps"))
         return
     source = run.new_folder("RAW", path_part(scan.id))
     with run.timed("download"):
-        how = fetch(run.client, scan.address, DICOM, candidate.files, source)
-    run.log.add(f"scan {scan.id}: {len(candidate.files)} files by {how}")
+        how = fetch(run.client, scan.address, DICOM, images.files, source)
+    run.log.add(f"scan {scan.id}: {len(images.files)} files by {how}")
     out = run.new_folder("PROCESSED", path_part(scan.id), run_parameters.folder)
     with run.timed("run"):
         summary = _run(run, source, out)
     for text in summary.warnings:
         run.note(f"Scan {scan.id}: {text}")
-    run.upload(location, out, request, scan, CONTENTS)
+    run.upload(location, out, earlier.request, scan, CONTENTS)
     run.result.results += 1
     _record(run, scan.id, location, summary.maps)
 
 
-def _b0_files(run: RunContext) -> list[Any]:
+def _b0_files(run: RunContext) -> list[InputFiles]:
     named = run.run_parameters.listed("b0_scan")
     if not named:
         return []
-    scans, _ = select_scans(run.session, named)
-    return list_files(run.client, scans[0].address, DICOM)
+    scan = select_scans(run.session, named)[0][0]
+    return [InputFiles(f"scan {scan.id}", tuple(list_files(run.client, scan.address, DICOM)))]
 
 
 def _run(run: RunContext, source: Path, out: Path) -> MapSummary:
@@ -111,10 +112,10 @@ def _run(run: RunContext, source: Path, out: Path) -> MapSummary:
     from ..maps.run import make_maps
 
     b0 = None
-    if run_parameters.listed("b0_scan"):
+    for other in _b0_files(run):
         scan = select_scans(run.session, run_parameters.listed("b0_scan"))[0][0]
         b0 = run.new_folder("RAW", f"b0-{path_part(scan.id)}")
-        fetch(run.client, scan.address, DICOM, _b0_files(run), b0)
+        fetch(run.client, scan.address, DICOM, other.files, b0)
     return make_maps(
         run_parameters.command,
         source,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,9 +12,11 @@ from xnat_config.server.errors import MissingError
 from xnat_config.server.files import RemoteFile, fetch_file, list_files
 from xnat_config.server.paths import data_path
 from xnat_pic.errors import LoginError, NothingUsableError, WrongCallError, XnatPicError, describe
+from xnat_pic.files import file_digest
 
 from ..catalog import load_catalog
 from ..errors import ModelInputError, StoppedError
+from .earlier import InputFiles, changed_since_made
 from .files import fetch
 from .find import DICOM, ScanRow, select_scans
 from .parameters import MASK_AVERAGE, roi_options
@@ -251,15 +253,19 @@ def _measure(run: RunContext, collection: Collection, results: Sequence[StoredRe
         for number, file in enumerate(collection.files):
             fetch_file(run.client, file, roi / f"{number:03d}.{_ending(file)}")
     scans, named = _drawn_on(run, collection, roi)
-    images = {one: list_files(run.client, one.address, DICOM) for one in scans}
+    images = {one: tuple(list_files(run.client, one.address, DICOM)) for one in scans}
+    drawing = sorted(file_digest(path, "md5") for path in roi.iterdir())
+    more = [collection.label, run.run_parameters.listed("map"), drawing]
     waiting = []
     for result in results:
         location = run.location(result.scan, _folder(run, collection, result, named))
-        files = [*collection.files, *result.files.values()]
-        pixels = sorted(file.md5 for one in images.values() for file in one)
-        request = run.request(files, collection.label, run.run_parameters.listed("map"), pixels)
-        if run.done(location, request, CONTENTS) is None:
-            waiting.append((result, location, request))
+        inputs = [
+            InputFiles(f"the result {result.folder}", tuple(result.files.values())),
+            *(InputFiles(f"scan {one.id}", files) for one, files in images.items()),
+        ]
+        earlier = run.find_earlier(location, inputs, CONTENTS, more)
+        if earlier.contents is None:
+            waiting.append((result, location, earlier))
             continue
         run.result.found += 1
         run.log.add(f"{collection.label}: done already, {location.resource}/{location.folder}")
@@ -267,10 +273,14 @@ def _measure(run: RunContext, collection: Collection, results: Sequence[StoredRe
     if not waiting:
         return
     with run.timed("download"):
-        image = _fetch_images(run, images)
-    for result, location, request in waiting:
+        now = [one.files for one in waiting[-1][2].inputs[1:]]
+        image = _fetch_images(run, dict(zip(images, now, strict=True)))
+    for result, location, earlier in waiting:
         run.checkpoint()
-        _measure_in(run, collection, result, (image, roi), (location, request))
+        made_of = {one.uri: one for one in earlier.inputs[0].files}
+        fresh = {name: made_of[file.uri] for name, file in result.files.items()}
+        found = replace(result, files=fresh)
+        _measure_in(run, collection, found, (image, roi), (location, earlier.request))
 
 
 def _ending(file: RemoteFile) -> str:
@@ -381,6 +391,14 @@ def _fetch_result(run: RunContext, result: StoredResult) -> Path:
         location.parent.mkdir(parents=True, exist_ok=True)
         fetch_file(run.client, file, location)
     aside.replace(target)
+    changed = changed_since_made(target)
+    if changed:
+        where = f"{result.resource}/{result.folder}"
+        run.note(
+            f"Of the maps of scan {result.scan.id} in {where}, {', '.join(changed)} "
+            f"{'is' if len(changed) == 1 else 'are'} not as the pipeline made "
+            f"{'it' if len(changed) == 1 else 'them'}: changed since, and measured as found."
+        )
     return target
 
 

@@ -11,16 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from xnat_config.server.client import XnatClient
-from xnat_config.server.files import RemoteFile
 from xnat_pic.version import version
 
 from ..errors import StoppedError
 from ..outputs.uids import parameter_hash
+from .earlier import (
+    EarlierResult,
+    InputFiles,
+    find_earlier_result,
+    strangers_note,
+    write_step_provenance,
+)
 from .find import ScanRow, Session
 from .log import Log
 from .outcome import RunResult
 from .parameters import RunParameters
-from .store import ResultLocation, find_earlier_result, publish, write_step_provenance
+from .store import ResultLocation, publish
 
 Cancel = Callable[[], bool]
 
@@ -90,16 +96,40 @@ class RunContext:
         path = "/".join([path_part(self.session.label), path_part(scan.id), folder])
         return ResultLocation(self.session.subject_address, resource, path)
 
-    def request(self, files: Sequence[RemoteFile], *more: Any) -> str:
-        """Return the hash of inputs, parameters and software that decides what is done already."""
-        inputs = sorted(f"{one.path} {one.size} {one.md5}" for one in files)
-        return parameter_hash([version(), self.run_parameters.key, inputs, *more])
+    def find_earlier(
+        self,
+        location: ResultLocation,
+        inputs: Sequence[InputFiles],
+        contents: str,
+        more: Sequence[Any] = (),
+    ) -> EarlierResult:
+        """Look whether a result is there already, made of the same by the same software.
 
-    def done(self, location: ResultLocation, request: str, contents: str) -> dict[str, Any] | None:
-        """Return the contents of a result that is there already; None where it is to be made."""
-        if self.run_parameters.flag("redo"):
-            return None
-        return find_earlier_result(self.client, location, request, contents)
+        Parameters
+        ----------
+        location : ResultLocation
+            Where it would lie.
+        inputs : sequence of InputFiles
+            What it is made of.
+        contents : str
+            Name of its table of contents.
+        more : sequence
+            What else decides, beside the parameters.
+
+        Raises
+        ------
+        ServerError
+        """
+
+        def request_of(now: Sequence[InputFiles]) -> str:
+            names = [sorted(f"{one.path} {one.size} {one.md5}" for one in of.files) for of in now]
+            return parameter_hash([version(), self.run_parameters.key, names, *more])
+
+        redo = self.run_parameters.flag("redo")
+        found = find_earlier_result(self.client, location, inputs, request_of, contents, redo=redo)
+        for text in found.notes:
+            self.note(text)
+        return found
 
     def upload(
         self, location: ResultLocation, folder: Path, request: str, scan: ScanRow, contents: str
@@ -123,8 +153,10 @@ class RunContext:
             f"{self.log.masked(head)}\n{text}", encoding="utf-8", newline="\n"
         )
         with self.timed("upload"):
-            write_step_provenance(folder, step, contents)
-            publish(self.client, location, folder, contents)
+            write_step_provenance(folder, step)
+            strangers = publish(self.client, location, folder, contents)
+        for said in strangers_note(f"{location.resource}/{location.folder}", strangers):
+            self.note(said)
         self.log.add(f"scan {scan.id}: results are in {location.resource}/{location.folder}")
 
     def new_folder(self, *parts: str) -> Path:

@@ -15,7 +15,7 @@ from xnat_config.server.errors import MissingError
 from xnat_config.server.files import RemoteFile, list_files
 from xnat_config.server.paths import files_path
 from xnat_pic.errors import ServerError
-from xnat_pic.files import file_digest, write_file
+from xnat_pic.files import file_digest
 
 PROVENANCE = "provenance.json"
 _ROUNDS = 3
@@ -74,34 +74,18 @@ def _is_too_long(so_far: bytearray) -> bool:
     return len(so_far) > _LONGEST_JSON
 
 
-def find_earlier_result(
-    client: XnatClient, location: ResultLocation, request: str, contents: str
-) -> dict[str, Any] | None:
-    """Return the table of contents of a result that is there, whole, and made of the same.
-
-    Parameters
-    ----------
-    client : XnatClient
-        The server.
-    location : ResultLocation
-        Where the result would go.
-    request : str
-        Hash of inputs, parameters and software.
-    contents : str
-        Name of the table of contents, which is sent last.
-    """
-    stored = location.files(client)
-    if contents not in stored or PROVENANCE not in stored:
-        return None
-    step = read_json(client, stored[PROVENANCE]).get("step")
-    if not isinstance(step, dict) or step.get("request") != request:
-        return None
-    listed = step.get("files")
-    if not isinstance(listed, dict) or set(stored) != {*listed, contents, PROVENANCE}:
-        return None
-    if any(not _matches(stored[name], size, md5) for name, (size, md5) in listed.items()):
-        return None
-    return read_json(client, stored[contents]) or None
+def listed_files(record: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
+    """Return size and MD5 of the files that a ``provenance.json`` lists; none where broken."""
+    step = record.get("step")
+    files = step.get("files") if isinstance(step, dict) else None
+    if not isinstance(files, dict):
+        return {}
+    found = {}
+    for name, pair in files.items():
+        if not isinstance(pair, list) or [type(one) for one in pair] != [int, str]:
+            return {}
+        found[name] = (pair[0], pair[1])
+    return found
 
 
 def _matches(file: RemoteFile, size: int, md5: str) -> bool:
@@ -113,33 +97,8 @@ def _is_stored(file: RemoteFile | None, size: int, md5: str, *, sent: bool) -> b
     return file is not None and _matches(file, size, md5) and (sent or bool(file.md5))
 
 
-def write_step_provenance(folder: Path, step: Mapping[str, Any], contents: str) -> None:
-    """Write into ``provenance.json`` what the step was, and every file of the result.
-
-    Parameters
-    ----------
-    folder : Path
-        The result.
-    step : mapping
-        Pipeline, session, scan, parameters and hashes. No secret, no place on a disk.
-    contents : str
-        Name of the table of contents.
-    """
-    path = folder / PROVENANCE
-    content: dict[str, Any] = {}
-    with suppress(FileNotFoundError):
-        content = json.loads(path.read_text(encoding="utf-8"))
-    content.pop("call", None)  # the words of this process, which hold its login
-    listed = {
-        name: [size, md5]
-        for name, (size, md5) in _local(folder).items()
-        if name not in (PROVENANCE, contents)
-    }
-    content["step"] = {**step, "files": listed}
-    write_file(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def _local(folder: Path) -> dict[str, tuple[int, str]]:
+def local_files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Return size and MD5 of each file of a result, by its path below the folder."""
     found = {}
     for path in sorted(folder.rglob("*")):
         # The server takes no empty file.
@@ -149,11 +108,13 @@ def _local(folder: Path) -> dict[str, tuple[int, str]]:
     return found
 
 
-def publish(client: XnatClient, location: ResultLocation, folder: Path, contents: str) -> None:
+def publish(client: XnatClient, location: ResultLocation, folder: Path, contents: str) -> list[str]:
     """Send a result in the place of an earlier one of the same parameters.
 
     The table of contents goes first and comes last, so that whoever looks for a result finds a
-    whole one or none, whenever the connection, the server or this process ends.
+    whole one or none, whenever the connection, the server or this process ends. What an earlier
+    run listed as its own and this one has not is removed; the provenance goes ahead of what it
+    lists, so that what an interrupted run leaves is known to be ours. No other file is touched.
 
     Parameters
     ----------
@@ -166,18 +127,22 @@ def publish(client: XnatClient, location: ResultLocation, folder: Path, contents
     contents : str
         Name of the table of contents.
 
+    Returns
+    -------
+    list of str
+        Files in the folder that no run made.
+
     Raises
     ------
     ServerError
         Where the server refuses, or has not what was sent.
     """
-    local = _local(folder)
+    local = local_files(folder)
     if not any(character.isalnum() for character in location.folder):
         raise ServerError(f"{location.folder!r} is no folder for a result.")
     make_resource(client, location)
-    stored = location.files(client)
-    if contents in stored:
-        _remove(client, location, contents)
+    _clear(client, location, local, contents)
+    put_file(client, location, PROVENANCE, folder / PROVENANCE)
     for attempt in range(1, _ROUNDS + 1):
         stored = location.files(client)
         wrong = [
@@ -190,8 +155,6 @@ def publish(client: XnatClient, location: ResultLocation, folder: Path, contents
         if attempt > 1:
             client.pause(attempt)
         _send(client, location, folder, wrong)
-    for name in sorted(set(location.files(client)) - set(local)):
-        _remove(client, location, name)
     for attempt in range(1, _ROUNDS + 1):
         put_file(client, location, contents, folder / contents)
         stored = location.files(client)
@@ -199,7 +162,7 @@ def publish(client: XnatClient, location: ResultLocation, folder: Path, contents
             n for n, (s, m) in local.items() if n not in stored or not _matches(stored[n], s, m)
         ]
         if not lost:
-            return
+            return sorted(set(stored) - set(local))
         client.pause(attempt)
         _send(client, location, folder, [name for name in lost if name != contents])
     _remove(client, location, contents)
@@ -207,6 +170,23 @@ def publish(client: XnatClient, location: ResultLocation, folder: Path, contents
         f"{lost[0]} is not in {location.resource} as it was sent.",
         hint="Run the pipeline again; if it stays so, ask the server's administrator.",
     )
+
+
+def _clear(
+    client: XnatClient,
+    location: ResultLocation,
+    local: Mapping[str, tuple[int, str]],
+    contents: str,
+) -> None:
+    """Remove the table of contents, and what an earlier run made and this one does not."""
+    stored = location.files(client)
+    if contents in stored:
+        _remove(client, location, contents)
+    if PROVENANCE not in stored:
+        return
+    ours = listed_files(read_json(client, stored[PROVENANCE]))
+    for name in sorted(set(ours) & set(stored) - set(local)):
+        _remove(client, location, name)
 
 
 def make_resource(client: XnatClient, location: ResultLocation) -> None:

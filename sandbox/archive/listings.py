@@ -25,7 +25,7 @@ class Filed:
 
 @dataclass(frozen=True)
 class Counted:
-    """A resource with its item, how many files it holds and their bytes."""
+    """A resource with its item, how many files it holds (as counted last) and their bytes."""
 
     resource: Resource
     item: Item
@@ -96,7 +96,8 @@ def resources(
         Number or label, or several with commas between; empty for all.
     """
     rows = connection.execute(
-        "SELECT resource.*, count(path) AS n, coalesce(sum(size), 0) AS bytes"
+        "SELECT resource.*, count(path) - coalesce((SELECT files FROM lost"
+        " WHERE lost.resource = resource.pk), 0) AS n, coalesce(sum(size), 0) AS bytes"
         " FROM resource LEFT JOIN file ON file.resource = resource.pk"
         f" WHERE {_CHOSEN} GROUP BY resource.pk ORDER BY resource.pk",
         _arguments(found, side, name),

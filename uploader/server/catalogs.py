@@ -1,4 +1,4 @@
-"""Catalogues of the server: have them made anew from the files, and see what they lack."""
+"""Catalogues of the server: see what they list and the store does not have."""
 
 from __future__ import annotations
 
@@ -6,49 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xnat_config.server.client import XnatClient
-from xnat_pic.errors import ServerError
-
 from .listing import RemoteScan, children
-
-# From here on `checksum` computes those anew that are there; before, only those that are missing.
-_SINCE = (1, 8)
-_LONGEST_S = 3600.0  # the server reads every file of the item
-
-
-def refresh_catalogs(client: XnatClient, path: str) -> str:
-    """Have the server compute size and MD5 of the files of an item anew.
-
-    Nothing is removed: what the catalogue names and the store does not have stays listed, and is
-    told by `count_lost`.
-
-    Parameters
-    ----------
-    path : str
-        Address of the item.
-
-    Returns
-    -------
-    str
-        Why the server did not, as a message; empty: it did.
-    """
-    version = client.version
-    if version and version < _SINCE:
-        return f"XNAT {client.version_text} does not compute checksums anew"
-    try:
-        client.send(
-            "POST",
-            "/data/services/refresh/catalog",
-            params={
-                "resource": "/archive" + path.removeprefix("/data"),
-                "options": "checksum,populateStats",
-            },
-            repeat=True,
-            read_timeout_s=_LONGEST_S,
-        )
-    except ServerError as error:
-        return f"the server did not compute the checksums anew ({error.message.rstrip('.')})"
-    return ""
 
 
 def count_lost(item: Mapping[str, Any], scans: Iterable[RemoteScan]) -> Counter[tuple[str, str]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from xnat_config.server.catalogs import refresh_catalogs
+
 from ..errors import RowError
 from ..findings import counted, list_some
 from ..planning.journal import ArrivedObject, SeriesState
-from ..server.catalogs import refresh_catalogs
 from ..server.listing import read_scans, read_sessions
 from ..verification.content_check import Suspect, check_contents, series_name
 from ..verification.matching import SeriesMatch, match_series

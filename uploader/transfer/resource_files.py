@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from xnat_config.server.client import XnatClient
-from xnat_config.server.files import RemoteFile
+from xnat_config.server.files import RemoteFile, remote_digest
 from xnat_config.server.paths import files_path
 from xnat_pic.errors import ServerError
 from xnat_pic.files import new_digest
@@ -17,7 +17,6 @@ from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
 from ..server.listing import find_file, read_resource_files
 from ..verification.payload import file_md5, file_stamp, read_blocks
-from ..verification.side_file_check import remote_digest
 from .jobs import UploadContext
 
 

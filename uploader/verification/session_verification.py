@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from xnat_config.server.catalogs import refresh_catalogs
 from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import LoginError, RefusedError, UnreachableError
 from xnat_config.server.paths import data_path
@@ -21,7 +22,7 @@ from ..errors import unexpected
 from ..findings import counted, list_some
 from ..planning.journal import ArrivedObject, Journal
 from ..planning.plan import Plan, PlanRow
-from ..server.catalogs import count_lost, refresh_catalogs
+from ..server.catalogs import count_lost
 from ..server.listing import (
     RemoteScan,
     RemoteSession,

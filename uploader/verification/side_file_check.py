@@ -7,38 +7,21 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from xnat_config.resources import Resources
+from xnat_config.server.catalogs import refresh_catalogs
 from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import RefusedError
-from xnat_config.server.files import RemoteFile
+from xnat_config.server.files import RemoteFile, remote_digest
 from xnat_config.server.paths import files_path
-from xnat_pic.files import new_digest
 
 from ..findings import list_some
 from ..planning.journal import Journal
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
-from ..server.catalogs import refresh_catalogs
 from ..server.listing import find_file, read_resource_files
 from .levels import ProofLevel
 from .payload import file_md5
 
 _CONTENT = (ProofLevel.DIGEST, ProofLevel.PIXELS)
-
-
-def remote_digest(client: XnatClient, file: RemoteFile) -> str:
-    """Return the MD5 of a file as the server gives it; empty where it does not."""
-
-    def fetch() -> str:
-        digest = new_digest("md5")
-        with client.stream(file.uri) as blocks:
-            for block in blocks:
-                digest.update(block)
-        return digest.hexdigest()
-
-    try:
-        return client.repeat_broken(fetch)
-    except RefusedError:
-        return ""
 
 
 def _digest_of(client: XnatClient, file: RemoteFile, level: ProofLevel, believed: bool) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 from xnat_pic.files import new_digest, part_path
 
 from .client import XnatClient
-from .errors import BrokenAnswerError, ServerError
+from .errors import BrokenAnswerError, RefusedError, ServerError
 
 _FOLDER = re.compile(r"/resources/[^/]+/files/")
 _SCAN = re.compile(r"/scans/([^/]+)/(?:resources/)?")
@@ -120,3 +120,19 @@ def fetch_file(client: XnatClient, file: RemoteFile, target: Path) -> None:
         aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def remote_digest(client: XnatClient, file: RemoteFile) -> str:
+    """Return the MD5 of a file as the server gives it; empty where it does not."""
+
+    def fetch() -> str:
+        digest = new_digest("md5")
+        with client.stream(file.uri) as blocks:
+            for block in blocks:
+                digest.update(block)
+        return digest.hexdigest()
+
+    try:
+        return client.repeat_broken(fetch)
+    except RefusedError:
+        return ""

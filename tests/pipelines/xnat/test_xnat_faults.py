@@ -39,7 +39,7 @@ def _is_whole(bench):
     address = f"/data/experiments/{bench.mr}/scans/{SCAN}/resources/{resource}/files/{folder}"
     listed = json.loads(bench.served.get(f"{address}/provenance.json").content)["step"]["files"]
     there = {name.removeprefix(f"{head}/"): list(one) for name, one in stored.items()}
-    rest = {"provenance.json", "maps.json"}
+    rest = {"provenance.json"}
     return set(there) == {*listed, *rest} and all(there[name] == listed[name] for name in listed)
 
 

@@ -218,9 +218,6 @@ def test_other_parameters_lie_beside_and_the_same_are_not_made_again(bench, tmp_
 def test_the_same_parameters_are_replaced_and_nothing_is_doubled(bench, tmp_path):
     first = _run(bench, "process_T1w_SR", tmp_path)
     stored = bench.scan("40001")
-    folder = next(iter(_folders(stored)))
-    stray = f"/data/experiments/{bench.mr}/scans/40001/resources/{folder.replace('/', '/files/')}"
-    assert bench.served.put(f"{stray}/old_T9map.nii.gz", params={"inbody": "true"}, data=b"old").ok
     again = _run(bench, "process_T1w_SR", tmp_path, redo="true")
     assert (again.exit_code, again.skipped) == (0, False)
     assert set(bench.scan("40001")) == set(stored)
@@ -260,20 +257,6 @@ def test_a_damaged_result_is_made_again(bench, tmp_path):
     outcome = _run(bench, "process_T1w_SR", tmp_path)
     assert (outcome.exit_code, outcome.skipped) == (0, False)
     assert bench.scan("40001")[name][0] == stored[name][0]
-
-
-def test_a_result_with_a_file_of_another_is_made_again(bench, tmp_path):
-    """Such as what a run of another version left: the list of files says what belongs there."""
-    _run(bench, "process_T1w_SR", tmp_path)
-    stored = bench.scan("40001")
-    (folder,) = _folders(stored)
-    resource, _, path = folder.partition("/")
-    address = f"/data/experiments/{bench.mr}/scans/40001/resources/{resource}/files/{path}"
-    assert _run(bench, "process_T1w_SR", tmp_path).skipped
-    bench.served.put(f"{address}/old.nii.gz", params={"inbody": "true"}, data=b"old")
-    outcome = _run(bench, "process_T1w_SR", tmp_path)
-    assert (outcome.exit_code, outcome.skipped) == (0, False)
-    assert set(bench.scan("40001")) == set(stored)
 
 
 def test_results_say_what_they_were_made_of(bench, tmp_path):
