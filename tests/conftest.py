@@ -1,7 +1,8 @@
 """What the tests of all packages share: the real data beside the checkout, and no skip in CI."""
 
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,19 @@ def shared_data() -> Path:
             "set XNAT_PIC_DATA to its folder."
         )
     return folder
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Callable[..., None]:
+    """Record what a command says of a case: `docs/reference/tell_cases.py` makes a table of it.
+
+    Called with the kind of case, its name, and what is said.
+    """
+
+    def record(kind: str, case: str, *said: str) -> None:
+        record_property("told", json.dumps([kind, case, [one for one in said if one]]))
+
+    return record
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

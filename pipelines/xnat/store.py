@@ -88,13 +88,18 @@ def listed_files(record: Mapping[str, Any]) -> dict[str, tuple[int, str]]:
     return found
 
 
-def _matches(file: RemoteFile, size: int, md5: str) -> bool:
-    return file.size in (-1, size) and file.md5 in ("", md5)
-
-
-def _is_stored(file: RemoteFile | None, size: int, md5: str, *, sent: bool) -> bool:
-    """Tell whether a file is on the server; without a checksum only what was sent counts."""
-    return file is not None and _matches(file, size, md5) and (sent or bool(file.md5))
+def _lacking(
+    client: XnatClient, location: ResultLocation, local: Mapping[str, tuple[int, str]]
+) -> list[str]:
+    """Return which files the server does not list as they are here."""
+    stored = location.files(client)
+    return [
+        name
+        for name, (size, md5) in local.items()
+        if name not in stored
+        or stored[name].size not in (-1, size)
+        or stored[name].md5 not in ("", md5)
+    ]
 
 
 def local_files(folder: Path) -> dict[str, tuple[int, str]]:
@@ -143,26 +148,20 @@ def publish(client: XnatClient, location: ResultLocation, folder: Path, contents
     make_resource(client, location)
     _clear(client, location, local, contents)
     put_file(client, location, PROVENANCE, folder / PROVENANCE)
+    # All of it: a listing may tell of files that the store has lost or that were changed there.
+    wrong = [name for name in local if name != contents]
     for attempt in range(1, _ROUNDS + 1):
-        stored = location.files(client)
-        wrong = [
-            name
-            for name, (size, md5) in local.items()
-            if name != contents and not _is_stored(stored.get(name), size, md5, sent=attempt > 1)
-        ]
-        if not wrong:
-            break
         if attempt > 1:
             client.pause(attempt)
         _send(client, location, folder, wrong)
+        wrong = [name for name in _lacking(client, location, local) if name != contents]
+        if not wrong:
+            break
     for attempt in range(1, _ROUNDS + 1):
         put_file(client, location, contents, folder / contents)
-        stored = location.files(client)
-        lost = [
-            n for n, (s, m) in local.items() if n not in stored or not _matches(stored[n], s, m)
-        ]
+        lost = _lacking(client, location, local)
         if not lost:
-            return sorted(set(stored) - set(local))
+            return sorted(set(location.files(client)) - set(local))
         client.pause(attempt)
         _send(client, location, folder, [name for name in lost if name != contents])
     _remove(client, location, contents)

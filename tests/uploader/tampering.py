@@ -12,6 +12,7 @@ class Stored:
     def __init__(self, work, row):
         self._work = work
         self.uri = row["URI"]
+        self.session = row["URI"].split("/experiments/")[1].split("/")[0]
         self.scan = row["URI"].split("/scans/")[1].split("/")[0]
         self.name = row["Name"]
         self._path = Path(row["absolutePath"])
@@ -38,6 +39,27 @@ class Stored:
     def delete(self):
         """Delete it as a person does."""
         assert self._work.server.served.delete(self.uri).status_code == 200
+
+    def add(self, name, content):
+        """Add a file beside it as a person does."""
+        uri = f"{self.uri.rpartition('/')[0]}/{name}"
+        answer = self._work.server.served.put(uri, params={"inbody": "true"}, data=content)
+        assert answer.status_code == 200, answer.text
+
+    def scan_call(self, method, **params):
+        """Delete or change its scan."""
+        path = f"/data/experiments/{self.session}/scans/{self.scan}"
+        answer = self._work.server.served.request(method, path, params=params)
+        assert answer.status_code == 200, answer.text
+
+    def move_session(self, subject, project="P1"):
+        """Give its session to another animal as a person does."""
+        served = self._work.server.served
+        label = served.get(f"/data/experiments/{self.session}?format=json").json()
+        label = label["items"][0]["data_fields"]["label"]
+        path = f"/data/projects/{project}/subjects/{subject}/experiments/{label}"
+        answer = served.put(path)
+        assert answer.status_code == 200, answer.text
 
 
 def stored_files(work, label="m01_20240109_MR", project="P1"):
@@ -95,6 +117,30 @@ def _swap(first, second):
     return swap
 
 
+def _exchange_through_xnat(files):
+    left, right = files[0].content, files[-1].content
+    files[0].put(right)
+    files[-1].put(left)
+
+
+def _another_object(content):
+    """Return an object of another animal, with its own identifiers."""
+
+    def change(ds):
+        ds.PatientID = ds.PatientName = "m99"
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = "2.25.99", "2.25.99.1"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = "2.25.99.1.1"
+
+    return edited(content, change)
+
+
+def _delete_scan(files):
+    files[-1].scan_call("DELETE", removeFiles="true")
+
+
+_PAGE = b"<!DOCTYPE html><html><body><form action='/login'>Log in</form></body></html>"
+
+
 def _pixel(content):
     return edited(content, flip_pixel)
 
@@ -119,14 +165,42 @@ TAMPERINGS = {
     "study of every file in the store": _every(_set(StudyInstanceUID="2.25.999")),
     "another animal's name in the store": _every(_set(PatientID="m02")),
     "a text in the header in the store": _one(_set(SeriesDescription="another")),
+    "orientation of every file in the store": _every(
+        _set(ImageOrientationPatient=[-1, 0, 0, 0, 1, 0])
+    ),
+    "black and white exchanged in the store": _every(_set(PhotometricInterpretation="MONOCHROME1")),
+    "a slope for one file in the store": _one(_set(RescaleSlope=2, RescaleIntercept=0)),
+    "fewer bits for one file in the store": _one(_set(BitsStored=8, HighBit=7)),
+    "sign of one file's pixels in the store": _one(_set(PixelRepresentation=1)),
+    "series of one file in the store": _one(_set(SeriesInstanceUID="2.25.999")),
+    "weight of the animal in the store": _every(_set(PatientWeight=0.9)),
+    "date of the study in the store": _every(_set(StudyDate="19990101")),
+    "echo time of one file in the store": _one(_set(EchoTime=99)),
+    "a hundred bytes after the end in the store": _one(lambda content: content + b"\x55" * 100),
+    "another animal's object in the store": _one(_another_object),
+    "a login page in the place of a file in the store": _one(lambda content: _PAGE),
     "every file zeroed through XNAT": _put(lambda content: bytes(len(content))),
     "every file cut off through XNAT": _put(lambda content: content[:-60]),
     "a pixel of every file through XNAT": _put(_pixel),
     "position of every file through XNAT": _put(_set(ImagePositionPatient=[9, 9, 9])),
     "another animal's name through XNAT": _put(_set(PatientID="m02")),
     "a text in the header through XNAT": _put(_set(SeriesDescription="another")),
+    "black and white exchanged through XNAT": _put(_set(PhotometricInterpretation="MONOCHROME1")),
+    "spacing of every file through XNAT": _put(_set(PixelSpacing=[7, 7])),
+    "two files of two scans exchanged through XNAT": _exchange_through_xnat,
+    "another animal's object through XNAT": lambda files: files[-1].put(
+        _another_object(files[-1].content)
+    ),
+    "a login page in the place of a file through XNAT": lambda files: files[-1].put(_PAGE),
+    "a scan deleted through XNAT": _delete_scan,
     "one file deleted through XNAT": lambda files: files[-1].delete(),
     "every file deleted through XNAT": lambda files: [one.delete() for one in files],
 }
-# What nobody can tell without knowing what arrived: a site's script may have written it.
-OF_A_SCRIPT = {"a text in the header in the store", "a text in the header through XNAT"}
+# What nobody can tell without knowing what arrived: a site's script may have written it. The
+# attribute that differs is named.
+OF_A_SCRIPT = {
+    "a text in the header in the store": "SeriesDescription",
+    "a text in the header through XNAT": "SeriesDescription",
+    "weight of the animal in the store": "PatientWeight",
+    "date of the study in the store": "StudyDate",
+}

@@ -11,6 +11,8 @@ from uploader.planning.plan_files import read_plan, write_plan
 from uploader.planning.variable_table import read_variable_table
 from uploader.scanning.folder_scan import scan_folder
 from uploader.server.ownership import empty_subjects
+from uploader.transfer.plan_upload import Outcome
+from uploader.verification.levels import ProofLevel
 from xnat_config import load_config
 
 CONFIG = load_config(environ={"XNAT_PIC_HOME": "nowhere"})
@@ -122,6 +124,25 @@ def test_a_clean_project_is_silent(tmp_path, name, ending):
     rows[0] = replace(rows[0], include=False)
     write_plan(replace(again, rows=tuple(rows)), path)
     assert alarms(with_sessions(read_plan(path), scan, CONFIG)) == []
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_clean_project_is_sent_and_proved_in_silence(work, tell, name):
+    """On a site that anonymises, with labels that a person gave in the plan."""
+    folder, layout, patient = PROJECTS[name]
+    write_project(work.folder, folder, patient)
+    made = work.plan(layout=layout)
+    rows = [replace(row, session=f"scan_{k}") if k % 2 else row for k, row in enumerate(made.rows)]
+    plan = replace(made, rows=tuple(rows))
+    result = work.upload(plan)
+    assert [(row.outcome, row.reason) for row in result.rows] == [(Outcome.DONE, "")] * 6
+    for level in (ProofLevel.DIGEST, ProofLevel.PIXELS):
+        found = work.verify(plan, level=level)
+        assert [(one.is_proved, one.problems) for one in found] == [(True, [])] * 6
+        assert {one.proof for one in found} == {"pixels equal"}
+    again = work.upload(plan)
+    assert {row.outcome for row in again.rows} == {Outcome.NOTHING_TO_DO}
+    tell("clean", name, "sent, proved (pixels equal), nothing to do")
 
 
 def test_renamed_files_and_a_table_are_no_alarm(tmp_path):

@@ -63,7 +63,7 @@ COMPLETE_AT_ONCE = {
 
 
 @pytest.mark.parametrize("rules", COMPLETE_AT_ONCE.values(), ids=COMPLETE_AT_ONCE.keys())
-def test_fault_that_passes_is_overcome_in_one_run(work, rules):
+def test_fault_that_passes_is_overcome_in_one_run(work, tell, request, rules):
     write_group(work.folder)
     work.server.fault(*rules)
     result = work.upload()
@@ -71,39 +71,43 @@ def test_fault_that_passes_is_overcome_in_one_run(work, rules):
     assert all(hits), f"a rule was never met: {hits}"
     assert [row.reason for row in result.rows] == [""] * 3
     _end_complete(work)
+    tell("fault", request.node.callspec.id, "done in the same run")
 
 
 @pytest.mark.parametrize("rule", [IMPORT, ARCHIVE], ids=["import", "archive"])
-def test_server_always_at_fault_ends_in_clear_rows_and_the_next_run_goes_on(work, rule):
+def test_server_always_at_fault_ends_in_clear_rows_and_the_next_run_goes_on(work, tell, rule):
     write_group(work.folder)
     work.server.fault({**rule, "status": 500, "count": 0})
     result = work.upload()
     assert {row.outcome for row in result.rows} == {Outcome.FAILED}
     assert all("fault (status 500)" in row.reason for row in result.rows)
     assert result.exit_code == 6
+    tell("fault", f"500 for good at {rule['path']}", result.rows[0].reason)
     assert work.server.files() == []
     work.server.no_faults()
     _end_complete(work)
 
 
-def test_line_that_always_breaks_ends_in_clear_rows_and_the_next_run_goes_on(work):
+def test_line_that_always_breaks_ends_in_clear_rows_and_the_next_run_goes_on(work, tell):
     write_group(work.folder)
     work.server.fault({**IMPORT, "cut_request_after": 800, "count": 0})
     result = work.upload()
     assert {row.outcome for row in result.rows} == {Outcome.FAILED}
     assert all("was cut" in row.reason for row in result.rows)
+    tell("fault", "every import cut", result.rows[0].reason)
     work.server.no_faults()
     _end_complete(work)
 
 
 @pytest.mark.parametrize("after", [0, 29, 880, 2400])
-def test_connection_cut_at_any_byte_loses_and_doubles_nothing(work, after):
+def test_connection_cut_at_any_byte_loses_and_doubles_nothing(work, tell, after):
     write_study(work.folder / "m01", series=(1,))
     work.server.fault({**IMPORT, "cut_request_after": after, "count": 2})
     _end_complete(work)
+    tell("fault", f"import cut twice after {after} bytes", "done in the same run")
 
 
-def test_session_from_somebody_else_in_the_prearchive_is_left_alone(work):
+def test_session_from_somebody_else_in_the_prearchive_is_left_alone(work, tell):
     write_study(work.folder / "m01")
     plan = work.plan()
     row = plan.rows[0]
@@ -124,6 +128,7 @@ def test_session_from_somebody_else_in_the_prearchive_is_left_alone(work):
     assert result.rows[0].outcome is Outcome.FAILED
     assert "prearchive" in result.rows[0].reason
     assert "did not send" in result.rows[0].reason
+    tell("fault", "a session of somebody else in the prearchive", result.rows[0].reason)
     assert result.exit_code == 8
     assert len(work.server.waiting()) == 1
     assert work.server.files() == []
@@ -140,29 +145,31 @@ def _zip(folder):
     return out.getvalue()
 
 
-def test_full_disk_ends_in_a_clear_row_that_is_not_repeated(work):
+def test_full_disk_ends_in_a_clear_row_that_is_not_repeated(work, tell):
     """XNAT tells a full disk as 400; the import must be asked once only."""
     write_study(work.folder / "m01")
     work.server.fault({**IMPORT, "status": 400, "count": 0})
     result = work.upload()
     assert result.rows[0].outcome is Outcome.FAILED
     assert "refuses" in result.rows[0].reason
+    tell("fault", "a full disk, told as 400", result.rows[0].reason)
     assert work.server.faults()[0]["hits"] == 1
     work.server.no_faults()
     _end_complete(work)
 
 
-def test_insufficient_storage_is_not_repeated(work):
+def test_insufficient_storage_is_not_repeated(work, tell):
     write_study(work.folder / "m01")
     work.server.fault({**IMPORT, "status": 507, "count": 0})
     result = work.upload()
     assert result.rows[0].outcome is Outcome.FAILED
     assert work.server.faults()[0]["hits"] == 1
+    tell("fault", "insufficient storage (507)", result.rows[0].reason)
     work.server.no_faults()
     _end_complete(work)
 
 
-def test_login_that_ends_for_good_stops_everything_and_says_so(work):
+def test_login_that_ends_for_good_stops_everything_and_says_so(work, tell):
     """A token that expires in mid-run: no session goes on, none is half there."""
     write_group(work.folder)
     client = work.server.client()
@@ -172,11 +179,12 @@ def test_login_that_ends_for_good_stops_everything_and_says_so(work):
     result = work.upload(client=client)
     assert result.exit_code == 5
     assert any("refuses the login" in row.reason for row in result.rows)
+    tell("fault", "login withdrawn in mid-run", next(r.reason for r in result.rows if r.reason))
     work.server.no_faults()
     _end_complete(work)
 
 
-def test_server_that_answers_too_late_is_asked_what_it_did(work):
+def test_server_that_answers_too_late_is_asked_what_it_did(work, tell):
     from dataclasses import replace
 
     write_study(work.folder / "m01")
@@ -186,34 +194,39 @@ def test_server_that_answers_too_late_is_asked_what_it_did(work):
     result = work.upload(client=client)
     assert result.exit_code == 0, [row.reason for row in result.rows]
     _end_complete(work)
+    tell("fault", "an answer that comes too late", "done in the same run")
 
 
-def test_refused_archiving_gives_the_servers_reason(work):
+def test_refused_archiving_gives_the_servers_reason(work, tell):
     """Somebody archives another study under the label between check and upload."""
     write_study(work.folder / "m01")
     work.server.fault({**ARCHIVE, "status": 409, "count": 0})
     result = work.upload()
     assert result.rows[0].outcome is Outcome.FAILED
     assert result.rows[0].reason
+    tell("fault", "archiving refused with 409", result.rows[0].reason)
     work.server.no_faults()
     _end_complete(work)
 
 
-def test_import_that_was_stored_and_answered_with_nothing_stays_ours(work):
+def test_import_that_was_stored_and_answered_with_nothing_stays_ours(work, tell):
     """The run ends behind it; the next one goes on with what is there."""
     write_study(work.folder / "m01")
     work.server.fault({**IMPORT, "empty_answer": True}, {**ARCHIVE, "status": 403, "count": 0})
-    assert work.upload().exit_code == 8
+    result = work.upload()
+    assert result.exit_code == 8
+    tell("fault", "import stored, answered with nothing, archiving refused", result.rows[0].reason)
     assert len(work.server.waiting()) == 1
     work.server.no_faults()
     _end_complete(work)
 
 
-def test_login_page_that_stays_ends_the_run_as_a_login(work):
+def test_login_page_that_stays_ends_the_run_as_a_login(work, tell):
     write_study(work.folder / "m01")
     work.server.fault({**ARCHIVE, "login_page": True, "count": 0})
     result = work.upload()
     assert (result.exit_code, work.server.files()) == (5, [])
+    tell("fault", "a login page that stays", result.rows[0].reason)
     work.server.no_faults()
     _end_complete(work)
 

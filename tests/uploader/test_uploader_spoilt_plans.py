@@ -190,7 +190,7 @@ def is_right(row, truth):
 
 @pytest.mark.parametrize("name", EDITS)
 @pytest.mark.parametrize("ending", ["csv", "xlsx"])
-def test_what_an_edit_spoils_is_stopped(scanned, tmp_path, name, ending):
+def test_what_an_edit_spoils_is_stopped(scanned, tmp_path, tell, name, ending):
     made = made_of(scanned)
     truth = {row.key: row for row in made.rows}
     again = through_file(made, EDITS[name], scanned, tmp_path / f"plan.{ending}")
@@ -201,6 +201,7 @@ def test_what_an_edit_spoils_is_stopped(scanned, tmp_path, name, ending):
     else:
         assert confirmed == []
     assert any(errors(row) for row in again.rows)
+    tell("edit", name, next(text for row in again.rows for text in errors(row)))
     # Each says what to do.
     for text in (text for row in again.rows for text in errors(row)):
         assert any(word in text.casefold() for word in ("correct", "write")), text
@@ -208,14 +209,14 @@ def test_what_an_edit_spoils_is_stopped(scanned, tmp_path, name, ending):
 
 @pytest.mark.parametrize("name", WHOLE)
 @pytest.mark.parametrize("ending", ["csv", "xlsx"])
-def test_what_spoils_a_whole_plan_is_told(scanned, tmp_path, name, ending):
+def test_what_spoils_a_whole_plan_is_told(scanned, tmp_path, tell, name, ending):
     edit, text = WHOLE[name]
     made, path = made_of(scanned), tmp_path / f"plan.{ending}"
     try:
         told = [one.message for one in through_file(made, edit, scanned, path).findings]
     except PlanError as refused:
         told = [refused.message]
-    assert any(text in one for one in told)
+    tell("edit", name, next(one for one in told if text in one))
 
 
 def test_an_answer_that_is_neither_yes_nor_no_is_refused(scanned, tmp_path):
@@ -273,7 +274,9 @@ def cages(tmp_path_factory):
 
 @pytest.mark.parametrize("layout", ["{subject}", ""])
 @pytest.mark.parametrize("language", AFTER)
-def test_what_a_spreadsheet_program_changes_is_stopped_by_name(cages, tmp_path, language, layout):
+def test_what_a_spreadsheet_program_changes_is_stopped_by_name(
+    cages, tmp_path, tell, language, layout
+):
     """`layout` empty: only the header names the animal."""
     table = tmp_path / "doses.csv"
     lines = io.StringIO()
@@ -298,10 +301,21 @@ def test_what_a_spreadsheet_program_changes_is_stopped_by_name(cages, tmp_path, 
     again = through_file(made, save, cages, tmp_path / "plan.csv")
     for row, before in zip(again.rows, made.rows, strict=True):
         if row.subject != before.subject:
-            assert any("subject" in text for text in errors(row)), row
+            told = [text for text in errors(row) if "subject" in text]
+            assert told, row
+            tell(
+                "edit",
+                f"subject {before.subject} saved by a spreadsheet program ({language})",
+                told[0],
+            )
         if row.variables["dose"] != before.variables["dose"]:
             told = [text for text in errors(row) if "dose" in text]
             assert any("A spreadsheet program makes such a value" in text for text in told), row
+            tell(
+                "edit",
+                f"dose {before.variables['dose']} saved by a spreadsheet program ({language})",
+                told[0],
+            )
 
 
 def test_a_table_of_excel_names_its_sign_between_cells(tmp_path):

@@ -103,7 +103,7 @@ def _by_subject(verifications):
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_tampering_is_found_stands_and_is_mended_by_a_persons_word(table, name):
+def test_tampering_is_found_stands_and_is_mended_by_a_persons_word(table, tell, name):
     subject = table.subjects[name]
     assert table.before[subject].is_proved
     found = table.after[subject]
@@ -114,6 +114,7 @@ def test_tampering_is_found_stands_and_is_mended_by_a_persons_word(table, name):
         True,
     )
     result = table.upload[subject]
+    tell("tampering", name, found.problems[0], result.reason or "sends what is missing")
     if "deleted" in name:  # what is missing is sent again, and no word is needed for it
         assert result.outcome is Outcome.DONE, result.reason
     else:
@@ -125,10 +126,11 @@ def test_tampering_is_found_stands_and_is_mended_by_a_persons_word(table, name):
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
-def test_tampering_is_found_without_a_journal_too(table, name):
+def test_tampering_is_found_without_a_journal_too(table, tell, name):
     found = table.without_journal[table.subjects[name]]
+    tell("alone", name, next(iter([*found.problems, *found.notes])))
     if name in OF_A_SCRIPT and not found.problems:
-        assert "SeriesDescription" in " ".join(found.notes)
+        assert OF_A_SCRIPT[name] in " ".join(found.notes)
     else:
         assert not found.is_proved
         assert found.problems

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import sqlite3
 
 import pytest
@@ -62,59 +63,134 @@ def _forget_digests(tmp_path):
         assert connection.execute("UPDATE file SET digest = ''").rowcount > 50
 
 
-@pytest.mark.parametrize("change", [_flip, lambda place: place.unlink()], ids=["bit", "lost"])
-def test_an_image_that_changed_behind_its_catalogue_is_no_done(bench, mapped, tmp_path, change):
+def _cut(place):
+    place.write_bytes(place.read_bytes()[:-9])
+
+
+def _empty(place):
+    place.write_bytes(b"")
+
+
+def _lose(place):
+    place.unlink()
+
+
+def _on_the_disk(end, change):
+    """Return a change in the store, of which no catalogue tells."""
+    return lambda bench, tmp_path: change(_on_disk(bench, tmp_path, end))
+
+
+def _through_xnat(end, change):
+    """Return a change that a person makes, with a catalogue that is right."""
+
+    def edit(bench, tmp_path):
+        name = _named(bench, end)
+        aside = tmp_path / "edited"
+        aside.write_bytes(bench.served.get(_address(bench, name)).content)
+        change(aside)
+        params = {"inbody": "true", "overwrite": "true"}
+        sent = bench.served.put(_address(bench, name), params=params, data=aside.read_bytes())
+        assert sent.ok
+
+    return edit
+
+
+def _delete(end):
+    return lambda bench, tmp_path: bench.served.delete(_address(bench, _named(bench, end)))
+
+
+def _exchange(bench, tmp_path):
+    first, second = sorted(_images(bench, tmp_path))[:2]
+    one, other = first.read_bytes(), second.read_bytes()
+    first.write_bytes(other)
+    second.write_bytes(one)
+
+
+def _images(bench, tmp_path):
+    names = [one for one in bench.files(f"/data/experiments/{bench.mr}/scans/{SCAN}")
+             if one.startswith("DICOM/")]  # fmt: skip
+    return [_on_disk(bench, tmp_path, one) for one in names]
+
+
+def _other_scan(place):
+    text = place.read_text()
+    assert '"40001"' in text
+    place.write_text(text.replace('"40001"', '"40002"'))
+
+
+def _nothing(bench, tmp_path):
+    pass
+
+
+MAP = "/sub-m01_T1map.nii.gz"
+SKIPPED, AGAIN, REFUSED = "skipped", "made again", "refused"
+CHANGED, LISTED = "changed since it was made", "not what the server's catalogue listed"
+# What happens to images or a result, what a run makes of it, and the words it has for it.
+SKIPS = {
+    "nothing": (_nothing, SKIPPED, ""),
+    "a bit of a map on the disk": (_on_the_disk(MAP, _flip), AGAIN, CHANGED),
+    "a map cut on the disk": (_on_the_disk(MAP, _cut), AGAIN, CHANGED),
+    "a map emptied on the disk": (_on_the_disk(MAP, _empty), AGAIN, CHANGED),
+    "a map lost from the disk": (_on_the_disk(MAP, _lose), AGAIN, CHANGED),
+    "a bit of a map's sidecar on the disk": (
+        _on_the_disk("/sub-m01_T1map.json", _flip), AGAIN, CHANGED),
+    "a bit of the report on the disk": (_on_the_disk("/report.html", _flip), AGAIN, CHANGED),
+    "a bit of the arrays on the disk": (_on_the_disk("/results.mat", _flip), AGAIN, CHANGED),
+    "the log cut on the disk": (_on_the_disk("/log.txt", _cut), AGAIN, CHANGED),
+    "the median in maps.json on the disk": (
+        _on_the_disk("/maps.json", _edit_median), AGAIN, CHANGED),
+    "the scan in provenance.json on the disk": (
+        _on_the_disk("/provenance.json", _other_scan), AGAIN, CHANGED),
+    "a bit of a map through XNAT": (_through_xnat(MAP, _flip), AGAIN, CHANGED),
+    "the median in maps.json through XNAT": (
+        _through_xnat("/maps.json", _edit_median), AGAIN, CHANGED),
+    "the scan in provenance.json through XNAT": (
+        _through_xnat("/provenance.json", _other_scan), AGAIN, CHANGED),
+    "a map deleted through XNAT": (_delete(MAP), AGAIN, CHANGED),
+    "maps.json deleted through XNAT": (_delete("/maps.json"), AGAIN, ""),
+    "provenance.json deleted through XNAT": (_delete("/provenance.json"), AGAIN, ""),
+    "a bit of an image on the disk": (_on_the_disk(".dcm", _flip), REFUSED, LISTED),
+    "an image cut on the disk": (_on_the_disk(".dcm", _cut), REFUSED, LISTED),
+    "an image lost from the disk": (_on_the_disk(".dcm", _lose), REFUSED, LISTED),
+    "two images exchanged on the disk": (_exchange, REFUSED, LISTED),
+    "a pixel of an image through XNAT": (_through_xnat(".dcm", _flip), AGAIN, ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SKIPS)
+def test_a_result_is_done_where_it_and_its_images_are_as_they_were(
+    bench, mapped, tmp_path, tell, name
+):
+    tamper, expected, words = SKIPS[name]
     stored = bench.scan(SCAN)
-    change(_on_disk(bench, tmp_path, ".dcm"))
+    tamper(bench, tmp_path)
+    left = bench.scan(SCAN)
     outcome = _run(bench, tmp_path)
-    assert outcome.exit_code != 0, outcome
-    assert "not what the server's catalogue listed" in outcome.failure, outcome
-    assert f"scan {SCAN}, 1 of " in outcome.failure
-    assert bench.scan(SCAN) == stored, "the earlier result stays"
-
-
-@pytest.mark.parametrize("end", ["/sub-m01_T1map.nii.gz", "/report.html", "/provenance.json"])
-def test_a_result_that_changed_on_the_disk_alone_is_made_again(bench, mapped, tmp_path, end):
-    place = _on_disk(bench, tmp_path, end)
-    if end == "/provenance.json":
-        place.write_text(place.read_text().replace('"40001"', '"40002"'))
-    else:
-        _flip(place)
-    outcome = _run(bench, tmp_path)
-    assert (outcome.exit_code, outcome.skipped) == (0, False), outcome
-    assert any("changed since it was made" in text and end[1:] in text
-               for text in outcome.warnings), outcome.warnings  # fmt: skip
+    said = [text for text in (outcome.failure, *outcome.warnings) if words and words in text]
+    tell("skip", name, expected, *said)
+    assert bool(said) == bool(words), outcome
+    if expected == REFUSED:
+        assert outcome.exit_code != 0, outcome
+        assert f"scan {SCAN}, " in outcome.failure
+        assert bench.scan(SCAN) == stored, "the earlier result stays"
+        return
+    assert (outcome.exit_code, outcome.skipped) == (0, expected == SKIPPED), outcome
+    assert set(bench.scan(SCAN)) == set(stored) | set(left)
+    assert _median(outcome) != 4321.0
     assert _run(bench, tmp_path).skipped
 
 
-@pytest.mark.parametrize("through_xnat", [True, False])
-def test_an_edited_median_is_not_reported(bench, mapped, tmp_path, through_xnat):
-    first = _run(bench, tmp_path)
-    assert first.skipped
-    place = _on_disk(bench, tmp_path, "/maps.json")
-    name = _named(bench, "/maps.json")
-    _edit_median(place)
-    if through_xnat:
-        sent = bench.served.put(
-            _address(bench, name),
-            params={"inbody": "true", "overwrite": "true"},
-            data=place.read_bytes(),
-        )
-        assert sent.ok
-    again = _run(bench, tmp_path)
-    assert (again.exit_code, again.skipped) == (0, False), again
-    assert _median(again) == _median(first)
-    assert any("maps.json" in text for text in again.warnings)
-
-
 @pytest.mark.parametrize("redo", ["", "true"])
-def test_a_file_of_somebody_else_stays_and_is_named(bench, mapped, tmp_path, redo):
+def test_a_file_of_somebody_else_stays_and_is_named(bench, mapped, tmp_path, tell, redo):
     folder = _named(bench, "/maps.json").removesuffix("maps.json")
     mine = _address(bench, f"{folder}my notes.txt")
     assert bench.served.put(mine, params={"inbody": "true"}, data=b"of a person").ok
     outcome = _run(bench, tmp_path, redo=redo)
     assert (outcome.exit_code, outcome.skipped) == (0, not redo), outcome
-    assert any("my notes.txt" in text and "no run made" in text for text in outcome.warnings)
+    said = [text for text in outcome.warnings if "my notes.txt" in text and "no run made" in text]
+    assert said, outcome
+    tell("skip", f"a person's file beside a result{', redo' if redo else ''}",
+         AGAIN if redo else SKIPPED, *said)  # fmt: skip
     assert bench.served.get(mine).content == b"of a person"
 
 
@@ -163,23 +239,48 @@ def test_a_site_without_checksums(bench, tmp_path, refused):
         assert (outcome.exit_code, outcome.skipped) == (code, skipped), (end, outcome)
 
 
-def test_a_map_that_was_edited_is_measured_with_a_word(bench, mapped, mouse_dicom, tmp_path):
+def _edit_map(place):
+    data = bytearray(gzip.decompress(place.read_bytes()))
+    data[-4000:] = b"\0" * 4000
+    place.write_bytes(gzip.compress(bytes(data)))
+
+
+def _edit_mean(place):
+    place.write_text(re.sub(r"\d+\.\d+", "4321.5", place.read_text()))
+
+
+EDITED = "sub-m01_T1map.nii.gz is not as the pipeline made it"
+MEASURED = {
+    "a map replaced through XNAT": (_through_xnat(MAP, _edit_map), AGAIN, EDITED),
+    "a map replaced on the disk": (_on_the_disk(MAP, _edit_map), REFUSED, LISTED),
+    "an image it was drawn on changed on the disk": (
+        _on_the_disk(".dcm", _flip), REFUSED, LISTED),
+    "the statistics edited on the disk": (
+        _on_the_disk("/statistics.csv", _edit_mean), AGAIN, CHANGED),
+    "the statistics edited through XNAT": (
+        _through_xnat("/statistics.csv", _edit_mean), AGAIN, CHANGED),
+    "the table of contents edited on the disk": (
+        _on_the_disk("/statistics.json", _edit_mean), AGAIN, CHANGED),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_statistics_are_done_where_map_image_and_they_are_as_they_were(
+    bench, mapped, mouse_dicom, tmp_path, tell, name
+):
     disc = draw(next(one for one in mouse_dicom.rglob(f"{SCAN}_*") if one.is_dir()))
     store(bench, "AIM", aim(disc), "R1")
-    assert not any("not as the pipeline" in text
-                   for text in _run(bench, tmp_path, "Mask_Average").warnings)  # fmt: skip
+    first = _run(bench, tmp_path, "Mask_Average")
+    assert (first.exit_code, first.warnings) == (0, ()), first
     assert _run(bench, tmp_path, "Mask_Average").skipped
-    name = _named(bench, "/sub-m01_T1map.nii.gz")
-    other = bench.served.get(_address(bench, name)).content
-    data = bytearray(gzip.decompress(other))
-    data[-4000:] = b"\0" * 4000
-    sent = bench.served.put(
-        _address(bench, name),
-        params={"inbody": "true", "overwrite": "true"},
-        data=gzip.compress(bytes(data)),
-    )
-    assert sent.ok
+    tamper, expected, words = MEASURED[name]
+    tamper(bench, tmp_path)
     outcome = _run(bench, tmp_path, "Mask_Average")
+    said = [text for text in (outcome.failure, *outcome.warnings) if words in text]
+    assert said, outcome
+    tell("skip", name, expected, *said)
+    if expected == REFUSED:
+        assert outcome.exit_code != 0
+        return
     assert (outcome.exit_code, outcome.skipped) == (0, False), outcome
-    assert any("sub-m01_T1map.nii.gz is not as the pipeline made it" in text
-               for text in outcome.warnings), outcome.warnings  # fmt: skip
+    assert "4321.5" not in str(outcome.statistics)
