@@ -2,12 +2,16 @@
 
 import json
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A run in the background of a shell ignores Ctrl+C, and so would every program that tests stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _shared_data() -> Path:

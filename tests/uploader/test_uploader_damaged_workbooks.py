@@ -2,6 +2,7 @@
 
 import random
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,9 @@ def test_damaged_sheet_is_told_and_ends(book, change):
     with pytest.raises(PlanError, match=r"plan\.xlsx cannot be read"):
         read_xlsx(book)
     read_workbook_notes(book)
+    if Path("/proc/self/fd").is_dir():  # Windows could not replace what is left open
+        opened = [one.readlink() for one in Path("/proc/self/fd").iterdir() if one.is_symlink()]
+        assert book not in opened
 
 
 def test_sheet_has_as_many_rows_as_the_format_allows(book, monkeypatch):

@@ -118,7 +118,11 @@ def read_xlsx(path: Path) -> dict[str, Rows]:
 
     _check_size(path)
     try:
-        with closing(load_workbook(path, read_only=True, data_only=True)) as book:
+        # Opened here: what fails to load keeps a file open that it opened itself.
+        with (
+            path.open("rb") as stream,
+            closing(load_workbook(stream, read_only=True, data_only=True)) as book,
+        ):
             return {sheet.title: _rows_of(sheet.values, path) for sheet in book.worksheets}
     except PlanError:
         raise
