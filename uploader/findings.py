@@ -106,11 +106,6 @@ def group_by_message(
     return found
 
 
-def as_sentence(text: str) -> str:
-    """Return what a server said as a message that others can follow."""
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
 def path_below(path: Path, root: Path) -> str:
     """Return a path as people read it: relative to the folder that was scanned."""
     try:

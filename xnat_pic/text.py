@@ -87,3 +87,8 @@ class UniqueNames:
             candidate = f"{name}_{number}"
         self._used.add(candidate.casefold())
         return candidate
+
+
+def as_sentence(text: str) -> str:
+    """Return a text that others can follow: with a sign at its end."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

@@ -169,7 +169,7 @@ def _refuse_changed(before: InputFiles, now: InputFiles) -> None:
             f"Of the files of {now.what}, {len(changed)} of {len(now.files)} are not what the "
             f"server's catalogue listed ({_few(changed)}): changed, damaged or lost on its disk. "
             "The earlier result stays.",
-            hint="Compare them with what was sent (xnat-pic-upload verify); once they are right, "
+            hint="Compare them with what was sent (xnat-pic-uploader verify); once they are right, "
             "run again.",
         )
 

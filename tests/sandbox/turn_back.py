@@ -35,7 +35,7 @@ _COPIED = (
     *("xnat_pic", "tests", "docs", "docker-xnat", "benchmarks"),
 )
 _FILES = ("pyproject.toml", "setup.cfg", "README.md", "CHANGELOG.md", "Makefile")
-_BASE_S, _TURN_S = 1800, 900  # some tests wait three minutes for what does not come
+_BASE_S, _TURN_S = 5400, 900  # some tests wait three minutes for what does not come
 _FAILED = re.compile(r"^FAILED (\S+?::[^\s\[]+)(\[.*?\])?(?: - |$)", re.MULTILINE)
 
 

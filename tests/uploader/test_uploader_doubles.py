@@ -144,7 +144,7 @@ def test_anonymised_upload_without_its_journal_sends_no_original(work, tell, map
         assert one.is_proved
     what = "mapped" if maps else "anonymised"
     kept = "its journal" if left == "mark" else "its journal and mark"
-    tell("double", f"the rest of an {what} upload after {kept} moved away", str(refused.value))
+    tell("double", f"the rest of {what} studies after {kept} moved away", str(refused.value))
     assert len(work.server.files()) == 6
 
 

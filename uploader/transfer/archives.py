@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from xnat_config.server.errors import ServerError
+from xnat_pic.text import as_sentence
 
 from ..control import ArchiveMeter
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import RowError
-from ..findings import as_sentence
 from ..planning.journal import SentObject
 from ..verification.payload import Instance, SeriesPayload, file_stamp
 from .jobs import SessionJob, UploadContext

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import requests
 
+from xnat_pic.text import as_sentence
+
 from .connection import Connection
 from .errors import UnreachableError, UntrustedError
 from .reasons import reason_in
@@ -12,12 +14,14 @@ _TRY_LATER = "Try again later: what is done stays."
 
 
 def reason_of(answer: requests.Response) -> str:
-    """Return the server's reason in its own words, short and printable."""
+    """Return the server's reason in its own words, a short and printable sentence."""
     otherwise = f"The server answered {answer.status_code} ({answer.reason})."
     try:
-        return reason_in(answer.content, otherwise)
+        reason = reason_in(answer.content, otherwise)
     except requests.RequestException:
         return otherwise
+    # The name of the status alone is no reason.
+    return otherwise if reason == answer.reason else as_sentence(reason)
 
 
 def server_fault(answer: requests.Response) -> UnreachableError:

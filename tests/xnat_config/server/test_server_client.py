@@ -166,7 +166,7 @@ def test_reason_is_the_servers_own(xnat):
     with xnat.client() as client, pytest.raises(RefusedError) as caught:
         client.send("PUT", "/data/projects/P1/subjects/s/experiments/E", params={"a": "b"})
     assert caught.value.status == 417
-    assert caught.value.message == "Need PUT Contents"
+    assert caught.value.message == "Need PUT Contents."
 
 
 @pytest.mark.parametrize(
