@@ -15,11 +15,13 @@ from PySide6.QtWidgets import (
     QProgressBar,
     QTableView,
 )
+from tampering import TAMPERINGS, edited, stored_files
 from turn_work import TurnWork
 
 from uploader.gui.main_window import MainWindow
 from uploader.gui.upload import logins
 from uploader.gui.upload import work as work_module
+from uploader.gui.upload.wording import window_text
 from uploader.planning.plan_files import read_plan
 from xnat_config.server.tokens import withdraw_token
 
@@ -106,6 +108,36 @@ def upload(qtbot, page):
 
 def states(page):
     return sorted(page.table.state(row.key).text for row in page.table.rows)
+
+
+def test_what_verify_found_is_replaced_by_a_persons_word_once(qtbot, planned, work):
+    page = planned
+    foot = page.plan.foot
+
+    def press(name):
+        foot.buttons[name].click()
+        wait(qtbot, lambda: not page.run.working)
+        return {page.table.state(row.key).text for row in page.table.rows}
+
+    assert press("upload") == {"Uploaded"}
+    assert press("verify") == {"Pixels equal"}
+    TAMPERINGS["a pixel of one file in the store"](stored_files(work, "m01_pre_MR"))
+    assert "Not complete" in press("verify")
+    assert press("upload") != {"Uploaded"}, "what was found stands"
+    row = next(one for one in page.table.rows if one.session == "m01_pre_MR")
+    said = window_text(" ".join(page.table.state(row.key).messages))
+    assert "Replace what differs on the server" in said
+    assert "--" not in said
+    foot.repair.setChecked(True)
+    press("upload")
+    assert not foot.repair.isChecked()
+    assert press("verify") == {"Pixels equal"}
+    stored = stored_files(work, "m01_pre_MR")[-1]
+    stored.put(edited(stored.content, lambda ds: setattr(ds, "StudyDescription", "another")))
+    assert "Not complete" in press("verify")
+    foot.accept.setChecked(True)
+    assert press("verify") == {"Pixels equal"}
+    assert not foot.accept.isChecked()
 
 
 def test_wrong_password_is_a_sentence_and_the_field_is_ready(qtbot, window, page, work):

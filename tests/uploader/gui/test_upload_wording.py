@@ -87,8 +87,8 @@ def test_italian_window_says_what_was_proved():
     )
     assert window_text(problem) == (
         "Series 3 (T2): 2 file su 9 non sono come sul disco: other pixels "
-        "(SOP Instance UID 1.2, 1.3). Guardali in XNAT; eliminali lì e carica di nuovo per "
-        "sostituirli."
+        "(SOP Instance UID 1.2, 1.3). Guardali in XNAT; Carica con l'opzione Sostituisci ciò che "
+        "è diverso sul server li sostituisce."
     )
 
 

@@ -227,6 +227,7 @@ class PlanRun(QObject):
     def _sent(self, result: UploadResult) -> None:
         self._show_news()
         self.table.set_states({one.row.key: of_result(one) for one in result.rows})
+        self.step.foot.take_back_words()
         logins = [one.error for one in result.rows if isinstance(one.error, LoginError)]
         self._rest()
         if logins:
@@ -260,7 +261,7 @@ class PlanRun(QObject):
 
     def verify(self) -> None:
         """Prove that everything is there."""
-        task = self._start("verifying", work.verify_plan, self.plan)
+        task = self._start("verifying", work.verify_plan, self.plan, self.step.foot.choices())
         if task is not None:
             task.progress.connect(self._report)
             task.result.connect(self._proved)
@@ -268,6 +269,7 @@ class PlanRun(QObject):
     def _proved(self, found: tuple[list[RowVerification], list[str]]) -> None:
         verifications, problems = found
         self.table.set_states({one.row.key: of_verification(one) for one in verifications})
+        self.step.foot.take_back_words()
         bad = sum(one.level is VerificationLevel.NONE for one in verifications)
         self._rest()
         if bad or problems:

@@ -95,6 +95,9 @@ class RunFooter(QFrame):
         self.map_uids = _tick(menu, translate("upload.map_uids"))
         self.direct = _tick(menu, translate("upload.direct"))
         self.raw_action = _tick(menu, translate("upload.raw"))
+        menu.addSeparator()
+        self.repair = _tick(menu, translate("upload.repair"))
+        self.accept = _tick(menu, translate("upload.accept"))
         self.map_uids.setEnabled(False)
         self.anonymise.toggled.connect(self.map_uids.setEnabled)
         self.raw_action.triggered.connect(self._choose_raw)
@@ -122,7 +125,14 @@ class RunFooter(QFrame):
             map_uids=self.map_uids.isChecked() and self.map_uids.isEnabled(),
             direct=self.direct.isChecked(),
             raw=self.raw,
+            repair=self.repair.isChecked(),
+            accept_changes=self.accept.isChecked(),
         )
+
+    def take_back_words(self) -> None:
+        """Untick what a person allowed for one run: the next one asks for it anew."""
+        self.repair.setChecked(False)
+        self.accept.setChecked(False)
 
     def set_account(self, account: Account | None) -> None:
         """Say who is logged in, and where."""

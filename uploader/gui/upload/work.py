@@ -28,6 +28,7 @@ from ... import (
     UploadOptions,
     UploadResult,
     VerificationLevel,
+    VerifyOptions,
     build_plan,
     check,
     check_plan,
@@ -78,6 +79,10 @@ class UploadChoices:
     ----------
     raw : Path, optional
         Scanner data to keep in the project.
+    repair : bool
+        Replace files on the server that are not as on disk.
+    accept_changes : bool
+        Take files that the server rewrote after arrival, with equal pixels, for right.
     """
 
     create_project: bool = False
@@ -85,6 +90,8 @@ class UploadChoices:
     map_uids: bool = False
     direct: bool = False
     raw: Path | None = None
+    repair: bool = False
+    accept_changes: bool = False
 
 
 def site() -> SiteConfig:
@@ -255,6 +262,7 @@ def send(
             direct_archive=choices.direct,
             create_project=choices.create_project,
             raw=choices.raw,
+            repair=choices.repair,
             deidentifier=load_deidentifier(
                 opened.path, opened.journal, _mode(choices), record=True
             ),
@@ -273,7 +281,12 @@ def send(
 
 
 def verify_plan(
-    handle: TaskHandle, opened: OpenedPlan, plan: Plan, account: Account, control: RunControl
+    handle: TaskHandle,
+    opened: OpenedPlan,
+    plan: Plan,
+    account: Account,
+    control: RunControl,
+    choices: UploadChoices,
 ) -> tuple[list[RowVerification], list[str]]:
     """Verify rows; return their proofs and what is wrong with files beside the images."""
     with _client(account, control) as client:
@@ -283,6 +296,7 @@ def verify_plan(
             opened.config,
             opened.journal,
             deidentifier=load_deidentifier(opened.path, opened.journal),
+            options=VerifyOptions(accept_changes=choices.accept_changes),
             control=control,
             on_progress=_stopping(handle, control),
         )
