@@ -56,7 +56,51 @@ def test_a_table_from_a_spreadsheet(tmp_path):
     assert entry.on_image(BedView.TECHNICIAN) == "top-right"
 
 
+@pytest.mark.parametrize(("animals", "refused"), [(12, False), (13, True)])
+def test_a_bed_has_at_most_twelve_animals(tmp_path, animals, refused):
+    path = tmp_path / "t.csv"
+    path.write_text(HEAD + "".join(f"p{k},m{k},20,7,\n" for k in range(animals)))
+    if refused:
+        with pytest.raises(WrongCallError, match="names 13 animals; a bed has 1 to 12"):
+            read_roster(path)
+    else:
+        assert len(read_roster(path)) == 12
+
+
+@pytest.mark.parametrize(("size", "refused"), [(65_536, False), (65_537, True)])
+def test_a_table_of_more_than_64_kilobytes_is_none(tmp_path, size, refused):
+    path = tmp_path / "t.csv"
+    path.write_bytes((HEAD + "left,m1,20,7,\n").encode().ljust(size, b"\n"))
+    if refused:
+        with pytest.raises(WrongCallError, match="too large"):
+            read_roster(path)
+    else:
+        assert len(read_roster(path)) == 1
+
+
 class TestDetection:
+    @pytest.mark.parametrize(
+        ("depth", "rows", "columns", "found"),
+        [
+            (16, 40, 40, True),  # of 100 slices
+            (15, 40, 40, False),
+            (90, 31, 200, True),  # a voxel more than 3 mm
+            (90, 30, 200, False),
+            (90, 60, 100, True),  # 60 mm2
+            (90, 60, 99, False),
+        ],
+    )
+    def test_an_animal_is_as_deep_thick_and_large_as_one(self, depth, rows, columns, found):
+        depths = np.zeros((200, 300))
+        depths[100:190, 200:299] = 100  # the first animal
+        depths[10 : 10 + rows, 2 : 2 + columns] = depth
+        extent = (0.1, 0.1) if depth > 20 else (0.2, 0.2)
+        assert len(find_animals(depths, extent)) == 1 + found
+
+    def test_a_cut_leaves_six_millimetres_about_an_animal(self):
+        (box,) = separate_boxes([Box(-5, 5, -4, 4, (0, 0))], (80.0, 80.0))
+        assert (box.left, box.right, box.top, box.bottom) == (-11, 11, -10, 10)
+
     def test_a_plate_is_no_animal(self):
         depth = np.zeros((60, 80))
         depth[40:42] = 50  # a plate across the bed, of full length

@@ -31,6 +31,25 @@ def test_hounsfield_units(tmp_path, keys, stored, kind, data_type):
     assert ("not known to be Hounsfield" in notes(tmp_path / "in")) == (kind == "US")
 
 
+@pytest.mark.parametrize(
+    ("air", "planes", "rows", "kind"),
+    [
+        (-1000, 4, 3, "HU"),  # of 4 planes and 60 rows
+        (-1000, 3, 3, "US"),
+        (-850, 4, 60, "HU"),
+        (-849, 4, 60, "US"),
+        (-1150, 4, 60, "HU"),
+        (-1151, 4, 60, "US"),
+    ],
+)
+def test_five_per_cent_within_150_of_air_prove_the_unit(tmp_path, air, planes, rows, kind):
+    voxels = np.zeros((1, 4, 60, 3), "<i2")
+    voxels[:, :planes, :rows] = air
+    path = tmp_path / "in" / "a.ct.img"
+    write_image(path, CT, voxels, [frame(0.0, 0.0, scale_factor=1)], data_type=2)
+    assert {ds.RescaleType for ds in written(tmp_path / "in")} == {kind}
+
+
 def test_ct_attributes(tmp_path):
     write_image(tmp_path / "in" / "a.ct.img", CT, air_and_water(), [frame(0, 0, scale_factor=1)],
                 data_type=2)  # fmt: skip

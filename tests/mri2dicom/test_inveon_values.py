@@ -245,6 +245,36 @@ def test_syringe_against_dose(tmp_path):
     assert "syringe" not in notes(tmp_path / "in")
 
 
+@pytest.mark.parametrize(("dose", "noted"), [("0.1191", False), ("0.1189", True)])
+def test_a_dose_that_is_five_per_cent_off_the_syringe_is_noted(tmp_path, dose, noted):
+    path = tmp_path / "in" / "a.img"
+    moment = "Mon Dec  4 10:32:21 2023"  # of the injection: nothing decays
+    write_image(
+        path,
+        injection_time=moment,
+        activity_units="1",
+        activity_before_injection="0.125",
+        activity_before_injection_time=moment,
+        dose_units="1",
+        dose=dose,
+    )
+    assert ("check which of them is right" in notes(tmp_path / "in")) == noted
+
+
+@pytest.mark.parametrize(
+    ("keys", "keyword", "kept"),
+    [
+        ({"subject_weight_units": "3", "subject_weight": "99.9"}, "PatientWeight", True),
+        ({"subject_weight_units": "3", "subject_weight": "100.1"}, "PatientWeight", False),
+        ({"subject_length_units": "2", "subject_length": "299"}, "PatientSize", True),
+        ({"subject_length_units": "2", "subject_length": "301"}, "PatientSize", False),
+    ],
+)
+def test_a_body_of_100_kg_or_3_m_is_none(tmp_path, keys, keyword, kept):
+    write_image(tmp_path / "in" / "a.img", **keys)
+    assert bool(written(tmp_path / "in")[0].get(keyword)) == kept
+
+
 def test_a_dynamic_study_of_28_frames(tmp_path):
     """Times, decay and order of every image, against an integral over each frame."""
     count = len(DYNAMIC_28)

@@ -169,6 +169,11 @@ def test_any_text_becomes_a_legal_long_string(text):
         validate_value(vr, value, config.RAISE)
 
 
+def test_a_long_string_keeps_sixty_four_characters():
+    ((_, _, value),) = (row for row in encode_block({"PulseShape": "g" * 65}) if "g" in row[2])
+    assert value == "g" * 64
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
 def test_through_a_file_and_back(syntax):
     ds = Dataset()

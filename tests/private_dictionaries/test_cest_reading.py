@@ -194,6 +194,21 @@ def test_offset_that_is_no_product_stays(hz, ppm):
 
 
 @pytest.mark.parametrize(
+    ("hz", "written", "repaired"),
+    [
+        (2.49, 996.0, False),  # might be ppm
+        (2.51, 1004.0, True),
+        (2510.0, 1004000.9, True),  # rounded in the seventh digit
+        (2510.0, 1004001.1, False),
+    ],
+)
+def test_an_offset_is_repaired_above_1000_ppm_and_within_a_millionth(hz, written, repaired):
+    rows = changed(LAYOUT_2021, e14=str(hz), e15=str(written))
+    found = read_block(foreign(rows, ImagingFrequency="400.0"))
+    assert found.offset_ppm == (pytest.approx(hz / 400) if repaired else written)
+
+
+@pytest.mark.parametrize(
     ("duty", "number", "percent"),
     [("0.9090909", "36", 90.90909), ("1", "36", 100.0), ("1", "1", 1.0), ("1.5", "36", 1.5)],
 )
@@ -246,6 +261,10 @@ def test_empty_values_are_none_without_a_word():
         (4224.0, 6000.0, 4224.0, False),  # 16 shots each
         (172800.0, None, 172.8, True),  # longer than a day
         (3600.0, None, 3600.0, False),
+        (86400.0, None, 86400.0, False),
+        (86401.0, None, 86.401, True),
+        (44 * 900 * 2.0, 2000.0, 79200.0, False),  # 900 repetitions for each measurement
+        (44 * 901 * 2.0, 2000.0, 79.288, True),
     ],
 )
 def test_acquisition_duration_in_milliseconds(duration, repetition, seconds, repaired):
