@@ -28,7 +28,14 @@ from pipelines.cli import main
 from pipelines.errors import ModelInputError
 from pipelines.inputs.pet import load_pet, uptake_of
 from pipelines.maps.suv import SuvOptions, make_suv
-from pipelines.models.suv import Uptake, check, decayed, reference_dose, suv_body_weight
+from pipelines.models.suv import (
+    Uptake,
+    check,
+    check_total,
+    decayed,
+    reference_dose,
+    suv_body_weight,
+)
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
 WAIT_S = (START - INJECTED).total_seconds()
@@ -212,6 +219,51 @@ def test_a_good_study_has_nothing_odd():
     # A scan that was started some seconds before the injection.
     late = changed(injected=START + timedelta(seconds=10), frame_start_s=60.0)
     assert reference_dose(late) == pytest.approx(DOSE_BQ * 2 ** (10 / HALF_LIFE_S))
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        ({"weight_g": 8.0}, {"weight_g": 7.9}),
+        ({"weight_g": 70.0}, {"weight_g": 70.1}),
+        ({"weight_g": 40.0, "species": "Rattus"}, {"weight_g": 39.9, "species": "Rattus"}),
+        ({"weight_g": 1200.0, "species": "rat"}, {"weight_g": 1201.0, "species": "rat"}),
+        ({"weight_g": 5.0, "species": ""}, {"weight_g": 4.9, "species": ""}),
+        ({"weight_g": 120e3, "species": ""}, {"weight_g": 121e3, "species": ""}),
+        ({"half_life_s": HALF_LIFE_S * 1.019}, {"half_life_s": HALF_LIFE_S * 1.021}),
+        ({"half_life_s": HALF_LIFE_S * 0.981}, {"half_life_s": HALF_LIFE_S * 0.979}),
+        ({"dose_bq": 1e4}, {"dose_bq": 9.9e3}),
+        ({"dose_bq": 2e9}, {"dose_bq": 2.1e9}),
+        (
+            {"injected": START - timedelta(seconds=4.99 * HALF_LIFE_S)},
+            {"injected": START - timedelta(seconds=5.01 * HALF_LIFE_S)},
+        ),
+    ],
+)
+def test_what_is_unusual_begins_beyond_its_limit(inside, outside):
+    assert (len(check(changed(**inside))), len(check(changed(**outside)))) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "words"),
+    [
+        ({"dose_bq": 1000.0}, {"dose_bq": 999.0}, "MBq written as Bq"),
+        (
+            {"injected": START - timedelta(seconds=49.9 * HALF_LIFE_S)},
+            {"injected": START - timedelta(seconds=50.1 * HALF_LIFE_S)},
+            "nothing would be left",
+        ),
+    ],
+)
+def test_what_is_refused_begins_beyond_its_limit(inside, outside, words):
+    assert len(check(changed(**inside))) == 1
+    with pytest.raises(ModelInputError, match=words):
+        check(changed(**outside))
+
+
+def test_a_tenth_more_than_was_given_is_let_pass():
+    assert check_total(np.array([1.09, np.nan]), 1.0, 1.0) == []
+    assert "111 % of the injected dose" in check_total(np.array([1.11]), 1.0, 1.0)[0]
 
 
 def test_more_activity_than_was_given_is_pointed_out(tmp_path):

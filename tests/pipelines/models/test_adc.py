@@ -113,6 +113,33 @@ def test_directions_not_at_right_angles_are_refused():
         fit_trace_adc(np.ones((5, 4)), [0, 1000, 1000, 1000], g)
 
 
+@pytest.mark.parametrize(("cosine", "refused"), [(0.099, False), (0.101, True)])
+def test_right_angles_are_so_within_a_cosine_of_a_tenth(cosine, refused):
+    g = [[0, 0, 0], [1, 0, 0], [cosine, np.sqrt(1 - cosine**2), 0], [0, 0, 1]]
+    signal = np.tile([100.0, 50, 50, 50], (5, 1))
+    if refused:
+        with pytest.raises(ModelInputError, match="three at right angles"):
+            fit_trace_adc(signal, [0, 1000, 1000, 1000], g)
+    else:
+        fit = fit_trace_adc(signal, [0, 1000, 1000, 1000], g)
+        np.testing.assert_allclose(fit.maps["ADC"].values, np.log(2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", ["nlls", "wls"])
+def test_an_adc_beyond_0_01_or_10_is_at_its_bound(method):
+    adc = np.array([0.0095, 0.0105, 9.5, 10.5])
+    signal = 1000 * np.exp(-np.array([0, 100, 200, 500.0]) * adc[:, None] / 1000)
+    flags = fit_adc(signal, [0, 100, 200, 500], method=method).flags & Flag.AT_BOUND
+    assert (flags > 0).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize(("adc", "told"), [(3.49, False), (3.51, True)])
+def test_faster_than_free_water_is_told(adc, told):
+    notes = fit_adc(1000 * np.exp(-B * adc / 1000)[None], B).notes
+    assert [note for note in notes if "1 voxels have an ADC above 3.5 um2/ms" in note] == [*notes]
+    assert bool(notes) == told
+
+
 def test_bad_voxels_are_nan_with_a_flag_and_never_a_number():
     _, signal = simulate(6, 100)
     signal[0] = 0

@@ -3,6 +3,7 @@ import pytest
 
 from pipelines.errors import ModelInputError
 from pipelines.models.cest import WINDOWS, fit_cest
+from pipelines.models.cest_extras import arex, mtr_rex
 from pipelines.models.lorentz import AMIDE, POOLS, WATER, fit_pools, lorentz_signal
 from pipelines.models.ph import PhCalibration, ph_from_ratio, transfer_ratio
 from pipelines.models.result import FATAL, Flag
@@ -132,6 +133,21 @@ def test_ph_by_a_stated_calibration():
     assert fit.settings["ph_calibration"]["field_t"] == 7.0
     with pytest.raises(ModelInputError, match="calibration"):
         PhCalibration((6.0, 7.0, 8.0), (1.0, 2.0, 1.5), 7, 3, 37, "x")
+
+
+def test_a_transfer_below_one_per_cent_has_no_ratio():
+    small, large = np.array([0.0099, 0.0101, 0.2, 0.2]), np.array([0.2, 0.2, 0.0099, 0.0101])
+    assert np.isfinite(transfer_ratio(small, large)).tolist() == [False, True, False, True]
+
+
+def test_an_inverse_of_less_than_two_per_cent_has_no_value():
+    small, large = np.array([0.0199, 0.0201, 0.5, 0.5]), np.array([0.5, 0.5, 0.0199, 0.0201])
+    assert np.isfinite(mtr_rex(small, large)).tolist() == [False, True, False, True]
+
+
+def test_arex_has_a_value_from_50_to_20000_ms():
+    rates = arex(np.ones((4, 1)), [49.9, 50.0, 20_000.0, 20_001.0])
+    assert np.isfinite(rates[:, 0]).tolist() == [False, True, True, False]
 
 
 def test_bad_voxels_and_bad_wishes():

@@ -40,6 +40,35 @@ def test_unpaired_offsets_and_high_z_are_told():
     assert spectra.flags.tolist() == [0, int(Flag.MISFIT)]
 
 
+@pytest.mark.parametrize(("value", "flagged"), [(119, False), (121, True)])
+def test_a_z_above_1_2_is_flagged(value, flagged):
+    spectra = z_spectra([[100, 90, 80, 20, 80, value]], [300, -2, -1, 0, 1, 2])
+    assert (spectra.flags[0] == Flag.MISFIT) == flagged
+    assert any("Z above 1.2" in note for note in spectra.notes) == flagged
+
+
+@pytest.mark.parametrize(("offsets", "refused"), [(5, False), (4, True)])
+def test_a_spectrum_has_five_offsets(offsets, refused):
+    if refused:
+        with pytest.raises(ModelInputError, match="a spectrum needs five"):
+            z_spectra(np.ones((1, offsets + 1)), [300, *range(offsets)])
+    else:
+        assert z_spectra(np.ones((1, offsets + 1)), [300, *range(offsets)]).z.shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("far", "refused"),
+    [([2001, 2001], False), ([2000] * 3, False), ([2001] * 3, True), ([-2001] * 3, True)],
+)
+def test_more_than_two_offsets_above_2000_are_hertz(far, refused):
+    offsets = [*far, -2, -1, 0, 1, 2]
+    if refused:
+        with pytest.raises(ModelInputError, match="is no ppm"):
+            z_spectra(np.ones((1, len(offsets))), offsets)
+    else:
+        assert len(z_spectra(np.ones((1, len(offsets))), offsets).m0_images) == len(far)
+
+
 def test_monotone_cubic_is_that_of_scipy_and_nothing_is_extrapolated():
     rng = np.random.default_rng(0)
     z = rng.uniform(0, 1, (50, len(OFFSETS)))
@@ -75,6 +104,42 @@ def test_minimum_of_the_spectrum():
     assert wide.all()
     lost, _ = b0_by_minimum(water(OFFSETS, [3.5]), OFFSETS)
     assert np.isnan(lost).all()
+
+
+@pytest.mark.parametrize(("b0", "found"), [(1.45, True), (-1.45, True), (2.2, False)])
+def test_water_is_looked_for_within_one_and_a_half_ppm(b0, found):
+    fine = np.round(np.arange(-5, 5.01, 0.1), 4)
+    dip, _ = b0_by_minimum(water(fine, [b0], width=0.3), fine)
+    assert bool(np.abs(dip[0] - b0) < 0.01) == found
+
+
+@pytest.mark.parametrize(("width", "wide"), [(1.45, False), (1.55, True)])
+def test_a_dip_wider_than_one_and_a_half_ppm_is_told(width, wide):
+    fine = np.round(np.arange(-5, 5.01, 0.1), 4)
+    valley = np.where(np.abs(fine) < 0.05, 0.2, 0.2 + 0.05 * (2 * fine / width) ** 2)
+    assert b0_by_minimum(valley[None], fine)[1].tolist() == [wide]
+
+
+def test_wassr_looks_for_water_within_one_ppm():
+    fine = np.round(np.arange(-2.5, 2.51, 0.1), 4)
+    b0 = [0.95, -0.95, 1.06, -1.06]
+    found = b0_by_symmetry(water(fine, b0, width=0.5), fine)
+    assert np.isfinite(found).tolist() == [True, True, False, False]
+    np.testing.assert_allclose(found[:2], b0[:2], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("find", "reach", "words"),
+    [(b0_by_symmetry, 1.0, "Only 4 offsets lie within 1 ppm"), (b0_by_minimum, 2.0, "within 2 ppm")],
+)
+def test_water_needs_five_offsets_near_it(find, reach, words):
+    near = np.array([-1, -0.5, 0, 0.5, 1]) * reach
+    outer = np.array([-4.0, -3.0, 3.0, 4.0])
+    offsets = np.union1d(near, outer)
+    find(water(offsets, [0.1]), offsets)
+    offsets = np.union1d(near + np.array([-0.01, 0, 0, 0, 0]), outer)
+    with pytest.raises(ModelInputError, match=words):
+        find(water(offsets, [0.1]), offsets)
 
 
 def test_wasabi_of_a_bloch_simulation(shared_data: Path):

@@ -167,6 +167,22 @@ def test_without_perfusion_f_is_zero_and_dstar_has_no_value():
     assert np.all(seen | ((fit.flags & Flag.AT_BOUND) > 0))
 
 
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [
+        ((0.012, 20.0), (0.009, 20.0)),
+        ((3.9, 60.0), (4.1, 60.0)),
+        ((1.0, 190.0), (1.0, 210.0)),
+        ((1.0, 4.1), (1.0, 3.9)),
+        ((1.6, 4.9), (1.6, 4.7)),  # D* at least three times D
+    ],
+)
+def test_bounds_of_both_diffusivities(inside, outside):
+    rows = np.array([[1000.0, 0.3, *np.log(pair)] for pair in (inside, outside)])
+    fit = fit_ivim(ivim_signal(rows, B)[0], B, method="refined")
+    assert (fit.flags & Flag.AT_BOUND > 0).tolist() == [False, True]
+
+
 def test_bad_voxels_have_no_number():
     _, signal = simulate(5, 200)
     signal[0] = 0

@@ -150,6 +150,48 @@ def test_a_b1_map_that_is_missing_is_told_and_one_that_is_odd_is_flagged():
     assert (flags[3:] & np.uint8(FATAL) == 0).all()
 
 
+def test_a_transmit_field_beyond_0_3_or_2_is_not_believed():
+    b1 = np.array([0.29, 0.31, 1.99, 2.01])
+    flags = fit_t1_vfa(echoes(4, b1)[0], ANGLES, 15.0, b1=b1).flags
+    assert (flags & Flag.NOT_FINITE > 0).tolist() == [True, False, False, True]
+
+
+def test_t1_by_flip_angles_lies_within_2_and_2000_repetition_times():
+    t1 = 15.0 * np.array([1.9, 2.1, 1900, 2100])
+    angles = np.array([0.5, 1.0, 3.0, 8.0, 15.0, 40.0])
+    signal = spoiled_echo(np.radians(angles) * np.ones((4, 1)), 15.0, t1, np.full(4, 1000.0))
+    flags = fit_t1_vfa(signal, angles, 15.0).flags
+    assert (flags & Flag.AT_BOUND > 0).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("k", "errors", "beyond"),
+    [
+        (0.69, 1e9, True),  # no noise
+        (0.71, 1e9, False),
+        (1.09, 1e9, False),
+        (1.11, 1e9, True),
+        (0.69, 2.9, False),  # errors that it lies beyond
+        (0.69, 3.1, True),
+        (1.11, 2.9, False),
+        (1.11, 3.1, True),
+    ],
+)
+def test_saturation_is_between_0_7_and_1_1_within_three_errors(k, errors, beyond):
+    inside = saturations(5, k=float(np.clip(k, 0.701, 1.099)))[0][:1] * 1000
+    known = fit_t1_sr(inside, TR, model="3p", sigma=1.0, rician=False).maps["kmap"].error[0]
+    signal = saturations(5, k=k)[0][:1] * 1000
+    result = fit_t1_sr(signal, TR, model="3p", sigma=0.01 / errors / known, rician=False)
+    assert bool(result.flags[0] & Flag.AT_BOUND) == beyond
+
+
+@pytest.mark.parametrize(("k", "beyond"), [(2.95, False), (3.05, True)])
+def test_an_inversion_of_more_than_three_is_at_its_bound(k, beyond):
+    signal = 1000 * (1 - k * np.exp(-TI / 1500.0))[None]
+    result = fit_t1_ir(signal, TI, signed=True, model="3p")
+    assert bool(result.flags[0] & Flag.AT_BOUND) == beyond
+
+
 SR = saturations(50, 60)[0]
 IR = inversions(50, 60)[0]
 VFA = echoes(50, np.ones(50))[0]
