@@ -204,6 +204,11 @@ def test_b_values_alone(tmp_path):
     assert "DiffusionGradientOrientation" not in series.plane_attributes
 
 
+def test_below_50_an_image_has_no_direction(tmp_path):
+    series = study(tmp_path, method={"PVM_DwEffBval": [49.9, 50.1, 1000, 1500, 2000]})
+    assert weighted(series, "DiffusionDirectionality")[:3] == ["NONE", "ISOTROPIC", "ISOTROPIC"]
+
+
 @pytest.mark.parametrize("count", [4, 6])
 def test_a_list_that_does_not_fit_is_left_out_with_a_word(tmp_path, count):
     series = study(

@@ -165,3 +165,42 @@ def test_the_affine_maps_indices_to_patient_millimetres(axes, place, row, column
         expected = place + index[0] * column * axes[0] + index[1] * row * axes[1]
         expected = expected + index[2] * pitch * axes[2]
         np.testing.assert_allclose((matrix @ [*index, 1])[:3], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("turned", "beside", "stacks"),
+    [
+        (0.9e-4, 0.0, 1),
+        (1.1e-4, 0.0, 2),
+        (0.0, 0.9e-3, 1),  # of steps below 1 mm, 0.001 mm
+        (0.0, 1.1e-3, 2),
+    ],
+)
+def test_slices_are_one_stack_within_their_tolerance(turned, beside, stacks):
+    position = np.array([[0, 0, 0], [0, 0, 0.5], [beside, 0, 1.0]])
+    orientation = np.repeat(np.eye(3)[None], 3, axis=0)
+    orientation[2] = tilt(np.eye(3), np.degrees(turned))
+    found = geometry.split_stacks(position, orientation)
+    assert found.max() + 1 == stacks
+
+
+@pytest.mark.parametrize(("gap", "apart"), [(0.9e-3, False), (1.1e-3, True)])
+def test_slices_a_thousandth_of_a_millimetre_apart_are_a_stack(gap, apart):
+    position = np.array([[0, 0, 0], [0, 0, gap]])
+    orientation = np.repeat(np.eye(3)[None], 2, axis=0)
+    assert geometry.stack_faces_normal(position, orientation) == apart
+    assert (geometry.measured_spacing(position, orientation) is not None) == apart
+
+
+@pytest.mark.parametrize(("uneven", "even"), [(0.9e-3, True), (1.1e-3, False)])
+@pytest.mark.parametrize("pitch", [0.5, 1.0, 4.0])
+def test_steps_are_even_within_a_thousandth(pitch, uneven, even):
+    heights = [0, pitch, 2 * pitch + 2 * uneven * max(pitch, 1.0)]
+    position = np.array([[0, 0, z] for z in heights])
+    orientation = np.repeat(np.eye(3)[None], 3, axis=0)
+    assert (geometry.measured_spacing(position, orientation) is not None) == even
+
+
+@pytest.mark.parametrize(("longer", "good"), [(0.4e-3, True), (0.6e-3, False)])
+def test_axes_have_unit_length_within_a_thousandth_of_their_square(longer, good):
+    assert geometry.is_orthonormal(np.eye(3)[None] * (1 + longer)) == good

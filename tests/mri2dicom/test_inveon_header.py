@@ -124,6 +124,38 @@ def test_numbers_that_are_none(tmp_path, word):
         )
 
 
+@pytest.mark.parametrize(("size", "refused"), [(16 * 2**20, False), (16 * 2**20 + 1, True)])
+def test_a_header_of_more_than_16_mib_is_none(tmp_path, size, refused):
+    text = header_text(PET, [frame()])
+    text = "#" + "x" * (size - len(text) - 2) + "\n" + text
+    assert len(text) == size
+    if refused:
+        with pytest.raises(CorruptDataError, match="larger than 16 MiB"):
+            parsed(tmp_path, text)
+    else:
+        assert len(parsed(tmp_path, text).frames) == 1
+
+
+@pytest.mark.parametrize(("count", "refused"), [(20_000, False), (20_001, True)])
+def test_more_than_20000_frames_are_refused(count, refused):
+    lines = ["version 1", "end_of_header"]
+    for number in range(count):
+        lines += [f"frame {number}", "end_of_header"]
+    if refused:
+        with pytest.raises(CorruptDataError, match="more than 20000 frames"):
+            parse(lines)
+    else:
+        assert len(parse(lines).frames) == count
+
+
+@pytest.mark.parametrize(("others", "found"), [(999, True), (1000, False)])
+def test_a_thousand_other_headers_end_the_search(tmp_path, others, found):
+    for number in range(others):
+        (tmp_path / f"a{number}.img.hdr").write_bytes(b"\0" * 348)
+    write_image(tmp_path / "z.img")
+    assert InveonReader().sniff(tmp_path) is (Confidence.SURE if found else Confidence.NO)
+
+
 def test_bytes_that_are_no_text(tmp_path):
     with pytest.raises(CorruptDataError, match="no text"):
         parsed(tmp_path, header_text(PET, [frame()]) + "\0")

@@ -262,6 +262,15 @@ def test_a_dose_that_is_five_per_cent_off_the_syringe_is_noted(tmp_path, dose, n
 
 
 @pytest.mark.parametrize(
+    ("injected", "noted"), [("Sun Dec  3 10:45:00 2023", False), ("Sun Dec  3 10:30:00 2023", True)]
+)
+def test_an_injection_more_than_a_day_before_the_scan_is_noted(tmp_path, injected, noted):
+    scanned = "Mon Dec  4 10:40:00 2023"
+    write_image(tmp_path / "in" / "a.img", injection_time=injected, scan_time=scanned)
+    assert ("more than a day apart" in notes(tmp_path / "in")) == noted
+
+
+@pytest.mark.parametrize(
     ("keys", "keyword", "kept"),
     [
         ({"subject_weight_units": "3", "subject_weight": "99.9"}, "PatientWeight", True),

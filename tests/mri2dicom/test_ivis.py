@@ -16,7 +16,7 @@ from programs import need_program
 import mri2dicom
 from mri2dicom.readers.ivis.click import open_click, parse_date, parse_time
 from mri2dicom.readers.ivis.clickinfo import parse
-from mri2dicom.readers.ivis.radiance import radiance_per_count
+from mri2dicom.readers.ivis.radiance import classify_scale, radiance_per_count
 from mri2dicom.readers.ivis.reader import IvisReader
 from mri2dicom.readers.ivis.table import image_row, limit
 from mri2dicom.readers.ivis.tiff import read_tiff
@@ -136,6 +136,26 @@ def test_the_vendors_corrected_image_is_preferred_and_its_scale_classified_by_th
     assert np.allclose(pixels, 1.05 * PER_COUNT * scene(), rtol=1e-5, atol=0.1)
     mapping = ds.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
     assert mapping.MeasurementUnitsCodeSequence[0].CodeValue == "{ph}/s/cm2/sr"
+
+
+@pytest.mark.parametrize(
+    ("pixels", "value", "ratio", "scale"),
+    [
+        (12, 1000, 1.0, "counts"),
+        (11, 1000, 1.0, "unknown"),
+        (12, 1000, 50.0, "radiance"),
+        (12, 12, 1.0, "counts"),  # eight robust standard deviations of 1.4826 above the median
+        (12, 11, 1.0, "unknown"),
+        (12, 1000, 1.9, "counts"),
+        (12, 1000, 2.1, "unknown"),
+        (12, 1000, 0.51, "counts"),
+        (12, 1000, 0.49, "unknown"),
+    ],
+)
+def test_a_scale_is_told_from_twelve_bright_pixels(pixels, value, ratio, scale):
+    net = np.resize([-1.0, 1.0, 0.0], (40, 40))
+    net[0, :pixels] = value
+    assert classify_scale(net * ratio, net, 50.0)[0] == scale
 
 
 def test_a_corrected_image_of_unknown_scale_claims_no_unit(tmp_path):

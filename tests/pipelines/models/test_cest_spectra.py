@@ -130,7 +130,10 @@ def test_wassr_looks_for_water_within_one_ppm():
 
 @pytest.mark.parametrize(
     ("find", "reach", "words"),
-    [(b0_by_symmetry, 1.0, "Only 4 offsets lie within 1 ppm"), (b0_by_minimum, 2.0, "within 2 ppm")],
+    [
+        (b0_by_symmetry, 1.0, "Only 4 offsets lie within 1 ppm"),
+        (b0_by_minimum, 2.0, "within 2 ppm"),
+    ],
 )
 def test_water_needs_five_offsets_near_it(find, reach, words):
     near = np.array([-1, -0.5, 0, 0.5, 1]) * reach

@@ -76,6 +76,18 @@ def test_voxels_without_a_value_say_so():
     assert np.isfinite(result.maps["T2map"].values[2:]).mean() > 0.95
 
 
+@pytest.mark.parametrize(("off", "refused"), [(1.009, False), (1.011, True)])
+def test_an_echo_may_lie_one_per_cent_beside_its_place(off, refused):
+    times = 10.0 * np.arange(1, 9)
+    signal = 100 * np.exp(-times / 40)[None]
+    times[4] *= off
+    if refused:
+        with pytest.raises(ModelInputError, match="times one echo spacing"):
+            fit_t2_epg(signal, times)
+    else:
+        assert np.isfinite(fit_t2_epg(signal, times).maps["T2map"].values[0])
+
+
 @pytest.mark.parametrize(
     ("times", "options", "told"),
     [

@@ -53,6 +53,31 @@ def test_a_background_that_says_nothing_of_the_noise_is_refused(images, why):
     assert why in found.reason
 
 
+@pytest.mark.parametrize(
+    ("voxels", "zeros", "last", "why"),
+    [
+        (20_000, 190, 1.0, ""),
+        (20_000, 210, 1.0, "exactly zero"),
+        (206, 0, 1.0, ""),
+        (199, 0, 1.0, "voxels show noise alone"),
+        (20_000, 0, 1.095, ""),  # a tenth from image to image
+        (20_000, 0, 1.12, "differ from image to image"),
+    ],
+)
+def test_a_background_is_believed_up_to_its_limits(voxels, zeros, last, why):
+    images = np.random.default_rng(0).rayleigh(1.0, (voxels, 5))
+    images[:zeros] = 0
+    images[:, -1] *= last
+    found = sigma_from_background(images)
+    assert (found.sigma is None, why in found.reason) == (bool(why), True)
+
+
+@pytest.mark.parametrize(("voxels", "found"), [(199, False), (201, True)])
+def test_noise_is_found_in_what_fits_of_200_voxels_leave(voxels, found):
+    estimate = sigma_from_fits(as_t2, decays(voxels, 30)[0])
+    assert (estimate.sigma is not None) == found
+
+
 def test_noise_is_found_in_residuals():
     signal, disc = phantom(0.01)
     result = fit_t2(signal, TE, mask=disc.ravel(), skip_echoes=0)
@@ -191,6 +216,16 @@ def test_holes_are_filled_and_specks_dropped_but_a_second_animal_kept():
     assert mask[16, 16].all()
     assert mask[40, 40].all()
     assert not mask[55, 5].any()
+
+
+def test_the_automatic_mask_is_above_five_sigma_and_a_twentieth_of_the_largest_part():
+    image = np.zeros((60, 60, 1))
+    image[:20, :20] = 5.01 * 2.0
+    image[30:34, 30:35] = 10.1  # 20 of 400 voxels
+    image[40:59, 40] = 10.1  # 19
+    image[:20, 25:45] = 4.99 * 2.0
+    mask = automatic_mask(image, 2.0)
+    assert (mask[:20, :20].all(), mask[30:34, 30:35].all(), mask.sum()) == (True, True, 420)
 
 
 def test_one_threshold_holds_for_the_whole_volume():

@@ -159,6 +159,16 @@ def test_the_first_echo_is_left_out_from_one_per_cent_on(low, skipped):
     assert fit_t2(signal, TE).settings["skipped_samples"] == skipped
 
 
+@pytest.mark.parametrize(("widths", "told"), [(2.8, False), (3.2, True)])
+def test_a_first_echo_off_by_more_than_three_times_the_noise_is_told(widths, told):
+    rng = np.random.default_rng(0)
+    signal = 200 * np.exp(-TE / 40) + rng.normal(0, 2.0, (2000, len(TE)))
+    signal[:, 0] -= 2.0 * widths
+    notes = fit_t2(signal, TE, rician=False).notes
+    assert any("was left out" in note for note in notes)
+    assert any("more than three times the noise" in note for note in notes) == told
+
+
 def test_an_offset_above_half_the_first_sample_is_at_its_bound():
     offsets = np.array([0.49, 0.51])
     falling = np.exp(-(TE - TE[0]) / 30)
