@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from region_files import Scan, aim_text, box, write_rtstruct, write_seg, write_series
 
+from pipelines.regions.geometry import axes_of, uneven_note
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions, referenced_instances
 from pipelines.regions.volume import read_image
@@ -129,6 +130,66 @@ def test_a_region_beside_the_image_is_named_and_a_partial_one_cut(tmp_path, scan
     part = _only(_aim(tmp_path, {"A": [(scan.uids[0], 1, SQUARE - 6)]}), image)
     assert part.voxels == 16
     assert part.clipped == 1
+
+
+@pytest.mark.parametrize(
+    ("off", "placed", "told"),
+    [(0.009, True, False), (0.011, True, True), (0.19, True, True), (0.21, False, False)],
+)
+@pytest.mark.parametrize("step", [1.0, 4.0])
+def test_a_contour_belongs_to_a_plane_within_a_fifth_of_a_step(tmp_path, step, off, placed, told):
+    scan = Scan(step=step)
+    image = read_image(write_series(tmp_path / "image", scan))
+    lines = {"A": [(scan.mm(SQUARE, 1 + off), scan.uids[1], "CLOSED_PLANAR")]}
+    found = _only(write_rtstruct(tmp_path / "r.dcm", scan, lines), image)
+    assert (found.voxels == 36) == placed
+    assert ("lies on no plane of the image" in found.unusable) != placed
+    assert any("off the plane" in note for note in found.warnings) == told
+
+
+@pytest.mark.parametrize(("width", "told"), [(9.05, True), (9.15, False)])
+def test_voxels_that_cover_a_tenth_more_than_the_lines_are_told(tmp_path, scan, image, width, told):
+    drawn = box(9 - width / 2, 4, 9 + width / 2, 14)  # around the centres of ten by ten
+    found = _only(_aim(tmp_path, {"A": [(scan.uids[0], 1, drawn)]}), image)
+    assert found.voxels == 100
+    assert any("small for its voxels" in note for note in found.warnings) == told
+
+
+@pytest.mark.parametrize(("slanted", "refused"), [(0.9e-3, False), (1.1e-3, True)])
+def test_rows_and_columns_are_at_right_angles_within_a_thousandth(slanted, refused):
+    orientation = [1, 0, 0, np.sin(slanted), np.cos(slanted), 0]
+    if refused:
+        with pytest.raises(NothingUsableError, match="not at right angles"):
+            axes_of(orientation)
+    else:
+        assert axes_of(orientation)[0].tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize(("wider", "told"), [(0.019, False), (0.021, True)])
+def test_slices_are_even_within_two_per_cent(wider, told):
+    assert bool(uneven_note([0.0, 1.0, 2.0, 3.0 + wider])) == told
+
+
+@pytest.mark.parametrize(("labels", "refused"), [(1000, False), (1001, True)])
+def test_a_mask_has_at_most_a_thousand_labels(tmp_path, image, labels, refused):
+    values = np.zeros(image.shape[::-1], np.int16)
+    values.ravel()[:labels] = np.arange(1, labels + 1)
+    path = tmp_path / "labels.nii.gz"
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+    if refused:
+        with pytest.raises(NothingUsableError, match="1001 different values"):
+            read_regions(path, image)
+    else:
+        assert len(read_regions(path, image).regions) == 1000
+
+
+def test_a_drawing_of_more_than_512_mib_is_refused_unread(tmp_path, image):
+    path = tmp_path / "a.xml"
+    path.write_text('<?xml version="1.0"?><ImageAnnotationCollection/>', encoding="utf-8")
+    with path.open("r+b") as file:
+        file.truncate(512 * 1024 * 1024 + 1)  # takes no room on the disk
+    with pytest.raises(CorruptDataError, match="larger than any drawing"):
+        read_regions(path, image)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,15 @@ def test_the_same_grid_takes_the_mask_as_it_is():
     assert found.covered == 1
 
 
+@pytest.mark.parametrize("axis", ["row", "column", "normal"])
+@pytest.mark.parametrize(("part", "same"), [(0.009, True), (-0.009, True), (0.011, False)])
+def test_grids_are_the_same_within_a_hundredth_of_a_voxel(axis, part, same):
+    grid = _grid(Scan(shape=(3, 8, 9), spacing=(0.4, 0.9), step=1.1, orientation=oblique()))
+    size = {"row": 0.9, "column": 0.4, "normal": 1.1}[axis]
+    moved = replace(grid, positions=grid.positions + part * size * getattr(grid, axis))
+    assert same_grid(grid, moved) == same
+
+
 @pytest.mark.parametrize("orientation", [(1, 0, 0, 0, 1, 0), oblique()], ids=["axial", "oblique"])
 def test_shares_of_voxels_that_hold_whole_ones_are_their_mean(orientation):
     scan = Scan(shape=(6, 12, 15), spacing=(0.4, 0.9), step=1.1, orientation=orientation)
