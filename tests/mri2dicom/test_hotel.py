@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from cases import datasets
 from click.testing import CliRunner
+from inveon_images import CT, PET, frame, write_image
 from programs import need_program
 
 from mri2dicom.cli import main
@@ -309,3 +310,27 @@ def test_the_bed_is_never_changed(hotel, tmp_path):
     files = list((tmp_path / "out").rglob("*"))
     assert not [p for p in files if p.name.startswith(".")]
     assert all(pydicom.dcmread(p) for p in files if p.suffix == ".dcm")
+
+
+@pytest.mark.parametrize(
+    ("kind", "around", "inside", "found"),
+    [
+        (CT, -1000, -290, True),
+        (CT, -1000, -310, False),
+        (PET, 0, 51, True),  # a twentieth of the brightest
+        (PET, 0, 49, False),
+    ],
+)
+def test_from_which_value_on_a_voxel_is_an_animals(tmp_path, kind, around, inside, found):
+    voxels = np.full((1, 8, 40, 40), around, "<i2")
+    voxels[:, :, 10:30, 10:30] = inside
+    if kind is PET:
+        voxels[:, :, 3, 5:15] = 1000  # a line is no animal
+    write_image(tmp_path / "in" / "a.img", kind, voxels, [frame(scale_factor=1)], data_type=2)
+    (tmp_path / "bed.csv").write_text("position,subject\nonly,m1\n")
+    if found:
+        report = split_hotel(tmp_path / "in", tmp_path / "bed.csv", tmp_path / "out")
+        assert [one.subject for one in report.series] == ["m1"]
+    else:
+        with pytest.raises(WrongCallError, match="0 animals were found"):
+            split_hotel(tmp_path / "in", tmp_path / "bed.csv", tmp_path / "out")

@@ -7,6 +7,7 @@ from disk import write_study
 
 from uploader.errors import PlanError
 from uploader.findings import IDENTITY_CONFIRMED, IDENTITY_DIFFERS, Level
+from uploader.planning.identity import WEIGHT
 from uploader.planning.plan_building import build_plan, check_plan, with_sessions
 from uploader.planning.plan_files import read_plan, write_plan
 from uploader.planning.variable_table import read_variable_table
@@ -336,3 +337,30 @@ def test_a_difference_of_something_else_hides_no_warning_of_the_header(tmp_path)
     codes = [{f.code for f in row.findings} for row in made.rows if row.subject == "m01"]
     assert len(codes) == 2
     assert all({"subject-differs", "identity-unused"} <= one for one in codes)
+
+
+@pytest.mark.parametrize(
+    ("planned", "code"),
+    [
+        ("29.8", None),
+        ("30.2", WEIGHT),  # 1.5 times the header's
+        ("13.4", None),
+        ("13.2", WEIGHT),
+        ("999", WEIGHT),
+        ("1001", IDENTITY_DIFFERS),  # 50 times: another unit
+        ("0.0201", IDENTITY_DIFFERS),
+    ],
+)
+def test_a_weight_is_doubted_from_half_more_on_and_another_unit_stops_the_row(
+    tmp_path, planned, code
+):
+    folder = tmp_path / "data" / "m01"
+    write_study(folder, "1", "m01", (1,), 1, PatientWeight=0.02)
+    made = plan_of(tmp_path / "data", layout="{subject}")
+    again = reopened(
+        tmp_path,
+        made,
+        lambda rows: [replace(row, variables={"weight": planned}) for row in rows],
+    )
+    codes = {f.code for row in again.rows for f in row.findings if "weight" in f.message}
+    assert codes == ({code} if code else set())

@@ -109,6 +109,16 @@ def test_lossy_pixels_decoded_otherwise_are_counted_and_planted_ones_found(tmp_p
     assert compare_objects(ours, far).result is DIFFERENT
 
 
+@pytest.mark.parametrize(("by", "result"), [(4, UNDECIDED), (5, DIFFERENT)])
+def test_decoders_may_differ_by_four_and_no_more(tmp_path, by, result):
+    ours = write_as(grey(bits=8), tmp_path / "ours.dcm", JPEGBaseline8Bit)
+    theirs = unpacked(ours, tmp_path / "theirs.dcm")
+    value = int(dcmread(theirs).pixel_array[5, 5])
+    other = value + by if value < 128 else value - by
+    moved = with_pixel(theirs, tmp_path / "moved.dcm", 5 * 24 + 5, other)
+    assert compare_objects(ours, moved).result is result
+
+
 def test_order_of_colours_and_padding_are_no_difference(tmp_path):
     ds = colour(size=15)  # an odd number of bytes
     ours = plain(ds, tmp_path / "ours.dcm")

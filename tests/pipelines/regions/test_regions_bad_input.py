@@ -149,8 +149,9 @@ def test_a_contour_belongs_to_a_plane_within_a_fifth_of_a_step(tmp_path, step, o
 
 @pytest.mark.parametrize(("width", "told"), [(9.05, True), (9.15, False)])
 def test_voxels_that_cover_a_tenth_more_than_the_lines_are_told(tmp_path, scan, image, width, told):
-    drawn = box(9 - width / 2, 4, 9 + width / 2, 14)  # around the centres of ten by ten
-    found = _only(_aim(tmp_path, {"A": [(scan.uids[0], 1, drawn)]}), image)
+    drawn = box(9 - width / 2, 4, 9 + width / 2, 14)  # of ten by ten, whose centres it holds
+    lines = {"A": [(scan.mm(drawn - 0.5, 1), scan.uids[1], "CLOSED_PLANAR")]}
+    found = _only(write_rtstruct(tmp_path / "r.dcm", scan, lines), image)
     assert found.voxels == 100
     assert any("small for its voxels" in note for note in found.warnings) == told
 
