@@ -23,6 +23,7 @@ TESTS = (
     "tests/uploader/test_uploader_tampering.py",
     "tests/uploader/test_uploader_doubles.py",
     "tests/uploader/test_uploader_faults.py",
+    "tests/uploader/test_uploader_sweep.py",
     "tests/pipelines/xnat/test_xnat_earlier.py",
 )
 # The title of each kind of case, the heads of its table, and what is said of it.
@@ -61,8 +62,7 @@ PARTS = {
     "fault": (
         "Faults of server and network",
         ("fault", "`upload`"),
-        "Each fault, then the same command again: all is there once, and proved. "
-        "`tests/uploader/test_uploader_sweep.py` puts four of them at each request in turn.",
+        "Each fault, then the same command again: all is there once, and proved.",
     ),
     "skip": (
         "Results that are there already",

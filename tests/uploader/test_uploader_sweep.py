@@ -54,7 +54,7 @@ def _upload_through(work, name, rule):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "fault"), FAULTS.values(), ids=FAULTS.keys())
-def test_fault_at_each_request_in_turn(work, step, fault):
+def test_fault_at_each_request_in_turn(work, tell, request, step, fault):
     """A step of 2 takes every other request."""
     write_study(work.folder / "group" / "treated" / "timepoint" / "pre" / "m01", series=(1,))
     met = 0
@@ -64,10 +64,12 @@ def test_fault_at_each_request_in_turn(work, step, fault):
             break
         met += 1
     assert 10 / step < met < 100 / step, "every request was spoilt once, until there were no more"
+    case = f"{request.node.callspec.id}, at each of {met * step} requests in turn"
+    tell("fault", case, "done in the same run or the next")
 
 
 @pytest.mark.slow
-def test_import_cut_at_bytes_all_over_it(work):
+def test_import_cut_at_bytes_all_over_it(work, tell):
     write_study(work.folder / "m01", series=(1,), count=2)
     ((_key, session),) = work.plan().sessions.items()
     (series,) = build_payload(session).series
@@ -77,9 +79,10 @@ def test_import_cut_at_bytes_all_over_it(work):
     for after in cuts:
         rule = {"method": "POST", "path": "/data/services/import", "cut_request_after": after}
         assert _upload_through(work, f"C{after}", rule) == 1
+    tell("fault", f"import cut at each of {len(cuts)} bytes", "done in the same run or the next")
 
 
-def test_token_that_is_withdrawn_in_mid_run_ends_in_clear_rows(work):
+def test_token_that_is_withdrawn_in_mid_run_ends_in_clear_rows(work, tell):
     write_study(work.folder / "m01", "1", "m01")
     write_study(work.folder / "m02", "2", "m02")
     with work.server.client() as client:
@@ -91,6 +94,7 @@ def test_token_that_is_withdrawn_in_mid_run_ends_in_clear_rows(work):
     assert [row.outcome.value for row in result.rows] == ["failed", "stopped"]
     assert "no longer valid" in result.rows[0].reason
     assert "Log in again, or start the run again" in result.rows[0].reason
+    tell("fault", "a token withdrawn in mid-run", result.rows[0].reason)
     assert work.upload().exit_code == 0
     assert work.server.files() == expected_files(work.folder)
     assert work.server.waiting() == []

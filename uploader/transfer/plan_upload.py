@@ -123,6 +123,9 @@ def upload(
 
     Parameters
     ----------
+    plan : Plan
+        With the findings of `with_sessions` or `check_plan`: rows that were changed since are not
+        compared with folder and header again.
     client : XnatClient
         Logged in.
     on_progress, on_start, on_row : callable, optional
