@@ -27,11 +27,12 @@ from .jobs import Job, run_job
 from .lock import LockTimes, ProjectLock
 from .outcome import ProjectOutcome, SessionResult, summarise
 from .schedule import run_jobs
-from .summary import send_summary, write_summary
+from .summary import grouped_warnings, send_summary, write_summary
 
 Report = Callable[[str], None]
 Progress = Callable[[int, int, SessionResult], None]
 _MOST_WORKERS = 4096
+_MOST_NOTES = 10  # beside the run; the page of the summary has all of them
 
 
 def run_project(
@@ -154,6 +155,8 @@ class _Run:
             results = self._all(client, sessions, progress, stop)
             lock.check()
             results.sort(key=self._order)
+            for text, labels in grouped_warnings(results)[:_MOST_NOTES]:
+                self.report(f"note: {labels}: {text}")
             outcome = summarise(self.pipeline.name, self.project, results)
             if len(results) < len(sessions):
                 outcome = _stopped(outcome, len(results), len(sessions))

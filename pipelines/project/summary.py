@@ -117,6 +117,7 @@ def _log(outcome: ProjectOutcome, results: Sequence[SessionResult]) -> str:
         lines.append(f"{one.label}: {one.state}{'. ' + one.failure if one.failure else ''}")
         if one.state in (FAILED, PARTLY):
             lines += [f"    {line}" for line in one.log]
+    lines += [f"note: {labels}: {text}" for text, labels in grouped_warnings(results)]
     return "\n".join(lines) + "\n"
 
 
@@ -163,7 +164,7 @@ def write_page(
         notes=_notes(study, comparisons),
         lacking=[one for one in results if one.state in (FAILED, PARTLY)][:_MOST_LISTED],
         left_out=[one for one in results if one.state == LEFT_OUT][:_MOST_LISTED],
-        warnings=_warnings(results),
+        warnings=grouped_warnings(results),
         links=[_link(path.with_name(name)) for name in ("summary.csv", "effects.csv")],
         run_parameters={k: v for k, v in run_parameters.items() if v not in ("", "auto", "false")},
     )
@@ -219,8 +220,8 @@ def _notes(study: ProjectStudy, comparisons: Sequence[Comparison]) -> list[str]:
     return notes
 
 
-def _warnings(results: Sequence[SessionResult]) -> list[tuple[str, str]]:
-    """Return each warning with the sessions that have it."""
+def grouped_warnings(results: Sequence[SessionResult]) -> list[tuple[str, str]]:
+    """Return each warning with the sessions that have it, as text."""
     found: dict[str, list[str]] = {}
     for one in results:
         for text in one.warnings:
