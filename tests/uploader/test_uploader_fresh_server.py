@@ -15,6 +15,8 @@ from small_dicom import PET, write_series
 from uploader.transfer.plan_upload import Outcome
 from uploader.verification.plan_check import check
 from uploader.verification.session_verification import VerificationLevel
+from xnat_config.server.client import XnatClient
+from xnat_pic.errors import WrongCallError
 
 IMPORT = {"method": "POST", "path": "/data/services/import"}
 ARCHIVE = {"method": "POST", "path": "/data/services/archive"}
@@ -95,6 +97,18 @@ def test_direct_archive_follows_the_server_into_the_prearchive(work):
     assert work.server.files() == expected_files(work.folder)
     assert work.server.waiting() == []
     assert _levels(work) == {VerificationLevel.PIXELS}
+
+
+@pytest.mark.parametrize(("version", "code"), [("1.8.2.2", 2), ("1.8.3", 0), ("", 0)])
+def test_direct_archive_is_there_from_xnat_1_8_3_on(work, monkeypatch, version, code):
+    monkeypatch.setattr(XnatClient, "version_text", version)
+    write_study(work.folder / "m01", series=(1,))
+    if code:
+        with pytest.raises(WrongCallError, match=r"XNAT has from 1\.8\.3 on"):
+            work.upload(direct_archive=True)
+        assert not work.server.files()
+    else:
+        assert work.upload(direct_archive=True).exit_code == 0
 
 
 def test_direct_archive_goes_on_with_what_an_earlier_run_left_in_the_prearchive(work):

@@ -63,3 +63,10 @@ def test_rows_that_change_places_keep_labels_apart(rules):
 def test_change_of_something_else_changes_no_label(rules):
     rows = [row("a", "m01", "pre", "m01_pre_MR_7")]
     assert changed_session(rules, rows, "a", include=False) == "m01_pre_MR_7"
+
+
+@pytest.mark.parametrize(("number", "follows"), [("999", True), ("1000", False)])
+def test_a_number_up_to_999_is_the_rules_own(rules, number, follows):
+    rows = [row("a", "m01", "pre", f"m01_pre_MR_{number}")]
+    label = changed_session(rules, rows, "a", subject="m02")
+    assert label == ("m02_pre_MR" if follows else "m01_pre_MR_1000")

@@ -64,6 +64,14 @@ def test_errors_are_true():
     assert z.std() == pytest.approx(1.0, abs=0.05)
 
 
+@pytest.mark.parametrize(("error", "uncertain"), [(0.95, False), (1.05, True)])
+def test_an_asymmetry_near_zero_is_certain_up_to_one_per_cent(error, uncertain):
+    offsets, signal = images(spectrum([0.0], amide=0.0))
+    known = fit_cest(signal, offsets, b0_method="none", sigma=1.0).maps["MTRasym_3.5ppm"].error[0]
+    found = fit_cest(signal, offsets, b0_method="none", sigma=error / known)
+    assert bool(found.flags[0] & Flag.UNCERTAIN) == uncertain
+
+
 def test_what_is_shifted_out_of_the_range_is_not_invented():
     offsets = np.concatenate([[300.0], np.arange(-4, 4.01, 0.25)])
     z = spectrum([0.0, 0.75], offsets=offsets[1:])

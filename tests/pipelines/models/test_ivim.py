@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import least_squares
 
 from pipelines.errors import ModelInputError
+from pipelines.models.adc import log_linear
 from pipelines.models.ivim import choose_threshold, fit_ivim, ivim_signal
 from pipelines.models.ivim_prior import Prior
 from pipelines.models.result import FATAL, Flag
@@ -156,6 +157,36 @@ def test_threshold_follows_the_perfusion():
         thresholds.append(choose_threshold(signal, B, chosen))
     assert thresholds[0] == 100
     assert thresholds[1] > thresholds[0]
+
+
+@pytest.mark.parametrize(
+    ("off", "scatter", "threshold"),
+    [
+        (0.0019, 0.0, 100),  # of S0
+        (0.0021, 0.0, 150),
+        (1.5, 0.004, 100),  # standard errors
+        (2.5, 0.004, 150),
+    ],
+)
+def test_the_threshold_lies_within_two_errors_of_the_line_above(off, scatter, threshold):
+    signal = np.exp(-B / 1000)[None] * np.ones((4, 1))
+    above = np.flatnonzero(B > 100)
+    signal[:, above] += scatter * np.array([1, -1, -1, 1, 1, -1, -1])
+    clean = choose_line(signal[0], above)
+    spread = np.sqrt(np.mean((signal[0, above] - clean[above]) ** 2))
+    signal[:, B == 100] = clean[B == 100] + off * (spread if scatter else 1)
+    assert choose_threshold(signal, B, np.ones(4, bool)) == threshold
+
+
+def choose_line(signal, above):
+    """A single exponential through the samples above, by the function that the model uses."""
+    adc, s0 = log_linear(signal[None, above], B[above])
+    return s0[0] * np.exp(-B * adc[0] / 1000)
+
+
+def test_the_threshold_is_at_most_300():
+    slow = 0.5 * np.exp(-B / 1000 * 4) + 0.5 * np.exp(-B / 1000 * 0.5)
+    assert choose_threshold(slow[None] * np.ones((4, 1)), B, np.ones(4, bool)) == 300
 
 
 def test_without_perfusion_f_is_zero_and_dstar_has_no_value():

@@ -1,18 +1,33 @@
 """Carrying masks to other grids: exact overlaps, sampled ones, frames of reference."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
-from region_files import Scan, box, centres_inside, circle, oblique, write_rtstruct, write_series
+from region_files import (
+    Scan,
+    aim_text,
+    box,
+    centres_inside,
+    circle,
+    oblique,
+    write_rtstruct,
+    write_series,
+)
 
 from pipelines.regions.geometry import grid_of_affine, same_grid, slabs
+from pipelines.regions.headers import FramePlace
+from pipelines.regions.model import DrawnMask, Region, RegionSet
 from pipelines.regions.overlap import crop, overlap, volume_mm3
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions
+from pipelines.regions.readers.twins import Twin, compare
+from pipelines.regions.run_maps import MapVolume
+from pipelines.regions.run_measure import measure_regions
 from pipelines.regions.transfer import transfer
-from pipelines.regions.volume import read_image
+from pipelines.regions.volume import read_image, stack
 from xnat_pic.errors import WrongCallError
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -238,3 +253,81 @@ def test_voxels_at_centres_inside_agree_with_the_slow_definition(tmp_path):
     drawn = {"A": [(scan.mm(line, 0), None) for line in lines]}
     (region,) = read_regions(write_rtstruct(tmp_path / "r.dcm", scan, drawn), image).regions
     assert np.array_equal(rasterize(region, image).mask[0], centres_inside(lines, (14, 17)))
+
+
+def _told(share, scan, target, values):
+    """Measure a region that is drawn as voxels in a map on another grid; return the notes."""
+    region = Region(1, "A", "1", "SEG", Path("a.dcm"), mask=DrawnMask(_grid(scan), share))
+    regions = RegionSet(Path("a.dcm"), "", (region,), ())
+    one = MapVolume(
+        "T2map", "ms", values.astype(np.float32), target.affine, None, FRAME, "m.nii.gz", ()
+    )
+    (found,) = measure_regions(_grid(scan), regions, [one])
+    return " ".join(found.maps[0].warnings)
+
+
+@pytest.mark.parametrize(("missing", "told"), [(5, False), (6, True)])
+def test_a_region_of_which_less_than_half_counts_is_told(missing, told):
+    scan = Scan(shape=(1, 8, 9))
+    share, values = np.zeros(scan.shape), np.full(scan.shape, 40.0)
+    share[0, 2, :9], share[0, 3, 0] = 1, 1
+    values[0, 2, :missing] = np.nan
+    notes = _told(share, scan, _grid(scan), values)
+    assert (f"Only {10 - missing} of its 10 voxels count" in notes) == told
+
+
+@pytest.mark.parametrize(("beyond", "told"), [(1, False), (3, True)])
+def test_a_region_of_which_a_thousandth_is_outside_the_map_is_told(beyond, told):
+    scan = Scan(shape=(1, 50, 60))
+    share = np.zeros(scan.shape)
+    share[0, :40, :50] = 1
+    share[0, :beyond, 50] = 1
+    target = _coarse(scan, (1, 1, 1), (1, 50, 50))
+    notes = _told(share, scan, target, np.full((1, 50, 50), 40.0))
+    assert ("lies inside the field of view" in notes) == told
+
+
+@pytest.mark.parametrize(("narrow", "told"), [(0, False), (1, True)])
+def test_a_region_of_which_more_than_half_is_edge_is_told(narrow, told):
+    """A row of two voxels has one on its edge in a map that is shifted, a row of one has none."""
+    scan = Scan(shape=(1, 20, 9))
+    share = np.zeros(scan.shape)
+    share[0, 2:12, 3:5] = 1
+    share[0, 12 : 12 + narrow, 3] = 1
+    target = _coarse(scan, (1, 1, 1), scan.shape, (0.4, 0, 0))
+    notes = _told(share, scan, target, np.full(scan.shape, 40.0))
+    assert ("lie on the edge" in notes) == told
+
+
+@pytest.mark.parametrize(("apart", "slices"), [(0.009, 1), (0.011, 2)])
+def test_frames_within_a_hundredth_of_a_millimetre_are_one_slice(apart, slices):
+    places = [
+        FramePlace(k, np.array([0.0, 0.0, depth]), (1, 0, 0, 0, 1, 0), (1.0, 1.0), 1.0, ())
+        for k, depth in enumerate([0.0, apart, 1.0])
+    ]
+    grid, index = stack(places, (4, 4))
+    assert grid.shape[0] == slices + 1
+    assert index == [0, slices - 1, slices]
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"),
+    [
+        (0.09, Twin.EQUAL),
+        (0.11, Twin.DIFFERENT),
+        (0.41, Twin.SHIFTED),
+        (0.59, Twin.SHIFTED),
+        (0.61, Twin.DIFFERENT),
+    ],
+)
+def test_two_drawings_are_one_within_a_tenth_of_a_pixel(tmp_path, shift, verdict):
+    scan = Scan()
+    image = read_image(write_series(tmp_path / "image", scan))
+    square = box(3.5, 3.5, 9.5, 9.5)
+    path = tmp_path / "a.xml"
+    path.write_text(aim_text({"A": [(scan.uids[1], 1, square)]}), encoding="utf-8")
+    lines = {"A": [(scan.mm(square + shift, 1), scan.uids[1], "CLOSED_PLANAR")]}
+    twin = write_rtstruct(tmp_path / "r.dcm", scan, lines)
+    found = compare(read_regions(path, image), read_regions(twin, image), image)
+    assert found.twin is verdict
+    assert found.offset_px == pytest.approx((shift, shift), abs=1e-6)

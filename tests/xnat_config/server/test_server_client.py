@@ -105,6 +105,12 @@ def test_what_cannot_succeed_is_asked_once(xnat, status):
         assert xnat.faults()[0]["hits"] == 1
 
 
+@pytest.mark.parametrize(("left_s", "expired"), [(70, False), (50, True), (-1, True)])
+def test_a_token_is_over_a_minute_before_its_time(left_s, expired):
+    assert token_login("admin", "alias", "secret", time.time() + left_s).is_expired() == expired
+    assert not token_login("admin", "alias", "secret").is_expired()
+
+
 def test_a_status_that_is_accepted_is_an_answer(xnat):
     with xnat.client() as client:
         for status in (409, 503):
