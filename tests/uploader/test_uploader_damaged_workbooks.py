@@ -69,6 +69,34 @@ def test_workbook_that_unpacks_into_too_much_is_not_unpacked(book, monkeypatch):
         read_xlsx(book)
 
 
+@pytest.mark.parametrize(("size", "refused"), [(256 << 20, False), ((256 << 20) + 1, True)])
+def test_workbook_unpacks_into_256_mib_at_most(book, size, refused):
+    """Its list of contents announces the sizes; that of a member nobody reads is made up."""
+    with zipfile.ZipFile(book) as archive:
+        others = sum(one.file_size for one in archive.infolist()[1:])
+    content = bytearray(book.read_bytes())
+    first = content.index(b"PK\1\2")
+    content[first + 24 : first + 28] = (size - others).to_bytes(4, "little")
+    book.write_bytes(content)
+    if refused:
+        with pytest.raises(PlanError, match="unpacks into 256 MiB"):
+            read_xlsx(book)
+    else:
+        assert read_xlsx(book)["plan"][1] == ["x", "y"]
+
+
+@pytest.mark.parametrize(("letters", "refused"), [(32_767, False), (32_768, True)])
+def test_cell_holds_32767_characters(tmp_path, letters, refused):
+    path = tmp_path / "plan.xlsx"
+    if refused:
+        with pytest.raises(PlanError, match="32768 characters does not fit"):
+            write_xlsx(path, {"plan": [["x" * letters]]})
+        assert not path.exists()
+    else:
+        write_xlsx(path, {"plan": [["x" * letters]]})
+        assert read_xlsx(path)["plan"] == [["x" * letters]]
+
+
 def test_bytes_that_are_wrong_anywhere_never_end_in_a_fault_of_ours(book):
     order, whole = random.Random(1), book.read_bytes()
     told = 0

@@ -72,6 +72,21 @@ def test_a_background_is_believed_up_to_its_limits(voxels, zeros, last, why):
     assert (found.sigma is None, why in found.reason) == (bool(why), True)
 
 
+@pytest.mark.parametrize(
+    ("shape", "why"),
+    [
+        (1.12, ""),
+        (1.2, "from a Rayleigh distribution"),  # 0.03 from it
+        (1.3, "several coils"),  # 0.02 from its ratio of mean and root mean square
+    ],
+)
+def test_a_background_is_believed_near_a_rayleigh_distribution(shape, why):
+    """Nakagami's, of which Rayleigh's is that of shape 1."""
+    squares = np.random.default_rng(0).gamma(shape, 1 / shape, (20_000, 5))
+    found = sigma_from_background(np.sqrt(squares))
+    assert (found.sigma is None, why in found.reason) == (bool(why), True)
+
+
 @pytest.mark.parametrize(("voxels", "found"), [(199, False), (201, True)])
 def test_noise_is_found_in_what_fits_of_200_voxels_leave(voxels, found):
     estimate = sigma_from_fits(as_t2, decays(voxels, 30)[0])

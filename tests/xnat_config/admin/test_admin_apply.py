@@ -11,6 +11,7 @@ from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
 from xnat_config.admin.specification import load_specification
+from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import UnreachableError
 from xnat_config.server.retry import RetryPolicy
 from xnat_pic.errors import WrongCallError
@@ -118,6 +119,17 @@ def test_forms_come_and_go_with_what_they_hold(start, login, file, xnat):
     served.delete("/data/projects/P1/subjects/M1?removeFiles=true")
     assert snapshot(served) == before
     assert job().removal() == []
+
+
+@pytest.mark.parametrize(("version", "old"), [("1.8.7.1", True), ("1.8.8", False)])
+def test_forms_are_there_from_xnat_1_8_8_on(start, login, file, monkeypatch, version, old):
+    served = start()
+    monkeypatch.setattr(XnatClient, "version_text", version)
+    planned = Installation(login(served), load_specification(file)).plan()
+    made = [one for one in planned if one.key.kind == "form"]
+    assert {one.state for one in made} == {State.IMPOSSIBLE if old else State.ADD}
+    said = "XNAT has custom forms from 1.8.8 on; this one is 1.8.7.1."
+    assert {one.message for one in made} == {said if old else ""}
 
 
 def test_before_a_form_goes_it_is_said_that_its_values_keep_it(start, login, file):
