@@ -51,7 +51,7 @@ def safe_name(text: str, *, limit: int = 48, empty: str = "_") -> str:
     text : str
         Any text.
     limit : int
-        Longest result, in characters; UTF-8 bytes are kept below 255.
+        Longest result, in characters; it has at most 240 bytes of UTF-8, so that an ending fits.
     empty : str
         Result where nothing is left.
 

@@ -101,7 +101,7 @@ def read_folder(folder: Path, project: str, variables: Variables) -> ExportStudy
     study = ExportStudy(project)
     inside: set[Path] = set()
     groups: dict[Path, list[Path]] = {}
-    for count, path in enumerate(sorted(folder.rglob("*"))):
+    for count, path in enumerate(sorted(folder.rglob("*")), 1):
         if count > _MOST_FILES:
             raise NothingUsableError(f"{folder} has more than {_MOST_FILES} files.", path=folder)
         if path.name == CONTENTS and path.is_file():

@@ -211,15 +211,19 @@ def test_two_rows_of_one_label_would_be_merged(work):
     assert not found[2].has_errors
 
 
-def test_object_too_large_for_an_archive_is_not_importable(work):
+@pytest.mark.parametrize(
+    ("size", "refused"),
+    [((4 << 30) - (2 << 20), False), ((4 << 30) - (1 << 20), True), (5 << 30, True)],
+)
+def test_object_too_large_for_an_archive_is_not_importable(work, size, refused):
     write_study(work.folder / "m01", series=(1,), count=1)
     plan = work.plan()
     ((key, session),) = plan.sessions.items()
     series = session.series[0]
-    large = replace(series, files=(replace(series.files[0], size=5 << 30),))
+    large = replace(series, files=(replace(series.files[0], size=size),))
     plan = replace(plan, sessions={key: replace(session, series=(large,))})
     (one,) = _check(work, plan)
-    assert "not-importable" in _codes(one)
+    assert ("not-importable" in _codes(one)) == refused
 
 
 def test_row_left_out_is_not_looked_at(work):

@@ -6,9 +6,12 @@ import shutil
 import pydicom
 import pytest
 
+from pipelines.fair import study as fair_study
+from pipelines.fair.about import read_about
 from pipelines.fair.derived import inside
 from pipelines.fair.names import Labels, label
-from xnat_pic.errors import CorruptDataError
+from xnat_config import load_config
+from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
 
 
 @pytest.fixture
@@ -114,6 +117,30 @@ def test_a_map_whose_images_are_not_there(small, tmp_path, command):
 def test_inside(tmp_path, name):
     with pytest.raises(CorruptDataError):
         inside(tmp_path, name)
+
+
+@pytest.mark.parametrize(("files", "words"), [(3, "no DICOM image"), (4, "more than 3 files")])
+def test_a_folder_of_too_many_files_is_refused(tmp_path, monkeypatch, files, words):
+    monkeypatch.setattr(fair_study, "_MOST_FILES", 3)
+    for number in range(files):
+        (tmp_path / f"{number}.txt").write_text("x")
+    with pytest.raises(NothingUsableError, match=words):
+        fair_study.read_folder(tmp_path, "P1", load_config(environ={}).variables)
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1 << 20, False), ((1 << 20) + 1, True)])
+def test_what_a_person_says_of_a_study_takes_at_most_a_mib(tmp_path, size, refused):
+    path = tmp_path / "about.toml"
+    path.write_bytes(b'title = "Mice"\n#'.ljust(size, b"x"))
+    if refused:
+        with pytest.raises(WrongCallError, match="larger than 1 MiB"):
+            read_about(path)
+    else:
+        assert read_about(path).title == "Mice"
+
+
+def test_a_label_has_at_most_forty_letters():
+    assert label("a-" * 50) == "a" * 40
 
 
 def test_labels_never_meet():
