@@ -41,6 +41,13 @@ def test_archive_reads_back_and_has_the_length_it_says(tmp_path, monkeypatch, in
     assert b"".join(stream) == data  # and again, for another attempt
 
 
+def test_archive_holds_four_gib_and_not_a_byte_more():
+    rest = len(ZipStream([Entry("a", Path("a"), 0)]))
+    assert len(ZipStream([Entry("a", Path("a"), 2**32 - 1 - rest)])) == 2**32 - 1
+    with pytest.raises(ValueError, match="at most 4 GiB"):
+        ZipStream([Entry("a", Path("a"), 2**32 - rest)])
+
+
 def test_lengths_stand_before_the_data_for_readers_of_streams(tmp_path):
     """A stored entry whose length follows it cannot be read by java.util.zip.ZipInputStream."""
     data = b"".join(ZipStream(_entries(tmp_path, {"a": b"abc"})))

@@ -191,6 +191,34 @@ def test_planes_that_are_no_volume_are_refused(fit, tmp_path):
     assert "not evenly spaced" in measure(fit, tmp_path / "out", tmp_path / "gap", code=4)
 
 
+@pytest.mark.parametrize(("part", "code"), [(0.009, 0), (0.011, 4)])
+def test_a_plane_lies_within_a_hundredth_of_a_step_of_its_place(fit, tmp_path, part, code):
+    series = fit[0] / "PROCESSED_T2" / "dicom" / "T2map_int16"
+    shutil.copytree(series, tmp_path / "moved")
+    files = sorted((tmp_path / "moved").iterdir())
+    places = [np.array(pydicom.dcmread(file).ImagePositionPatient, float) for file in files[:2]]
+    ds = pydicom.dcmread(files[1])
+    moved = places[1] + part * (places[1] - places[0])
+    ds.ImagePositionPatient = [f"{v:.8f}" for v in moved]
+    ds.save_as(files[1])
+    said = measure(fit, tmp_path / "out", tmp_path / "moved", code=code)
+    assert ("not evenly spaced" in str(said)) == bool(code)
+
+
+@pytest.mark.parametrize(("slanted", "code"), [(0.9e-3, 0), (1.1e-3, 4)])
+def test_planes_are_parallel_within_a_thousandth(fit, tmp_path, slanted, code):
+    series = fit[0] / "PROCESSED_T2" / "dicom" / "T2map_int16"
+    shutil.copytree(series, tmp_path / "turned")
+    file = sorted((tmp_path / "turned").iterdir())[1]
+    ds = pydicom.dcmread(file)
+    axes = np.array(ds.ImageOrientationPatient, float)
+    turned = [*axes[:3] * np.cos(slanted) + axes[3:] * np.sin(slanted), *axes[3:]]
+    ds.ImageOrientationPatient = [f"{v:.8f}" for v in turned]
+    ds.save_as(file)
+    said = measure(fit, tmp_path / "out", tmp_path / "turned", code=code)
+    assert ("not parallel" in str(said)) == bool(code)
+
+
 def test_the_standard_error_is_not_taken_for_the_map(fit, tmp_path):
     file = next((fit[0] / "PROCESSED_T2").glob("*desc-se_T2map.nii.gz"))
     said = measure(fit, tmp_path / "out", file, words=("--format", "none"))

@@ -65,6 +65,22 @@ def test_waits_grow_and_end(xnat):
         assert 0.9 * wanted <= wait <= 1.1 * wanted
 
 
+def test_a_request_is_tried_six_times_and_the_first_login_four(xnat):
+    waits = []
+    client = xnat.client(retry=RetryPolicy(), sleep=waits.append)
+    with client:
+        client.send("GET", "/data/JSESSION")
+        xnat.fault({"path": "/data/projects", "status": 503, "count": 0})
+        with pytest.raises(UnreachableError):
+            client.send("GET", "/data/projects")
+    assert [round(wait / 2**k) for k, wait in enumerate(waits)] == [1] * 5
+    waits.clear()
+    xnat.fault({"path": "/data/services/auth", "status": 503, "count": 0, "method": "PUT"})
+    with pytest.raises(UnreachableError), xnat.client(retry=RetryPolicy(), sleep=waits.append):
+        pass
+    assert len(waits) == 3
+
+
 def _retry_after(kind):
     if kind == "date":
         later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
