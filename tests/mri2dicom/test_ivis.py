@@ -19,7 +19,7 @@ from mri2dicom.readers.ivis.clickinfo import parse
 from mri2dicom.readers.ivis.radiance import classify_scale, radiance_per_count
 from mri2dicom.readers.ivis.reader import IvisReader
 from mri2dicom.readers.ivis.table import image_row, limit
-from mri2dicom.readers.ivis.tiff import read_tiff
+from mri2dicom.readers.ivis.tiff import read_tiff, tiff_source
 from mri2dicom.series.model import Confidence
 from xnat_pic.errors import CorruptDataError
 
@@ -197,9 +197,21 @@ def test_a_dark_image_is_subtracted_only_where_it_can_be_believed(tmp_path):
 def test_saturation_is_flagged(tmp_path):
     click, counts = write_click(tmp_path / "in")
     counts[10:13, 20] = 61000
+    counts[10:13, 21] = 60999
     (click / "luminescent.TIF").write_bytes(tiff_bytes(counts))
     _, found, _ = convert(tmp_path / "in", tmp_path / "out")
     assert "3 pixels reach 61000 counts" in found["luminescence_counts"].warnings[0]
+
+
+@pytest.mark.parametrize(("rows", "refused"), [(4096, False), (4097, True)])
+def test_an_image_has_at_most_4096_by_4096_pixels(tmp_path, rows, refused):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_bytes(np.zeros((rows, 4096), np.uint16)))
+    if refused:
+        with pytest.raises(CorruptDataError, match="more than any camera has"):
+            tiff_source(path)
+    else:
+        assert tiff_source(path).shape == (1, 4096, 4096)
 
 
 def test_several_animals_in_one_image_are_a_group(tmp_path):

@@ -5,13 +5,18 @@ import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import requests
 from disk import expected_files, write_group, write_study
 from pydicom import dcmread
 from small_dicom import PET, write_series
+from upload_work import RETRY
 
+from uploader.control import RunControl
+from uploader.transfer import prearchive
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.plan_upload import Outcome
 from uploader.verification.plan_check import check
 from uploader.verification.session_verification import VerificationLevel
@@ -181,6 +186,20 @@ def test_open_workflow_of_the_server_is_waited_for(work):
     with work.journal() as journal:
         (note,) = journal.events("note")
     assert note.text == f"Session {SESSION}: waiting for xnat_tools/AutoRun.xml on the server."
+
+
+def test_workflow_is_waited_for_a_quarter_of_an_hour(work, monkeypatch):
+    """By a clock that only goes on while the upload waits."""
+    clock = [0.0]
+    monkeypatch.setattr(prearchive, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    _set(work, sandboxAutoRunSeconds=3600)
+    write_study(work.folder / "m01", series=(1,))
+    assert work.upload().exit_code == 0
+    write_study(work.folder / "m01", series=(1, 2))
+    monkeypatch.setattr(RunControl, "sleep", lambda _, s: clock.__setitem__(0, clock[0] + 600 * s))
+    (row,) = work.upload(settle_s=UploadOptions().settle_s).rows
+    assert "xnat_tools/AutoRun.xml is still at work on" in row.reason
+    assert 900 < clock[0] <= 900 + 600 * 1.1 * RETRY.longest_wait_s
 
 
 def test_workflow_that_never_ends_ends_in_a_clear_row(work):

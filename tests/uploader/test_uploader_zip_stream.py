@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uploader.transfer import zip_stream as zipstream
+from uploader.transfer.jobs import UploadOptions
 from uploader.transfer.zip_stream import Entry, ZipStream, split
 from xnat_pic.errors import CorruptDataError
 
@@ -46,6 +47,15 @@ def test_archive_holds_four_gib_and_not_a_byte_more():
     assert len(ZipStream([Entry("a", Path("a"), 2**32 - 1 - rest)])) == 2**32 - 1
     with pytest.raises(ValueError, match="at most 4 GiB"):
         ZipStream([Entry("a", Path("a"), 2**32 - rest)])
+
+
+def test_an_import_carries_512_mib():
+    rest = len(ZipStream([Entry(name, Path(name), 0) for name in "ab"])) - len(ZipStream([]))
+    most = UploadOptions().part_bytes
+    for more, parts in ((0, 1), (1, 2)):
+        sizes = {"a": 256 << 20, "b": (256 << 20) - rest + more}
+        entries = [Entry(name, Path(name), size) for name, size in sizes.items()]
+        assert len(split(entries, most)) == parts
 
 
 def test_lengths_stand_before_the_data_for_readers_of_streams(tmp_path):
