@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import sqlite3
+from pathlib import Path
 
 import pytest
 from drawn import aim, draw, store
@@ -284,3 +285,9 @@ def test_statistics_are_done_where_map_image_and_they_are_as_they_were(
         return
     assert (outcome.exit_code, outcome.skipped) == (0, False), outcome
     assert "4321.5" not in str(outcome.statistics)
+
+
+def test_the_page_tells_of_each():
+    page = Path(__file__).resolve().parents[3] / "docs/reference/right-animal-and-proof.md"
+    text = page.read_text("utf-8")
+    assert [name for name in {**SKIPS, **MEASURED} if f"| {name} |" not in text] == []
