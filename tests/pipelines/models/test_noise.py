@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from relaxation import TE, decays, rician
-from scipy.stats import rice
+from scipy.optimize import brentq
+from scipy.stats import chi2, rice
 
 from pipelines.errors import ModelInputError
 from pipelines.models import rician as statistics
@@ -12,6 +13,7 @@ from pipelines.models.intervals import confidence_interval
 from pipelines.models.masks import automatic_mask, otsu
 from pipelines.models.noise import sigma_from_background, sigma_from_residuals
 from pipelines.models.noise_fit import sigma_from_fits
+from pipelines.models.result import FitResult, Map
 from pipelines.models.selection import aicc, offset_correlation, offset_identifiable
 from pipelines.models.t2 import fit_t2
 
@@ -151,6 +153,75 @@ def test_what_is_no_noise_of_one_strength_is_refused(signal, fit, why):
     assert found.sigma is None
     assert found.source == "none"
     assert why in found.reason
+
+
+def left_over(voxels, apart=0.0, common=0.0):
+    """A fit that leaves chi-square whose distribution is so far from that of noise of one."""
+    chances = 0.5 + ((np.arange(voxels) + 0.5) / voxels - 0.5) * (1 - 2 * apart)
+    squares = chi2.ppf(chances, 8)
+
+    def fit(signal, sigma):
+        ones = np.ones(len(signal), np.float32)
+        return FitResult(
+            maps={},
+            flags=np.zeros(len(signal), np.uint8),
+            r2fit=ones,
+            chi2_red=None if sigma is None else squares / 8 / sigma**2,
+            residual_mean=np.full(10, common),
+            model="T2 2p",
+            residual_width=ones,
+            freedom=8,
+        )
+
+    return fit
+
+
+@pytest.mark.parametrize(
+    ("voxels", "apart", "common", "found"),
+    [
+        (4000, 0.099, 0.0, True),  # 0.08, and 1.4 over the root of the voxels
+        (4000, 0.105, 0.0, False),
+        (200, 0.174, 0.0, True),
+        (200, 0.184, 0.0, False),
+        (4000, 0.0, -0.29, True),
+        (4000, 0.0, -0.31, False),
+        (4000, 0.0, 0.9, True),  # noise lifts
+    ],
+)
+def test_what_fits_leave_is_noise_up_to_its_limits(voxels, apart, common, found):
+    estimate = sigma_from_fits(left_over(voxels, apart, common), np.full((voxels, 10), 100.0))
+    assert (estimate.sigma is not None) == found
+    if found:
+        assert estimate.sigma == pytest.approx(1, rel=1e-3)
+
+
+@pytest.mark.parametrize(("certain", "found"), [(200, True), (199, False)])
+def test_residuals_tell_of_voxels_with_an_error_below_a_twentieth(certain, found):
+    errors = np.full(400, 1 / 19.9, np.float32)
+    errors[:certain] = 1 / 20.1
+    ones = np.ones(400, np.float32)
+    maps = {"T2map": Map(ones, "ms", errors)}
+    flags = np.zeros(400, np.uint8)
+    fit = FitResult(maps, flags, ones, None, np.zeros(8), "T2 2p", residual_width=ones)
+    assert (sigma_from_residuals(fit, 10, 2).sigma is not None) == found
+
+
+def test_an_offset_is_identifiable_up_to_a_correlation_of_0_95():
+    for correlation, told in ((0.945, True), (0.955, False)):
+        decay = brentq(lambda t, at=correlation: offset_correlation(TE, t) - at, 20, 1000)
+        assert offset_identifiable(TE, decay) == told
+
+
+@pytest.mark.parametrize(
+    ("zeros", "ratio", "whole"),
+    [(0.06, 2.0, True), (0.04, 2.0, False), (0.5, 2.4, True), (0.5, 2.6, False)],
+)
+def test_a_background_of_zeros_is_the_border_unless_two_groups_are_left(zeros, ratio, whole):
+    image = np.ones((100, 100))
+    image[:, 50:] = ratio
+    image[: round(100 * zeros)] = 0
+    mask = automatic_mask(image)
+    assert mask.sum() == np.count_nonzero(image if whole else image > 1)
 
 
 @pytest.mark.parametrize("snr", [0.0, 0.5, 2.0, 7.0, 20.0])

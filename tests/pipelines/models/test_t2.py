@@ -169,6 +169,13 @@ def test_a_first_echo_off_by_more_than_three_times_the_noise_is_told(widths, tol
     assert any("more than three times the noise" in note for note in notes) == told
 
 
+@pytest.mark.parametrize(("scatter", "skipped"), [(16.0, 1), (17.0, 0)])
+def test_the_first_echo_is_left_out_beyond_three_standard_errors(scatter, skipped):
+    signal = 100 * np.exp(-TE / 40) * np.ones((100, 1))
+    signal[:, 0] -= 5 + scatter * np.tile([1, -1], 50)  # in the mean of 100 voxels
+    assert fit_t2(signal, TE).settings["skipped_samples"] == skipped
+
+
 def test_an_offset_above_half_the_first_sample_is_at_its_bound():
     offsets = np.array([0.49, 0.51])
     falling = np.exp(-(TE - TE[0]) / 30)

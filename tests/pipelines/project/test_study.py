@@ -8,10 +8,12 @@ import pytest
 
 from pipelines.project.jobs import classic, of_forms
 from pipelines.project.outcome import SessionResult, summarise
+from pipelines.project.project_run import _workers
 from pipelines.project.study import build_study, compare
 from pipelines.project.summary import write_page
 from pipelines.project.table import columns, effect_rows, summary_rows, write_csv, write_xlsx
 from xnat_config import load_config
+from xnat_pic.errors import WrongCallError
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +192,15 @@ def test_effects_without_an_interval_are_empty_cells(tmp_path, variables):
     with (tmp_path / "e.csv").open(newline="") as file:
         (read,) = csv.DictReader(file)
     assert (read["difference"], read["difference_low"], read["hedges_g"]) == ("1", "", "")
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("", 0), ("1", 1), ("4096", 4096)])
+def test_workers_are_a_number_up_to_4096(text, wanted):
+    assert _workers(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["0", "4097", "-1", "2.0", "many"])
+def test_other_numbers_of_workers_are_refused(text):
+    with pytest.raises(WrongCallError, match="no number of workers") as caught:
+        _workers(text)
+    assert caught.value.hint == "Give 1 to 4096, or nothing."

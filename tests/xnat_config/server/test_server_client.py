@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -15,6 +16,7 @@ from archive_https import make_certificate, serving_https
 from archive_server import serving
 
 from sandbox.archive.archive import PASSWORD_VARIABLE, Archive, Settings
+from xnat_config.server.catalogs import refresh_catalogs
 from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.errors import (
@@ -119,6 +121,27 @@ def test_what_cannot_succeed_is_asked_once(xnat, status):
         assert isinstance(caught.value, RefusedError) == (status < 500)
         assert isinstance(caught.value, MissingError) == (status == 404)
         assert xnat.faults()[0]["hits"] == 1
+
+
+@pytest.mark.parametrize(("files", "refused"), [(200_000, False), (200_001, True)])
+def test_an_item_has_at_most_200000_files(files, refused):
+    row = {"URI": "/data/experiments/E1/files/a", "Name": "a", "Size": "1"}
+    answering = SimpleNamespace(rows=lambda _: [row] * files)
+    if refused:
+        with pytest.raises(ServerError, match="has 200001 files; at most 200000 are read"):
+            list_files(answering, "/data/experiments/E1")
+    else:
+        assert len(list_files(answering, "/data/experiments/E1")) == files
+
+
+@pytest.mark.parametrize(
+    ("version", "computed"), [("1.7.6", False), ("1.8", True), ("1.8.0", True), ("", True)]
+)
+def test_checksums_are_computed_anew_from_xnat_1_8_on(xnat, monkeypatch, version, computed):
+    monkeypatch.setattr(XnatClient, "version_text", version)
+    with xnat.client() as client:
+        said = refresh_catalogs(client, "/data/projects/P1")
+    assert ("does not compute checksums anew" in said) != computed
 
 
 @pytest.mark.parametrize(("left_s", "expired"), [(70, False), (50, True), (-1, True)])
