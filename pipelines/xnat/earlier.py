@@ -112,22 +112,24 @@ def find_earlier_result(
 
 def _look_again(client: XnatClient, groups: Sequence[InputFiles]) -> list[InputFiles]:
     """Return files with size and checksum as their bytes are now; empty where one is gone."""
-    folders = {_folder(file): file for one in groups for file in one.files}
-    is_fresh = bool(folders) and not refresh_catalogs(client, *folders)
+    folders = {_folder(file) for one in groups for file in one.files}
+    # By its label: a resource's number, as listings have it, is read as a label that none has.
+    paths = [f"{parent}/resources/{label}" for parent, label in sorted(folders)]
+    is_fresh = bool(folders) and not refresh_catalogs(client, *paths)
     listed, believed = {}, {}
-    for folder, file in folders.items():
-        parent = folder.partition("/resources/")[0]
-        files = list_files(client, parent, file.resource)
-        listed.update({one.uri: one for one in files})
-        believed[folder] = is_fresh and _has_all(client, parent, file.resource, len(files))
+    for parent, label in folders:
+        files = list_files(client, parent, label)
+        listed.update({(parent, label, one.path): one for one in files})
+        believed[parent, label] = is_fresh and _has_all(client, parent, label, len(files))
     return [
         replace(one, files=tuple(_now(client, file, listed, believed) for file in one.files))
         for one in groups
     ]
 
 
-def _folder(file: RemoteFile) -> str:
-    return file.uri.partition("/files/")[0]
+def _folder(file: RemoteFile) -> tuple[str, str]:
+    """Return the address of the item that has a file, and the label of its resource."""
+    return file.uri.partition("/resources/")[0], file.resource
 
 
 def _has_all(client: XnatClient, parent: str, resource: str, count: int) -> bool:
@@ -141,10 +143,10 @@ def _has_all(client: XnatClient, parent: str, resource: str, count: int) -> bool
 def _now(
     client: XnatClient,
     file: RemoteFile,
-    listed: Mapping[str, RemoteFile],
-    believed: Mapping[str, bool],
+    listed: Mapping[tuple[str, str, str], RemoteFile],
+    believed: Mapping[tuple[str, str], bool],
 ) -> RemoteFile:
-    now = listed.get(file.uri)
+    now = listed.get((*_folder(file), file.path))
     if now is None:
         return replace(file, size=-1, md5="")
     if now.md5 and believed[_folder(file)]:

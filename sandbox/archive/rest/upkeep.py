@@ -45,6 +45,12 @@ def _filed(connection: sqlite3.Connection, call: Call, uri: str) -> list[Filed]:
     return [one for one in filed if not file or one.file.path == file]
 
 
+def _labelled(filed: list[Filed], uri: str) -> list[Filed]:
+    """Return the files of a resource that an address names by its label; a number names none."""
+    label = _address(uri)[1]
+    return [one for one in filed if label in ("", one.resource.label)]
+
+
 @endpoint
 def refresh(call: Call) -> Response:
     """Bring catalogs and contents together; sizes in any case.
@@ -57,7 +63,11 @@ def refresh(call: Call) -> Response:
     if not call.all("resource"):
         raise Refused(400, "Name what to refresh: resource=/archive/...")
     with call.archive.database.read() as connection:
-        filed = [one for uri in call.all("resource") for one in _filed(connection, call, uri)]
+        filed = [
+            one
+            for uri in call.all("resource")
+            for one in _labelled(_filed(connection, call, uri), uri)
+        ]
         for one in filed:
             demand(may_edit(connection, call.user, one.item.project))
     blobs = call.archive.blobs

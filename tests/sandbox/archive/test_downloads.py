@@ -193,6 +193,18 @@ class TestUpkeep:
         gone = {"resource": "/archive/experiments/NONE"}
         assert site.post("/data/services/refresh/catalog", params=gone).status_code == 404
 
+    def test_refresh_knows_a_resource_by_its_label_alone(self, site: Served) -> None:
+        put(site, FILES + "/a.txt", b"A")
+        row = site.rows(FILES, locator="absolutePath")[0]
+        Path(row["absolutePath"]).write_bytes(b"changed")
+        number = site.rows(FILES)[0]["URI"].split("/resources/")[1].split("/")[0]
+        for name in (number, "NIFTI"):
+            before = site.rows(FILES)[0]["digest"]
+            resource = f"/archive/projects/P1/subjects/S1/experiments/MR1/scans/1/resources/{name}"
+            query = {"resource": resource, "options": "checksum"}
+            assert site.post("/data/services/refresh/catalog", params=query).status_code == 200
+            assert (site.rows(FILES)[0]["digest"] == before) == (name == number)
+
     def test_own_files_of_a_user(self, site: Served) -> None:
         with site.archive.database.write() as connection:
             accounts.set_user(connection, "other", "pw")
