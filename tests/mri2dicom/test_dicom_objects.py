@@ -232,6 +232,10 @@ def test_an_object_that_fits_is_whole(tmp_path):
     series = read_one(tmp_path)
     exact = frames.split_into_objects(series, 2, by_map=False, limit=4 * 8 * 6 * 2)
     assert [(one.parts, len(one.planes)) for one in exact] == [(1, 4)]
+    # Java holds an array of less than 2 GiB: 16 MiB are left for the rest.
+    size = (2**31 - 2**24) // (series.plane_count * 8 * 6)
+    for itemsize, parts in ((size, 1), (size + 1, 2)):
+        assert len(frames.split_into_objects(series, itemsize, by_map=False)) == parts
     # A single frame larger than the limit cannot be split further.
     least = frames.split_into_objects(series, 2, by_map=False, limit=1)
     assert [one.first for one in least] == [0, 1, 2, 3]

@@ -1,5 +1,6 @@
 """Broken and hostile images: a sentence each, and the study goes on."""
 
+import re
 import tarfile
 import zipfile
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_damage_is_reported_and_the_study_continues(tmp_path, name):
     assert "damaged" in result.stderr
     assert len(files_below(tmp_path / "out")) == 4
     assert not [path for path in (tmp_path / "out").rglob(".*")]
+
+
+@pytest.mark.parametrize(
+    ("side", "said"), [("65535", "too short|shorter|bytes"), ("65536", "no number of voxels")]
+)
+def test_an_image_has_at_most_65535_voxels_along_an_axis(tmp_path, side, said):
+    path = write_image(tmp_path / "a.img")
+    _set("x_dimension", side)(path)
+    (skipped,) = mri2dicom.read(tmp_path)
+    assert re.search(said, skipped.reason)
 
 
 def test_only_damage(tmp_path):

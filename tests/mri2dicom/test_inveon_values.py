@@ -284,6 +284,14 @@ def test_a_body_of_100_kg_or_3_m_is_none(tmp_path, keys, keyword, kept):
     assert bool(written(tmp_path / "in")[0].get(keyword)) == kept
 
 
+@pytest.mark.parametrize(("duration", "written_ms"), [(1.99e6, 1_990_000_000), (2.01e6, 0)])
+def test_a_frame_lasts_less_than_two_million_seconds(tmp_path, duration, written_ms):
+    """More milliseconds do not fit into an integer string."""
+    write_image(tmp_path / "in" / "a.img", frames=[frame(0.0, duration)])
+    for ds in written(tmp_path / "in"):
+        assert int(ds.ActualFrameDuration) == written_ms < 2**31
+
+
 def test_a_dynamic_study_of_28_frames(tmp_path):
     """Times, decay and order of every image, against an integral over each frame."""
     count = len(DYNAMIC_28)

@@ -12,8 +12,9 @@ from .scaling import BQML, Scaling
 
 _DAY_S = 86_400
 _PROMPTS, _TRUES = 2, 4
-# A frame starts at most some weeks after its scan; a duration is shorter too.
-_MAX_TIME_S = 1e7
+# A frame starts at most some weeks after its scan; a duration is shorter too, and its whole
+# milliseconds must fit into an integer string of DICOM, which ends at 2 ** 31.
+_MAX_TIME_S = 2e6
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class FrameTime:
 
 
 def read_frames(header: Header, group: FrameGroup) -> list[FrameTime]:
-    """Return the times of the frames of a group; what is absent or negative is 0."""
+    """Return the times of the frames of a group; 0 where absent, negative or 2e6 s and more."""
     result = []
     for number in group.frames:
         section = header.frames[number]

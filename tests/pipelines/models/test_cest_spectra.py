@@ -120,6 +120,12 @@ def test_a_dip_wider_than_one_and_a_half_ppm_is_told(width, wide):
     assert b0_by_minimum(valley[None], fine)[1].tolist() == [wide]
 
 
+def test_the_middle_of_a_dip_is_taken_0_05_above_its_ground():
+    fine = np.round(np.arange(-5, 5.01, 0.02), 4)
+    dip = 0.2 + np.where(fine < 0, -fine, fine / 3)
+    assert b0_by_minimum(dip[None], fine)[0][0] == pytest.approx((0.15 - 0.05) / 2, abs=0.003)
+
+
 def test_wassr_looks_for_water_within_one_ppm():
     fine = np.round(np.arange(-2.5, 2.51, 0.1), 4)
     b0 = [0.95, -0.95, 1.06, -1.06]
