@@ -124,6 +124,8 @@ class ProgressMeter:
         with self._lock:
             now = time.monotonic()
             self._done = max(self._done + done, 0)
+            # What there is to do is estimated, from the mean size of the files that are missing.
+            self._total = max(self._total, self._done)
             if activity is not None:
                 self._activity = activity
             if (

@@ -401,6 +401,8 @@ def test_progress_counts_the_bytes_to_send_and_takes_repetitions_back():
     last = meter.progress()
     assert (last.bytes_done, last.bytes_total) == (100, 100)
     assert told[-1].bytes_done == 100
+    meter.add(5)  # more than was estimated
+    assert (meter.progress().bytes_done, meter.progress().bytes_total) == (105, 105)
     assert last.remaining_s == pytest.approx(0)
 
 
