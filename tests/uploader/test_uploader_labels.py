@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from uploader.findings import list_some
 from uploader.planning.labels import relabel_rows
 from uploader.planning.plan import PlanRow
 from xnat_config import load_config
@@ -70,3 +71,8 @@ def test_a_number_up_to_999_is_the_rules_own(rules, number, follows):
     rows = [row("a", "m01", "pre", f"m01_pre_MR_{number}")]
     label = changed_session(rules, rows, "a", subject="m02")
     assert label == ("m02_pre_MR" if follows else "m01_pre_MR_1000")
+
+
+def test_three_things_are_named_and_the_others_counted():
+    assert list_some(["a", "b", "c"]) == "a, b, c"
+    assert list_some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"

@@ -11,6 +11,7 @@ from region_files import Scan, aim_text, box, write_rtstruct, write_seg, write_s
 from pipelines.regions.geometry import axes_of, uneven_note
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions, referenced_instances
+from pipelines.regions.readers.voxels import check_size
 from pipelines.regions.volume import read_image
 from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError, XnatPicError
 
@@ -182,6 +183,12 @@ def test_a_mask_has_at_most_a_thousand_labels(tmp_path, image, labels, refused):
             read_regions(path, image)
     else:
         assert len(read_regions(path, image).regions) == 1000
+
+
+def test_a_volume_of_more_than_two_to_the_31_voxels_is_no_mask(tmp_path):
+    check_size((2**21, 2**10, 1), tmp_path / "a.nrrd")
+    with pytest.raises(NothingUsableError, match=r"a\.nrrd announces 2147483649 x 1 x 1 voxels"):
+        check_size((2**31 + 1, 1, 1), tmp_path / "a.nrrd")
 
 
 def test_a_drawing_of_more_than_512_mib_is_refused_unread(tmp_path, image):
