@@ -77,6 +77,8 @@ class Pipeline:
         Models that are a map of another name, such as ``ivim``.
     session : str
         The session pipeline that a project pipeline repeats, else empty.
+    measures : str
+        What ROIs are measured in: ``maps``, or the ``images`` that they were drawn on.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Pipeline:
     command: str = ""
     models: Mapping[str, str] = field(default_factory=dict)
     session: str = ""
+    measures: Literal["maps", "images"] = "maps"
 
     def input(self, name: str) -> Input:
         """Return an input by its name.

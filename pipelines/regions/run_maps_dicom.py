@@ -26,6 +26,12 @@ _PARALLEL = 1e-3
 _UNEVEN = 0.01  # part of a slice step by which a plane may lie beside its place
 # What the product writes: name, unit in brackets, and perhaps "int16".
 _DESCRIPTION = re.compile(r"^(?P<name>\S+) \((?P<unit>[^()]*)\)( int16)?$")
+# Images that are measured themselves: the attribute that names their unit, and UCUM's words for it
+# (DICOM PS3.3 C.11.1.1.2, C.8.9.1.1.3).
+_PLAIN = {
+    "CT": ("RescaleType", {"HU": "[hnsf'U]"}),
+    "PT": ("Units", {"BQML": "Bq/ml", "GML": "g/ml"}),
+}
 
 
 @dataclass(frozen=True)
@@ -235,4 +241,9 @@ def _name_and_unit(ds: Dataset) -> tuple[str, str]:
             name = str(concept[0].get("CodeMeaning", "")) if concept else name
     if own is not None:
         return own["name"], unit or own["unit"]
+    plain = _PLAIN.get(str(ds.get("Modality", "")))
+    if mapping is None and plain is not None:
+        attribute, units = plain
+        unit = units.get(str(ds.get(attribute, "")), "")
+        return str(ds.Modality), unit
     return name or description or "map", unit

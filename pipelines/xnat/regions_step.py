@@ -96,11 +96,12 @@ def measure_all(run: RunContext) -> None:
     with run.timed("find"):
         collections = _collections(run)
         scans, _ = select_scans(run.session, run_parameters.listed("parametric_scan"))
-        results = find_results(run, scans)
-    run.log.add(
-        f"ROI collections: {', '.join(one.label for one in collections)}; "
-        f"maps: {', '.join(f'{one.scan.id} {one.folder}' for one in results)}"
-    )
+        measured = "the images that they were drawn on"
+        results: list[StoredResult] = []
+        if run_parameters.pipeline.measures == "maps":
+            results = find_results(run, scans)
+            measured = ", ".join(f"{one.scan.id} {one.folder}" for one in results)
+    run.log.add(f"ROI collections: {', '.join(one.label for one in collections)}; maps: {measured}")
     for collection in collections:
         run.checkpoint()
         try:
@@ -246,7 +247,7 @@ def _refuse_several(scan: ScanRow, results: Sequence[StoredResult]) -> None:
 
 
 def _measure(run: RunContext, collection: Collection, results: Sequence[StoredResult]) -> None:
-    """Measure one collection in every result."""
+    """Measure one collection in every result; without any in the images it was drawn on."""
     with run.timed("download"):
         roi = run.new_folder("RAW", "rois", path_part(collection.label))
         roi.mkdir(parents=True)
@@ -255,6 +256,7 @@ def _measure(run: RunContext, collection: Collection, results: Sequence[StoredRe
     scans, named = _drawn_on(run, collection, roi)
     images = {one: tuple(list_files(run.client, one.address, DICOM)) for one in scans}
     drawing = sorted(file_digest(path, "md5") for path in roi.iterdir())
+    results = results or [StoredResult(one, DICOM, "", {}, {"command": "image"}) for one in scans]
     more = [collection.label, run.run_parameters.listed("map"), drawing]
     waiting = []
     for result in results:
@@ -347,7 +349,8 @@ def _measure_in(
 
     location, request = to
     with run.timed("download"):
-        maps = _fetch_result(run, result)
+        measured = _fetch_result(run, result) if result.files else None
+    maps = measured or drawn[0] / path_part(result.scan.id)
     wanted = run.run_parameters.listed("map")
     paths = [maps]
     if wanted:

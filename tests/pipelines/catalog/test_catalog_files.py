@@ -19,13 +19,26 @@ from pipelines.cli.export import export
 
 CATALOG = Path(str(resources.files("pipelines.catalog")))
 NAMES = [
-    "process_DWI", "process_T1w_SR", "process_T2", "process_CEST", "Mask_Average",
+    "process_DWI", "process_T1w_SR", "process_T2", "process_CEST", "process_SUV", "Mask_Average",
+    "Mask_Average_PET", "Mask_Average_CT",
     "process_DWI_project", "process_T1w_SR_project", "process_T2_project", "process_CEST_project",
-    "Mask_Average_project",
+    "Mask_Average_project", "process_SUV_project", "Mask_Average_PET_project",
+    "Mask_Average_CT_project",
 ]  # fmt: skip
 RESOURCES = {
-    "process_DWI": "PROCESSED_DWI", "process_T1w_SR": "PROCESSED_T1_SR",
-    "process_T2": "PROCESSED_T2", "process_CEST": "PROCESSED_CEST", "Mask_Average": "ANALYSED",
+    "process_DWI": "PROCESSED_DWI",
+    "process_T1w_SR": "PROCESSED_T1_SR",
+    "process_T2": "PROCESSED_T2",
+    "process_CEST": "PROCESSED_CEST",
+    "process_SUV": "PROCESSED_SUV",
+    "Mask_Average": "ANALYSED",
+    "Mask_Average_PET": "ANALYSED",
+    "Mask_Average_CT": "ANALYSED",
+}
+# Sessions that are not MR.
+SESSIONS = {
+    "process_SUV": "xnat:petSessionData", "Mask_Average_PET": "xnat:petSessionData",
+    "Mask_Average_CT": "xnat:ctSessionData",
 }  # fmt: skip
 P = "{http://nrg.wustl.edu/pipeline}"
 FILES = generate_files(load_catalog())
@@ -37,13 +50,15 @@ def _table():
     return tomllib.loads((CATALOG / "catalog.toml").read_text("utf-8"))
 
 
-def test_the_ten_pipelines_and_their_resources():
+def test_the_pipelines_their_sessions_and_resources():
     catalog = load_catalog()
     assert [one.name for one in catalog.pipelines] == NAMES
     for one in catalog.pipelines:
         assert one.resource == RESOURCES[one.name.removesuffix("_project")]
         assert (one.level == "project") == one.name.endswith("_project")
-        assert one.applies_to == "xnat:mrSessionData"
+        assert one.applies_to == SESSIONS.get(
+            one.name.removesuffix("_project"), "xnat:mrSessionData"
+        )
         if one.level == "project":
             assert one.session == one.name.removesuffix("_project")
 

@@ -48,8 +48,8 @@ class Drawn:
 def draw(folder: Path, centre=None, radius=0.0) -> Drawn:
     """Return a disc inside the animal of a series, on its two middle slices."""
     heads = [pydicom.dcmread(one) for one in sorted(folder.glob("*.dcm"))]
-    first = min(float(one.EchoTime) for one in heads)
-    heads = [one for one in heads if float(one.EchoTime) == first]
+    first = min(float(one.get("EchoTime", 0)) for one in heads)
+    heads = [one for one in heads if float(one.get("EchoTime", 0)) == first]
     row, column = np.split(np.array(heads[0].ImageOrientationPatient, float), 2)
     normal = np.cross(row, column)
     # One image of each position: the others differ in what is varied, not in where they lie.
@@ -73,6 +73,16 @@ def draw(folder: Path, centre=None, radius=0.0) -> Drawn:
     radius = radius or 0.25 * np.ptp(bright, axis=0).min()
     slices = (middle - 1, middle)
     return Drawn(scan, heads[0].Rows, heads[0].Columns, where, radius, slices)
+
+
+def static_series(mouse_dicom, modality, slices=3):
+    """Return the folder of a series of single images, as many as a static volume has or more."""
+    for folder in sorted({one.parent for one in mouse_dicom.rglob("*.dcm")}):
+        files = sorted(folder.glob("*.dcm"))
+        head = pydicom.dcmread(files[0], stop_before_pixels=True)
+        if head.Modality == modality and len(files) >= slices and "RescaleSlope" in head:
+            return folder
+    raise AssertionError(f"no static series of {modality}")
 
 
 def aim(drawn: Drawn, name="tumour é") -> bytes:
@@ -135,10 +145,10 @@ def _bytes(dataset: Dataset) -> bytes:
     return out.getvalue()
 
 
-def store(bench, kind: str, body: bytes, label: str) -> str:
+def store(bench, kind: str, body: bytes, label: str, session: str = "") -> str:
     """Store a collection as the viewer does and return the ID of its assessor."""
     answer = bench.served.put(
-        f"/xapi/roi/projects/P1/sessions/{bench.mr}/collections/{label}",
+        f"/xapi/roi/projects/P1/sessions/{session or bench.mr}/collections/{label}",
         params={"type": kind, "overwrite": "true"},
         data=body,
         headers={"Content-Type": "application/octet-stream"},

@@ -5,7 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-from drawn import aim, draw, store
+from drawn import aim, draw, static_series, store
 
 from pipelines.catalog import load_catalog
 
@@ -36,9 +36,8 @@ def test_every_descriptor_of_the_catalog_runs(bench, mouse_dicom):
     engine = EngineBench(bench.served, bench.mr, catalog)
     engine.use(catalog)
     named = {one.name: one for one in load_catalog().pipelines}
-    assert set(named) == {
-        *SCANS, *(f"{name}_project" for name in SCANS), "Mask_Average", "Mask_Average_project",
-    }  # fmt: skip
+    sessions = ["Mask_Average", "Mask_Average_PET", "Mask_Average_CT", "process_SUV", *SCANS]
+    assert set(named) == {*sessions, *(f"{name}_project" for name in sessions)}
     series = next(one for one in mouse_dicom.rglob("40001_*") if one.is_dir())
     store(bench, "AIM", aim(draw(series)), "R1")
 
@@ -65,3 +64,20 @@ def test_every_descriptor_of_the_catalog_runs(bench, mouse_dicom):
         assert {one.split("/")[2] for one in mine} == set(scans)
     tables = [one.split("/") for one in bench.files("/data/projects/P1") if "summary.csv" in one]
     assert {one[1] for one in tables} == {*projects, "Mask_Average_project"}
+
+
+@pytest.mark.slow
+def test_descriptors_of_pet_and_ct_run_on_their_sessions(bench, mouse_dicom):
+    catalog = Path(str(resources.files("pipelines.catalog"))) / "engine"
+    for modality, names in {
+        "PT": ["process_SUV", "Mask_Average_PET"], "CT": ["Mask_Average_CT"],
+    }.items():  # fmt: skip
+        session = bench.sessions[modality]
+        engine = EngineBench(bench.served, session, catalog)
+        engine.use(catalog)
+        disc = draw(static_series(mouse_dicom, modality), centre=(31.2, 30.9), radius=6.3)
+        store(bench, "AIM", aim(disc), f"R_{modality}", session)
+        for name in [*names, *(f"{one}_project" for one in names)]:
+            ended = _all(engine, [name], **({"workers": "1"} if "project" in name else {}))[name]
+            assert "Traceback" not in ended.err
+            engine.page(ended.number, f"{name} is done on")

@@ -108,7 +108,7 @@ def test_from_an_empty_server_to_the_table_of_a_project(run):
             named = {"folder": str(Path("catalog/engine").resolve()), "project": "TRIAL"}
             assert run.served.post("/sandbox/pipelines", params=named).status_code == 200
     used = run.served.rows("/data/projects/TRIAL/pipelines")
-    assert len(used) == len(load_catalog().pipelines) == 10, used
+    assert len(used) == len(load_catalog().pipelines) == 16, used
     assert len(work) == 5
     for line, shown in work:
         run(line, shown)

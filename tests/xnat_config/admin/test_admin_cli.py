@@ -22,21 +22,21 @@ def test_plan_apply_status_remove(start, admin, file, catalog, do_by_hand):
     assert code == 8
     assert {row["state"] for row in planned} == {"add", "manual"}
     by_hand = [row["message"] for row in planned if row["state"] == "manual"]
-    assert len(by_hand) == 10
+    assert len(by_hand) == 16
     species = next(row for row in planned if row["name"] == "xnat:subjectData/species")
     assert species["desired"]["values"][:2] == ["Mus musculus", "Rattus norvegicus"]
     assert snapshot(served) == before
-    counted = f"{len(planned) - 10} to add"
+    counted = f"{len(planned) - 16} to add"
     assert counted in message.replace("\n", " ")
 
     code, applied, message = admin(served, "apply", file, "--catalog", catalog, "--yes")
     assert code == 8
-    assert Counter(row["state"] for row in applied) == {"done": len(planned) - 10, "manual": 10}
+    assert Counter(row["state"] for row in applied) == {"done": len(planned) - 16, "manual": 16}
     for row in applied:  # each address on one line, to be copied
         assert row["state"] == "done" or f"{row['name']}: {row['message']}\n" in message
     code, status, _ = admin(served, "status", file, "--catalog", catalog)
     assert code == 8
-    assert Counter(row["state"] for row in status["things"])["manual"] == 10
+    assert Counter(row["state"] for row in status["things"])["manual"] == 16
     do_by_hand(served, by_hand)
     after = snapshot(served)
 
