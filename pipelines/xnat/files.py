@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 _PIXELS = b"\xe0\x7f\x10\x00"
 _LONGEST_HEADER = 64 << 20
-_FOLDER = re.compile(r"/resources/[^/]+/files/")
-_MOST = 200_000
+_NUMBERED = "file-"
+_HARMLESS = re.compile(
+    rf"(?!{_NUMBERED})[A-Za-z0-9][A-Za-z0-9_.-]{{0,119}}\.(?:dcm|xml|json|gz)", re.IGNORECASE
+)
 
 
 def find_on_disk(
@@ -96,8 +99,8 @@ def fetch(
 ) -> str:
     """Put the files of a resource into a new folder and return how: ``path`` or ``network``.
 
-    Names of the server are not used: files are numbered in the order given, and keep no more than
-    a known ending.
+    A file keeps its name where that is harmless and no other's, so that messages and provenance
+    name what is on the server; any other one is numbered, in the order given.
 
     Parameters
     ----------
@@ -120,7 +123,7 @@ def fetch(
     if aside.exists():
         shutil.rmtree(aside)
     aside.mkdir(parents=True)
-    places = [(aside / _name(number, one), one) for number, one in enumerate(files)]
+    places = [(aside / name, one) for name, one in zip(local_names(files), files, strict=True)]
     if on_disk:
         for source, (place, _) in zip(on_disk, places, strict=True):
             _link(source, place)
@@ -133,9 +136,16 @@ def fetch(
     return "path" if on_disk else "network"
 
 
-def _name(number: int, file: RemoteFile) -> str:
-    ending = file.path.lower().rpartition(".")[2]
-    return f"{number:06d}.{ending if ending in ('dcm', 'xml', 'json', 'gz') else 'dcm'}"
+def local_names(files: Sequence[RemoteFile]) -> list[str]:
+    """Return what each file is called here: its own name where it is harmless and no other's."""
+    count = Counter(one.name.casefold() for one in files)
+    names = []
+    for number, one in enumerate(files):
+        is_own = _HARMLESS.fullmatch(one.name) and count[one.name.casefold()] == 1
+        ending = one.path.lower().rpartition(".")[2]
+        ending = ending if ending in ("dcm", "xml", "json", "gz") else "dcm"
+        names.append(one.name if is_own else f"{_NUMBERED}{number:06d}.{ending}")
+    return names
 
 
 def _link(source: Path, place: Path) -> None:

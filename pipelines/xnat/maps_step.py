@@ -60,8 +60,7 @@ def make_all(run: RunContext) -> None:
             run.result.left_out.append(text)
             run.note(text)
         except (XnatPicError, OSError, MemoryError) as error:
-            run.result.faults.append(error)
-            run.log.add(f"scan {candidate.scan.id}: failed. {describe(error)}")
+            run.fail(f"Scan {candidate.scan.id}", error)
 
 
 def _make(run: RunContext, candidate: Candidate) -> None:

@@ -113,8 +113,7 @@ def measure_all(run: RunContext) -> None:
             run.result.left_out.append(text)
             run.note(text)
         except (XnatPicError, OSError, MemoryError) as error:
-            run.result.faults.append(error)
-            run.log.add(f"{collection.label}: failed. {describe(error)}")
+            run.fail(collection.label, error)
 
 
 def _collections(run: RunContext) -> list[Collection]:

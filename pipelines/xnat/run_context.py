@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xnat_config.server.client import XnatClient
+from xnat_pic.errors import XnatPicError, describe
 from xnat_pic.version import version
 
 from ..errors import StoppedError
@@ -77,6 +78,13 @@ class RunContext:
         """Record a warning, and log it."""
         self.result.notes.append(text)
         self.log.add(f"note: {text}")
+
+    def fail(self, where: str, error: Exception) -> None:
+        """Record a fault of a part, such as ``Scan 5``, and log it; the other parts go on."""
+        if isinstance(error, XnatPicError):
+            error.message = f"{where}: {error.message}"
+        self.result.faults.append(error)
+        self.log.add(f"failed. {describe(error)}")
 
     @contextmanager
     def timed(self, part: str) -> Iterator[None]:
