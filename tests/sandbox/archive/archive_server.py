@@ -81,7 +81,14 @@ def serving(archive: Archive) -> Iterator[Served]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         config = uvicorn.Config(
-            make_app(archive), log_level="error", loop="asyncio", ws="none", lifespan="auto"
+            make_app(archive),
+            log_level="error",
+            loop="asyncio",
+            ws="none",
+            lifespan="auto",
+            # On a busy machine a test may be idle for longer than the five seconds of the server,
+            # which then closes the line under the test's next request.
+            timeout_keep_alive=600,
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -14,6 +14,7 @@ from uploader.gui.main_window import MainWindow
 
 # Opens a page right after the start, when nothing is loaded; prints what the longest turn did.
 COLD = """
+import os
 import sys
 sys.path.insert(0, sys.argv[1])
 import turn_work
@@ -36,7 +37,9 @@ timer.start(5)
 with turn_work.TurnWork() as work:
     loop.exec()  # ended before the application, which waits for its threads
 assert window.name == sys.argv[2], window.opening
-print(work.most, *work.waits)
+print(work.most, *work.waits, flush=True)
+if not worker.stop_all(0):  # as the application ends: a thread must not outlive it
+    os._exit(0)
 """
 
 
@@ -77,8 +80,9 @@ def test_a_page_opened_from_cold_holds_no_turn_of_the_loop(name):
         capture_output=True,
         text=True,
         timeout=90,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 0, (done.returncode, done.stderr)
     calls, *waits = done.stdout.split()
     assert int(calls) < TurnWork.LIMIT
     assert not waits
