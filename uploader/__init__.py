@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .planning.labels import relabel_rows
     from .planning.plan import IdentityClaim, Plan, PlanRow
     from .planning.plan_building import AUTO, build_plan, check_plan, with_sessions
-    from .planning.plan_files import companions, read_plan, write_plan
+    from .planning.plan_files import companions, is_plan_file, read_plan, write_plan
     from .planning.variable_table import read_variable_table
     from .reports.report import write_report
     from .scanning.folder_scan import FolderScan, scan_folder
@@ -81,6 +81,7 @@ __all__ = [
     "find_store",
     "forget_login",
     "has_keyring",
+    "is_plan_file",
     "journal_path",
     "list_projects",
     "load_deidentifier",
@@ -137,6 +138,7 @@ __getattr__, __dir__ = lazy_names(
         "find_store": "login.login_store",
         "forget_login": "login.login_store",
         "has_keyring": "login.login_store",
+        "is_plan_file": "planning.plan_files",
         "journal_path": "planning.journal",
         "list_projects": "server.project",
         "load_deidentifier": "deidentification.mode",

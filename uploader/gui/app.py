@@ -33,7 +33,7 @@ Exit codes:
 def run(folder: Path | None, language: str | None) -> None:
     """Open the window; with FOLDER, show what can be converted in it.
 
-    FOLDER may be a plan (a .csv file): the window goes on with it.
+    FOLDER may be a plan (a file .xlsx or .csv): the window goes on with it.
     """
     app = application(language or "")
     from . import main_window, shortcuts, worker
@@ -42,8 +42,9 @@ def run(folder: Path | None, language: str | None) -> None:
     shortcuts.add_shortcuts(window)
     window.show()
     if folder is not None:
-        is_plan = folder.suffix.casefold() == ".csv" and folder.is_file()
-        window.open("upload" if is_plan else "convert", folder.absolute())
+        from .. import is_plan_file  # not where nothing was named
+
+        window.open("upload" if is_plan_file(folder) else "convert", folder.absolute())
     else:
         worker.start(main_window.preload)
     code = app.exec()

@@ -120,7 +120,9 @@ class StartPage(Page):
         """Open what was dropped: a plan, or a folder for the choice under the mouse."""
         path = Path(event.mimeData().urls()[0].toLocalFile())
         wanted = self._wanted(event.position().toPoint())
-        uploading = path.suffix.lower() == ".csv" or wanted is not self.convert
+        from .. import is_plan_file  # not before something is dropped
+
+        uploading = is_plan_file(path) or wanted is not self.convert
         self.go.emit("upload" if uploading else "convert", path)
 
     def _wanted(self, where: QPoint) -> Choice:

@@ -20,6 +20,7 @@ from .workbook_notes import SheetNotes, read_workbook_notes
 
 COLUMNS = ("include", "project", "subject", "session", "modality", "date", "scans", "files",
            "bytes", "source", "findings", "confirmed", "stated", "key")  # fmt: skip
+_ENDINGS = (".csv", ".xlsx")
 _BEFORE = COLUMNS[:5]
 _AFTER = COLUMNS[5:]
 _STATED = "stated"  # only where something was stated
@@ -63,6 +64,11 @@ def write_plan(plan: Plan, path: Path) -> None:
         write_csv(path, [*about, heads, *texts])
 
 
+def is_plan_file(path: Path) -> bool:
+    """Tell whether there is a file with the ending of a plan."""
+    return path.suffix.casefold() in _ENDINGS and path.is_file()
+
+
 def is_xlsx(path: Path) -> bool:
     """Tell the form of a plan by its ending.
 
@@ -72,7 +78,7 @@ def is_xlsx(path: Path) -> bool:
         If the ending is neither .csv nor .xlsx.
     """
     ending = path.suffix.casefold()
-    if ending not in (".csv", ".xlsx"):
+    if ending not in _ENDINGS:
         raise PlanError(
             f"{path.name} is no name for a plan.", path=path, hint="Let it end in .csv or .xlsx."
         )

@@ -90,19 +90,22 @@ def test_a_page_opened_from_cold_holds_no_turn_of_the_loop(name):
 
 def test_dropped_folders_and_plans_go_where_they_belong(window, went, tmp_path):
     start = window.pages["start"]
-    plan = tmp_path / "plan.csv"
-    plan.write_text("source\n", encoding="utf-8")
+    plan, sheet = tmp_path / "plan.csv", tmp_path / "plan.XLSX"
+    for one in (plan, sheet):
+        one.write_text("source\n", encoding="utf-8")
     _drop(start, tmp_path, QPoint(3, 3))
     _drop(start, tmp_path, start.convert.geometry().center())
     assert window.focusWidget() is start.convert
     _drop(start, tmp_path, start.upload.geometry().center())
     assert window.focusWidget() is start.upload
     _drop(start, plan, start.convert.geometry().center())
+    _drop(start, sheet, start.convert.geometry().center())
     assert went == [
         ("convert", tmp_path),
         ("convert", tmp_path),
         ("upload", tmp_path),
         ("upload", plan),
+        ("upload", sheet),
     ]
 
 

@@ -22,7 +22,7 @@ from uploader.gui.main_window import MainWindow
 from uploader.gui.upload import logins
 from uploader.gui.upload import work as work_module
 from uploader.gui.upload.wording import window_text
-from uploader.planning.plan_files import read_plan
+from uploader.planning.plan_files import read_plan, write_plan
 from xnat_config.server.tokens import withdraw_token
 
 
@@ -138,6 +138,21 @@ def test_what_verify_found_is_replaced_by_a_persons_word_once(qtbot, planned, wo
     foot.accept.setChecked(True)
     assert press("verify") == {"Pixels equal"}
     assert not foot.accept.isChecked()
+
+
+def test_plan_of_the_commands_goes_on_in_the_window(qtbot, window, page, work):
+    """They write .xlsx where no name is given; what is edited here goes back into that file."""
+    write_group(work.folder)
+    path = work.folder.parent / "plan.xlsx"
+    write_plan(work.plan(), path)
+    window.open("upload", path)
+    log_in(qtbot, page, work.server.url)
+    wait(qtbot, lambda: page.run is not None)
+    page.plan.foot.buttons["upload"].click()
+    wait(qtbot, lambda: not page.run.working)
+    assert {page.table.state(row.key).text for row in page.table.rows} == {"Uploaded"}
+    assert page.run.opened.path == path
+    assert work.server.files() == expected_files(work.folder)
 
 
 def test_wrong_password_is_a_sentence_and_the_field_is_ready(qtbot, window, page, work):
