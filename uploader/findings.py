@@ -1,14 +1,12 @@
 """What a person should know of a row or a plan, as messages; one place for their form."""
 
 import textwrap
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
 from xnat_pic.text import printable
-
-_NAMED = 3
 
 
 class Level(Enum):
@@ -56,18 +54,6 @@ IDENTITY_DIFFERS, IDENTITY_CONFIRMED = "identity-differs", "identity-confirmed"
 def messages_of(findings: Iterable[Finding], code: str) -> list[str]:
     """Return what the findings with a code say."""
     return [one.message for one in findings if one.code == code]
-
-
-def counted(count: int, one: str, many: str) -> str:
-    """Return a number with its words: ``1 file is``, ``2 files are``."""
-    return f"{count} {one if count == 1 else many}"
-
-
-def list_some(things: Collection[object]) -> str:
-    """Name the first of several things, and say how many more there are."""
-    named = ", ".join(str(thing) for thing in list(things)[:_NAMED])
-    more = len(things) - _NAMED
-    return f"{named} and {more} more" if more > 0 else named
 
 
 def group_by_message(

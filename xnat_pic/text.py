@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 
 _ILLEGAL = frozenset('<>:"/\\|?*')
 _RESERVED = frozenset(
@@ -10,6 +11,7 @@ _RESERVED = frozenset(
     | {f"{stem}{digit}" for stem in ("COM", "LPT") for digit in "123456789¹²³"}
 )
 _LONGEST_NAME_BYTES = 240
+_NAMED = 3
 
 
 def printable(text: str, replacement: str = " ", keep: str = "") -> str:
@@ -92,3 +94,15 @@ class UniqueNames:
 def as_sentence(text: str) -> str:
     """Return a text that others can follow: with a sign at its end."""
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number with its words: ``1 file is``, ``2 files are``."""
+    return f"{count} {one if count == 1 else many}"
+
+
+def list_some(things: Collection[object]) -> str:
+    """Name the first of several things, and say how many more there are."""
+    named = ", ".join(str(thing) for thing in list(things)[:_NAMED])
+    more = len(things) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,10 +14,12 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.files import RemoteFile, list_files, remote_digest
 from xnat_pic.errors import ServerError
 from xnat_pic.files import bytes_digest, file_digest, write_file
+from xnat_pic.text import list_some
 
 from .store import PROVENANCE, ResultLocation, listed_files, local_files, read_json
 
 _SEAL = "seal"
+Folder = tuple[str, str]  # address of an item, label of its resource
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def find_earlier_result(
     request_of: Callable[[Sequence[InputFiles]], str],
     contents: str,
     *,
+    known: dict[Folder, dict[str, RemoteFile]],
     redo: bool = False,
 ) -> EarlierResult:
     """Compare a result with what made it, and both with the bytes that the server has now.
@@ -85,6 +88,9 @@ def find_earlier_result(
         Gives the hash of inputs, parameters and software.
     contents : str
         Name of the table of contents, which is sent last.
+    known : dict
+        Inputs that this run looked at before, by folder and path: they are looked at once. What is
+        looked at here is added.
     redo : bool
         A result that is there does not count.
 
@@ -98,11 +104,12 @@ def find_earlier_result(
     is_lacking = any(not file.md5 for one in inputs for file in one.files)
     now = list(inputs)
     if is_there or is_lacking:
-        result = InputFiles("the result", tuple(stored.values()) if is_there else ())
-        *now, result = _look_again(client, [*inputs, result])
+        result = tuple(stored.values()) if is_there else ()
+        fresh = _look_again(client, inputs, result, known)
+        now = [replace(one, files=tuple(_now(one.files, known))) for one in inputs]
         for before, after in zip(inputs, now, strict=True):
             _refuse_changed(before, after)
-        stored = dict(zip(stored, result.files, strict=True)) if is_there else {}
+        stored = dict(zip(stored, _now(result, fresh), strict=True)) if is_there else {}
     request = request_of(now)
     if not is_there:
         return EarlierResult(request, tuple(now))
@@ -110,25 +117,42 @@ def find_earlier_result(
     return EarlierResult(request, tuple(now), found, notes)
 
 
-def _look_again(client: XnatClient, groups: Sequence[InputFiles]) -> list[InputFiles]:
-    """Return files with size and checksum as their bytes are now; empty where one is gone."""
-    folders = {_folder(file) for one in groups for file in one.files}
+def _look_again(
+    client: XnatClient,
+    inputs: Sequence[InputFiles],
+    result: Sequence[RemoteFile],
+    known: dict[Folder, dict[str, RemoteFile]],
+) -> dict[Folder, dict[str, RemoteFile]]:
+    """Have folders read by the server; add those of inputs to `known`, return those of a result."""
+    wanted = {_folder(file): file for one in inputs for file in one.files}
+    new = [folder for folder in wanted if folder not in known]
+    own = list(dict.fromkeys(_folder(file) for file in result))
     # By its label: a resource's number, as listings have it, is read as a label that none has.
-    paths = [f"{parent}/resources/{label}" for parent, label in sorted(folders)]
-    is_fresh = bool(folders) and not refresh_catalogs(client, *paths)
-    listed, believed = {}, {}
-    for parent, label in folders:
-        files = list_files(client, parent, label)
-        listed.update({(parent, label, one.path): one for one in files})
-        believed[parent, label] = is_fresh and _has_all(client, parent, label, len(files))
-    return [
-        replace(one, files=tuple(_now(client, file, listed, believed) for file in one.files))
-        for one in groups
-    ]
+    paths = [f"{parent}/resources/{label}" for parent, label in dict.fromkeys([*new, *own])]
+    is_fresh = bool(paths) and not refresh_catalogs(client, *paths)
+    used = {_folder(file): set[str]() for file in result}
+    for one in [*result, *(file for group in inputs for file in group.files)]:
+        used.setdefault(_folder(one), set()).add(one.path)
+    found = {one: _files(client, one, used[one], is_fresh) for one in dict.fromkeys([*new, *own])}
+    known.update({one: found[one] for one in new})
+    return {one: found[one] for one in own}
 
 
-def _folder(file: RemoteFile) -> tuple[str, str]:
-    """Return the address of the item that has a file, and the label of its resource."""
+def _files(
+    client: XnatClient, folder: Folder, used: set[str], is_fresh: bool
+) -> dict[str, RemoteFile]:
+    """Return files of a folder, by path, with the checksum of their bytes."""
+    parent, label = folder
+    listed = list_files(client, parent, label)
+    believed = is_fresh and _has_all(client, parent, label, len(listed))
+    return {
+        one.path: one if one.md5 and believed else replace(one, md5=remote_digest(client, one))
+        for one in listed
+        if one.path in used
+    }
+
+
+def _folder(file: RemoteFile) -> Folder:
     return file.uri.partition("/resources/")[0], file.resource
 
 
@@ -141,17 +165,11 @@ def _has_all(client: XnatClient, parent: str, resource: str, count: int) -> bool
 
 
 def _now(
-    client: XnatClient,
-    file: RemoteFile,
-    listed: Mapping[tuple[str, str, str], RemoteFile],
-    believed: Mapping[tuple[str, str], bool],
-) -> RemoteFile:
-    now = listed.get((*_folder(file), file.path))
-    if now is None:
-        return replace(file, size=-1, md5="")
-    if now.md5 and believed[_folder(file)]:
-        return now
-    return replace(now, md5=remote_digest(client, now))
+    files: Iterable[RemoteFile], found: Mapping[Folder, Mapping[str, RemoteFile]]
+) -> Iterator[RemoteFile]:
+    """Give files as they were found; one that is gone without size and checksum."""
+    for one in files:
+        yield found[_folder(one)].get(one.path) or replace(one, size=-1, md5="")
 
 
 def _refuse_changed(before: InputFiles, now: InputFiles) -> None:
@@ -169,8 +187,8 @@ def _refuse_changed(before: InputFiles, now: InputFiles) -> None:
     if changed:
         raise ServerError(
             f"Of the files of {now.what}, {len(changed)} of {len(now.files)} are not what the "
-            f"server's catalogue listed ({_few(changed)}): changed, damaged or lost on its disk. "
-            "The earlier result stays.",
+            f"server's catalogue listed ({list_some(changed)}): changed, damaged or lost on its "
+            "disk. No result is made of them.",
             hint="Compare them with what was sent (xnat-pic-uploader verify); once they are right, "
             "run again.",
         )
@@ -198,7 +216,7 @@ def _compare(
         changed.insert(0, PROVENANCE)
     if changed:
         return None, (
-            f"The earlier result in {where} was changed since it was made ({_few(changed)}): "
+            f"The earlier result in {where} was changed since it was made ({list_some(changed)}): "
             "it was made again.",
         )
     if record["step"].get("request") != request or contents not in listed:
@@ -213,11 +231,7 @@ def strangers_note(where: str, names: Iterable[str]) -> tuple[str, ...]:
     if not some:
         return ()
     lie = "a file lies" if len(some) == 1 else f"{len(some)} files lie"
-    return (f"In {where} {lie} that no run made ({_few(some)}): left as found.",)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return (f"In {where} {lie} that no run made ({list_some(some)}): left as found.",)
 
 
 def _seal(record: Mapping[str, Any]) -> str:

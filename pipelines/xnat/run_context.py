@@ -6,11 +6,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from xnat_config.server.client import XnatClient
+from xnat_config.server.files import RemoteFile
 from xnat_pic.errors import XnatPicError, describe
 from xnat_pic.version import version
 
@@ -18,6 +19,7 @@ from ..errors import StoppedError
 from ..outputs.uids import parameter_hash
 from .earlier import (
     EarlierResult,
+    Folder,
     InputFiles,
     find_earlier_result,
     strangers_note,
@@ -52,6 +54,8 @@ class RunContext:
         What came out.
     cancel : callable
         True ends the run.
+    known : dict
+        Inputs that this run looked at, see `find_earlier_result`.
     """
 
     client: XnatClient
@@ -61,6 +65,7 @@ class RunContext:
     log: Log
     result: RunResult
     cancel: Cancel
+    known: dict[Folder, dict[str, RemoteFile]] = field(default_factory=dict, repr=False)
 
     def checkpoint(self, doing: str = "") -> None:
         """End here if the run was asked to end; also reported as progress.
@@ -134,7 +139,9 @@ class RunContext:
             return parameter_hash([version(), self.run_parameters.key, names, *more])
 
         redo = self.run_parameters.flag("redo")
-        found = find_earlier_result(self.client, location, inputs, request_of, contents, redo=redo)
+        found = find_earlier_result(
+            self.client, location, inputs, request_of, contents, known=self.known, redo=redo
+        )
         for text in found.notes:
             self.note(text)
         return found

@@ -149,7 +149,7 @@ def publish(client: XnatClient, location: ResultLocation, folder: Path, contents
     _clear(client, location, local, contents)
     put_file(client, location, PROVENANCE, folder / PROVENANCE)
     # All of it: a listing may tell of files that the store has lost or that were changed there.
-    wrong = [name for name in local if name != contents]
+    wrong = [name for name in local if name not in (contents, PROVENANCE)]
     for attempt in range(1, _ROUNDS + 1):
         if attempt > 1:
             client.pause(attempt)

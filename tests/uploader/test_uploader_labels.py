@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from uploader.findings import list_some
 from uploader.planning.labels import relabel_rows
 from uploader.planning.plan import PlanRow
 from xnat_config import load_config
+from xnat_pic.text import list_some
 
 
 @pytest.fixture

@@ -9,16 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xnat_pic.text import printable
+from xnat_pic.text import counted, printable
 
-from ..findings import (
-    IDENTITY_CONFIRMED,
-    Finding,
-    Level,
-    counted,
-    group_by_message,
-    messages_of,
-)
+from ..findings import IDENTITY_CONFIRMED, Finding, Level, group_by_message, messages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

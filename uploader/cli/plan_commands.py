@@ -11,6 +11,7 @@ import click
 
 from xnat_config.server.options import server_options
 from xnat_pic.cli import PATH, echo_json, json_option
+from xnat_pic.text import counted
 
 from .options import (
     CODES,
@@ -295,7 +296,6 @@ def set_variables_command(
         from xnat_config import load_config
 
         from ..deidentification.mode import load_deidentifier
-        from ..findings import counted
         from ..planning.journal import Journal, journal_path
         from ..transfer.variable_changes import apply_changes, find_changes
         from . import display, server_access

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from xnat_config.labels import LabelRules
+from xnat_pic.text import list_some
 
-from ..findings import Finding, error, list_some, warning
+from ..findings import Finding, error, warning
 from .plan import PlanRow
 
 

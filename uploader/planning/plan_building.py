@@ -10,8 +10,9 @@ from pathlib import Path
 from xnat_config import SiteConfig
 from xnat_config.variables import RESERVED, VARIABLE_NAME
 from xnat_pic.errors import WrongCallError
+from xnat_pic.text import counted, list_some
 
-from ..findings import Finding, counted, error, list_some, note, path_below, warning
+from ..findings import Finding, error, note, path_below, warning
 from ..scanning.folder_scan import FILE_CODES, FolderScan
 from ..scanning.layout import SUBJECT, Layout, parse_layout
 from ..scanning.layout_detection import ImageFolder, detect_layout

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from xnat_config import SiteConfig
+from xnat_pic.text import list_some
 
-from ..findings import Finding, error, list_some, warning
+from ..findings import Finding, error, warning
 from .measures import value_problem
 from .plan import PlanRow
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from xnat_config.variables import RESERVED, VARIABLE_NAME, Variables
 from xnat_pic.errors import WrongCallError
+from xnat_pic.text import counted, list_some
 
-from ..findings import Finding, counted, list_some, note, warning
+from ..findings import Finding, note, warning
 from .measures import meanings, value_problem
 from .plan import PlanRow
 from .spreadsheets import Rows, read_csv, read_xlsx

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..findings import counted, list_some
+from xnat_pic.text import counted, list_some
 
 _WORTH_READING = re.compile(rb"<(\w+:)?(f|mergeCell)[\s/>]|hidden=")
 _TRUE = ("1", "true")

@@ -16,8 +16,9 @@ from pydicom.uid import UID
 from xnat_config import SiteConfig
 from xnat_config.kinds import Kinds
 from xnat_pic.errors import CancelledError
+from xnat_pic.text import counted, list_some
 
-from ..findings import Finding, counted, error, list_some, note, path_below, warning
+from ..findings import Finding, error, note, path_below, warning
 from .folder_tree import FolderTree, list_tree
 from .headers import FileStatus, Header, read_headers
 from .sessions import HeaderIdentity, Series, Session, SourceFile

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from xnat_config.resources import Resources
+from xnat_pic.text import counted, list_some
 
-from ..findings import Finding, counted, list_some, note, path_below, warning
+from ..findings import Finding, note, path_below, warning
 from .sessions import Session
 
 

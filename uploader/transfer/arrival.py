@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from xnat_config.server.catalogs import refresh_catalogs
+from xnat_pic.text import counted, list_some
 
 from ..errors import RowError
-from ..findings import counted, list_some
 from ..planning.journal import ArrivedObject, SeriesState
 from ..server.listing import read_scans, read_sessions
 from ..verification.content_check import Suspect, check_contents, series_name

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from xnat_config.server.client import XnatClient
 from xnat_config.site import SiteConfig
+from xnat_pic.text import list_some
 
 from ..control import ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import RowError
-from ..findings import list_some
 from ..planning.journal import Journal
 from ..planning.plan import PlanRow
 from ..server.listing import RemoteSession, read_scans, read_sessions

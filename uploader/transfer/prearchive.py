@@ -13,10 +13,10 @@ from collections.abc import Callable
 from xnat_config.server.errors import LostAnswerError, MissingError, RefusedError
 from xnat_config.server.files import RemoteFile
 from xnat_pic.errors import ServerError
+from xnat_pic.text import counted
 
 from ..control import ArchiveMeter
 from ..errors import RowError
-from ..findings import counted
 from ..planning.journal import SeriesState
 from ..server.listing import (
     PrearchiveSession,

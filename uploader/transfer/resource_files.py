@@ -10,9 +10,9 @@ from xnat_config.server.files import RemoteFile, remote_digest
 from xnat_config.server.paths import files_path
 from xnat_pic.errors import ServerError
 from xnat_pic.files import new_digest
+from xnat_pic.text import list_some
 
 from ..errors import RowError
-from ..findings import list_some
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources
 from ..server.listing import find_file, read_resource_files

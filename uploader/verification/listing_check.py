@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from xnat_config.server.files import RemoteFile
+from xnat_pic.text import list_some
 
 from ..control import ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
-from ..findings import list_some
 from ..planning.journal import ArrivedObject, Journal, SentObject
 from .content_check import Suspect, series_name
 from .matching import SeriesMatch

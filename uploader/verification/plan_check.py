@@ -13,10 +13,11 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import LoginError, RefusedError, UnreachableError
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CancelledError, XnatPicError
+from xnat_pic.text import list_some
 
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import unexpected
-from ..findings import Finding, Level, error, list_some, note, warning
+from ..findings import Finding, Level, error, note, warning
 from ..planning.identity import near_on_server
 from ..planning.journal import Journal
 from ..planning.near_names import NameIndex

@@ -15,17 +15,17 @@ from xnat_config.server.errors import LoginError, RefusedError, UnreachableError
 from xnat_config.server.paths import data_path
 from xnat_config.site import SiteConfig
 from xnat_pic.errors import CancelledError, XnatPicError
+from xnat_pic.text import counted, list_some
 
 from ..control import Progress, ProgressMeter, RunControl
 from ..deidentification.deidentifier import Deidentifier
 from ..errors import unexpected
-from ..findings import counted, list_some
 from ..planning.journal import ArrivedObject, Journal
 from ..planning.plan import Plan, PlanRow
-from ..server.catalogs import count_lost
 from ..server.listing import (
     RemoteScan,
     RemoteSession,
+    count_lost,
     find_studies,
     read_item,
     read_prearchive,

@@ -12,8 +12,8 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.errors import RefusedError
 from xnat_config.server.files import RemoteFile, remote_digest
 from xnat_config.server.paths import files_path
+from xnat_pic.text import list_some
 
-from ..findings import list_some
 from ..planning.journal import Journal
 from ..scanning.sessions import Session
 from ..scanning.side_files import side_resources

@@ -287,6 +287,17 @@ def test_statistics_are_done_where_map_image_and_they_are_as_they_were(
     assert "4321.5" not in str(outcome.statistics)
 
 
+def test_images_are_looked_at_once_for_all_collections(bench, mapped, mouse_dicom, tmp_path):
+    disc = draw(next(one for one in mouse_dicom.rglob(f"{SCAN}_*") if one.is_dir()))
+    for label in ("R1", "R2", "R3"):
+        store(bench, "AIM", aim(disc), label)
+    assert _run(bench, tmp_path, "Mask_Average").exit_code == 0
+    listing = {"method": "GET", "path": f"*/scans/{SCAN}/resources/DICOM/files"}
+    bench.fault({**listing, "delay_s": 0.001, "count": 0})
+    assert _run(bench, tmp_path, "Mask_Average").skipped
+    assert bench.faults()[0]["hits"] == 3 + 1, "listed for each, and once more to be compared"
+
+
 def test_the_page_tells_of_each():
     page = Path(__file__).resolve().parents[3] / "docs/reference/right-animal-and-proof.md"
     text = page.read_text("utf-8")
