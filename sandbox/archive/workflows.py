@@ -166,16 +166,12 @@ def update(connection: sqlite3.Connection, workflow: Workflow, **values: str) ->
 
 
 def _change(connection: sqlite3.Connection, old: Workflow, given: Mapping[str, str]) -> Workflow:
+    values = {name: given.get(name) or getattr(old, name) for name in _COLUMNS}
+    values["launch_time"] = moment(values["launch_time"])
     row = connection.execute(
-        "UPDATE workflow SET status = ?, data_type = ?, externalid = ?, fields = ? WHERE pk = ?"
-        " RETURNING *",
-        (
-            given.get("status", old.status),
-            given.get("data_type") or old.data_type,
-            given.get("externalid") or old.externalid,
-            json.dumps(_extra(old.fields, given)),
-            old.pk,
-        ),
+        f"UPDATE workflow SET {', '.join(f'{name} = ?' for name in _COLUMNS)}, fields = ?"
+        " WHERE pk = ? RETURNING *",
+        (*values.values(), json.dumps(_extra(old.fields, given)), old.pk),
     ).fetchone()
     return _workflow(row)
 

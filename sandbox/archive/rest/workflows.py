@@ -60,17 +60,40 @@ def put_workflow(call: Call) -> Response:
     XNAT asks for an administrator. Here whoever started a run may report on it as well, because
     the engine reports with the token of the one who launched.
     """
-    given = workflows.from_xml(call.body) if call.body.strip() else _values(call)
+    given = _given(call)
     with call.archive.database.write() as connection:
         known = _known(connection, given)
-        demand(call.user.is_admin or (known is not None and known.login == call.user.login))
+        demand(call.user.is_admin or (known is not None and _may_change(call.user, known)))
         workflows.save(connection, given, call.user.login)
     return text()
 
 
+@endpoint
+def put_workflow_values(call: Call) -> Response:
+    """Change the values that are given of one workflow, and nothing else of it."""
+    given = _given(call)
+    with call.archive.database.write() as connection:
+        known = workflows.get(connection, call.path("number"))
+        if known is None:
+            raise Refused(404, "Unable to find the specified workflow.")
+        if not _may_change(call.user, known):
+            raise Refused(403, "Only who started a run and administrators may change its workflow.")
+        workflows.update(connection, known, **given)
+    return text()
+
+
+def _given(call: Call) -> dict[str, str]:
+    """Return a document's values, and the parameters', which win."""
+    document = workflows.from_xml(call.body) if call.body.strip() else {}
+    return {name.lower(): value for name, value in document.items()} | _values(call)
+
+
+def _may_change(user: User, workflow: Workflow) -> bool:
+    return user.is_admin or user.login == workflow.login
+
+
 def _known(connection: sqlite3.Connection, given: dict[str, str]) -> Workflow | None:
-    lower = {name.lower(): value for name, value in given.items()}
-    key = {name: lower.get(name, "") for name in ("id", "pipeline_name", "launch_time")}
+    key = {name: given.get(name, "") for name in ("id", "pipeline_name", "launch_time")}
     found = workflows.find(connection, key, limit=1) if all(key.values()) else []
     return found[0] if found else None
 
@@ -159,6 +182,7 @@ routes = [
     Route("/data/workflows", put_workflow, methods=["PUT", "POST"]),
     Route("/data/workflows", find_workflows, methods=["GET"]),
     Route("/data/workflows/{number}", get_workflow, methods=["GET"]),
+    Route("/data/workflows/{number}", put_workflow_values, methods=["PUT", "POST"]),
     Route("/data/services/workflows/workflowid/{number}", get_workflow_document, methods=["GET"]),
     Route("/data/services/workflows", list_workflows, methods=["GET"]),
     Route("/data/services/workflows/{pipeline:path}", list_workflows, methods=["GET"]),

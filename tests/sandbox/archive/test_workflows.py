@@ -131,3 +131,49 @@ def test_hostile_document_is_refused(served: Served) -> None:
     headers = {"Content-Type": "text/xml"}
     answer = served.put("/data/workflows", data=body, headers=headers)
     assert answer.status_code == 422
+
+
+def test_put_by_number_changes_what_is_given_and_nothing_else(served: Served) -> None:
+    session = fill(served)
+    started = _values(session, status="Running", step_description="Process", comments="kept")
+    for minute in ("10:11", "10:12"):
+        launched = started | {PREFIX + "launch_time": f"2024-01-31 {minute}:00"}
+        served.put("/data/workflows", params=launched)
+    other, before = _found(served, session)
+    path = f"/data/workflows/{before['wrk_workflowData_id']}"
+    given = {PREFIX + "details": "scan 3 of 8", PREFIX + "percentageComplete": "37.5"}
+    assert served.put(path, params=given).status_code == 200
+    wanted = before | {"details": "scan 3 of 8", "percentageComplete": "37.5"}
+    assert _found(served, session) == [other, wanted]
+    document = (
+        '<wrk:Workflow xmlns:wrk="http://nrg.wustl.edu/workflow" step_description="Sending"'
+        " percentageComplete='90'><wrk:details>7 of 8</wrk:details></wrk:Workflow>"
+    )
+    answer = served.put(
+        path,
+        params={PREFIX + "percentageComplete": "95"},  # a parameter wins
+        data=document,
+        headers={"Content-Type": "application/xml; charset=UTF-8"},
+    )
+    assert answer.status_code == 200, answer.text
+    wanted |= {
+        "details": "7 of 8",
+        "step_description": "Sending",
+        "percentageComplete": "95",
+    }
+    assert _found(served, session) == [other, wanted]
+
+
+def test_put_by_number_is_for_who_started_the_run_and_administrators(served: Served) -> None:
+    session = fill(served)
+    served.put("/data/workflows", params=_values(session))
+    number = _found(served, session)[0]["wrk_workflowData_id"]
+    owner = add_user(served, "owner", "Owners")
+    given = {PREFIX + "details": "not theirs"}
+    assert owner.put(f"/data/workflows/{number}", params=given).status_code == 403
+    assert served.put("/data/workflows/99", params=given).status_code == 404
+    assert "details" not in _found(served, session)[0]
+    with served.archive.database.write() as connection:
+        connection.execute("UPDATE workflow SET login = 'owner' WHERE pk = ?", (number,))
+    assert owner.put(f"/data/workflows/{number}", params=given).status_code == 200
+    assert _found(served, session)[0]["details"] == "not theirs"
