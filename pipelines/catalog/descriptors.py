@@ -27,6 +27,8 @@ _FIXED = (
     ("project", "project", "Project", False),
     ("session", "id", "Session that the run was started from", False),
     ("label", "label", "Label of the session", False),
+    ("workflow", "workflowid", "XNAT's record of the run", False),
+    ("mail-to", "useremail", "Who started the run", False),
 )
 
 

@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,10 @@ from ..catalog import Input, load_catalog
 from .parts import PROGRAM, check_project, echo_line, end_on_error, exit_with, person_access
 
 if TYPE_CHECKING:
+    from ..project.outcome import ProjectOutcome
     from ..xnat.client import Access
+    from ..xnat.outcome import SessionOutcome
+    from ..xnat.run_record import Started
 
 EXIT_CODES = exit_code_help(
     {
@@ -35,6 +38,7 @@ EXIT_CODES = exit_code_help(
     }
 )
 _HOST, _USER, _PASS = "XNAT_HOST", "XNAT_USER", "XNAT_PASS"
+_WORKFLOW = "XNAT_WORKFLOW_ID"  # of the Container Service
 _SECRET = "********"
 
 
@@ -68,6 +72,12 @@ _VERSION = click.version_option(package_name="xnat-pic", prog_name=PROGRAM)
 @click.option("--project", required=True, callback=check_project, help="Project of the session.")
 @click.option("--session", default="", help="ID of the session.")
 @click.option("--label", default="", help="Label of the session, for the log.")
+@click.option(
+    "--workflow",
+    default="",
+    help=f"Number of XNAT's record of the run, told how far it is.  [default: {_WORKFLOW}]",
+)
+@click.option("--mail-to", default="", help="Who is told by XNAT's mail that the run is done.")
 @click.option("--workdir", type=PATH, required=True, help="Folder to work in.")
 @json_option
 @_VERSION
@@ -80,13 +90,16 @@ def step(
     project: str,
     session: str,
     label: str,
+    workflow: str,
+    mail_to: str,
     workdir: Path,
     as_json: bool,
     **inputs: str,
 ) -> None:
     """Run PIPELINE on a session, as the pipeline engine and containers call it.
 
-    The login is a short-lived token, never a person's password.
+    The login is a short-lived token, never a person's password. A run that did all it could and
+    left something out ends with 0 and says so: an engine knows success and failure alone.
     """
     sys.argv = _without_secret(sys.argv, secret)
     alias, secret = alias or os.environ.get(_USER, ""), secret or os.environ.get(_PASS, "")
@@ -97,7 +110,21 @@ def step(
         access = _token_access(host, alias, secret)
         if label:
             echo_line(f"{pipeline}: session {label} of project {project}")
-        _run(access, pipeline, project, session, inputs, workdir, as_json)
+        from ..xnat.run_record import Started
+
+        started = Started(
+            workflow=workflow or os.environ.get(_WORKFLOW, ""),
+            mail_to=mail_to,
+            by_engine=bool(workflow or mail_to),
+        )
+        call = _Call(access, pipeline, project, session, inputs, workdir)
+        outcome = _run_recorded(call, started, label or session or project)
+        if as_json:
+            _echo_outcome(outcome)
+        if outcome.is_warning:
+            echo_line(f"{PROGRAM}: done, with a warning. {outcome.failure}")
+        else:
+            _end(outcome, workdir)
 
 
 @click.command("run", epilog=EXIT_CODES)
@@ -135,7 +162,10 @@ def run_command(
                 session = session_id(client, project, session)
         own = workdir is None
         workdir = workdir or Path(tempfile.mkdtemp(prefix="xnat-pic-"))
-        _run(access, pipeline, project, session, inputs, workdir, as_json)
+        outcome = _run(_Call(access, pipeline, project, session, inputs, workdir))
+        if as_json:
+            _echo_outcome(outcome)
+        _end(outcome, workdir)
     if own:
         shutil.rmtree(workdir, ignore_errors=True)
 
@@ -155,42 +185,105 @@ def _without_secret(words: list[str], secret: str) -> list[str]:
     return [word.replace(secret, _SECRET) if secret else word for word in words]
 
 
+@dataclass(frozen=True)
+class _Call:
+    """What runs on what, where."""
+
+    access: Access
+    pipeline: str
+    project: str
+    session: str
+    inputs: dict[str, str]
+    workdir: Path
+
+
+def _run_recorded(call: _Call, started: Started, label: str) -> SessionOutcome | ProjectOutcome:
+    """Run, and tell the server how far it is and how it ended."""
+    from xnat_pic.errors import XnatPicError, describe
+
+    from ..xnat.run_record import RunRecord, end_dead_runs
+
+    record = RunRecord(call.access, started, echo_line)
+    if started.by_engine:
+        end_dead_runs(call.access, call.pipeline, call.session, started.workflow, echo_line)
+    try:
+        with record:
+            outcome = _run(call, record.progress)
+    except XnatPicError as error:
+        record.close("", "", describe(error), failed=True)
+        raise
+    failed = bool(outcome.exit_code) and not outcome.is_warning
+    how = "done, with a warning" if outcome.is_warning else "done"
+    text = "\n".join(
+        [
+            outcome.closing,
+            *([outcome.failure] if outcome.failure not in outcome.closing else []),
+            *(f"- {one}" for one in outcome.warnings),
+        ]
+    )
+    record.close(f"{call.pipeline} on {label}: {how}", text, outcome.failure, failed=failed)
+    return outcome
+
+
 def _run(
-    access: Access,
-    pipeline: str,
-    project: str,
-    session: str,
-    inputs: dict[str, str],
-    workdir: Path,
-    as_json: bool,
-) -> None:
-    """Run, say how it went, and end with the documented status."""
+    call: _Call, tell: Callable[[float, str], None] = lambda share, doing: None
+) -> SessionOutcome | ProjectOutcome:
+    """Run and return what came out.
+
+    Raises
+    ------
+    WrongCallError
+        Where there is no such pipeline, or it needs a session.
+    """
     from xnat_pic.errors import WrongCallError
 
     from ..xnat.parameters import find_pipeline
 
-    parameters = {name: value for name, value in inputs.items() if value.strip()}
-    named = find_pipeline(pipeline)
-    if named.level == "session" and not session:
+    parameters = {name: value for name, value in call.inputs.items() if value.strip()}
+    named = find_pipeline(call.pipeline)
+    if named.level == "session" and not call.session:
         raise WrongCallError(
-            f"{pipeline} works on one session.",
-            hint=f"Name it with --session, or run {pipeline}_project.",
+            f"{call.pipeline} works on one session.",
+            hint=f"Name it with --session, or run {call.pipeline}_project.",
         )
     try:
         if named.level == "project":
-            outcome: Any = _run_project()(
-                access, pipeline, project, parameters, workdir, report=echo_line
+            outcome: SessionOutcome | ProjectOutcome = _run_project()(
+                call.access,
+                call.pipeline,
+                call.project,
+                parameters,
+                call.workdir,
+                report=echo_line,
+                progress=lambda done, total, last: tell(
+                    done / total, f"{done} of {total} sessions, the last {last.label}"
+                ),
             )
         else:
             from ..xnat.session_run import run_session
 
-            outcome = run_session(access, named, session, parameters, workdir, report=echo_line)
+            outcome = run_session(
+                call.access,
+                named,
+                call.session,
+                parameters,
+                call.workdir,
+                report=echo_line,
+                progress=tell,
+            )
     except KeyboardInterrupt:
-        exit_with(f"stopped; run it again to do the rest. Work folder: {workdir}", STOPPED)
-    if as_json:
-        from ..outputs.nifti import jsonable
+        exit_with(f"stopped; run it again to do the rest. Work folder: {call.workdir}", STOPPED)
+    return outcome
 
-        echo_json(jsonable(asdict(outcome)))
+
+def _echo_outcome(outcome: SessionOutcome | ProjectOutcome) -> None:
+    from ..outputs.nifti import jsonable
+
+    echo_json(jsonable(asdict(outcome)))
+
+
+def _end(outcome: SessionOutcome | ProjectOutcome, workdir: Path) -> None:
+    """End with the documented status, where not all is done."""
     if outcome.exit_code:
         if workdir.is_dir():
             echo_line(f"The work folder is kept: {workdir}")

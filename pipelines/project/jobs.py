@@ -71,6 +71,7 @@ def run_job(job: Job) -> SessionResult:
             exit_code_of(error),
             _message(error),
             log=tuple(log),
+            broken=True,
         )
 
 
@@ -92,7 +93,7 @@ def _run(job: Job, log: deque[str]) -> SessionResult:
         except XnatPicError as error:
             # The results are there; without its group the session would stand in a wrong place.
             return SessionResult(
-                found.id, found.label, found.subject, code or IN_PART, describe(error)
+                found.id, found.label, found.subject, code or IN_PART, describe(error), broken=True
             )
         facts: dict[str, object] = {"subject": found.subject, "session": found.label, **values}
         facts["timepoint_days"] = job.variables.timepoint_days(values.get("timepoint", ""))
@@ -100,6 +101,7 @@ def _run(job: Job, log: deque[str]) -> SessionResult:
     return SessionResult(
         found.id, found.label, found.subject, code, failure, outcome.skipped, tuple(rows),
         outcome.warnings, dict(outcome.seconds), tuple(log) if code else (),
+        outcome.broken,
     )  # fmt: skip
 
 

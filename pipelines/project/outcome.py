@@ -37,6 +37,8 @@ class SessionResult:
         Time of each part.
     log : tuple of str
         Last lines of the log, of a session that failed.
+    broken : bool
+        As of `SessionOutcome`.
     """
 
     id: str
@@ -49,6 +51,7 @@ class SessionResult:
     warnings: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     log: tuple[str, ...] = field(default=(), repr=False)
+    broken: bool = False
 
     @property
     def state(self) -> str:
@@ -88,6 +91,11 @@ class ProjectOutcome:
         Where the table and the page are, in the project.
     seconds : float
         Wall time.
+    broken : bool
+        A session or the run itself ended with an error. Not so where ROIs were left out of some
+        sessions, or nothing in them serves.
+    warnings : tuple of str
+        Messages for a person, each with its sessions.
     """
 
     project: str
@@ -104,6 +112,13 @@ class ProjectOutcome:
     resource: str = ""
     folder: str = ""
     seconds: float = 0.0
+    broken: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether all that could be done is done, and a person has to know what was left out."""
+        return self.exit_code == IN_PART and not self.broken
 
 
 def summarise(pipeline: str, project: str, results: list[SessionResult]) -> ProjectOutcome:
@@ -142,6 +157,7 @@ def summarise(pipeline: str, project: str, results: list[SessionResult]) -> Proj
         {one.label: one.failure for one in failed},
         {one.label: one.failure for one in partly},
         {one.label: one.failure for one in left_out},
+        broken=bool(failed) or any(one.broken for one in partly),
     )  # fmt: skip
 
 

@@ -91,7 +91,7 @@ def run_project(
         outcome = run.execute(progress, cancel, lock_times or LockTimes())
     except (XnatPicError, OSError) as error:
         text = describe(error)
-        outcome = ProjectOutcome(project, pipeline, exit_code_of(error), text, text)
+        outcome = ProjectOutcome(project, pipeline, exit_code_of(error), text, text, broken=True)
     report(outcome.closing)
     return replace(outcome, seconds=round(time.perf_counter() - started, 3))
 
@@ -155,9 +155,11 @@ class _Run:
             results = self._all(client, sessions, progress, stop)
             lock.check()
             results.sort(key=self._order)
-            for text, labels in grouped_warnings(results)[:_MOST_NOTES]:
-                self.report(f"note: {labels}: {text}")
+            told = [f"{labels}: {text}" for text, labels in grouped_warnings(results)]
+            for line in told[:_MOST_NOTES]:
+                self.report(f"note: {line}")
             outcome = summarise(self.pipeline.name, self.project, results)
+            outcome = replace(outcome, warnings=tuple(told[:_MOST_NOTES]))
             if len(results) < len(sessions):
                 outcome = _stopped(outcome, len(results), len(sessions))
             if any(one.rows for one in results) or outcome.failed:
@@ -187,7 +189,7 @@ class _Run:
 
         def failed(number: int, error: BaseException) -> SessionResult:
             one = sessions[number]
-            return SessionResult(one.id, one.label, one.subject, IN_PART, _lost(error))
+            return SessionResult(one.id, one.label, one.subject, IN_PART, _lost(error), broken=True)
 
         ended = run_jobs(
             make, len(sessions), run_job, failed,
@@ -229,7 +231,7 @@ class _Run:
         except (XnatPicError, OSError) as error:
             text = f"{outcome.closing} The summary could not be stored: {describe(error)}"
             code = outcome.exit_code or (IN_PART if outcome.done else ServerError.exit_code)
-            return replace(outcome, exit_code=code, failure=text, closing=text)
+            return replace(outcome, exit_code=code, failure=text, closing=text, broken=True)
         return outcome
 
 
@@ -246,7 +248,8 @@ def _workers(text: str) -> int:
 def _stopped(outcome: ProjectOutcome, ended: int, total: int) -> ProjectOutcome:
     text = f"{outcome.closing} The run was stopped after {ended} of {total} sessions."
     text += " Start it again to do the rest."
-    return replace(outcome, exit_code=StoppedError.exit_code, failure=text, closing=text)
+    code = StoppedError.exit_code
+    return replace(outcome, exit_code=code, failure=text, closing=text, broken=True)
 
 
 def _lost(error: BaseException) -> str:

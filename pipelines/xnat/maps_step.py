@@ -49,8 +49,8 @@ def make_all(run: RunContext) -> None:
             run.note(text)
         else:
             run.log.add(text)
-    for candidate in found:
-        run.checkpoint()
+    for number, candidate in enumerate(found):
+        run.start_part(f"scan {candidate.scan.id}", number, len(found))
         try:
             _make(run, candidate)
         except (LoginError, StoppedError):

@@ -35,6 +35,10 @@ class SessionOutcome:
         Hash of the parameters.
     seconds : dict of str to float
         Time of each part: find, download, run, upload.
+    broken : bool
+        A part of it ended with an error. Not so where ROIs were left out, or nothing suited.
+    closing : str
+        How it went, as text.
     """
 
     experiment_id: str
@@ -48,6 +52,13 @@ class SessionOutcome:
     skipped: bool = False
     parameters: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
+    broken: bool = False
+    closing: str = ""
+
+    @property
+    def is_warning(self) -> bool:
+        """Whether all that could be done is done, and a person has to know what was left out."""
+        return self.exit_code == IN_PART and not self.broken
 
 
 @dataclass

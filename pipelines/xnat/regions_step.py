@@ -102,8 +102,8 @@ def measure_all(run: RunContext) -> None:
             results = find_results(run, scans)
             measured = ", ".join(f"{one.scan.id} {one.folder}" for one in results)
     run.log.add(f"ROI collections: {', '.join(one.label for one in collections)}; maps: {measured}")
-    for collection in collections:
-        run.checkpoint()
+    for number, collection in enumerate(collections):
+        run.start_part(collection.label, number, len(collections))
         try:
             _measure(run, collection, results)
         except (LoginError, StoppedError):

@@ -32,6 +32,10 @@ from .parameters import RunParameters
 from .store import ResultLocation, publish
 
 Cancel = Callable[[], bool]
+Progress = Callable[[float, str], None]
+
+# Shares of a part at which its work begins, and its sending.
+_RUNS_FROM, _SENDS_FROM = 0.2, 0.9
 
 
 @dataclass
@@ -54,6 +58,8 @@ class RunContext:
         What came out.
     cancel : callable
         True ends the run.
+    progress : callable
+        Told the share that is done, 0 to 1, and what is done now.
     known : dict
         Inputs that this run looked at, see `find_earlier_result`.
     """
@@ -65,7 +71,22 @@ class RunContext:
     log: Log
     result: RunResult
     cancel: Cancel
+    progress: Progress = lambda share, doing: None
     known: dict[Folder, dict[str, RemoteFile]] = field(default_factory=dict, repr=False)
+    _part: str = field(default="finding what serves", init=False)
+    _number: int = field(default=0, init=False)
+    _count: int = field(default=1, init=False)
+
+    def start_part(self, name: str, number: int, count: int) -> None:
+        """Go on to a part of the run, such as a scan: the first of `count` has the number 0."""
+        self._part, self._number, self._count = name, number, count
+        self.checkpoint()
+        self.tell(0.0, "")
+
+    def tell(self, share: float, doing: str) -> None:
+        """Tell what is done now, and how much of the present part is done, 0 to 1."""
+        what = f"{self._part}: {doing}" if doing else self._part
+        self.progress((self._number + share) / self._count, what)
 
     def checkpoint(self, doing: str = "") -> None:
         """End here if the run was asked to end; also reported as progress.
@@ -78,6 +99,7 @@ class RunContext:
             raise StoppedError("The run was stopped.", hint="Start it again to do the rest.")
         if doing:
             self.log.add(f"{doing} ...")
+            self.tell(_RUNS_FROM, doing)
 
     def note(self, text: str) -> None:
         """Record a warning, and log it."""
@@ -167,6 +189,7 @@ class RunContext:
         (folder / "log.txt").write_text(
             f"{self.log.masked(head)}\n{text}", encoding="utf-8", newline="\n"
         )
+        self.tell(_SENDS_FROM, "sending results")
         with self.timed("upload"):
             write_step_provenance(folder, step)
             strangers = publish(self.client, location, folder, contents)

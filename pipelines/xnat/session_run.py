@@ -10,16 +10,23 @@ from dataclasses import asdict
 from pathlib import Path
 
 from xnat_config.server.client import XnatClient
-from xnat_pic.errors import WrongCallError, XnatPicError, describe, exit_code_of
+from xnat_pic.errors import (
+    NothingUsableError,
+    WrongCallError,
+    XnatPicError,
+    describe,
+    exit_code_of,
+)
+from xnat_pic.text import counted
 
 from ..catalog import Pipeline
 from ..outputs.nifti import jsonable
 from .client import Access, RunClient
 from .find import Session, read_session
 from .log import Log
-from .outcome import RunResult, SessionOutcome
+from .outcome import IN_PART, RunResult, SessionOutcome
 from .parameters import MASK_AVERAGE, RunParameters, parse_parameters
-from .run_context import Cancel, RunContext
+from .run_context import Cancel, Progress, RunContext
 from .store import ResultLocation, make_resource, put_file
 
 SUMMARY = "XNAT_PIC_SUMMARY"
@@ -37,6 +44,7 @@ def run_session(
     *,
     cancel: Cancel = lambda: False,
     report: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda share, doing: None,
 ) -> SessionOutcome:
     """Run a pipeline on a session; a failure is in the outcome, not raised.
 
@@ -59,6 +67,8 @@ def run_session(
         Called between the parts; True ends the run with what there is.
     report : callable
         Called with every line of the log.
+    progress : callable
+        Called with the share that is done, 0 to 1, and what is done now.
 
     Returns
     -------
@@ -71,7 +81,8 @@ def run_session(
         alias = access.alias if len(access.alias) >= _TOKEN else ""
         log = Log(work / "LOGS" / "log.txt", (alias, access.secret), report)
     except (XnatPicError, OSError) as error:
-        return SessionOutcome(experiment_id, exit_code=exit_code_of(error), failure=describe(error))
+        code, failure = exit_code_of(error), describe(error)
+        return SessionOutcome(experiment_id, exit_code=code, failure=failure, broken=True)
     session: Session | None = None
     run_parameters: RunParameters | None = None
     code, failure = 0, ""
@@ -80,7 +91,7 @@ def run_session(
         with RunClient(access) as client:
             session = read_session(client, experiment_id)
             log.add(f"{run_parameters.pipeline.name} on {session.label} of {session.subject}")
-            run = RunContext(client, run_parameters, session, work, log, result, cancel)
+            run = RunContext(client, run_parameters, session, work, log, result, cancel, progress)
             code, failure = _run_step(run)
             failure = log.masked(failure)
             log.add(failure or f"Done: {result.results} made, {result.found} there already.")
@@ -176,7 +187,17 @@ def _outcome(
         skipped=code == 0 and result.found > 0 and not result.results,
         parameters=run_parameters.key if run_parameters else "",
         seconds=dict(result.seconds),
+        broken=bool(result.faults) or code not in (0, IN_PART, NothingUsableError.exit_code),
+        closing=failure
+        or f"{counted(result.results, 'result', 'results')} made, {result.found} there already: "
+        f"{', '.join(_places(result)) or 'none'}.",
     )
+
+
+def _places(result: RunResult) -> list[str]:
+    """Return where the results of a run lie, each once."""
+    rows = [*result.maps, *result.statistics]
+    return list(dict.fromkeys(f"scan {one['scan']}, {one['resource']}" for one in rows))
 
 
 def _store_summary(client: XnatClient, run: RunContext, code: int, failure: str) -> None:

@@ -105,6 +105,7 @@ class _Execution:
             "label": run.label,
             "project": run.project,
             "dataType": run.xsi_type,
+            "workflowid": str(run.workflow),
             "builddir": str(self._build),
             "useremail": run.email,
             "userfullname": run.login,
