@@ -128,6 +128,37 @@ def status_command(**options: Any) -> None:
     _run(work, **options)
 
 
+@main.command("close-runs", epilog=exit_code_help(EXIT_CODES))
+@_options
+@_YES
+def close_runs_command(yes: bool, **options: Any) -> None:
+    """Mark runs of the classic engine that died without saying so as failed.
+
+    XNAT starts nothing on a session while one of its runs is open. A run that still works is not
+    touched: it gives a sign of life every minute.
+    """
+
+    def work(job: Installation) -> int:
+        from .runs import close_runs
+
+        dead = job.dead_runs()
+        if options["as_json"]:
+            echo_json([one.as_json() for one in dead])
+        for one in dead:
+            click.echo(one.sentence, err=True)
+        if not dead:
+            click.echo("No run has died without saying so.", err=True)
+        elif not yes and not click.confirm("Mark these as failed?", err=True):
+            click.echo("Nothing was changed.", err=True)
+            return 8
+        left = close_runs(job.server, dead)
+        for line in left:
+            click.echo(line, err=True)
+        return 8 if left else 0
+
+    _run(work, **options)
+
+
 @main.command("remove", epilog=exit_code_help(EXIT_CODES))
 @_options
 @_YES

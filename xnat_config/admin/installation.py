@@ -17,6 +17,7 @@ from .engine_component import EngineComponent
 from .form_component import FormComponent
 from .model import Component, Item, Key, State, covers, decide, difference
 from .record import ConventionsComponent, Record
+from .runs import OpenRun, find_open_runs
 from .specification import InstallationSpec
 from .variable_component import VariableComponent
 
@@ -34,6 +35,8 @@ class Facts:
         Whether the OHIF viewer with its ROI plugin is there.
     odd_labels : dict
         For each project how many sessions' labels break the rules, of how many.
+    runs : tuple of str
+        What is to be said of runs of the classic engine that wait, or died without saying so.
     """
 
     version: str
@@ -42,6 +45,7 @@ class Facts:
     containers: bool
     viewer: bool
     odd_labels: dict[str, tuple[int, int]]
+    runs: tuple[str, ...] = ()
 
 
 class Installation:
@@ -97,7 +101,15 @@ class Installation:
             containers=self._service.is_there,
             viewer=any(_OHIF in name for name in names),
             odd_labels={project: self._odd_labels(project) for project in self.spec.projects},
+            runs=tuple(one.sentence for one in self._open_runs() if one.sentence),
         )
+
+    def _open_runs(self) -> list[OpenRun]:
+        return find_open_runs(self.server, self.spec.projects) if self._engine.is_there else []
+
+    def dead_runs(self) -> list[OpenRun]:
+        """Return the runs of the classic engine that died without saying so."""
+        return [one for one in self._open_runs() if one.is_dead]
 
     def _odd_labels(self, project: str) -> tuple[int, int]:
         address = data_path("projects", project, "experiments")

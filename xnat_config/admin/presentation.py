@@ -96,3 +96,5 @@ def facts(found: Facts) -> None:
         console.print(f"  {name}: {words[is_there]}")
     for project, (odd, total) in found.odd_labels.items():
         console.print(f"  {project}: {odd} of {total} session labels break the label rules")
+    for one in found.runs:
+        console.print(f"  {one}", soft_wrap=True)
