@@ -14,6 +14,8 @@ from xml.etree.ElementTree import Element
 from .variables import Variable
 
 SUBJECT = "xnat:subjectData"
+# A server whose Java knows ASCII alone by default loses other letters where no charset is named.
+CONTENT_TYPE = "text/xml; charset=UTF-8"
 _XNAT = "http://nrg.wustl.edu/xnat"
 _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 # What follows the protocols in a project's document.

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, TypeVar
 
 import click
 
 from .errors import XnatPicError, describe, exit_code_of
 from .text import printable
 
+_Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 PATH = click.Path(path_type=Path)
 DONE_IN_PART = 8
 STOPPED = 130  # what shells use for a program that Ctrl-C ended
@@ -24,6 +25,16 @@ _SHELLS = ("bash", "zsh", "fish")
 _NO_STOP_TEXT = "stopped."
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
+
+
+def version_option(program: str) -> Callable[[_Command], _Command]:
+    """Return the option ``--version``, which prints ``PROGRAM X``.
+
+    XNAT's pipeline engine reads it; with the word "version" in it, it would find none.
+    """
+    return click.version_option(
+        package_name="xnat-pic", prog_name=program, message="%(prog)s %(version)s"
+    )
 
 
 def exit_code_help(codes: dict[int, str]) -> str:
@@ -51,7 +62,7 @@ def command_group(
         group = click.group(
             context_settings={"help_option_names": ["-h", "--help"]}, epilog=exit_code_help(codes)
         )(function)
-        group = click.version_option(package_name="xnat-pic", prog_name=program)(group)
+        group = version_option(program)(group)
         group.add_command(_completion(program, group))
         return group
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xnat_config.server.options import server_options
-from xnat_pic.cli import PATH, STOPPED, echo_json, exit_code_help, json_option
+from xnat_pic.cli import PATH, STOPPED, echo_json, exit_code_help, json_option, version_option
 
 from ..catalog import Input, load_catalog
 from .parts import PROGRAM, check_project, echo_line, end_on_error, exit_with, person_access
@@ -61,9 +61,6 @@ def _with_inputs(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-_VERSION = click.version_option(package_name="xnat-pic", prog_name=PROGRAM)
-
-
 @click.command("step", epilog=EXIT_CODES)
 @click.argument("pipeline")
 @click.option("--host", default="", help=f"Address of the server.  [default: {_HOST}]")
@@ -80,7 +77,7 @@ _VERSION = click.version_option(package_name="xnat-pic", prog_name=PROGRAM)
 @click.option("--mail-to", default="", help="Who is told by XNAT's mail that the run is done.")
 @click.option("--workdir", type=PATH, required=True, help="Folder to work in.")
 @json_option
-@_VERSION
+@version_option(PROGRAM)
 @_with_inputs
 def step(
     pipeline: str,

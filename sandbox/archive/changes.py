@@ -133,7 +133,7 @@ def _set(change: Change, xsi_type: str, path: str, value: str) -> None:
 
 
 def _from_document(call: Call, kind: str) -> Change:
-    root = parse(call.body)
+    root = parse(call.document)
     document = from_xml(root)
     family = schema.family_of(document.type)
     if family != kind and not {family, kind} <= {"experiment", "assessor"}:

@@ -270,7 +270,7 @@ def _holder(target: ElementTree.Element, names: list[str], prefix: str) -> Eleme
     return target
 
 
-def parse(body: bytes) -> ElementTree.Element:
+def parse(body: str | bytes) -> ElementTree.Element:
     """Return a document's root.
 
     Raises

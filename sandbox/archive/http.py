@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
+from . import preferences
 from .accounts import User
 from .archive import Archive
 from .refusals import Refused
 
 MAX_BODY = 64 * 2**20
 MAX_DRAINED = 2**30
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _FORM = "application/x-www-form-urlencoded"
 
 
@@ -70,6 +73,24 @@ class Call:
             known = {"application/json": "json", "text/csv": "csv", "text/xml": "xml"}
             asked = known.get(accept.strip(), "")
         return asked.rpartition("/")[2] or default
+
+    @property
+    def document(self) -> str | bytes:
+        """The body as an XML document.
+
+        Its letters are those of the charset in Content-Type, else of the site's default, whatever
+        the document says of itself; only one that came as a file of a form is read by what it says.
+        """
+        header = self.request.headers.get("content-type", "")
+        if self.content_type.startswith("multipart/"):
+            return self.body
+        named = _CHARSET.search(header)
+        with suppress(LookupError):
+            if named:
+                return self.body.decode(named[1], "replace")
+        with self.archive.database.read() as connection:
+            default = preferences.value(connection, "sandboxDocumentCharset")
+        return self.body.decode(default, "replace")
 
     @property
     def base(self) -> str:

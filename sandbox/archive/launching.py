@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from . import accounts, workflows
+from . import accounts, preferences, workflows
 from .accounts import User
 from .archive import Archive
 from .items import Item
@@ -115,7 +115,12 @@ class LaunchRequest:
 
 
 class Launcher:
-    """Starts runs, a few at a time; runs that an earlier server left open are closed as Failed."""
+    """Starts runs, a few at a time.
+
+    Containers that an earlier server left open are closed as Failed. Nobody closes a run of the
+    classic engine whose engine is gone, as in XNAT, unless the preference
+    ``sandboxCloseStoppedRuns`` is set.
+    """
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
@@ -123,7 +128,7 @@ class Launcher:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="run")
         with archive.database.write() as connection:
             for one in workflows.find(connection, {"src": _MARK}):
-                if one.is_open:
+                if one.is_open and _closes(connection, one):
                     _fail(connection, one, _STOPPED)
 
     def launch(self, request: LaunchRequest, item: Item, user: User, host: str) -> Workflow:
@@ -162,22 +167,28 @@ class Launcher:
         return workflow
 
     def _execute(self, runner: Runner, run: Run) -> None:
-        sentence = "The runner ended without saying how the run ended."
+        sentence, raised = "The runner ended without saying how the run ended.", False
         try:
             runner(run)
         except Exception as error:
             # A runner is foreign code: whatever it raises, the run must not stay open.
             _log.exception("run %s failed", run.workflow)
             sentence = f"The runner failed: {error}" if str(error) else "The runner failed."
+            raised = not self._stop.is_set()
             # A server that ends answers no more some time before it is told here that it ends.
             self._stop.wait(_ENDING_S)
         if self._stop.is_set():
             sentence = _STOPPED
         with self._archive.database.write() as connection:
             workflow = workflows.get(connection, run.workflow)
-            if workflow is not None and workflow.is_open:
+            if (
+                workflow is not None
+                and workflow.is_open
+                and (raised or _closes(connection, workflow))
+            ):
                 _fail(connection, workflow, sentence)
-            connection.execute("DELETE FROM alias_token WHERE alias = ?", (run.alias,))
+            if run.kind == CONTAINER:  # nothing takes an engine's token back before its time
+                connection.execute("DELETE FROM alias_token WHERE alias = ?", (run.alias,))
 
     def close(self) -> None:
         """Start nothing more, and end what runs."""
@@ -205,6 +216,12 @@ def _record(connection: Any, request: LaunchRequest, item: Item, user: User) -> 
         },
         user.login,
     )
+
+
+def _closes(connection: Any, workflow: Workflow) -> bool:
+    """Tell whether the server closes a run that nothing reports on any more."""
+    is_engine = workflow.fields.get("type") == ENGINE
+    return not is_engine or preferences.value(connection, "sandboxCloseStoppedRuns")
 
 
 def _fail(connection: Any, workflow: Workflow, sentence: str) -> Workflow:

@@ -11,6 +11,7 @@ from typing import Any
 
 from .refusals import Refused
 
+CHARSETS = ("US-ASCII", "ISO-8859-1", "UTF-8")
 # What a preference is where nobody set it; its type is the type that it takes.
 DEFAULTS: Mapping[str, Any] = {
     "siteUrl": "",  # empty: the address that was called
@@ -30,6 +31,12 @@ DEFAULTS: Mapping[str, Any] = {
     "ipsThatCanSendEmailsThroughRest": "^.*$",
     # The sandbox's own: how long the workflow stays open that a site may start after archiving.
     "sandboxAutoRunSeconds": 0.0,
+    # Whether runs of the engine that nothing reports on any more are closed as Failed.
+    "sandboxCloseStoppedRuns": False,
+    # Letters of XML documents whose Content-Type names none, and of the engine's command lines:
+    # the default of the server's Java.
+    "sandboxDocumentCharset": "US-ASCII",
+    "sandboxEngineCharset": "UTF-8",
 }
 
 
@@ -37,6 +44,8 @@ _CHOICES = {
     "defaultPrearchiveCode": ("0", "4", "5"),
     "sitewidePetMr": ("separate", "petmr"),
     "sitewideSeriesImportFilterMode": ("blacklist", "whitelist"),
+    "sandboxDocumentCharset": CHARSETS,
+    "sandboxEngineCharset": CHARSETS,
 }
 
 

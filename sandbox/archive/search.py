@@ -42,7 +42,7 @@ class Search:
         return Listing(self.kind, user, params, condition=self.condition)
 
 
-def read(body: bytes) -> Search:
+def read(body: str | bytes) -> Search:
     """Read a search document.
 
     Raises

@@ -38,6 +38,7 @@ _ATTRIBUTES = (
     "jobID",
 )
 _ELEMENTS = ("comments", "details", "justification", "description")
+_BUSY = ("QUEUED", "RUNNING", "HOLD", "AWAITING ACTION")
 _TIMES = ("current_step_launch_time",)
 PARAMETERS = "parameters"  # JSON of what a run was started with; part of the environment in XML
 _SPELLING = {name.lower(): name for name in (*_ATTRIBUTES, *_ELEMENTS, PARAMETERS)}
@@ -120,6 +121,12 @@ def find(
     rows = connection.execute(query, (*values, limit))
     found = [_workflow(row) for row in rows]
     return [one for one in found if all(one.fields.get(k) == v for k, v in rest.items())]
+
+
+def is_busy(connection: sqlite3.Connection, item: str) -> bool:
+    """Tell whether the latest run on an item is queued, running or waiting for somebody."""
+    latest = find(connection, {"id": item}, limit=1)
+    return bool(latest) and latest[0].status.upper() in _BUSY
 
 
 def _plain(text: str) -> str:
@@ -235,7 +242,7 @@ def labels(connection: sqlite3.Connection, ids: Iterable[str]) -> dict[str, str]
     return {row[0]: row[1] for row in rows}
 
 
-def from_xml(body: bytes) -> dict[str, str]:
+def from_xml(body: str | bytes) -> dict[str, str]:
     """Return the values of a ``wrk:Workflow`` document.
 
     Raises

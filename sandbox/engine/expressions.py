@@ -21,8 +21,8 @@ _MOST_VALUES = 10_000
 class Values:
     """A descriptor with its launch parameters, and the values of its expressions.
 
-    Launch parameters stand for those of the same name in the descriptor. They are data: what looks
-    like an expression in them is not evaluated.
+    Launch parameters stand for those of the same name in the descriptor. The engine evaluates them
+    too: who may launch may write an expression, and read with it what the engine knows.
 
     Parameters
     ----------
@@ -49,16 +49,10 @@ class Values:
         self._loops = {one.get("id", ""): self._loop(one) for one in children(root, "loop")}
 
     def _extend(self, launched: Mapping[str, Sequence[str]]) -> dict[str, list[Element]]:
-        """Add launch parameters; return the values of the descriptor's own that are expressions."""
+        """Add launch parameters; return the values that are expressions, by parameter."""
         for one in list(self._parent):
             if text(one, "name") in launched:
                 self._parent.remove(one)
-        own = {
-            text(one, "name"): [
-                value for value in one.findall(f"{P}values/*") if _is_marked(value.text or "")
-            ]
-            for one in self._parent
-        }
         for name, values in launched.items():
             parameter = SubElement(self._parent, P + "parameter")
             SubElement(parameter, P + "name").text = name
@@ -66,7 +60,13 @@ class Values:
             for value in values:
                 tag = "unique" if len(values) == 1 else "list"
                 SubElement(inner, P + tag).text = value
-        return {name: values for name, values in own.items() if values}
+        found = {
+            text(one, "name"): [
+                value for value in one.findall(f"{P}values/*") if _is_marked(value.text or "")
+            ]
+            for one in self._parent
+        }
+        return {name: values for name, values in found.items() if values}
 
     def _settle(self, name: str, asked: tuple[str, ...]) -> None:
         """Evaluate the values of a parameter after those it is made from."""

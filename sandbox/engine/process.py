@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -109,8 +110,16 @@ def _append(source: IO[bytes], target: Path, secrets: Sequence[str]) -> None:
         file.write(text)
 
 
+def is_there(program: str) -> bool:
+    """Tell whether a step's program is found."""
+    return shutil.which(program, path=environment()["PATH"]) is not None
+
+
 def version_of(program: str, stop: Event) -> str:
-    """Return what a program says about its version; empty where it says nothing in time."""
+    """Return what a program says about its version, as the engine reads it.
+
+    Empty where it says nothing in time, or nothing that the engine understands.
+    """
     for option in ("--version", "-version"):
         try:
             done = subprocess.run(
@@ -125,7 +134,20 @@ def version_of(program: str, stop: Event) -> str:
             return ""
         said = done.stdout.decode("utf-8", "replace").strip().splitlines()
         if done.returncode == 0 and said:
-            return said[0][:200]
+            return read_version(said)[:200]
         if stop.is_set():
             break
     return ""
+
+
+def read_version(said: Sequence[str]) -> str:
+    """Return the version that the engine finds in what a program answers to ``--version``.
+
+    A line with the word "version" counts where another line follows it; alone it gives nothing.
+    Without the word the whole first line is the version.
+    """
+    for number, line in enumerate(said):
+        _, word, after = line.lower().partition("version")
+        if word:
+            return line[len(line) - len(after) :].strip() if number + 1 < len(said) else ""
+    return said[0]

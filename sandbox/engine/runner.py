@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -13,17 +14,28 @@ from .errors import RunError
 from .expressions import Values, is_true
 from .plan import Instance
 from .report import COMPLETE, FAILED, RUNNING, Reporter
+from .shell import MASK
 
+ENGINE_LOG = "engine.log"
 _TAIL_LINES = 20
-_CLOSING_LINES = 3
+_TAIL_LETTERS = 3000
 
 
 class _StepError(RunError):
     """A step ended with a status other than 0."""
 
 
+class _StoppedError(RunError):
+    """The engine is ended from outside: it reports nothing more."""
+
+
 def run(run: Run) -> None:
     """Run a pipeline that was launched in the archive, and report on it.
+
+    A run whose descriptor or launch parameters cannot be read stays Queued, and one whose engine is
+    stopped stays Running: the reason stands in ``engine.log`` of the run's folder alone. On a
+    failure the record names the file of errors, and a mail holds the end of it; nobody is mailed
+    of a success, because XNAT launches with ``-supressNotification``.
 
     Parameters
     ----------
@@ -37,19 +49,23 @@ def run(run: Run) -> None:
     """
     reporter = Reporter(run)
     reporter.open()
+    execution = _Execution(run, reporter)
     try:
-        execution = _Execution(run, reporter)
+        try:
+            execution.prepare()
+        except RunError as problem:
+            execution.note(problem.message)
+            return
         try:
             execution.go()
+        except _StoppedError as problem:
+            execution.note(problem.message)
         except RunError as problem:
-            where = f"See {execution.prefix.name}.err for errors"
-            about = where if isinstance(problem, _StepError) else problem.message
-            reporter.state(FAILED, about=about, details=problem.message)
-            reporter.mail(f"{execution.title} failed on {run.label}", problem.message)
+            execution.note(problem.message)
+            reporter.state(FAILED, about=f"See {execution.err} for errors")
+            reporter.mail(f"{execution.title} failed on {run.label}", execution.failure())
         else:
-            closing = execution.closing()
-            reporter.state(COMPLETE, about="Done", percent=100, details=closing)
-            reporter.mail(f"{execution.title} is done on {run.label}", closing)
+            reporter.state(COMPLETE, about="Done", percent=100)
     finally:
         reporter.close()
 
@@ -61,8 +77,29 @@ class _Execution:
         self._run, self._reporter = run, reporter
         self._build = run.folder / "build"
         self._catalog = run.catalog or Path()
+        self._steps: list[Instance] = []
         self.prefix = run.folder / "run"
         self.title = Path(run.name).stem
+
+    @property
+    def err(self) -> Path:
+        """File of what the steps say of errors."""
+        return self.prefix.with_name(f"{self.prefix.name}.err")
+
+    def prepare(self) -> None:
+        """Read the descriptor, its parameters and its loops.
+
+        Raises
+        ------
+        RunError
+            With the reason why nothing was begun.
+        """
+        self._build.mkdir(parents=True, exist_ok=True)
+        root = read_pipeline(self._catalog, self._run.name)
+        self.title = text(root, "name") or self.title
+        self._values = Values(root, self._parameters())
+        self.prefix = plan.log_prefix(root, self._values, self.prefix)
+        self._steps = plan.instances(root, self._values)
 
     def go(self) -> None:
         """Run all steps.
@@ -72,26 +109,35 @@ class _Execution:
         RunError
             With the reason why the run failed.
         """
-        self._build.mkdir(parents=True, exist_ok=True)
-        root = read_pipeline(self._catalog, self._run.name)
-        self.title = text(root, "name") or self.title
-        values = Values(root, self._parameters())
-        self.prefix = plan.log_prefix(root, values, self.prefix)
-        steps = plan.instances(root, values)
+        steps = self._steps
         try:
             for number, instance in enumerate(steps):
                 following = steps[number + 1].name if number + 1 < len(steps) else ""
-                self._report(instance, following, number, len(steps))
-                self._step(instance, values)
-                self._report(instance, following, number + 1, len(steps))
+                # Percents count the present step as done from its start.
+                percent = 100 * (number + 1) / len(steps)
+                self._report(instance, following, percent)
+                self._step(instance, self._values)
+                self._report(instance, following, percent)
         finally:
             self._save(steps)
 
-    def closing(self) -> str:
-        """Return the mail of a run that is complete, with the last that its steps said."""
-        said = _last_lines(self.prefix.with_name(f"{self.prefix.name}.err"), _CLOSING_LINES)
-        told = [line for line in said if not line.endswith(" ...")]  # no progress
-        return "\n".join(["Every step is complete.", *told])
+    def note(self, message: str) -> None:
+        """Write why a run ended into the engine's own log."""
+        for secret in (self._run.alias, self._run.secret):
+            message = message.replace(secret, MASK)
+        with (self._run.folder / ENGINE_LOG).open("a", encoding="utf-8") as log:
+            log.write(f"{message}\n")
+
+    def failure(self) -> str:
+        """Return the mail of a run that failed: in general words, with the end of its errors."""
+        run = self._run
+        said = self.err.read_text("utf-8").strip().splitlines() if self.err.is_file() else []
+        tail = "\n".join(said[-_TAIL_LINES:])[-_TAIL_LETTERS:]
+        head = (
+            f"The pipeline {self.title}, started on {run.label} of project {run.project}, ended"
+            f" with an error. Its files are on the server beside {self.err}."
+        )
+        return f"{head}\n\nThe end of that file:\n\n{tail or '(it is empty)'}"
 
     def _parameters(self) -> dict[str, list[str]]:
         run = self._run
@@ -102,10 +148,10 @@ class _Execution:
             "pwd": run.secret,
             "id": run.item,
             "xnat_id": run.item,
+            "workflowid": str(run.workflow),
             "label": run.label,
             "project": run.project,
             "dataType": run.xsi_type,
-            "workflowid": str(run.workflow),
             "builddir": str(self._build),
             "useremail": run.email,
             "userfullname": run.login,
@@ -115,53 +161,65 @@ class _Execution:
         given = {k: list(v) for k, v in run.parameters.items() if k not in ("user", "pwd")}
         return given | {name: [value] for name, value in own.items()}
 
-    def _report(self, instance: Instance, following: str, done: int, count: int) -> None:
+    def _report(self, instance: Instance, following: str, percent: float) -> None:
         self._reporter.state(
             RUNNING,
             about=instance.about,
             step=instance.name,
             following=following,
-            percent=100 * done / count,
+            percent=percent,
         )
 
     def _step(self, instance: Instance, values: Values) -> None:
         """Run one instance, unless its condition does not hold."""
-        if not is_true(instance.precondition, values, instance.loop_values):
-            instance.status = "Skipped"
-            if instance.strict:
-                raise RunError(f"The condition of step {instance.name} does not hold.")
-            return
-        instance.status = "Running"
         try:
+            if not is_true(instance.precondition, values, instance.loop_values):
+                instance.status = "Skipped"
+                if instance.strict:
+                    raise RunError(f"The condition of step {instance.name} does not hold.")
+                return
+            instance.status = "Running"
             self._commands(instance, values)
-        except RunError:
-            instance.status = "Failed"
-            if not instance.continue_on_failure or self._run.stop.is_set():
+        except _StoppedError:
+            raise
+        except RunError as problem:
+            if not isinstance(problem, _StepError):
+                self._append_error(problem.message)
+            if instance.status == "Running":
+                instance.status = "Failed"
+            if instance.status != "Failed" or not instance.continue_on_failure:
                 raise
         else:
             instance.status = "Complete"
 
+    def _append_error(self, message: str) -> None:
+        with self.err.open("a", encoding="utf-8") as file:
+            file.write(f"{message}\n")
+
     def _commands(self, instance: Instance, values: Values) -> None:
         folder = plan.folder(instance, values, self._build)
-        out, err = (self.prefix.with_name(f"{self.prefix.name}.{end}") for end in ("log", "err"))
+        out = self.prefix.with_name(f"{self.prefix.name}.log")
         secrets = {self._run.alias, self._run.secret}
         for one in plan.commands(instance, values, self._catalog):
             instance.shown += (one.shown,)
             with out.open("a", encoding="utf-8") as log:
                 log.write(f"--- {instance.name}: {_on_one_line(one.shown)}\n")
+            self.err.touch()
             status = process.run_line(
                 one.line,
                 folder=folder,
                 out=out,
-                err=err,
+                # The engine often loses what the shell says of a program that is not there.
+                err=self.err if process.is_there(one.program) else Path(os.devnull),
                 secrets=sorted(secrets | set(one.secrets), key=len, reverse=True),
                 stop=self._run.stop,
             )
             if self._run.stop.is_set():
-                raise RunError("The server was stopped while this ran.")
+                raise _StoppedError("The server was stopped while this ran.")
             instance.versions += (process.version_of(one.program, self._run.stop),)
             if status:
-                raise _StepError(_sentence(instance, status, err))
+                about = f"Step {instance.name} ({instance.about})"
+                raise _StepError(f"{about} ended with status {status}.")
 
     def _save(self, steps: list[Instance]) -> None:
         """Write the steps with their state and commands, secrets masked."""
@@ -181,14 +239,3 @@ class _Execution:
 
 def _on_one_line(text: str) -> str:
     return "\\n".join(text.splitlines())
-
-
-def _sentence(instance: Instance, status: int, err: Path) -> str:
-    """Return why a step failed: the last of what it said."""
-    head = f"Step {instance.name} ({instance.about}) ended with status {status}."
-    return "\n".join([head, *_last_lines(err, _TAIL_LINES)])
-
-
-def _last_lines(path: Path, most: int) -> list[str]:
-    said = path.read_text("utf-8").strip().splitlines() if path.is_file() else []
-    return said[-most:]

@@ -74,7 +74,7 @@ def test_data_goes_to_standard_output_as_json():
 def test_help_shows_the_exit_codes_and_version_is_there():
     shown = CliRunner().invoke(_group(), ["-h"]).stdout
     assert "    0  all done\n    4  corrupt input\n" in shown
-    assert CliRunner().invoke(_group(), ["--version"]).stdout.startswith("try-it, version ")
+    assert CliRunner().invoke(_group(), ["--version"]).stdout.startswith("try-it ")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -352,7 +352,7 @@ def test_help_names_the_exit_codes(run, command):
 def test_version(run):
     from xnat_pic.version import version
 
-    assert run("--version").stdout == f"mri2dicom, version {version()}\n"
+    assert run("--version").stdout == f"mri2dicom {version()}\n"
 
 
 def test_options_reach_the_conversion(run, study, tmp_path):

@@ -241,5 +241,5 @@ def test_version_and_quick_start():
         "print(sorted({'numpy', 'nibabel', 'rich', 'pydicom'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("xnat-pic-sandbox, version ")
+    assert run.stdout.startswith("xnat-pic-sandbox ")
     assert run.stdout.endswith("[]\n")

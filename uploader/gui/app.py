@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from xnat_pic.cli import version_option
+
 if TYPE_CHECKING:
     from PySide6.QtGui import QIcon
     from PySide6.QtWidgets import QApplication
@@ -29,7 +31,7 @@ Exit codes:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]}, epilog=EXIT_CODES)
 @click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
 @click.option("--language", type=click.Choice(["en", "it"]), help="Instead of the system's.")
-@click.version_option(package_name="xnat-pic", prog_name="xnat-pic")
+@version_option("xnat-pic")
 def run(folder: Path | None, language: str | None) -> None:
     """Open the window; with FOLDER, show what can be converted in it.
 

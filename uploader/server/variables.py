@@ -84,7 +84,7 @@ def _define_classic(
             "PUT",
             data_path("projects", project),
             body=lambda: document,
-            content_type="text/xml",
+            content_type=definitions.CONTENT_TYPE,
         )
     return done
 

@@ -102,7 +102,7 @@ class VariableComponent(Component):
             "PUT",
             path_of("data", "projects", project),
             body=partial(definitions.to_bytes, root),
-            content_type="text/xml",
+            content_type=definitions.CONTENT_TYPE,
         )
 
     def remove(self, key: Key) -> str:
@@ -117,7 +117,7 @@ class VariableComponent(Component):
             path_of("data", "projects", key.project, "protocols", protocol.get("ID", "")),
             params={"allowDataDeletion": "true"},
             body=partial(definitions.to_bytes, protocol),
-            content_type="text/xml",
+            content_type=definitions.CONTENT_TYPE,
         )
         still = self.read([key])
         return "The server keeps it: delete it on the project's page." if still else ""

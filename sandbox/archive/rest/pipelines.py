@@ -1,7 +1,7 @@
 """Pipelines of the classic engine: lists, details, launch (data/.../pipelines)."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,10 +10,10 @@ from defusedxml.common import DefusedXmlException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import actions, catalogue, items, lookup, schema_links
+from .. import actions, catalogue, items, lookup, preferences, schema_links
 from ..accounts import demand
 from ..catalogue import ProjectPipeline, SitePipeline
-from ..descriptors import to_json
+from ..descriptors import Input, to_json
 from ..http import Call, endpoint, json_text, table_response, text
 from ..items import Item
 from ..launching import ENGINE, Launcher, LaunchRequest
@@ -137,34 +137,53 @@ def launch(call: Call) -> Response:
     if found is None:
         return text()
     one, site = found
-    given = _body_parameters(call.body) if call.body.strip() else {}
+    given = _body_parameters(call.document) if call.body.strip() else {}
     for name, value in call.params:
         if name.lower() not in _NOT_PARAMETERS:
             given.setdefault(name, [])
             given[name] += _as_list(value)
-    start(call, one, site, session, given)
+    with call.archive.database.read() as connection:
+        given |= _defaults(connection, one, site, session, given)
+    start(call, site, session, given)
     return text()
 
 
-def start(
-    call: Call,
+def input_values(
+    connection: sqlite3.Connection, one: ProjectPipeline, asked: Input, session: Item
+) -> list[str]:
+    """Return every value that XNAT has for an input: of its schema link, or of its list."""
+    default = one.defaults.get(asked.name)
+    if asked.schema_link and not default:
+        return [two.value for two in schema_links.resolve(connection, session, asked.schema_link)]
+    return default.split(",") if default else list(asked.choices)
+
+
+def _defaults(
+    connection: sqlite3.Connection,
     one: ProjectPipeline,
     site: SitePipeline,
     session: Item,
     given: Mapping[str, list[str]],
+) -> dict[str, list[str]]:
+    """Return what a launch by REST hands on for inputs that it does not name: all their values."""
+    found = {
+        asked.name: input_values(connection, one, asked, session)
+        for asked in site.descriptor.inputs
+        if asked.name not in given
+    }
+    return {name: values for name, values in found.items() if values}
+
+
+def start(
+    call: Call, site: SitePipeline, session: Item, given: Mapping[str, Sequence[str]]
 ) -> Workflow:
-    """Launch a pipeline on a session; declared inputs that are not given get their defaults."""
-    parameters = dict(given)
+    """Launch a pipeline on a session with parameters as the engine's command line has them."""
     with call.archive.database.read() as connection:
-        for asked in site.descriptor.inputs:
-            if asked.name in parameters:
-                continue
-            values = [one.defaults.get(asked.name) or next(iter(asked.choices), "")]
-            if asked.schema_link and not values[0]:
-                found = schema_links.resolve(connection, session, asked.schema_link)
-                values = [choice.value for choice in found]
-            if any(values):
-                parameters[asked.name] = values
+        charset = preferences.value(connection, "sandboxEngineCharset")
+    parameters = {
+        name: [value.encode(charset, "replace").decode(charset) for value in values]
+        for name, values in given.items()
+    }
     launcher: Launcher = call.request.app.state.launcher
     request = LaunchRequest(ENGINE, site.path, parameters, catalog=site.folder)
     return launcher.launch(request, session, call.user, address(call))
@@ -183,7 +202,7 @@ def _as_list(value: str) -> list[str]:
     return [value]
 
 
-def _body_parameters(body: bytes) -> dict[str, list[str]]:
+def _body_parameters(body: str | bytes) -> dict[str, list[str]]:
     """Return the values of the engine's ``Parameters`` document."""
     try:
         root = ElementTree.fromstring(body)

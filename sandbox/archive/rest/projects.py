@@ -228,7 +228,7 @@ def get_protocol(call: Call) -> Response:
 @endpoint
 def put_protocol(call: Call) -> Response:
     """Keep the field definitions of a data type; owners may."""
-    root = parse(call.body)
+    root = parse(call.document)
     with call.archive.database.write() as connection:
         project = lookup.project(connection, call.user, call.path("project"), own=True)
         protocols.save(connection, project.id, root)

@@ -212,7 +212,7 @@ def list_fields(call: Call) -> Response:
 @endpoint
 def run_search(call: Call) -> Response:
     """Answer a search document; keys are the fields' IDs in lower case."""
-    wanted = search.read(call.body)
+    wanted = search.read(call.document)
     listing = wanted.listing(call.user)
     with call.archive.database.read() as connection:
         rows = run(connection, listing)

@@ -84,7 +84,7 @@ def put_workflow_values(call: Call) -> Response:
 
 def _given(call: Call) -> dict[str, str]:
     """Return a document's values, and the parameters', which win."""
-    document = workflows.from_xml(call.body) if call.body.strip() else {}
+    document = workflows.from_xml(call.document) if call.body.strip() else {}
     return {name.lower(): value for name, value in document.items()} | _values(call)
 
 

@@ -148,6 +148,7 @@ def session(call: Call) -> Response:
                 if containers and one["enabled"]
             ],
             "runs": workflows.find(connection, {"id": found.id}, limit=10),
+            "blocked": workflows.is_busy(connection, found.id),
         }
         row = views.Row(found, found.label, items.fields(connection, found))
     return render(call, "session.html", session=row, above=above, **values)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from .. import accounts, catalogue, commands, items, lookup, schema_links, workflows
+from .. import accounts, catalogue, commands, items, lookup, workflows
 from ..accounts import demand
 from ..catalogue import ProjectPipeline, SitePipeline
 from ..commands import Wrapper
-from ..descriptors import Input
 from ..http import Call
 from ..items import Item
 from ..refusals import Refused, not_found
@@ -32,7 +31,7 @@ def pipeline_form(call: Call) -> Response:
         one, site = pipelines.find_pipeline(connection, project, call.path("step"))
         fields = pipeline_fields(connection, one, site, session)
     if call.request.method == "POST":
-        run = pipelines.start(call, one, site, session, answers(call, fields))
+        run = pipelines.start(call, site, session, answers(call, fields))
         return RedirectResponse(f"/runs/{run.pk}", 303)
     return render(
         call,
@@ -177,29 +176,18 @@ class Field:
 def pipeline_fields(
     connection: sqlite3.Connection, one: ProjectPipeline, site: SitePipeline, session: Item
 ) -> list[Field]:
-    """Return the questions of a pipeline's descriptor, answered as far as the session can."""
-    return [
-        _pipeline_field(connection, asked, one.defaults.get(asked.name, ""), session)
-        for asked in site.descriptor.inputs
-    ]
+    """Return the questions of a pipeline's descriptor as XNAT's launch page asks them.
 
-
-def _pipeline_field(
-    connection: sqlite3.Connection, asked: Input, default: str, session: Item
-) -> Field:
-    name, description = asked.name, asked.description
-    if asked.schema_link:
-        found = tuple(schema_links.resolve(connection, session, asked.schema_link))
-        if "/scans/scan/" in asked.schema_link or len(found) > 1:
-            ticked = tuple(default.split(",")) if default else ()
-            return Field(name, description, "ticks", found, ticked)
-        values = (found[0].value,) if found else (default,)
-        return Field(name, description, "text", (), values)
-    if len(asked.choices) > 1:
-        choices = tuple(Choice(value, "") for value in asked.choices)
-        return Field(name, description, "choice", choices, (default or asked.choices[0],))
-    values = (default or (asked.choices[0] if asked.choices else ""),)
-    return Field(name, description, "text", (), values)
+    One value is a text that can be changed; of several, none is ticked and none explained.
+    """
+    fields = []
+    for asked in site.descriptor.inputs:
+        values = pipelines.input_values(connection, one, asked, session)
+        is_list = len(values) > 1 or (bool(asked.schema_link) and not values)
+        choices = tuple(Choice(value, "") for value in values) if is_list else ()
+        kind, written = ("ticks", ()) if is_list else ("text", tuple(values))
+        fields.append(Field(asked.name, "", kind, choices, written))
+    return fields
 
 
 def wrapper_fields(wrapper: Wrapper) -> list[Field]:

@@ -45,10 +45,10 @@ def fill(served: Served) -> str:
     return served.rows("/data/projects/P1/experiments")[0]["ID"]
 
 
-def write_catalog(folder: Path) -> Path:
+def write_catalog(folder: Path, descriptor: str = DESCRIPTOR) -> Path:
     """Write a catalog with the pipeline process_T2; return its folder."""
     (folder / "process_T2").mkdir(parents=True)
-    (folder / "process_T2" / "process_T2.xml").write_text(DESCRIPTOR, "utf-8")
+    (folder / "process_T2" / "process_T2.xml").write_text(descriptor, "utf-8")
     (folder / "process_T2" / "fit.xml").write_text(
         '<pip:Resource xmlns:pip="http://nrg.wustl.edu/pipeline"/>', "utf-8"
     )

@@ -13,7 +13,7 @@ import requests
 from archive_server import ServeArchive, Served
 from database_work import database_work
 from dicoms import Study, encode, make_object
-from filled import add_user, fill, use_pipeline, write_catalog
+from filled import DESCRIPTOR, add_user, fill, use_pipeline, write_catalog
 
 from sandbox.archive import items, thumbnails, workflows
 
@@ -210,6 +210,52 @@ def test_form_launches(served: Served, tmp_path: Path) -> None:
     for word in ("Failed", "1, 2", "3p"):
         assert word in page.text
     assert "other" not in page.text
+
+
+def test_the_launch_form_is_that_of_xnat(served: Served, tmp_path: Path) -> None:
+    """One value is a text, of several none is ticked, and nothing is explained."""
+    session_id = fill(served)
+    text = DESCRIPTOR.replace("<csv>2p,3p</csv>", "<csv>auto</csv>", 1)
+    catalog = write_catalog(tmp_path / "catalog", text)
+    use_pipeline(served, catalog)
+    browser = _log_in(served)
+    address = f"{served.url}/experiments/{session_id}/pipelines/process_T2"
+    shown = browser.get(address, headers=BROWSER, timeout=20).text
+    boxes = re.findall(r'<input type="checkbox" name="scanids" value="(.)"> . *</label>', shown)
+    assert boxes == ["1", "2"]
+    assert re.search(r'<input type="text" id="field-2" name="model" value="auto">', shown)
+    for absent in ("Scans to fit", "Model", "checked", "<select", "None ticked"):
+        assert absent not in shown
+    assert served.delete(f"/data/experiments/{session_id}/scans/2").status_code == 200
+    shown = browser.get(address, headers=BROWSER, timeout=20).text
+    assert re.search(r'<input type="text" id="field-1" name="scanids" value="1">', shown)
+    browser.post(address, data={"model": "auto"}, timeout=20)
+    with served.archive.database.read() as connection:
+        run = workflows.find(connection, {"id": session_id}, limit=1)[0]
+    assert run.parameters == {"model": ["auto"]}
+
+
+@pytest.mark.parametrize("state", ["Queued", "Running", "Awaiting Action", "Complete", "Failed"])
+def test_pipelines_wait_for_the_latest_run_of_the_session(
+    served: Served, tmp_path: Path, state: str
+) -> None:
+    session_id = fill(served)
+    use_pipeline(served, write_catalog(tmp_path / "catalog"))
+    values = {
+        "id": session_id,
+        "data_type": "xnat:mrSessionData",
+        "pipeline_name": "theirs",
+        "launch_time": "2024-01-31",
+        "status": state,
+    }
+    with served.archive.database.write() as connection:
+        workflows.save(connection, values, "admin")
+    address = f"{served.url}/experiments/{session_id}"
+    shown = _log_in(served).get(address, headers=BROWSER, timeout=20).text
+    free = state in ("Complete", "Failed")
+    assert ("/pipelines/process_T2" in shown) == free
+    assert ('<button class="first" disabled>' in shown) != free
+    assert ("wait until it is over" in shown) != free
 
 
 def test_form_launches_a_container(served: Served) -> None:

@@ -177,3 +177,38 @@ def test_put_by_number_is_for_who_started_the_run_and_administrators(served: Ser
         connection.execute("UPDATE workflow SET login = 'owner' WHERE pk = ?", (number,))
     assert owner.put(f"/data/workflows/{number}", params=given).status_code == 200
     assert _found(served, session)[0]["details"] == "not theirs"
+
+
+@pytest.mark.parametrize(
+    ("charset", "body", "kept"),
+    [
+        ("; charset=UTF-8", "utf-8", "f\u00fcr"),
+        ("; charset=ISO-8859-1", "iso-8859-1", "f\u00fcr"),
+        ('; charset="utf-8"', "utf-8", "f\u00fcr"),
+        ("", "utf-8", "f\ufffd\ufffdr"),
+        ("", "iso-8859-1", "f\ufffdr"),
+    ],
+)
+def test_letters_of_a_document_are_those_of_its_content_type(
+    served: Served, charset: str, body: str, kept: str
+) -> None:
+    session = fill(served)
+    served.put("/data/workflows", params=_values(session))
+    path = f"/data/workflows/{_found(served, session)[0]['wrk_workflowData_id']}"
+    text = f'<Workflow xmlns="{WRK[1:-1]}" step_description="für"/>'
+    headers = {"Content-Type": f"application/xml{charset}"}
+    assert served.put(path, data=text.encode(body), headers=headers).status_code == 200
+    assert _found(served, session)[0]["step_description"] == kept
+
+
+def test_a_site_may_have_another_default_charset(served: Served) -> None:
+    session = fill(served)
+    served.put("/data/workflows", params=_values(session))
+    path = f"/data/workflows/{_found(served, session)[0]['wrk_workflowData_id']}"
+    told = '<?xml version="1.0" encoding="UTF-8"?>'  # is not looked at
+    body = f'{told}<Workflow xmlns="{WRK[1:-1]}" step_description="für"/>'.encode()
+    for default, kept in (("ISO-8859-1", "fÃ¼r"), ("UTF-8", "für")):
+        wanted = {"sandboxDocumentCharset": default}
+        assert served.post("/xapi/siteConfig", json=wanted).status_code == 200
+        served.put(path, data=body, headers={"Content-Type": "text/xml"})
+        assert _found(served, session)[0]["step_description"] == kept

@@ -248,4 +248,4 @@ def test_the_step_program_needs_no_window_and_answers_its_version_at_once():
         env={"PATH": os.defpath, "HOME": "/nonexistent"},
         capture_output=True, text=True, timeout=20, check=True,
     )  # fmt: skip
-    assert done.stdout.startswith("xnat-pic-pipelines, version ")
+    assert done.stdout.startswith("xnat-pic-pipelines ")

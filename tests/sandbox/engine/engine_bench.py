@@ -95,6 +95,12 @@ class Ended:
         return self._read("*.err")
 
     @property
+    def reason(self) -> str:
+        """What the engine says in its own log of a run that ended."""
+        path = self.folder / "engine.log"
+        return path.read_text("utf-8") if path.is_file() else ""
+
+    @property
     def steps(self) -> dict[str, str]:
         """State of each instance of a step."""
         (path,) = self.build.glob("**/LOGS/*_*.xml")
@@ -159,15 +165,17 @@ class Bench:
         return text
 
     def end(self, number: str) -> Ended:
-        """Wait for the end of a run."""
+        """Wait for the end of a run; one that never began stays Queued."""
         deadline = time.monotonic() + PATIENCE_S
+        folder = self.served.archive.folder / "runs" / number
         while True:
             found = self.state(number)
             if found["status"].startswith(("Complete", "Failed", "Killed")):
                 break
+            if found["status"] == "Queued" and (folder / "engine.log").is_file():
+                break
             assert time.monotonic() < deadline, found
             time.sleep(0.02)
-        folder = self.served.archive.folder / "runs" / number
         return Ended(found["status"], found, folder, number)
 
     def run(self, descriptor: str, resources: dict[str, str], **parameters: str) -> Ended:

@@ -1,6 +1,8 @@
 """How a descriptor runs: every behaviour that was seen of the real engine."""
 
 import shlex
+import time
+from contextlib import contextmanager
 
 import pytest
 from engine_bench import argument, call, declared, parameter, pipeline, resource, step
@@ -52,13 +54,31 @@ def test_one_value_is_unique_and_several_are_a_list(bench):
     assert said(ended) == ["1-0 0-2"]
 
 
-def test_launch_parameters_stand_for_the_descriptors_and_are_no_expressions(bench):
+def test_launch_parameters_stand_for_the_descriptors_and_are_evaluated_too(bench):
     text = pipeline(
         step("1", call("echo", a=f"^{parameter('given')}^", b=f"^{parameter('own')}^")),
         parameters=declared("given", "old") + declared("own", "^concat('m','ade')^"),
     )
     ended = bench.run(text, ECHO, given="^concat('e','vil')^")
-    assert said(ended) == ["^concat('e','vil')^ made"]
+    assert said(ended) == ["evil made"]
+
+
+@pytest.mark.parametrize("broken", ["^concat('a'^", "^1 to^", "^fileUtils:getJSESSION('x')^"])
+def test_a_broken_expression_among_launch_parameters_leaves_the_run_queued(bench, broken):
+    text = pipeline(step("1", call("echo", a="x")))
+    ended = bench.run(text, ECHO, unused=broken)
+    assert ended.status == "Queued"
+    assert not list(ended.build.glob("**/LOGS/*"))
+    assert broken.strip("^") in ended.reason
+    assert "details" not in ended.fields
+
+
+def test_a_launch_parameter_may_read_the_others_but_a_log_holds_no_token(bench):
+    text = pipeline(step("1", call("echo", a=f"^{parameter('v')}^")))
+    label = parameter("label")
+    assert said(bench.run(text, ECHO, v=f"^concat('on ',{label})^")) == ["on S1_MR"]
+    ended = bench.run(text, ECHO, v=f"^{parameter('pwd')}^")
+    assert said(ended) == ["########"]
 
 
 def test_parameters_are_made_from_each_other_in_any_order(bench):
@@ -74,8 +94,8 @@ def test_parameters_are_made_from_each_other_in_any_order(bench):
         parameters=declared("c", f"^{parameter('b')}^") + declared("b", f"^{parameter('c')}^"),
     )
     ended = bench.run(text, ECHO)
-    assert ended.status == "Failed"
-    assert "made from itself" in ended.fields["details"]
+    assert ended.status == "Queued"
+    assert "made from itself" in ended.reason
 
 
 def test_loops_clone_steps_and_loop_values_stand_together(bench):
@@ -109,8 +129,8 @@ def test_expressions_are_xpath_2(bench):
 def test_what_is_no_plain_xpath_ends_the_run_with_a_sentence(bench, wrong):
     ended = bench.run(pipeline(step("1", call("echo", a=wrong))), ECHO)
     assert ended.status == "Failed"
-    assert "cannot be evaluated" in ended.fields["details"]
-    assert "root:" not in ended.fields["details"] + ended.log
+    assert "cannot be evaluated" in ended.err
+    assert "root:" not in ended.err + ended.log + str(ended.fields)
 
 
 def test_documents_that_break_the_schema_still_run(bench):
@@ -160,9 +180,9 @@ def test_a_failing_step_ends_the_run_unless_it_may_fail(bench):
     ended = bench.run(pipeline(step("1", wrong), after), ECHO)
     assert ended.status == "Failed"
     assert ended.steps == {"1": "Failed", "2": "Queued"}
-    assert ended.fields["step_description"] == "See Demo.err for errors"
-    assert "status 3" in ended.fields["details"]
-    assert "gone wrong" in ended.fields["details"]
+    assert ended.fields["step_description"] == f"See {ended.build}/LOGS/Demo.err for errors"
+    assert "details" not in ended.fields
+    assert "status 3" in ended.reason
     assert ended.err == "gone wrong\n"
     assert "after" not in ended.log
     ended = bench.run(pipeline(step("1", wrong, continueOnFailure="true"), after), ECHO)
@@ -178,7 +198,7 @@ def test_a_work_directory_must_exist(bench, tmp_path):
     assert said(bench.run(text, ECHO)) == [str(there)]
     ended = bench.run(text.replace(str(there), str(missing)), ECHO)
     assert ended.status == "Failed"
-    assert str(missing) in ended.fields["details"]
+    assert str(missing) in ended.err
     assert not missing.exists()
 
 
@@ -223,6 +243,73 @@ def test_sensitive_values_are_masked_wherever_they_are_shown(bench):
     assert "very hidden" not in everything
     assert "--- 1: echo seen -h ########" in ended.log
     assert said(ended) == ["seen -h ########"]
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [
+        ("tool 1.2", "tool 1.2"),
+        ("tool, version 1.2", ""),
+        ("tool version 1.2\nwritten in 2024", "1.2"),
+        ("tool\nversion 1.2", ""),
+    ],
+)
+def test_a_version_is_read_as_the_engine_reads_it(bench, tmp_path, said, version):
+    program = tmp_path / "tool"
+    program.write_text(f"#!/bin/sh\necho '{said}'\n", "utf-8")
+    program.chmod(0o755)
+    made = {"tool": resource("tool", location=str(tmp_path))}
+    ended = bench.run(pipeline(step("1", call("tool"))), made)
+    (steps,) = ended.build.glob("LOGS/*.xml")
+    assert f'version="{version}"' in steps.read_text("utf-8")
+
+
+def test_of_a_program_that_is_missing_nothing_is_told(bench):
+    made = {"gone": resource("no-such-program-here")}
+    ended = bench.run(pipeline(step("1", call("gone"))), made)
+    assert ended.status == "Failed"
+    assert (ended.build / "LOGS" / "Demo.err").read_text("utf-8") == ""
+    assert "status 127" in ended.reason
+
+
+def test_errors_are_written_when_the_step_ends(bench, tmp_path):
+    go = tmp_path / "go"
+    wait = f"'echo early >&2; until test -e {go}; do sleep 0.02; done'"
+    bench.write(pipeline(step("1", call("sh", c=wait))), ECHO)
+    number = bench.launch()
+    err = bench.served.archive.folder / "runs" / number / "build" / "LOGS" / "Demo.err"
+    deadline = time.monotonic() + 60
+    while not err.is_file():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    state = bench.state(number)
+    assert (state["status"], state["percentageComplete"]) == ("Running", "100.0")
+    assert err.read_text("utf-8") == ""
+    go.touch()
+    assert bench.end(number).err == "early\n"
+
+
+def test_letters_beyond_ascii_are_lost_on_a_server_of_ascii(bench):
+    text = pipeline(step("1", call("echo", a=f"^{parameter('v')}^")))
+    assert said(bench.run(text, ECHO, v="für")) == ["für"]
+    with engine_charset(bench, "US-ASCII"):
+        ended = bench.run(text, ECHO, v="für")
+    assert said(ended) == ["f?r"]
+
+
+@contextmanager
+def engine_charset(bench, name):
+    path = "/xapi/siteConfig/sandboxEngineCharset"
+    assert bench.served.post(path, data=name).status_code == 200
+    try:
+        yield
+    finally:
+        assert bench.served.post(path, data="UTF-8").status_code == 200
+
+
+def test_the_step_knows_the_number_of_its_workflow(bench):
+    ended = bench.run(pipeline(step("1", call("echo", a=f"^{parameter('workflowid')}^"))), ECHO)
+    assert said(ended) == [ended.number]
 
 
 def test_the_program_is_asked_for_its_version_after_the_step(bench, tmp_path):
@@ -309,5 +396,5 @@ def test_what_cannot_be_run_is_told_in_a_sentence(bench, change, words):
     assert change[0] in text, text
     made = ECHO | {"hook": resource("hook", argument("a"), kind="WebService")}
     ended = bench.run(text.replace(*change), made)
-    assert ended.status == "Failed"
-    assert words in ended.fields["details"]
+    assert ended.status in ("Failed", "Queued")
+    assert words in (ended.err if ended.status == "Failed" else ended.reason)

@@ -73,7 +73,7 @@ def launched(recorder, tmp_path):
         return Run(
             kind=ENGINE, workflow=7, name="demo/Demo.xml", item="E1", label="l é", project="P",
             xsi_type="xnat:mrSessionData", launch_time="2026-01-02 03:04:05.678", parameters={},
-            host=recorder.url, alias="alias", secret="secret", login="me",
+            host=recorder.url, alias="alias", secret="secret", login="mé",
             email="me@example.org",
             folder=tmp_path / "run", catalog=tmp_path / "catalog",
         )  # fmt: skip
@@ -81,11 +81,15 @@ def launched(recorder, tmp_path):
     return make
 
 
+def reports(recorder):
+    wanted = ("PUT", "/data/workflows?req_format=xml")
+    return [call for call in recorder.calls if call[:2] == wanted]
+
+
 def states(recorder):
     return [
-        ElementTree.fromstring(body).attrib
-        for method, path, _, body in recorder.calls
-        if (method, path) == ("PUT", "/data/workflows?req_format=xml")
+        ElementTree.fromstring(body.decode("iso-8859-1")).attrib
+        for _, _, _, body in reports(recorder)
     ]
 
 
@@ -106,7 +110,6 @@ def test_the_requests_of_a_run(recorder, launched):
         ("POST", "/data/JSESSION"),
         ("GET", "/data/services/workflows/workflowid/7"),
         *[("PUT", "/data/workflows?req_format=xml")] * 5,  # twice per instance, once at the end
-        ("POST", "/data/services/mail/send"),
         ("DELETE", "/data/JSESSION"),
     ]
     first, *rest = [headers for _, _, headers, _ in recorder.calls]
@@ -130,30 +133,41 @@ def test_the_requests_of_a_run(recorder, launched):
         for one in found
     ]
     assert told == [
-        ("Running", "1", "2", "0.0"),
         ("Running", "1", "2", "50.0"),
-        ("Running", "2", None, "50.0"),
+        ("Running", "1", "2", "50.0"),
+        ("Running", "2", None, "100.0"),
         ("Running", "2", None, "100.0"),
         ("Complete", None, None, "100.0"),
     ]
     assert found[0]["step_description"] == "step 1"
-    mail = parts(recorder.calls[-2])
-    assert mail["subject"] == "Demo is done on l é"
-    assert mail["to"] == "me@example.org"
+    documents = [ElementTree.fromstring(call[3].decode("iso-8859-1")) for call in reports(recorder)]
+    assert [one.find("{*}details") for one in documents] == [None] * 5
+
+
+def test_reports_tell_their_letters_by_the_header_alone(recorder, launched):
+    run(launched("'exit 0'"))
+    for _, _, headers, body in reports(recorder):
+        assert headers["Content-Type"] == "application/xml; charset=ISO-8859-1"
+        assert not body.startswith(b"<?xml")
+        assert ">mé<".encode("iso-8859-1") in body
 
 
 def test_the_requests_of_a_run_that_fails(recorder, launched):
-    run(launched("'echo é no >&2; exit 1'"))
+    wanted = launched("'echo first >&2; echo é no >&2; exit 1'")
+    run(wanted)
     assert [path for _, path, _, _ in recorder.calls[-3:]] == [
         "/data/workflows?req_format=xml",
         "/data/services/mail/send",
         "/data/JSESSION",
     ]
     last = states(recorder)[-1]
-    assert (last["status"], last["step_description"]) == ("Failed", "See Demo.err for errors")
-    details = ElementTree.fromstring(recorder.calls[-3][3]).find("{*}details")
-    assert details.text.splitlines()[-1] == "é no"
-    assert parts(recorder.calls[-2])["subject"] == "Demo failed on l é"
+    file = wanted.folder / "build" / "LOGS" / "Demo.err"
+    assert (last["status"], last["step_description"]) == ("Failed", f"See {file} for errors")
+    assert b"details" not in recorder.calls[-3][3]
+    mail = parts(recorder.calls[-2])
+    assert (mail["to"], mail["subject"]) == ("me@example.org", "Demo failed on l é")
+    assert str(file) in mail["text"]
+    assert mail["text"].splitlines()[-2:] == ["first", "é no"]
 
 
 def test_a_session_that_ends_in_a_long_step_is_opened_again(recorder, launched):
