@@ -141,29 +141,26 @@ def _answer(call: Call, found: list[Workflow]) -> Response:
 
 @endpoint
 def list_workflows(call: Call) -> Response:
-    """List the runs of a pipeline, the latest of each item.
+    """List the runs of a pipeline on an experiment, the latest first.
 
-    Of one experiment that is the item itself, and 404 where there is none; ``display=ALL`` lists
-    all of it, the latest first.
+    That is the latest as an item, and 404 where there is none; ``display=ALL`` lists all. Runs of
+    a whole project are not to be had: XNAT's own query for them breaks off.
     """
-    wanted = {"externalid": call.get("project")}
+    name, pipeline = call.get("experiment"), call.path("pipeline")
     with call.archive.database.read() as connection:
-        name, pipeline = call.get("experiment"), call.path("pipeline")
         session = items.find_experiment(connection, name, call.get("project")) if name else None
-        if session is not None:
-            wanted |= {"id": session.id, "status": call.get("status")}
+        readable = session is not None and accounts.may_read(connection, call.user, session)
+        if session is None or not readable or not pipeline:
+            raise Refused(404, f"Unable to find workflow entry with pipeline_name {pipeline}")
+        wanted = {"id": session.id, "externalid": call.get("project"), "status": call.get("status")}
         known = {key: value for key, value in wanted.items() if value}
         found = workflows.find(connection, known, like=pipeline)
         found = [one for one in found if may_see(connection, call.user, one)]
         labels = workflows.labels(connection, {one.id for one in found})
-    if session is not None and call.get("display").upper() != "ALL":
-        if not found or not pipeline:
+    if call.get("display").upper() != "ALL":
+        if not found:
             raise Refused(404, f"Unable to find workflow entry for pipeline {pipeline} and {name}")
         return _answer(call, found[:1])
-    if session is None:
-        latest = {one.id: one for one in reversed(found)}
-        found = sorted(latest.values(), key=lambda one: -one.pk)
-        found = [one for one in found if call.get("status") in ("", one.status)]
     rows = [
         {
             "wrk_workflowData_id": one.pk,
@@ -175,7 +172,7 @@ def list_workflows(call: Call) -> Response:
         }
         for one in found
     ]
-    return table_response(call, _COLUMNS, rows, title="Workflows")
+    return table_response(call, _COLUMNS, rows, title="All workflows")
 
 
 routes = [

@@ -193,8 +193,9 @@ def test_workflow_after_archiving_is_open_for_its_time(site: Served) -> None:
     _set(site, sandboxAutoRunSeconds=3600)
     study = Study()
     archive(site, make_study(study, 1, 1))
-    (row,) = site.rows("/data/services/workflows/AutoRun")
-    assert (row["status"], row["id"]) == ("Running", _session(site))
+    asked = {"experiment": _session(site), "display": "ALL"}
+    (row,) = site.rows("/data/services/workflows/AutoRun", **asked)
+    assert row["status"] == "Running"
     answer = archive(site, [make_object(study, 2, 1)])
     assert answer.status_code == 400
     assert "already be in progress: xnat_tools/AutoRun.xml." in answer.text

@@ -283,10 +283,10 @@ class TestWhatXnatsOwnTestsSay:
 
     def test_merge_is_noted_as_a_workflow(self, site: Served) -> None:
         study = Study()
-        archive(site, [make_object(study, 1, 1)])
-        assert site.rows("/data/services/workflows/Merged") == []
-        archive(site, [make_object(study, 2, 1)])
         asked = {"experiment": "mouse1_MR1", "project": "P1"}
+        archive(site, [make_object(study, 1, 1)])
+        assert site.get("/data/services/workflows/Merged", params=asked).status_code == 404
+        archive(site, [make_object(study, 2, 1)])
         answer = site.get("/data/services/workflows/Merged", params=asked)
         found = answer.json()["items"][0]["data_fields"]
         assert (found["pipeline_name"], found["status"]) == ("Merged", "Complete")

@@ -10,6 +10,8 @@ from xml.sax.saxutils import escape, quoteattr
 
 from archive_server import Served
 
+from sandbox.archive import workflows
+
 P = "{http://nrg.wustl.edu/pipeline}"
 _OPEN = "xmlns='http://nrg.wustl.edu/pipeline'"
 PATIENCE_S = 180.0
@@ -145,9 +147,9 @@ class Bench:
 
     def latest(self) -> str:
         """Return the number of the latest run."""
-        rows = self.served.rows("/data/services/workflows", project="P1")
-        rows = [row for row in rows if row["id"] == self.session]
-        return max((row["wrk_workflowData_id"] for row in rows), key=int)
+        with self.served.archive.database.read() as connection:
+            (found,) = workflows.find(connection, {"id": self.session}, limit=1)
+        return str(found.pk)
 
     def state(self, number: str) -> dict[str, str]:
         """Return the record of a run."""
