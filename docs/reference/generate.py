@@ -55,6 +55,15 @@ def _page(*parts: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _asked(row: dict[str, Any]) -> str:
+    """Return what XNAT's form shows of an input."""
+    if row.get("link"):
+        return "boxes with " + ("IDs" if "assessor" in row["link"] else "scan numbers")
+    if row.get("ticks"):
+        return "boxes " + _codes(row["ticks"])
+    return _code("no" if row["type"] == "boolean" else row.get("default") or row["empty"])
+
+
 def pipelines_page() -> str:
     """Return the page on the pipelines that XNAT offers and the scans that they choose."""
     table, rules = _load("pipelines/catalog/catalog.toml"), _load("pipelines/xnat/rules.toml")
@@ -75,6 +84,8 @@ def pipelines_page() -> str:
             ", ".join(_short(p["name"]) for p in table["pipeline"] if key in p["inputs"]),
             _code(row.get("default", "")),
             _codes(row.get("choices", ())),
+            _code(row.get("form", row.get("name", key))),
+            _asked(row),
             row["help"],
         )
         for key, row in table["input"].items()
@@ -88,8 +99,14 @@ def pipelines_page() -> str:
         "CEST pipelines and `Mask_Average_project` are additions.",
         _table(["name", "menu", "makes", "resource", "asks for"], rows),
         "## What the forms ask for",
-        "Names of pipelines without `process_`. Without a default the field may stay empty.",
-        _table(["input", "of", "default", "choices", "meaning"], inputs),
+        "Names of pipelines without `process_`. `input` is the option of `xnat-pic-pipelines run` "
+        "and of a container; without a default it may stay empty. XNAT's form of the classic "
+        "engine asks for it by the name under `in XNAT's form`: boxes to tick (none ticked at "
+        "first: the default; all ticked: the same), or a text that shows the default. The texts "
+        "`from_images`, `last`, `all` and so on stand for an empty field.",
+        _table(
+            ["input", "of", "default", "choices", "in XNAT's form", "it shows", "meaning"], inputs
+        ),
         "## Which scans serve",
         "A scan is chosen by what its DICOM headers say. A name counts only where the headers "
         "neither prove nor exclude.",

@@ -107,14 +107,8 @@ def _documentation(root: Element, catalog: Catalog, pipeline: Pipeline) -> None:
         if one.link:
             _add(values, "schemalink", one.link)
         else:
-            _add(values, "csv", _choices(one))
+            _add(values, "csv", ",".join(one.shown))
         _add(parameter, "description", one.help)
-
-
-def _choices(one: Input) -> str:
-    if one.type == "boolean":
-        return "false,true" if one.default == "false" else "true,false"
-    return ",".join(one.choices) or one.default
 
 
 def _step(steps: Element, catalog: Catalog, pipeline: Pipeline) -> None:
@@ -139,11 +133,11 @@ def _step(steps: Element, catalog: Catalog, pipeline: Pipeline) -> None:
 
 
 def _value(one: Input) -> str:
-    """Return the XPath of an input's value: one text, whatever was launched with."""
-    found = f"/Pipeline/parameters/parameter[name='{one.form}']/values/*"
-    if one.type in ("choice", "boolean"):
-        return f"string(({found})[1])"
-    return f"string-join({found},',')"
+    """Return the XPath of an input's value: one text of all that was launched with.
+
+    The step tells where more than one was ticked of which only one can be.
+    """
+    return f"string-join(/Pipeline/parameters/parameter[name='{one.form}']/values/*,',')"
 
 
 def _last(name: str) -> str:

@@ -25,6 +25,11 @@ class Input:
         Of the option and of the parameter, with underscores.
     form : str
         Of the question in the engine's launch form.
+    ticks : mapping of str to str
+        What the check boxes of that form say, with the choice that each stands for; empty where
+        the form has a text field.
+    empty : str
+        Word of that form for "not given".
     type : str
         ``list`` (comma-separated), ``choice``, ``text`` or ``boolean`` (``true``, ``false``).
     label, help : str
@@ -44,7 +49,16 @@ class Input:
     help: str
     default: str = ""
     choices: tuple[str, ...] = ()
+    ticks: Mapping[str, str] = field(default_factory=dict)
+    empty: str = ""
     link: str = ""
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Return what the engine's launch form shows of an input without a link."""
+        if self.type == "boolean":
+            return ("yes" if self.default == "true" else "no",)
+        return tuple(self.ticks) or (self.default or self.empty,)
 
     @property
     def option(self) -> str:
@@ -192,6 +206,8 @@ def _input(key: str, row: Mapping[str, Any]) -> Input:
         help=row["help"],
         default=row.get("default", ""),
         choices=tuple(row.get("choices", ())),
+        ticks=dict(row.get("ticks", {})),
+        empty=row.get("empty", ""),
         link=row.get("link", ""),
     )
 
@@ -232,3 +248,16 @@ def _check_input(where: str, one: Input) -> None:
         raise ValueError(f"{where}, {one.name}: the default {one.default!r} is no choice.")
     if one.choices and one.default != one.choices[0]:
         raise ValueError(f"{where}, {one.name}: forms begin with the first choice: the default.")
+    _check_form(f"{where}, {one.name}", one)
+
+
+def _check_form(where: str, one: Input) -> None:
+    """Check what the engine's form shows, where a comma divides values."""
+    boxes = one.choices if len(one.choices) > 2 else ()
+    if tuple(one.ticks.values()) != boxes:
+        raise ValueError(f"{where}: ticks are for choices of three or more, in their order.")
+    if bool(one.empty) != (one.type == "text" and not one.default):
+        raise ValueError(f"{where}: a text needs a default, or a word for none.")
+    for word in () if one.link else one.shown:
+        if not word or re.search(r"[\s,^]", word):
+            raise ValueError(f"{where}: {word!r} is no single word for a form.")

@@ -104,6 +104,7 @@ def step(
     if not host or not alias or not secret:
         exit_with(f"Address and token are missing: give them, or set {_HOST}, {_USER}, {_PASS}.", 2)
     with end_on_error():
+        _refuse_token(inputs, (alias, secret))
         access = _token_access(host, alias, secret)
         if label:
             echo_line(f"{pipeline}: session {label} of project {project}")
@@ -175,6 +176,23 @@ def _token_access(host: str, alias: str, secret: str) -> Access:
 
     bundle = os.environ.get(CA_VARIABLE, "")
     return Access(normal_address(host), alias, secret, Path(bundle) if bundle else None)
+
+
+def _refuse_token(inputs: dict[str, str], token: tuple[str, str]) -> None:
+    """Refuse values that hold the run's token, before anything is said of them.
+
+    The classic engine evaluates launch parameters between ``^`` marks, in which the token can be
+    named; a result would keep it.
+    """
+    from xnat_pic.errors import WrongCallError
+
+    for name, value in inputs.items():
+        if any(part and part in value for part in token):
+            raise WrongCallError(
+                f"The value for {name} holds the token of this run: it was an expression between"
+                " ^ marks.",
+                hint="Start it again with a plain value.",
+            )
 
 
 def _without_secret(words: list[str], secret: str) -> list[str]:

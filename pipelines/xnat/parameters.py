@@ -12,6 +12,7 @@ from xnat_pic.errors import WrongCallError
 
 from ..catalog import Pipeline, load_catalog
 from ..outputs.uids import parameter_hash
+from .form_values import read_boolean, read_value, shown
 
 if TYPE_CHECKING:
     from ..fitting.data import MapOptions
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 MASK_AVERAGE = "mask-average"
 _MOST_PPM = 100.0
-_YES, _NO = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 # Inputs that choose what is worked on, or how; the numbers do not depend on them.
 _CHOOSING = (
     *("scans", "anatomical_scan", "parametric_scan", "rois", "made_with"),
@@ -107,9 +107,9 @@ def parse_parameters(pipeline: str | Pipeline, parameters: Mapping[str, str]) ->
     own = find_pipeline(named.session) if named.session else named
     values = {}
     for entry in {two.name: two for two in (*own.inputs, *named.inputs)}.values():
-        values[entry.name] = _checked(entry, given.get(entry.name, entry.default))
+        values[entry.name] = read_value(entry, given.get(entry.name, ""))
     if "redo" in given:
-        values["redo"] = _boolean("redo", given["redo"])
+        values["redo"] = read_boolean("redo", given["redo"])
     model = values.get("model", "")
     command = own.models.get(model, own.command)
     if command != own.command or (model == "auto" and own.command == "dwi"):
@@ -132,26 +132,6 @@ def parse_parameters(pipeline: str | Pipeline, parameters: Mapping[str, str]) ->
     return run_parameters
 
 
-def _checked(entry: Any, value: str) -> str:
-    if entry.type == "boolean":
-        return _boolean(entry.name, value)
-    if entry.type == "choice" and value and value not in entry.choices:
-        raise WrongCallError(
-            f"{value!r} is no choice for {entry.name}.", hint=f"Choose {', '.join(entry.choices)}."
-        )
-    return value
-
-
-def _boolean(name: str, value: str) -> str:
-    if value.lower() in _YES:
-        return "true"
-    if value.lower() in _NO or not value:
-        return "false"
-    raise WrongCallError(
-        f"{value!r} is neither true nor false, for {name}.", hint="Give one of them."
-    )
-
-
 def _number(run_parameters: RunParameters, name: str, kind: type, auto: Any) -> Any:
     text = run_parameters.values.get(name, "")
     if text in ("", "auto"):
@@ -162,7 +142,7 @@ def _number(run_parameters: RunParameters, name: str, kind: type, auto: Any) -> 
         value = -1
     if not 0 <= value < float("inf"):
         word = "a number of 0 or more" + (", nor auto" if auto == "auto" else "")
-        raise WrongCallError(f"{text!r} is not {word}, for {name}.", hint="Correct the value.")
+        raise WrongCallError(f"{shown(text)} is not {word}, for {name}.", hint="Correct the value.")
     return value
 
 
@@ -185,7 +165,7 @@ def map_options(run_parameters: RunParameters, b0: Path | None = None) -> MapOpt
             ranges.append(part)
     if any(not 0 < number <= _MOST_PPM for number in numbers):
         raise WrongCallError(
-            f"{run_parameters.values['offsets']!r} is no list of offsets above 0.",
+            f"{shown(run_parameters.values['offsets'])} is no list of offsets above 0.",
             hint="Write it like 3.5,2.0 (ppm).",
         )
     made = MapOptions(
@@ -214,7 +194,7 @@ def suv_options(run_parameters: RunParameters) -> SuvOptions:
         injected = datetime.fromisoformat(text) if text else None
     except ValueError:
         raise WrongCallError(
-            f"{text!r} is no time of injection.", hint="Write it like 2024-01-08 10:30:00."
+            f"{shown(text)} is no time of injection.", hint="Write it like 2024-01-08 10:30:00."
         ) from None
     return SuvOptions(
         weight_g=_number(run_parameters, "weight_g", float, None) or None,

@@ -189,7 +189,7 @@ def _run(work: Work, pipeline: str, parameters: Mapping[str, str]) -> None:
     """Run a pipeline of the project from its first session, as with Run Pipeline there."""
     studies = work.folder.studies()
     session = work.session_of(studies[0])
-    asked = {"workers": str(work.options.workers), **parameters}
+    asked = {"parallel_sessions": str(work.options.workers), **parameters}
     address = path_of("data", "projects", PROJECT, "pipelines", pipeline, "experiments", session)
     told = urlencode(asked, safe=",")
     work.programs.typed.append(curl(f"{address}?{told}", "-X", "POST"))
@@ -283,7 +283,7 @@ def _series(study: Path) -> Path:
 
 
 def _measure(work: Work) -> str:
-    _run(work, "Mask_Average_project", {"map": MAPS})
+    _run(work, "Mask_Average_project", {"map_names": MAPS})
     return f"{MAPS.replace(',', ' and ')} inside the outlines, by group, timepoint and dose"
 
 

@@ -123,10 +123,14 @@ class _Execution:
 
     def note(self, message: str) -> None:
         """Write why a run ended into the engine's own log."""
-        for secret in (self._run.alias, self._run.secret):
-            message = message.replace(secret, MASK)
         with (self._run.folder / ENGINE_LOG).open("a", encoding="utf-8") as log:
-            log.write(f"{message}\n")
+            log.write(f"{self._masked(message)}\n")
+
+    def _masked(self, text: str) -> str:
+        """Return text without the run's token, which an evaluated launch parameter may name."""
+        for secret in (self._run.alias, self._run.secret):
+            text = text.replace(secret, MASK)
+        return text
 
     def failure(self) -> str:
         """Return the mail of a run that failed: in general words, with the end of its errors."""
@@ -194,16 +198,17 @@ class _Execution:
 
     def _append_error(self, message: str) -> None:
         with self.err.open("a", encoding="utf-8") as file:
-            file.write(f"{message}\n")
+            file.write(f"{self._masked(message)}\n")
 
     def _commands(self, instance: Instance, values: Values) -> None:
         folder = plan.folder(instance, values, self._build)
         out = self.prefix.with_name(f"{self.prefix.name}.log")
         secrets = {self._run.alias, self._run.secret}
         for one in plan.commands(instance, values, self._catalog):
-            instance.shown += (one.shown,)
+            shown = self._masked(one.shown)
+            instance.shown += (shown,)
             with out.open("a", encoding="utf-8") as log:
-                log.write(f"--- {instance.name}: {_on_one_line(one.shown)}\n")
+                log.write(f"--- {instance.name}: {_on_one_line(shown)}\n")
             self.err.touch()
             status = process.run_line(
                 one.line,

@@ -77,7 +77,7 @@ def _a_shell_takes_what_is_told(text):
     server = "http://localhost:8080/"
     assert [one.partition(server)[:2] for one in addresses] == [("", server)] * 6, text
     assert addresses[0] == f"{server}data/projects/DEMO"
-    assert addresses[-1].endswith("?workers=2&map=T2,ADC")
+    assert addresses[-1].endswith("?parallel_sessions=2&map_names=T2,ADC")
 
 
 def _words(lines):

@@ -86,6 +86,11 @@ def test_the_forms_offer_the_models_of_the_maps():
         (("input", "model_t2", "type"), "colour", "is unknown"),
         (("input", "scans", "link"), "", "contradict"),
         (("input", "scans", "form"), "a b", "letters, digits"),
+        (("input", "model_t2", "ticks"), {}, "three or more"),
+        (("input", "model_t1", "ticks"), {"a": "2p", "b": "3p"}, "three or more"),
+        (("input", "map", "empty"), "", "word for none"),
+        (("input", "skip_echoes", "empty"), "all", "word for none"),
+        (("input", "offsets", "empty"), "3.5,2.0", "no single word"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(path, value, words):
@@ -105,6 +110,85 @@ def test_the_committed_files_are_those_of_the_table():
         for path in CATALOG.rglob(f"*.{end}")
     }
     assert there == FILES, "run: python -m pipelines.catalog.files"
+
+
+def _asked(name):
+    """Return what XNAT's form asks for: what it shows, by name."""
+    root = etree.fromstring(FILES[f"engine/xnat_pic/{name}.xml"].encode())
+    return {
+        one.findtext(f"{P}name"): (
+            one.findtext(f"{P}values/{P}schemalink") or one.findtext(f"{P}values/{P}csv")
+        )
+        for one in root.iter(f"{P}parameter")
+        if one.getparent().tag == f"{P}input-parameters"
+    }
+
+
+SCAN_IDS = "xnat:imageSessionData/scans/scan/ID"
+ASSESSOR_IDS = "xnat:imageSessionData/assessors/assessor/ID"
+SIGMA = {"noise_sigma": "auto"}
+T1_MODEL, CEST_MODEL = {"model_2p_or_3p": "2p"}, {"model_mtr_or_wasabi": "mtr"}
+T2 = {
+    "model": "2p_default,3p_with_offset,auto_better_of_2p_and_3p,epg_stimulated_echoes",
+    "echoes_to_skip": "auto",
+}
+DWI = {
+    "model": "auto_default_tensor_or_ADC,adc_one_ADC,dti_tensor_or_nothing,"
+    "ivim_perfusion_and_diffusion"
+}
+RASTER = {
+    "accept_other_frame_of_reference": "no",
+    "rasterizer_ours_or_dcmrtstruct2nii": "ours",
+}
+MAPS = {"map_names": "all", "made_with_hash": "the_only_one", "count_flagged_voxels": "no"}
+ROIS = {"parametric_scan": SCAN_IDS, "roi_collections": ASSESSOR_IDS, **MAPS, **RASTER}
+PROJECT = {
+    "compute_again": "no", "parallel_sessions": "one_per_processor",
+    "dask_scheduler": "this_machine",
+}  # fmt: skip
+ASKED = {
+    "process_DWI": {"scanids": SCAN_IDS, **DWI, **SIGMA},
+    "process_T1w_SR": {"scanids": SCAN_IDS, **T1_MODEL, **SIGMA},
+    "process_T2": {"scanids": SCAN_IDS, **T2, **SIGMA},
+    "process_CEST": {
+        "scanids": SCAN_IDS, **CEST_MODEL, "offsets_ppm": "3.5_and_2.0",
+        "b0_scan_id": "from_Z_spectra", **SIGMA,
+    },
+    "process_SUV": {
+        "scanids": SCAN_IDS, "body_weight_g": "from_images", "injected_dose_MBq": "from_images",
+        "injection_time": "from_images", "frame_from_1": "last",
+    },
+    "Mask_Average": {"anatomical_scan": SCAN_IDS, **ROIS},
+    "Mask_Average_PET": {"anatomical_scan": SCAN_IDS, **ROIS},
+    "Mask_Average_CT": {"anatomical_scan": SCAN_IDS, "roi_collections": ASSESSOR_IDS, **RASTER},
+    "process_DWI_project": {**DWI, **SIGMA, **PROJECT},
+    "process_T1w_SR_project": {**T1_MODEL, **SIGMA, **PROJECT},
+    "process_T2_project": {**T2, **SIGMA, **PROJECT},
+    "process_CEST_project": {**CEST_MODEL, "offsets_ppm": "3.5_and_2.0", **SIGMA, **PROJECT},
+    "Mask_Average_project": {**MAPS, **RASTER, **PROJECT},
+    "process_SUV_project": {"frame_from_1": "last", **PROJECT},
+    "Mask_Average_PET_project": {**MAPS, **RASTER, **PROJECT},
+    "Mask_Average_CT_project": {**RASTER, **PROJECT},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_and_values_of_a_form_explain_themselves(name):
+    """XNAT's form shows nothing else; a comma would make check boxes of a text."""
+    assert _asked(name) == ASKED[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_expression_says_what_somebody_typed_but_the_quoted_argument(name):
+    root = etree.fromstring(FILES[f"engine/xnat_pic/{name}.xml"].encode())
+    quoted = re.compile(r"""\^concat\("'",replace\(.*,"'","'\\\\''"\),"'"\)\^""")
+    for asked in _asked(name):
+        named = [one for one in root.iter() if f"[name='{asked}']" in (one.text or "")]
+        assert [one.tag for one in named] == [f"{P}value"], asked
+        assert quoted.fullmatch(named[0].text), named[0].text
+        assert named[0].getparent().tag == f"{P}argument"
+    shown = [one.get("description", "") for one in root.iter(f"{P}step")]
+    assert not any("^" in text for text in shown)
 
 
 def test_a_change_of_the_table_changes_the_files():

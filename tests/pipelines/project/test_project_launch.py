@@ -37,7 +37,7 @@ def test_a_launch_on_one_session_covers_the_project_and_says_what_failed(serve, 
     engine = EngineBench(bench.served, bench.sessions[started], catalog)
     engine.use(catalog)
     engine.served = add_user(bench.served, "tech", "Owners", PASSWORD)
-    number = engine.launch("process_T2_project", workers="1")
+    number = engine.launch("process_T2_project", parallel_sessions="1")
     seen = set()
     while (status := engine.state(number)["status"]) in ("Queued", "Running"):
         seen.add(status)

@@ -57,6 +57,22 @@ def test_a_step_as_an_engine_calls_it_leaves_no_secret(bench, tmp_path, by):
         assert [path for path, data in files.items() if word.encode() in data] == []
 
 
+def test_a_value_that_holds_the_token_is_refused_before_it_is_said(bench, tmp_path):
+    """The classic engine evaluates ``^...parameter[name='pwd']...^`` among launch parameters."""
+    alias, secret = bench.token()
+    for part in (alias, secret):
+        words = [
+            "step", "process_T1w_SR", "--project=P1", f"--session={bench.mr}", "--label=m",
+            f"--workdir={tmp_path / 'WORK'}", f"--host={bench.served.url}", f"--alias={alias}",
+            f"--secret={secret}", f"--model=x{part}x",
+        ]  # fmt: skip
+        done = _call(words, {})
+        assert done.returncode == 2
+        assert "holds the token of this run" in done.stderr
+        assert secret not in done.stdout + done.stderr
+        assert alias not in done.stdout + done.stderr
+
+
 def test_a_step_that_fails_keeps_its_folder_without_a_secret(bench, tmp_path):
     alias, secret = bench.token()
     env = {"XNAT_HOST": bench.served.url, "XNAT_USER": alias, "XNAT_PASS": secret}
@@ -135,5 +151,5 @@ def test_the_version_is_said_without_loading_what_a_run_needs():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
-    assert first.startswith("xnat-pic-pipelines, version ")
+    assert first.startswith("xnat-pic-pipelines ")
     assert second == "[]"

