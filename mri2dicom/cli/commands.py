@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from xnat_pic.cli import (
     json_option,
     run_command,
 )
+from xnat_pic.machine import processors
 
 PROGRAM = "mri2dicom"
 EXIT_CODES = {
@@ -103,7 +103,7 @@ def convert_command(
 
         switches = {name: options.pop(name) for name in ("enhanced", "overwrite")}
         overrides = Overrides(**{name: value or "" for name, value in options.items()})
-        count = jobs or max(1, (os.cpu_count() or 2) // 2)
+        count = jobs or max(1, processors() // 2)
         with ProgressBars() as bars:
             report = convert(
                 path,

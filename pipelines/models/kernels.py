@@ -3,7 +3,10 @@
 The arithmetic may be reordered and fused, but NaN and infinity keep their meaning.
 """
 
+import atexit
 import hashlib
+import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +14,8 @@ from typing import TypeVar, cast
 
 import numba
 import platformdirs
+
+from xnat_pic.machine import processors
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -42,12 +47,36 @@ def _writable(folder: Path) -> bool:
         return False
 
 
+def _copy(folder: Path) -> Path:
+    """Return a copy of a cache that is there and cannot be written; the folder where none can be.
+
+    The compiler reads no cache that it cannot write, such as that of an image whose file system is
+    read-only.
+    """
+    target = None
+    try:
+        if next(folder.iterdir(), None) is not None:
+            target = Path(tempfile.mkdtemp(prefix="xnat-pic-kernels-"))
+            atexit.register(shutil.rmtree, target, ignore_errors=True)
+            shutil.copytree(folder, target, dirs_exist_ok=True)
+            return target
+    except OSError:
+        if target is not None:
+            shutil.rmtree(target, ignore_errors=True)
+    return folder
+
+
 _settings = vars(numba.config)
 if not _settings["CACHE_DIR"]:
     _folder = Path(platformdirs.user_cache_dir("xnat-pic", appauthor=False)) / "kernels"
     _settings["CACHE_DIR"] = str(_folder / _sources())
+if not _writable(Path(_settings["CACHE_DIR"])):
+    _settings["CACHE_DIR"] = str(_copy(Path(_settings["CACHE_DIR"])))
 # The account of a server may have no home: its kernels are compiled in every run then.
 CACHED = _writable(Path(_settings["CACHE_DIR"]))
+# The compiler counts the processors of the host, and not what a container may use of them.
+if "NUMBA_NUM_THREADS" not in os.environ:
+    _settings["NUMBA_NUM_THREADS"] = min(_settings["NUMBA_NUM_THREADS"], processors())
 
 
 def compiled(function: Function) -> Function:

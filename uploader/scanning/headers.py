@@ -23,6 +23,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 from xnat_pic.errors import CorruptDataError
+from xnat_pic.machine import processors
 from xnat_pic.warning_filters import ignore_warnings
 
 # Files for one task of a worker process, and the number from which workers are worth starting.
@@ -118,7 +119,7 @@ def read_headers(
         Called with the number read and the number of all.
     """
     if jobs is None:
-        jobs = min(os.cpu_count() or 1, _MOST_WORKERS) if len(paths) >= _WORTH_WORKERS else 1
+        jobs = min(processors(), _MOST_WORKERS) if len(paths) >= _WORTH_WORKERS else 1
     headers: list[Header] = []
     for part in _parts(paths, jobs):
         headers += part

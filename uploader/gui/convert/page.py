@@ -1,6 +1,5 @@
 """The convert page: choose, look, convert, and see what became of it."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from mri2dicom import ConversionReport, default_output
 from xnat_pic.errors import XnatPicError
+from xnat_pic.machine import processors
 
 from .. import preferences, worker
 from ..child_process import TaskHandle
@@ -133,7 +133,7 @@ class ConvertPage(Page):
             return
         if self.folder is None or self.output is None:
             return
-        switches = self.options.switches() | {"jobs": max(1, (os.cpu_count() or 2) // 2)}
+        switches = self.options.switches() | {"jobs": max(1, processors() // 2)}
         overrides = self.options.overrides()
         self.notice.emit(None)
         self.report = None
