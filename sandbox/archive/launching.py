@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from . import accounts, preferences, workflows
+from . import accounts, container_host, preferences, workflows
 from .accounts import User
 from .archive import Archive
 from .items import Item
@@ -25,7 +25,7 @@ from .workflows import Workflow
 GROUP = "sandbox.runners"
 ENGINE, CONTAINER = "engine", "container"
 _MARK = "sandbox"  # attribute src of the runs that this server started
-_AT_ONCE = 2
+_AT_ONCE = 200  # XNAT starts every run of a batch at once
 _ENDING_S = 2.0
 _STOPPED = "The server was stopped while this ran."
 _log = logging.getLogger(__name__)
@@ -50,7 +50,11 @@ class Run:
     scan : str
         ID of the scan of the item that it runs on; empty for the whole item.
     email : str
-        Of who launched it, as registered; empty for none.
+        Of who launched it, as registered; empty for none, and where nobody is mailed.
+    host_settings : mapping
+        Of where a container runs: as the Container Service tells them, and beside them ``images``
+        (tags that are there), ``tomcat-user`` (number of who owns the mounts, or None) and
+        ``processing-url``.
     stop : Event
         Set when the server ends: the runner ends what it started.
     """
@@ -73,6 +77,7 @@ class Run:
     command: Mapping[str, Any] = field(default_factory=dict)
     scan: str = ""
     email: str = ""
+    host_settings: Mapping[str, Any] = field(default_factory=dict)
     stop: Event = field(default_factory=Event, repr=False)
 
 
@@ -115,7 +120,7 @@ class LaunchRequest:
 
 
 class Launcher:
-    """Starts runs, a few at a time.
+    """Starts runs, all at once.
 
     Containers that an earlier server left open are closed as Failed. Nobody closes a run of the
     classic engine whose engine is gone, as in XNAT, unless the preference
@@ -140,6 +145,9 @@ class Launcher:
                 return _fail(connection, workflow, absent(request.kind))
             alias, secret, _ = accounts.issue_token(connection, user)
             email = accounts.email_of(connection, user.login)
+            if request.kind == CONTAINER and not container_host.sends_mail(connection):
+                email = ""
+            settings = _host_settings(connection)
         folder = run_folder(self._archive, workflow.pk)
         folder.mkdir(parents=True, exist_ok=True)
         run = Run(
@@ -161,6 +169,7 @@ class Launcher:
             command=request.command,
             scan=request.scan,
             email=email,
+            host_settings=settings,
             stop=self._stop,
         )
         self._pool.submit(self._execute, runner, run)
@@ -222,6 +231,16 @@ def _closes(connection: Any, workflow: Workflow) -> bool:
     """Tell whether the server closes a run that nothing reports on any more."""
     is_engine = workflow.fields.get("type") == ENGINE
     return not is_engine or preferences.value(connection, "sandboxCloseStoppedRuns")
+
+
+def _host_settings(connection: Any) -> dict[str, Any]:
+    tomcat = preferences.value(connection, "sandboxTomcatUser")
+    return {
+        **container_host.get(connection),
+        "images": container_host.images(connection),
+        "tomcat-user": int(tomcat) if tomcat.isdecimal() else None,
+        "processing-url": preferences.value(connection, "processingUrl"),
+    }
 
 
 def _fail(connection: Any, workflow: Workflow, sentence: str) -> Workflow:

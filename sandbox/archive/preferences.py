@@ -29,6 +29,13 @@ DEFAULTS: Mapping[str, Any] = {
     "showChangeJustification": False,
     # Who may send mails, by address.
     "ipsThatCanSendEmailsThroughRest": "^.*$",
+    "adminEmail": "admin@localhost",
+    # Where the site is found by what it starts; empty: where it was called.
+    "processingUrl": "",
+    # The sandbox's own: images of the Docker host, and the number of the user that XNAT's Tomcat
+    # is there, who owns what a container is given; empty: the user of the sandbox.
+    "sandboxDockerImages": "xnat-pic/pipelines:1.0",
+    "sandboxTomcatUser": "",
     # The sandbox's own: how long the workflow stays open that a site may start after archiving.
     "sandboxAutoRunSeconds": 0.0,
     # Whether runs of the engine that nothing reports on any more are closed as Failed.

@@ -1,16 +1,19 @@
-"""Inputs of a container command: where each value comes from and where it goes."""
+"""Inputs of a container command: where each value comes from and where it goes.
+
+Read in the service's CommandResolutionServiceImpl and CommandResolutionService.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..archive.launching import Run
-from ..engine.errors import RunError
+from .errors import ResolutionError
 
-# What the service refuses in a value that becomes part of the command line, and what divides words.
-_RISKY = re.compile(r"""[;&|`$()<>'"\\\n\r*?\[\]{}~!#]""")
+# No value of an input may hold one of these, wherever the value is from and wherever it goes.
+ILLEGAL = (";", "&&", "||", "`", "(")
 _PROPERTIES = ("id", "label", "project-id", "xsiType", "uri")
 
 
@@ -19,27 +22,41 @@ def resolve(run: Run) -> dict[str, str]:
 
     Raises
     ------
-    RunError
-        For a required input without a value, or a choice that does not exist.
+    ResolutionError
+        For a required input without a value, and a value that the service refuses.
     """
     derived = _derived(run)
-    found = {}
+    found, missing = {}, []
     for one in run.command.get("inputs") or []:
         name = str(one.get("name"))
         value = derived.get(name)
         if value is None:
             given = run.parameters.get(name)
             value = ",".join(given) if given else _text(one.get("default-value"))
-        choices = _choices(one)
-        if value and choices and value not in choices:
-            raise RunError(f"{name} is {value!r}: choose among {', '.join(choices)}.")
-        if not value and one.get("required"):
-            raise RunError(f"The input {name} is required and has no value.")
+            # An empty value is one, and the choices of a form bind its page alone.
+            if not given and one.get("default-value") is None and one.get("required"):
+                missing.append(name)
         if one.get("type") == "boolean":
             told = one.get("true-value" if value.lower() == "true" else "false-value")
             value = value if told is None else str(told)
-        found[name] = value
+        found[name] = _checked(name, value)
+    if missing:
+        several = "s" if len(missing) > 1 else ""
+        raise ResolutionError(f"Missing values for required input{several}: {', '.join(missing)}.")
     return found
+
+
+def _checked(name: str, value: str) -> str:
+    for sign in ILLEGAL:
+        if sign in value:
+            raise ResolutionError(f'Input "{name}" has a value containing illegal string "{sign}".')
+    return value
+
+
+def root_uri(run: Run) -> str:
+    """Return how the service calls what it was launched on."""
+    kind = "projects" if run.xsi_type == "xnat:projectData" else "experiments"
+    return f"/archive/{kind}/{run.item}" + (f"/scans/{run.scan}" if run.scan else "")
 
 
 def _derived(run: Run) -> dict[str, str]:
@@ -51,14 +68,15 @@ def _derived(run: Run) -> dict[str, str]:
         "label": run.scan or run.label,
         "project-id": run.project,
         "xsiType": run.xsi_type,
-        "uri": f"/archive/experiments/{run.item}" + (f"/scans/{run.scan}" if run.scan else ""),
+        "uri": root_uri(run),
     }
     found = {}
     for one in externals:
         told = one.get("provides-value-for-command-input")
+        given = run.parameters.get(str(one.get("name")))
+        value = _checked(str(one.get("name")), ",".join(given) if given else own["uri"])
         if told:
-            given = run.parameters.get(str(one.get("name")))
-            found[str(told)] = ",".join(given) if given else own["uri"]
+            found[str(told)] = value
     roots = {str(one.get("name")) for one in externals}
     for one in wrapper.get("derived-inputs") or []:
         told, wanted = (
@@ -67,14 +85,11 @@ def _derived(run: Run) -> dict[str, str]:
         )
         if told and one.get("derived-from-wrapper-input") in roots:
             if wanted not in _PROPERTIES:
-                raise RunError(f"The property {wanted} of a wrapper's input is unknown here.")
-            found[str(told)] = own[str(wanted)]
+                raise ResolutionError(
+                    f"The property {wanted} of a wrapper's input is unknown here."
+                )
+            found[str(told)] = _checked(str(one.get("name")), own[str(wanted)])
     return found
-
-
-def _choices(one: Mapping[str, Any]) -> list[str]:
-    listed: Sequence[Any] = one.get("select-values") or []
-    return [str(two["value"]) if isinstance(two, dict) else str(two) for two in listed]
 
 
 def _text(value: object) -> str:
@@ -84,13 +99,7 @@ def _text(value: object) -> str:
 
 
 def command_line(command: Mapping[str, Any], values: Mapping[str, str]) -> str:
-    """Return the command line with the inputs in it.
-
-    Raises
-    ------
-    RunError
-        For a value that the shell would take for more than a value.
-    """
+    """Return the command line with the inputs in it, as text: the shell reads them as its own."""
     line = str(command.get("command-line") or "")
     for one in command.get("inputs") or []:
         name = str(one.get("name"))
@@ -98,8 +107,6 @@ def command_line(command: Mapping[str, Any], values: Mapping[str, str]) -> str:
         if key not in line:
             continue
         value = values[name]
-        if _RISKY.search(value):
-            raise RunError(f"{name} holds signs that a command line must not hold: {value!r}.")
         flag = str(one.get("command-line-flag") or "")
         separator = one.get("command-line-separator")
         between = " " if separator is None else str(separator)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,8 +20,10 @@ from xnat_config.server.paths import data_path, files_path, path_of
 
 from ..archive.launching import Run
 from ..engine.errors import RunError
+from .errors import OutputsError, ResolutionError
 
 AGENT = "XNAT-PIC sandbox container runner"
+_FOLDER, _FILE = 0o750, 0o640  # what Tomcat's umask 0027 leaves
 _LABEL = re.compile(r"@\.label\s*==\s*['\"]([^'\"]+)['\"]")
 
 
@@ -30,7 +33,8 @@ class Archive:
     def __init__(self, run: Run) -> None:
         login = token_login(run.login, run.alias, run.secret)
         self._client = XnatClient(Connection(run.host), login, agent=AGENT)
-        self.base = data_path("experiments", run.item)
+        kind = "projects" if run.xsi_type == "xnat:projectData" else "experiments"
+        self.base = data_path(kind, run.item)
         if run.scan:
             self.base += path_of("scans", run.scan)
 
@@ -104,12 +108,29 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def make(command: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """Make a folder for each mount; return them by the mount's name."""
+    """Make a folder for each mount, closed to others; return them by the mount's name."""
     made = {}
     for number, one in enumerate(command.get("mounts") or []):
         made[str(one["name"])] = path = folder / f"mount{number}"
         path.mkdir(parents=True, exist_ok=True)
+        path.chmod(_FOLDER)
     return made
+
+
+def hand_over(folders: Iterable[Path], owner: int | None) -> None:
+    """Leave what is in the mounts as XNAT's Tomcat does: by its umask, and as its user.
+
+    Parameters
+    ----------
+    owner : int or None
+        Number of that user; None for this program's own.
+    """
+    for folder in folders:
+        for path in (folder, *folder.rglob("*")):
+            if owner is not None:
+                os.chown(path, owner, owner, follow_symlinks=False)
+            if not path.is_symlink():
+                path.chmod(_FOLDER if path.is_dir() else _FILE)
 
 
 def fill(run: Run, mounts: Mapping[str, Path], archive: Archive) -> None:
@@ -131,7 +152,7 @@ def fill(run: Run, mounts: Mapping[str, Path], archive: Archive) -> None:
         label = _LABEL.search(str(one.get("matcher") or ""))
         path = archive.base + (f"/resources/{quote(label[1], safe='')}" if label else "")
         if not archive.fetch(path, mounts[str(mount)]):
-            raise RunError(f"{one.get('name')} has no files: there is nothing to mount.")
+            raise ResolutionError(f"{one.get('name')} has no files: there is nothing to mount.")
 
 
 def with_folders(command: Mapping[str, Any], mounts: Mapping[str, Path]) -> dict[str, Any]:
@@ -173,7 +194,7 @@ def collect(run: Run, mounts: Mapping[str, Path], archive: Archive) -> int:
         start = inside(root, str(output["path"])) if output.get("path") else root
         files = _files(root, start, str(output.get("glob") or ""))
         if not files and output.get("required"):
-            raise RunError(f"The run made no file of its output {output['name']}.")
+            raise OutputsError(f"The run made no file of its output {output['name']}.")
         for name, file in files.items():
             archive.send(str(handler.get("label") or output["name"]), name, file)
         sent += len(files)

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .. import accounts, commands, items, lookup, workflows
+from .. import accounts, commands, container_host, items, lookup, workflows
 from ..accounts import demand
 from ..commands import Wrapper
 from ..http import Call, endpoint, json_text, text
@@ -124,15 +124,11 @@ def launch_on(
     Raises
     ------
     Refused
-        403 where it is not enabled or the user may not; 400 for a missing input.
+        403 where it is not enabled or the user may not. What is wrong with the values is found
+        later, when the command is put together, and ends the run.
     """
     with call.archive.database.read() as connection:
         _check_launch(connection, call, wrapper, call.path("project") or item.project)
-    for one in wrapper.command.get("inputs") or []:
-        name, fed = str(one.get("name")), _fed(wrapper)
-        missing = name not in given and name not in fed
-        if one.get("required") and missing and one.get("default-value") in (None, ""):
-            raise Refused(400, f"The input {name} is required and has no value.")
     launcher: Launcher = call.request.app.state.launcher
     command = {**wrapper.command, "wrapper": wrapper.about}
     parameters = {name: [value] for name, value in given.items()}
@@ -242,27 +238,33 @@ def _input_values(call: Call, one: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @endpoint
-def docker_server(_call: Call) -> Response:
-    """Return where the Container Service runs containers: a socket that nobody listens at."""
-    return json_text(
-        {
-            "id": 1,
-            "name": "Local socket",
-            "host": "unix:///var/run/docker.sock",
-            "cert-path": "",
-            "swarm-mode": False,
-            "backend": "docker",
-            "path-translation-xnat-prefix": None,
-            "path-translation-docker-prefix": None,
-            "pull-images-on-xnat-init": False,
-            "container-user": None,
-            "auto-cleanup": True,
-            "swarm-constraints": [],
-            "max-concurrent-finalizing-jobs": None,
-            "status-email-enabled": True,
-            "ping": False,
-        }
-    )
+def docker_server(call: Call) -> Response:
+    """Return where the Container Service runs containers."""
+    with call.archive.database.read() as connection:
+        return json_text(container_host.get(connection))
+
+
+@endpoint
+def set_docker_server(call: Call) -> Response:
+    """Set where containers run; administrators may."""
+    demand(call.user.is_admin)
+    given = read_json(call.body)
+    with call.archive.database.write() as connection:
+        return json_text(container_host.store(connection, given), 201)
+
+
+@endpoint
+def list_images(call: Call) -> Response:
+    """List the images of the host; those that commands name besides, unless ``installed``."""
+    with call.archive.database.read() as connection:
+        there = container_host.images(connection)
+        named = [] if call.flag("installed") else commands.every(connection)
+    listed = [
+        {"image-id": f"sha256:{index:064x}", "tags": [one], "labels": {}}
+        for index, one in enumerate(there, 1)
+    ]
+    missing = sorted({str(one["image"]) for one in named} - set(there))
+    return json_text(listed + [{"image-id": None, "tags": [one], "labels": {}} for one in missing])
 
 
 def _container(one: Workflow, known: Mapping[str, Wrapper]) -> dict[str, Any]:
@@ -339,6 +341,8 @@ def act(_call: Call) -> Response:
 routes = [
     Route("/xapi/containers/version", version, methods=["GET"]),
     Route("/xapi/docker/server", docker_server, methods=["GET"]),
+    Route("/xapi/docker/server", set_docker_server, methods=["POST"]),
+    Route("/xapi/docker/images", list_images, methods=["GET"]),
     *both("/root/{root}/launch", launch, "POST"),
     *both("/root/{root}/launch", launch_form, "GET"),
     *both("/root/{root}/bulklaunch", launch_many, "POST"),

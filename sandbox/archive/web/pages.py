@@ -1,5 +1,6 @@
 """The pages: projects, subjects, sessions, files, and the way in and out."""
 
+import sqlite3
 from typing import Any
 from urllib.parse import quote
 
@@ -95,6 +96,7 @@ def project(call: Call) -> Response:
             "role": accounts.role(connection, call.user, found.id),
             "engine": call.archive.settings.engine,
             "pipelines": catalogue.project_pipelines(connection, found.id),
+            "wrappers": _wrappers(call, connection, found, found.xsi_type),
         }
     return render(
         call, "project.html", project=found, tables=tables, text=text, page=views.PAGE, **values
@@ -128,7 +130,7 @@ def session(call: Call) -> Response:
     with call.archive.database.read() as connection:
         found = lookup.experiment(connection, call.user, call.path("experiment"))
         above = items.get(connection, found.parent) if found.parent is not None else None
-        engine, containers = call.archive.settings.engine, call.archive.settings.containers
+        engine = call.archive.settings.engine
         owner = items.project_of(connection, found)
         pipelines = [
             one
@@ -142,16 +144,22 @@ def session(call: Call) -> Response:
             "custom": views.custom_fields(connection, found),
             "may_edit": accounts.may_edit(connection, call.user, found.project),
             "pipelines": pipelines,
-            "wrappers": [
-                one
-                for one in commands.available(connection, call.user, owner, found.xsi_type)
-                if containers and one["enabled"]
-            ],
+            "wrappers": _wrappers(call, connection, owner, found.xsi_type),
             "runs": workflows.find(connection, {"id": found.id}, limit=10),
             "blocked": workflows.is_busy(connection, found.id),
         }
         row = views.Row(found, found.label, items.fields(connection, found))
     return render(call, "session.html", session=row, above=above, **values)
+
+
+def _wrappers(
+    call: Call, connection: sqlite3.Connection, project: Item, xsi_type: str
+) -> list[dict[str, Any]]:
+    """Return the container commands that can be launched on what is of a type."""
+    if not call.archive.settings.containers:
+        return []
+    listed = commands.available(connection, call.user, project, xsi_type)
+    return [one for one in listed if one["enabled"]]
 
 
 @endpoint

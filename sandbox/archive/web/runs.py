@@ -48,12 +48,15 @@ def pipeline_form(call: Call) -> Response:
 def wrapper_form(call: Call) -> Response:
     """Show the launch form of a container command, or launch it."""
     with call.archive.database.read() as connection:
-        session = _session(connection, call)
+        if call.path("project"):
+            session = lookup.project(connection, call.user, call.path("project"))
+        else:
+            session = _session(connection, call)
         wrapper = commands.find_wrapper(connection, call.path("wrapper"))
         fields = wrapper_fields(wrapper)
     if call.request.method == "POST":
         given = {name: ",".join(values) for name, values in answers(call, fields).items()}
-        given[containers.root_input(call, wrapper)] = f"/archive/experiments/{session.id}"
+        given[containers.root_input(call, wrapper)] = f"/archive/{session.kind}s/{session.id}"
         run = containers.launch_on(call, wrapper, session, given)
         return RedirectResponse(f"/runs/{run.pk}", 303)
     return render(
@@ -150,6 +153,7 @@ engine_routes = [
 ]
 container_routes = [
     Route(_SESSION + "/wrappers/{wrapper}", wrapper_form, methods=["GET", "POST"]),
+    Route("/projects/{project}/wrappers/{wrapper}", wrapper_form, methods=["GET", "POST"]),
 ]
 
 

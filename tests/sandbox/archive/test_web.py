@@ -258,24 +258,32 @@ def test_pipelines_wait_for_the_latest_run_of_the_session(
     assert ("wait until it is over" in shown) != free
 
 
-def test_form_launches_a_container(served: Served) -> None:
+@pytest.mark.parametrize("kind", ["experiment", "project"])
+def test_form_launches_a_container(served: Served, kind: str) -> None:
     session_id = fill(served)
-    root = {"name": "session", "type": "Session"}
-    wrapper = {"name": "w", "contexts": ["xnat:mrSessionData"], "external-inputs": [root]}
+    root = {"name": "root", "type": "Session" if kind == "experiment" else "Project"}
+    context = "xnat:mrSessionData" if kind == "experiment" else "xnat:projectData"
+    wrapper = {"name": "w", "contexts": [context], "external-inputs": [root]}
     flag = {"name": "flag", "type": "boolean", "default-value": True, "required": True}
     command = {"name": "c", "image": "i", "inputs": [flag], "xnat": [wrapper]}
     number = served.post("/xapi/commands", json=command).json()
     for scope in ("", "/projects/P1"):
         served.put(f"/xapi{scope}/commands/{number}/wrappers/w/enabled")
     browser = _log_in(served)
-    page = _page(browser, f"{served.url}/experiments/{session_id}")
+    item = session_id if kind == "experiment" else "P1"
+    pages = {"experiment": f"/experiments/{session_id}", "project": "/projects/P1"}
+    for other, path in pages.items():
+        page = _page(browser, served.url + path)
+        assert any("/wrappers/" in link for link in page.links) is (other == kind)
+    page = _page(browser, served.url + pages[kind])
     links = [link for link in page.links if "/wrappers/" in link]
     assert len(links) == 1
     assert "flag" in _page(browser, served.url + links[0]).text
     browser.post(served.url + links[0], data={"flag": "false"}, timeout=20)
     with served.archive.database.read() as connection:
         run = workflows.find(connection, {})[0]
-    assert run.parameters == {"flag": ["false"], "session": [f"/archive/experiments/{session_id}"]}
+    assert run.parameters == {"flag": ["false"], "root": [f"/archive/{kind}s/{item}"]}
+    assert (run.id, run.externalid) == (item, "P1")
 
 
 def test_owner_takes_a_pipeline_into_use(served: Served, tmp_path: Path) -> None:

@@ -55,6 +55,20 @@ class Containers(Bench):
         path = f"/xapi/projects/P1/wrappers/{wrapper}/root/{root}/launch"
         return self.served.post(path, json=given).json()
 
+    def prefer(self, **values):
+        """Set preferences of the site."""
+        assert self.served.post("/xapi/siteConfig", json=values).status_code == 200
+
+    def host(self, **values):
+        """Set the Docker host; mails are sent unless they are turned off."""
+        known = {"host": "unix:///var/run/docker.sock", "status-email-enabled": True}
+        body = known | {name.replace("_", "-"): value for name, value in values.items()}
+        assert self.served.post("/xapi/docker/server", json=body).status_code == 201
+
+    def log(self, ended, name="stderr"):
+        """Return what a container wrote."""
+        return self.served.get(f"/xapi/containers/{ended.number}/logs/{name}").text
+
     def done(self, command, **given):
         """Add and launch a command, wait for its end."""
         answer = self.start(self.add(command), **given)

@@ -17,6 +17,7 @@ from sandbox.archive.launching import CONTAINER, Run
 from sandbox.containers import inputs, mounts
 from sandbox.containers.runner import execute
 from sandbox.engine.errors import RunError
+from sandbox.engine.report import Reporter
 
 SHELL = {
     "name": "shell",
@@ -63,7 +64,8 @@ def test_the_committed_session_command_makes_maps_and_leaves_no_secret(
     assert secrets, "the run had a token of its own"
     for path, content in present_files(containers.served.archive.folder):
         assert not any(one.encode() in content for one in secrets), path
-    page = containers.page(ended.number, "is done on S1_MR") + str(ended.fields)
+    mail = "process_T2 update: Completed processing of S1_MR in project P1"
+    page = containers.page(ended.number, mail) + str(ended.fields)
     assert not any(one in page for one in secrets)
 
 
@@ -101,7 +103,7 @@ def test_the_same_command_without_an_xnat(mouse, committed, tmp_path):
 
 @pytest.mark.parametrize(
     "value",
-    ['m 1\'s "T2" é', "$(touch {})", "`touch {}`", "'; touch {} #", "line\ntouch {}", "#SAID#"],
+    ['m 1\'s "T2" é', "' touch {} #", "line\ntouch {}", "#SAID#", "a | touch {}", "$HOME > {} & x"],
 )
 def test_values_arrive_unchanged_and_run_nothing(containers, tmp_path, value):
     mark = tmp_path / "mark"
@@ -112,13 +114,45 @@ def test_values_arrive_unchanged_and_run_nothing(containers, tmp_path, value):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("value", ["$(id)", "a;b", "a b|c", "'", "a\nb", "*", "`id`", "a>b"])
-def test_what_the_shell_reads_is_refused_in_a_command_line(containers, value):
-    command = changed(**{"command-line": "printf #SAID#"})
-    ended = containers.done(command, session=root(containers), said=value)
-    assert ended.status == "Failed"
-    assert "must not hold" in ended.fields["details"]
+@pytest.mark.parametrize("value", ["$(id)", "a;b", "a && b", "a || b", "`id`", "3.5 (amide)"])
+@pytest.mark.parametrize("line", ["printf #SAID#", SHELL["command-line"]])
+def test_five_signs_are_refused_in_every_value(containers, value, line):
+    """Wherever it goes, and whoever it is from; the run is there, and mails nobody."""
+    ended = containers.done(changed(**{"command-line": line}), session=root(containers), said=value)
+    assert ended.status == "Failed (Command resolution)"
+    assert ended.fields["details"].startswith(
+        "Submitted data does not match command resolution requirements. "
+        'Input "said" has a value containing illegal string "'
+    )
     assert not (ended.folder / "stdout.log").exists()
+    assert "comments" not in ended.fields
+
+
+def test_other_signs_reach_the_shell_as_they_are(containers):
+    """The service quotes nothing: what must not be read by the shell belongs in a variable."""
+    command = changed(**{"command-line": "printf %s #SAID#"})
+    ended = containers.done(command, session=root(containers), said="a > here | cat")
+    assert ended.status == "Complete", ended.fields
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"inputs": [{"name": "said", "required": True}]}, "required input: said."),
+        (
+            {"inputs": [{"name": "said", "default-value": "a(b"}]},
+            'containing illegal string "("',
+        ),
+        (
+            {"inputs": [{"name": "said", "type": "boolean", "false-value": "x;y"}]},
+            'containing illegal string ";"',
+        ),
+    ],
+)
+def test_defaults_and_what_stands_for_yes_and_no_are_looked_at_too(containers, change, words):
+    ended = containers.done(changed(**change), session=root(containers))
+    assert ended.status == "Failed (Command resolution)"
+    assert words in ended.fields["details"]
 
 
 def test_flags_and_replacement_keys_of_a_command_line(containers):
@@ -174,28 +208,74 @@ def test_details_that_a_step_writes_are_gone_and_its_reason_is_in_the_log(contai
     command = changed(**{"command-line": f"{sys.executable} {step}"})
     ended = containers.done(command, session=root(containers))
     assert ended.status == "Complete", ended.fields
-    assert "details" not in ended.fields
-    log = containers.served.get(f"/xapi/containers/{ended.number}/logs/stderr").text
-    assert log == "scan 3 has no echoes\n"
+    # The service hands on the last details that it wrote itself.
+    assert ended.fields["details"] == "Processing finished. Uploading files."
+    assert containers.log(ended) == "scan 3 has no echoes\n"
+
+
+def test_a_step_that_fails_is_mailed_with_its_log_and_told_by_the_service(containers):
+    command = changed(**{"command-line": "sh -c 'echo wrong >&2; exit 4'"})
+    ended = containers.done(command, session=root(containers))
+    assert ended.status == "Failed"
+    assert ended.fields["details"] == "Non-zero exit code and/or failure status from container"
+    assert containers.log(ended) == "wrong\n"
+    page = containers.page(ended.number, "shell update: Failed processing of S1_MR in project P1")
+    assert "Attached: stderr.log\nwrong" in page
 
 
 @pytest.mark.parametrize(
-    ("change", "given", "words"),
-    [
-        ({"image": "other/tool:1"}, {}, "no container engine"),
-        ({"command-line": "sh -c 'echo wrong >&2; exit 4'"}, {}, "status 4.\nwrong"),
-        (
-            {"inputs": [{"name": "said", "type": "select-one", "select-values": ["a", "b"]}]},
-            {"said": "c"},
-            "choose among a, b",
-        ),
-    ],
+    ("image", "words"),
+    [("other/tool:1", "no container engine"), ("xnat-pic/pipelines:9", "No such")],
 )
-def test_what_goes_wrong_is_told_in_a_sentence(containers, change, given, words):
-    ended = containers.done(changed(**change), session=root(containers), **given)
-    assert ended.status == "Failed"
+def test_an_image_that_is_not_there_starts_nothing(containers, image, words):
+    ended = containers.done(changed(image=image), session=root(containers))
+    assert ended.status == "Failed (Container launch)"
     assert words in ended.fields["details"]
-    containers.page(ended.number, "shell failed on S1_MR")  # the mail
+
+
+def test_the_states_of_a_run_are_those_of_the_service(containers, monkeypatch):
+    seen, state = [], Reporter.state
+
+    def recorded(self, status, **values):
+        seen.append((status, values.get("details", "")))
+        state(self, status, **values)
+
+    monkeypatch.setattr(Reporter, "state", recorded)
+    containers.done(SHELL, session=root(containers))
+    uploading = "Processing finished. Uploading files."
+    assert seen == [
+        ("_Queued", ""), ("Staging", "Command resolution"), ("Queued", ""), ("Created", ""),
+        ("Running", ""), ("die", ""), ("_die", "Queued for finalizing"), ("Finalizing", uploading),
+        ("Complete", uploading),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("off", ["host", "admin"])
+def test_no_mail_where_the_site_mails_nobody(containers, off):
+    if off == "host":
+        containers.host(status_email_enabled=False)
+    else:
+        containers.prefer(adminEmail="administrator@xnat.org")
+    try:
+        ended = containers.done(SHELL, session=root(containers))
+    finally:
+        containers.host()
+        containers.prefer(adminEmail="admin@localhost")
+    assert ended.status == "Complete"
+    assert "comments" not in ended.fields
+
+
+def test_a_batch_starts_all_its_runs_at_once(containers, tmp_path):
+    """Each waits for the others: with fewer at a time none would come to its end."""
+    count = 5
+    line = f"sh -c 'touch {tmp_path}/$XNAT_WORKFLOW_ID; n=0; while [ $(ls {tmp_path} | wc -l) -lt "
+    line += f"{count} ]; do n=$((n+1)); [ $n -lt 200 ] || exit 3; sleep 0.1; done'"
+    wrapper = containers.add(changed(**{"command-line": line}))
+    path = f"/xapi/projects/P1/wrappers/{wrapper}/root/session/bulklaunch"
+    body = {"session": json.dumps([root(containers)] * count)}
+    answer = containers.served.post(path, json=body).json()
+    ended = [containers.end(one["workflow-id"]) for one in answer["successes"]]
+    assert [one.status for one in ended] == ["Complete"] * count
 
 
 def test_a_required_output_that_was_not_made_fails_the_run(containers):
@@ -207,7 +287,7 @@ def test_a_required_output_that_was_not_made_fails_the_run(containers):
         {"name": "h", "accepts-command-output": "made", "as-a-child-of": "session", "label": "OUT"}
     ]
     ended = containers.done(command, session=root(containers))
-    assert ended.status == "Failed"
+    assert ended.status == "Failed (Upload)"
     assert "no file of its output made" in ended.fields["details"]
     command["command-line"] = "sh -c 'mkdir -p /out/x/y; echo 1 > /out/x/y/z.txt; echo 2 > /out/no'"
     ended = containers.done(command, session=root(containers))
