@@ -8,58 +8,100 @@ The line names its shell, because not every version of the service starts one.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
+
+from xnat_config.server.certificates import CERTIFICATES_VARIABLE
 
 from .table import Catalog, Input, Pipeline
 
 SCAN = "_scan"
 _WORK, _INPUT, _OUTPUT = "/scratch", "/input", "/output"
-_RESERVED_MB = 2000
-_SESSION = ("project", "session", "label")  # what the step is told about where it runs
+# What the step is told about where it runs: the property of XNAT's object for each of its options.
+_WHERE = {
+    "session": {"project": "project-id", "session": "id", "label": "label"},
+    "project": {"project": "id"},
+}
 
 
-def command(catalog: Catalog, pipeline: Pipeline, network: str = "") -> dict[str, Any]:
+@dataclass(frozen=True)
+class ContainerOptions:
+    """What a site decides about its containers.
+
+    Attributes
+    ----------
+    network : str
+        Docker's network in which the server is found under its name; empty is its default one.
+    reserve_memory, limit_memory : int
+        MiB that a container is given, and may not exceed; 0 for no such limit.
+    limit_cpu : float
+        Processors that it may keep busy; 0 for no such limit.
+    certificates : str
+        Of the site's own authorities, which the step trusts as well: see
+        `xnat_config.server.certificates`.
+    """
+
+    network: str = ""
+    reserve_memory: int = 2000
+    limit_memory: int = 8000
+    limit_cpu: float = 0.0
+    certificates: str = ""
+
+
+DEFAULT_OPTIONS = ContainerOptions()
+
+
+def command(
+    catalog: Catalog, pipeline: Pipeline, options: ContainerOptions = DEFAULT_OPTIONS
+) -> dict[str, Any]:
     """Return the command of a pipeline: the step program, which fetches and sends by itself.
 
-    It logs in with XNAT_HOST, XNAT_USER and XNAT_PASS, the token that the service sets.
+    It logs in with XNAT_HOST, XNAT_USER and XNAT_PASS, the token that the service sets. One for
+    projects is started from a project: a batch over sessions would start it once for each of them.
 
     Parameters
     ----------
-    network : str
-        Docker's network in which the server is found under that name; empty is its default one.
+    options : ContainerOptions
+        Of the site.
     """
-    options = " ".join(
+    where = _WHERE[pipeline.level]
+    words = " ".join(
         f'{option}="${_variable(name)}"'
         for name, option in (
-            *((name, f"--{name}") for name in _SESSION),
+            *((name, f"--{name}") for name in where),
             *((one.name, one.option) for one in pipeline.inputs),
         )
     )
-    line = f'{catalog.program} step {pipeline.name} {options} --workdir="$XNAT_PIC_WORK"'
-    content = _head(catalog, pipeline.name, pipeline.label, pipeline.description, line)
-    if network:
-        content["network"] = network
+    line = f'{catalog.program} step {pipeline.name} {words} --workdir="$XNAT_PIC_WORK"'
+    if options.certificates:
+        # In the line: the service keeps no more than 255 letters of a variable.
+        line = f'{CERTIFICATES_VARIABLE}="{options.certificates}" {line}'
+    content = _head(catalog, pipeline.name, pipeline.label, pipeline.description, line, options)
+    if options.network:
+        content["network"] = options.network
     content["mounts"] = [{"name": "work", "writable": True, "path": _WORK}]
-    names = (*_SESSION, *(one.name for one in pipeline.inputs))
+    names = (*where, *(one.name for one in pipeline.inputs))
     content["environment-variables"] = {_variable(name): _key(name) for name in names} | {
         "XNAT_PIC_WORK": f"{_WORK}/run"
     }
     content["inputs"] = [
-        *(_fixed_inputs(name) for name in _SESSION),
+        *(_fixed_inputs(name) for name in where),
         *(_input(one) for one in pipeline.inputs),
     ]
     content["outputs"] = []
-    content["xnat"] = [_session_wrapper(pipeline)]
+    content["xnat"] = [_wrapper(pipeline, where)]
     return content
 
 
-def scan_command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
+def scan_command(
+    catalog: Catalog, pipeline: Pipeline, options: ContainerOptions = DEFAULT_OPTIONS
+) -> dict[str, Any]:
     """Return the command that makes the maps of one scan from mounted files, without a login.
 
     The service mounts the scan's images and collects what was made.
     """
     asked = [one for one in pipeline.inputs if not one.link and one.name != "b0_scan"]
-    options = " ".join(
+    words = " ".join(
         f'{one.option}="${_variable(one.name)}"'
         for one in asked
         if not (pipeline.models and one.name == "model")  # there the model is the map
@@ -69,13 +111,14 @@ def scan_command(catalog: Catalog, pipeline: Pipeline) -> dict[str, Any]:
         f'[ "$XNAT_PIC_MODEL" = {model} ] && set -- {map_}; '
         for model, map_ in pipeline.models.items()
     )
-    line = f'set -- {pipeline.command}; {models}{catalog.program} map "$1" {where} {options}'
+    line = f'set -- {pipeline.command}; {models}{catalog.program} map "$1" {where} {words}'
     content = _head(
         catalog,
         pipeline.name + SCAN,
         f"{pipeline.label} (one scan)",
         f"{pipeline.description.split(' of ')[0]} of one scan, from mounted files",
         line,
+        options,
     )
     content["mounts"] = [
         {"name": "input", "writable": False, "path": _INPUT},
@@ -104,7 +147,14 @@ def as_json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _head(catalog: Catalog, name: str, label: str, about: str, line: str) -> dict[str, Any]:
+def _head(
+    catalog: Catalog, name: str, label: str, about: str, line: str, options: ContainerOptions
+) -> dict[str, Any]:
+    limits = {
+        "reserve-memory": options.reserve_memory,  # MiB
+        "limit-memory": options.limit_memory,
+        "limit-cpu": options.limit_cpu,
+    }
     return {
         "name": name,
         "label": label,
@@ -114,7 +164,7 @@ def _head(catalog: Catalog, name: str, label: str, about: str, line: str) -> dic
         "type": "docker",
         "image": catalog.image,
         "override-entrypoint": True,
-        "reserve-memory": _RESERVED_MB,
+        **{name: value for name, value in limits.items() if value},
         "command-line": f"sh -c '{line}'",
     }
 
@@ -165,35 +215,33 @@ def _scan_input(one: Input, pipeline: Pipeline) -> dict[str, Any]:
     return content
 
 
-def _session_wrapper(pipeline: Pipeline) -> dict[str, Any]:
-    def derived(name: str, value: str) -> dict[str, Any]:
-        return {
-            "name": f"session-{name}",
-            "type": "string",
-            "required": True,
-            "derived-from-wrapper-input": "session",
-            "derived-from-xnat-object-property": name,
-            "provides-value-for-command-input": value,
-            "user-settable": False,
-        }
-
+def _wrapper(pipeline: Pipeline, where: dict[str, str]) -> dict[str, Any]:
+    """Return the wrapper that starts a pipeline from a session, or from a project."""
+    level = pipeline.level
     return {
         "name": pipeline.name,
         "label": pipeline.label,
         "description": pipeline.description,
-        "contexts": [pipeline.applies_to],
+        "contexts": [pipeline.applies_to if level == "session" else "xnat:projectData"],
         "external-inputs": [
             {
-                "name": "session",
-                "description": "Session that the run is started from",
-                "type": "Session",
+                "name": level,
+                "description": f"{level.capitalize()} that the run is started from",
+                "type": level.capitalize(),
                 "required": True,
             }
         ],
         "derived-inputs": [
-            derived("project-id", "project"),
-            derived("id", "session"),
-            derived("label", "label"),
+            {
+                "name": f"{level}-{name}",
+                "type": "string",
+                "required": True,
+                "derived-from-wrapper-input": level,
+                "derived-from-xnat-object-property": name,
+                "provides-value-for-command-input": value,
+                "user-settable": False,
+            }
+            for value, name in where.items()
         ],
         "output-handlers": [],
     }

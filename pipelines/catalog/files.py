@@ -5,17 +5,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from xnat_pic.files import write_file
 
 from . import container_commands, descriptors
+from .container_commands import DEFAULT_OPTIONS, ContainerOptions
 from .table import Catalog, load_catalog
 
 ENGINE, CONTAINERS = "engine", "containers"
 
 
-def generate_files(catalog: Catalog, location: str = "", network: str = "") -> dict[str, str]:
+def generate_files(
+    catalog: Catalog, location: str = "", containers: ContainerOptions = DEFAULT_OPTIONS
+) -> dict[str, str]:
     """Return the content of every generated file by its relative path.
 
     Parameters
@@ -24,8 +28,8 @@ def generate_files(catalog: Catalog, location: str = "", network: str = "") -> d
         The table.
     location : str
         Folder of the step program for the engine; empty where it is on the path.
-    network : str
-        Docker's network for containers that speak with the server; empty is its default one.
+    containers : ContainerOptions
+        What the site decides about its containers.
     """
     folder = f"{ENGINE}/{catalog.folder}"
     resources = f"{folder}/{descriptors.RESOURCES}"
@@ -34,22 +38,40 @@ def generate_files(catalog: Catalog, location: str = "", network: str = "") -> d
         content[f"{folder}/{one.name}.xml"] = descriptors.descriptor(catalog, one)
         content[f"{resources}/{one.name}_step.xml"] = descriptors.resource(catalog, one, location)
         content[f"{CONTAINERS}/{one.name}.json"] = container_commands.as_json(
-            container_commands.command(catalog, one, network)
+            container_commands.command(catalog, one, containers)
         )
         if one.level == "session" and one.command != "mask-average":
             content[f"{CONTAINERS}/{one.name}{container_commands.SCAN}.json"] = (
-                container_commands.as_json(container_commands.scan_command(catalog, one))
+                container_commands.as_json(
+                    container_commands.scan_command(catalog, one, containers)
+                )
             )
     return content
 
 
-def write_files(folder: Path, location: str = "", network: str = "") -> list[Path]:
+def without_input(catalog: Catalog, name: str) -> Catalog:
+    """Return a table whose pipelines do not ask for an input: the step takes its default."""
+    fewer = tuple(
+        replace(pipe, inputs=tuple(one for one in pipe.inputs if one.name != name))
+        for pipe in catalog.pipelines
+    )
+    return replace(catalog, pipelines=fewer)
+
+
+def write_files(
+    folder: Path,
+    location: str = "",
+    containers: ContainerOptions = DEFAULT_OPTIONS,
+    catalog: Catalog | None = None,
+) -> list[Path]:
     """Write every generated file below a folder, each complete or not at all.
 
     Parameters
     ----------
-    location, network : str
+    location, containers
         As of `generate_files`.
+    catalog : Catalog, optional
+        The table, where it is not the packaged one.
 
     Returns
     -------
@@ -62,7 +84,7 @@ def write_files(folder: Path, location: str = "", network: str = "") -> list[Pat
         Where the folder cannot be written.
     """
     written = []
-    for name, text in generate_files(load_catalog(), location, network).items():
+    for name, text in generate_files(catalog or load_catalog(), location, containers).items():
         written.append(write_file(folder / name, text))
     return written
 

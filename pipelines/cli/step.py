@@ -170,12 +170,12 @@ def run_command(
 
 def _token_access(host: str, alias: str, secret: str) -> Access:
     """Return access by the token that an engine or a container was given."""
-    from xnat_config.server.connection import CA_VARIABLE, normal_address
+    from xnat_config.server.certificates import trusted_bundle
+    from xnat_config.server.connection import normal_address
 
     from ..xnat.client import Access
 
-    bundle = os.environ.get(CA_VARIABLE, "")
-    return Access(normal_address(host), alias, secret, Path(bundle) if bundle else None)
+    return Access(normal_address(host), alias, secret, trusted_bundle())
 
 
 def _refuse_token(inputs: dict[str, str], token: tuple[str, str]) -> None:

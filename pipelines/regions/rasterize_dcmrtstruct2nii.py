@@ -45,7 +45,7 @@ def _library() -> Iterator[tuple[Any, Any]]:
         except ImportError as error:
             raise WrongCallError(
                 f"dcmrtstruct2nii cannot be loaded ({error}).",
-                hint="Install it with: pip install xnat-pic[pipelines]",
+                hint="Choose ours, or install it with: pip install 'xnat-pic[rasterizer]'.",
             ) from error
         missing = not hasattr(pydicom, "read_file")
         if missing:

@@ -3,13 +3,19 @@
 import json
 import re
 import shlex
+import subprocess
 import tomllib
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from lxml import etree
 
 from pipelines.catalog import load_catalog
@@ -284,6 +290,76 @@ def test_containers_are_started_where_the_server_is_found(tmp_path, network):
         reaches = one["name"].endswith("_scan")  # its files are mounted: it asks no server
         assert one.get("network", "") == ("" if reaches else network), one["name"]
         assert one["reserve-memory"] == 2000  # MiB
+        assert one["limit-memory"] == 8000
+        assert "limit-cpu" not in one, "Docker refuses more processors than its host has"
+
+
+def test_a_site_limits_its_containers(tmp_path):
+    words = ["--reserve-memory", "0", "--limit-memory", "3000", "--limit-cpu", "1.5"]
+    done = CliRunner().invoke(export, [str(tmp_path), *words])
+    assert done.exit_code == 0, done.output
+    for path in tmp_path.rglob("containers/*.json"):
+        one = json.loads(path.read_text("utf-8"))
+        assert "reserve-memory" not in one
+        assert (one["limit-memory"], one["limit-cpu"]) == (3000, 1.5)
+    done = CliRunner().invoke(export, [str(tmp_path), "--limit-memory", "1000"])
+    assert done.exit_code == 2
+    assert "below --reserve-memory" in done.output
+
+
+def test_a_project_pipeline_is_started_once_for_its_project():
+    """XNAT offers it on a project's page, and not in a batch over sessions."""
+    for one in load_catalog().pipelines:
+        command = json.loads(FILES[f"containers/{one.name}.json"])
+        (wrapper,) = command["xnat"]
+        (root,) = wrapper["external-inputs"]
+        fed = {
+            two["provides-value-for-command-input"]: two["derived-from-xnat-object-property"]
+            for two in wrapper["derived-inputs"]
+        }
+        if one.level == "project":
+            assert (wrapper["contexts"], root["type"]) == (["xnat:projectData"], "Project")
+            assert fed == {"project": "id"}, "its label is the project's title"
+            assert "--session" not in command["command-line"]
+        else:
+            assert (wrapper["contexts"], root["type"]) == ([one.applies_to], "Session")
+            assert fed == {"project": "project-id", "session": "id", "label": "label"}
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_no_default_or_choice_holds_what_the_service_refuses(name):
+    for one in json.loads(FILES[name])["inputs"]:
+        for value in (one.get("default-value", ""), *one.get("select-values", ())):
+            assert not any(sign in value for sign in (";", "&&", "||", "`", "(")), one["name"]
+
+
+def test_the_rasterizer_is_asked_for_only_where_the_other_one_is_installed(tmp_path):
+    done = CliRunner().invoke(export, [str(tmp_path), "--without-dcmrtstruct2nii"])
+    assert done.exit_code == 0, done.output
+    assert any("dcmrtstruct2nii" in text for text in FILES.values())
+    for path in tmp_path.rglob("*.*"):
+        assert "rasterizer" not in path.read_text("utf-8"), path.name
+
+
+def test_certificates_of_the_site_travel_in_the_commands_that_ask_the_server(tmp_path):
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "site")])
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+    pem = tmp_path / "site.pem"
+    pem.write_bytes(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    done = CliRunner().invoke(export, [str(tmp_path), "--ca-bundle", str(pem)])
+    assert done.exit_code == 0, done.output
+    word = "".join(pem.read_text().split("-----")[2].split())
+    for path in tmp_path.rglob("containers/*.json"):
+        command = json.loads(path.read_text("utf-8"))
+        line = shlex.split(command["command-line"])[2]
+        assert (word in line) == (" step " in line)
+        # The service keeps 255 letters of a variable: the certificate is in the line.
+        assert all(len(one) <= 255 for one in command["environment-variables"].values())
+        if word in line:
+            said = ["sh", "-c", line.replace("xnat-pic-pipelines step", "env; true")]
+            env = subprocess.run(said, capture_output=True, text=True, check=True, env={})
+            assert f"XNAT_PIC_CA_CERTIFICATES={word}\n" in env.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--bin", "bin"], []])
