@@ -6,9 +6,11 @@ pictures are made by hand, not by a test. It takes about two minutes of computin
 """
 
 import io
+import shutil
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
@@ -95,9 +97,9 @@ def photograph(page: Page, bench: Bench, folder: Path) -> None:
     page.goto(f"{url}/{session}")
     picture(page, "pipelines-session", 450)
     launch(page, bench, SHOWN, "Process T2", form="pipelines-form")
-    picture(page, "pipelines-run", 880)
+    picture(page, "pipelines-run", 650)
     launch(page, bench, SHOWN, "Process T2 project")
-    picture(page, "pipelines-failed", 850)
+    picture(page, "pipelines-failed", 1010)
     launch(page, bench, SHOWN, "Mask Average project")
     names = bench.files(f"/data/projects/{PROJECT}")
     (name,) = [one for one in names if "Mask" in one and one.endswith("/summary.html")]
@@ -122,8 +124,10 @@ def _top(part: Locator) -> float:
 
 def main() -> None:
     """Make all pictures."""
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
-        folder = Path(name)
+    with ExitStack() as stack, sync_playwright() as playwright:
+        folder = Path(tempfile.gettempdir()) / "sandbox"  # pages show it
+        folder.mkdir()
+        stack.callback(shutil.rmtree, folder)
         made = study(folder)
         write_files(folder / "catalog")
         with serving(Archive(made.folder, Settings(faults=True))) as served:

@@ -436,6 +436,7 @@ TITLES = {
     "nrg-objects": "The makers' tests: objects",
     "nrg-forms": "The makers' tests: forms and containers",
     "nrg-real": "The makers' tests: what a real server shows besides",
+    "engine": "The classic engine, as it was measured",
 }
 
 

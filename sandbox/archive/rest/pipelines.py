@@ -121,13 +121,16 @@ def find_pipeline(
 
 @endpoint
 def launch(call: Call) -> Response:
-    """Launch a pipeline on a session. A step id that nobody knows is no error, as in XNAT."""
+    """Launch a pipeline on a session. A step id that nobody knows is no error, as in XNAT.
+
+    Who may see a session may launch on it; the run then has the rights of that person.
+    """
+    step = call.path("name")
     with call.archive.database.read() as connection:
         project = lookup.project(connection, call.user, call.path("project"))
         session = lookup.experiment(
-            connection, call.user, call.path("experiment"), project.id, edit=True
+            connection, call.user, call.path("experiment"), project.id, edit=step in actions.ACTIONS
         )
-        step = call.path("name")
         found = None
         with suppress(Refused):
             found = find_pipeline(connection, project, step)

@@ -173,12 +173,16 @@ def test_unknown_step_is_only_ignored(served: Served, session: str) -> None:
     assert _runs(served) == []
 
 
-def test_launch_needs_session_and_right(served: Served, session: str) -> None:
+def test_launch_needs_a_session_that_one_may_see(served: Served, session: str) -> None:
     path = "/data/projects/P1/pipelines/process_T2/experiments/"
     assert served.post(path + "nothing").status_code == 404
+    assert add_user(served, "stranger").post(path + session).status_code == 404
     reader = add_user(served, "reader", "Collaborators")
-    assert reader.post(path + session).status_code == 403
+    fixing = path.replace("process_T2", "fixScanTypes")
+    assert reader.post(fixing + session).status_code == 403
     assert _runs(served) == []
+    assert reader.post(path + session).status_code == 200  # by REST; the page refuses
+    assert _runs(served)[0].login == "reader"
 
 
 def _use(monkeypatch: pytest.MonkeyPatch, runner: launching.Runner) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from snapshot import OURS, snapshot
 
+from uploader.server.variables import define_variables
 from xnat_config.admin.catalog import load_catalog
 from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
@@ -292,6 +293,23 @@ def test_a_variable_changed_by_hand_is_reported_and_left(start, login, file):
     assert 'datatype="float"' in left
     assert 'name="group"' not in left
     assert 'name="dose"' not in served.get(address.replace("P1", "P2")).text
+
+
+def test_letters_of_variables_arrive_on_a_server_of_ascii(start, login, file, tmp_path):
+    """As a server started with ``LANG=C``: a document names its charset, or loses its letters."""
+    served = start()
+    other = tmp_path / "other.toml"
+    other.write_text(FILE + '[[variable]]\nname = "group"\nvalues = ["Kälte", "für"]\n', "utf-8")
+    spec = load_specification(other)
+    define_variables(login(served), "P2", spec.config.variables, ())
+    assert _values(served, "P2") >= {"Kälte", "für"}
+    Installation(login(served), spec).apply()
+    assert _values(served, "P1") >= {"Kälte", "für"}
+
+
+def _values(served, project):
+    address = f"/data/projects/{project}/protocols/xnat:subjectData"
+    return set(re.findall(">([^<]+)</", served.get(address).content.decode("utf-8")))
 
 
 def test_what_was_there_before_is_left_by_apply_and_remove(start, login, file, tmp_path):
