@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import secrets
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import WrongCallError
+from .errors import OutputError, WrongCallError
 
 
 def part_path(path: Path) -> Path:
@@ -56,6 +57,46 @@ def write_file(
         aside.unlink(missing_ok=True)
         raise
     return path
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder where it is missing, and see whether files can be made in it.
+
+    Raises
+    ------
+    OutputError
+        Where they cannot, with what to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise OutputError(
+            f"Nothing can be written into {folder}: {error.strerror or error}.",
+            path=folder,
+            hint=_remedy(folder, error),
+        ) from error
+
+
+def _remedy(folder: Path, error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "Free space there, or name another folder."
+    if not isinstance(error, PermissionError):
+        return "Name another folder."
+    hint = "Name a folder of your own."
+    if not hasattr(os, "geteuid"):
+        return hint
+    for one in (folder, *folder.parents):
+        try:
+            owner = one.stat().st_uid
+        except OSError:
+            continue
+        return (
+            f"This runs as user {os.geteuid()}, and {one} belongs to user {owner}. {hint} A "
+            f"container needs {owner} as Container User in the settings of XNAT's Docker host."
+        )
+    return hint
 
 
 @contextmanager

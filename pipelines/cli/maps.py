@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from xnat_pic.cli import PATH, announce, echo_json, exit_code_help, json_option
+from xnat_pic.files import check_writable
 
 from .parts import echo_line, end_on_error, format_option
 
@@ -57,6 +58,23 @@ class _AutoOr(click.ParamType):  # type: ignore[type-arg]
         if number < 0 or number != number:
             self.fail(f"{value!r} is below 0.", param, ctx)
         return number
+
+
+class _OrEmpty(click.ParamType):  # type: ignore[type-arg]
+    """Another type, whose empty value means that nothing is given: commands hand every one on."""
+
+    def __init__(self, kind: click.ParamType) -> None:  # type: ignore[type-arg]
+        self.kind = kind
+        self.name = kind.name
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return None if value in (None, "") else self.kind.convert(value, param, ctx)
+
+    def get_metavar(self, param: Any, ctx: Any) -> str | None:
+        return self.kind.get_metavar(param, ctx)
+
+
+_ABOVE_0 = _OrEmpty(click.FloatRange(min=0, min_open=True))
 
 
 def _offsets(
@@ -146,6 +164,7 @@ def _run(
 
     chosen = MapOptions(sigma=sigma or None, offsets_ppm=offsets[0], windows=offsets[1], **options)
     with end_on_error():
+        check_writable(out.parent)
         summary = make_maps(
             name, source, out, chosen, formats=formats, overwrite=overwrite, progress=announce
         )
@@ -162,20 +181,22 @@ def _run(
 @map_group.command("suv", help="SUV by body weight from PET images (Bq/mL).")
 @click.argument("source", metavar="INPUT", type=PATH)
 @click.argument("out", metavar="OUT", type=PATH)
-@click.option("--weight-g", type=click.FloatRange(min=0, min_open=True), help="Body weight, grams.")
+@click.option("--weight-g", type=_ABOVE_0, help="Body weight, grams.")
 @click.option(
     "--dose-mbq",
-    type=click.FloatRange(min=0, min_open=True),
+    type=_ABOVE_0,
     help="Injected dose in MBq at the time of injection.",
 )
 @click.option(
     "--injection-time",
     "injected",
-    type=click.DateTime(_TIMES),
+    type=_OrEmpty(click.DateTime(_TIMES)),
     help="By the scanner's clock, such as '2024-01-08 10:30:00'.",
 )
 @click.option(
-    "--frame", type=click.IntRange(min=1), help="Frame of a dynamic series.  [default: the last]"
+    "--frame",
+    type=_OrEmpty(click.IntRange(min=1)),
+    help="Frame of a dynamic series.  [default: the last]",
 )
 @format_option("What to write.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT.")
@@ -196,6 +217,7 @@ def suv_command(
 
     options = SuvOptions(weight_g, dose_mbq, injected, frame)
     with end_on_error():
+        check_writable(out.parent)
         summary = make_suv(source, out, options, formats=formats, overwrite=overwrite)
     for warning in summary.warnings:
         echo_line(f"note: {warning}")

@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -300,8 +301,9 @@ def _echo_outcome(outcome: SessionOutcome | ProjectOutcome) -> None:
 def _end(outcome: SessionOutcome | ProjectOutcome, workdir: Path) -> None:
     """End with the documented status, where not all is done."""
     if outcome.exit_code:
-        if workdir.is_dir():
-            echo_line(f"The work folder is kept: {workdir}")
+        with suppress(OSError):  # a folder that may not be looked at
+            if workdir.is_dir():
+                echo_line(f"The work folder is kept: {workdir}")
         exit_with(outcome.failure, outcome.exit_code)
 
 

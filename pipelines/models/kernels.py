@@ -38,13 +38,20 @@ def _sources() -> str:
 
 
 def _writable(folder: Path) -> bool:
-    """Tell whether files can be kept in a folder; it is made where it is missing."""
+    """Tell whether files can be kept in a folder and those in it; it is made where it is missing.
+
+    What another user has compiled may be closed to this one.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return True
+            inner = [one for one in folder.iterdir() if one.is_dir()]
+        files = [file for one in inner for file in one.iterdir()]
     except OSError:
         return False
+    return all(os.access(one, os.R_OK | os.W_OK | os.X_OK) for one in inner) and all(
+        os.access(one, os.R_OK) for one in files
+    )
 
 
 def _copy(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.paths import data_path
 from xnat_config.variables import Variables
 from xnat_pic.errors import ServerError, WrongCallError, XnatPicError, describe, exit_code_of
+from xnat_pic.files import check_writable
 
 from ..errors import StoppedError
 from ..xnat.client import Access, RunClient
@@ -137,7 +138,7 @@ class _Run:
     def execute(
         self, progress: Progress, cancel: Callable[[], bool], lock_times: LockTimes
     ) -> ProjectOutcome:
-        self.work.mkdir(parents=True, exist_ok=True)
+        check_writable(self.work)
         with (
             ProjectLock(self.access, self.location, lock_times) as lock,
             RunClient(self.access) as client,

@@ -17,6 +17,7 @@ from xnat_pic.errors import (
     describe,
     exit_code_of,
 )
+from xnat_pic.files import check_writable
 from xnat_pic.text import counted
 
 from ..catalog import Pipeline
@@ -118,7 +119,10 @@ def _claim_folder(work: Path) -> None:
     ------
     WrongCallError
         Where there is something that no run made.
+    OutputError
+        Where nothing can be written.
     """
+    check_writable(work)
     parts = [work / part for part in (*_PARTS, "LOGS")]
     ours = (work / _MARK).is_file()
     for part in parts:
@@ -128,7 +132,6 @@ def _claim_folder(work: Path) -> None:
                 hint="Name another folder to work in.",
             )
     if not ours:
-        work.mkdir(parents=True, exist_ok=True)
         (work / _MARK).touch()
     for part in parts[:-1]:
         _remove(part)

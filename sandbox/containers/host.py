@@ -78,7 +78,7 @@ def host_of(run: Run) -> Iterator[Host]:
     named = str(run.host_settings.get("container-user") or "").partition(":")[0]
     if named and not named.isdecimal():
         raise LaunchError(f"The host has no user {named}: give the number of one.")
-    user = int(named) if named else owner
+    user = int(named) or owner if named else owner  # as root our image becomes the owner
     if owner in (None, os.geteuid()) and user in (None, os.geteuid()):
         yield Host(run.folder)
         return

@@ -1,13 +1,21 @@
 """Files and folders: complete or not at all."""
 
+import errno
 import hashlib
 import os
 import stat
+import tempfile
 
 import pytest
 
-from xnat_pic.errors import WrongCallError
-from xnat_pic.files import bytes_digest, file_digest, replacing_folder, write_file
+from xnat_pic.errors import OutputError, WrongCallError
+from xnat_pic.files import (
+    bytes_digest,
+    check_writable,
+    file_digest,
+    replacing_folder,
+    write_file,
+)
 
 
 def test_write_file_replaces_and_leaves_nothing_beside_it(tmp_path):
@@ -79,3 +87,23 @@ def test_digests_are_hashlibs(tmp_path, algorithm):
     expected = hashlib.new(algorithm, content).hexdigest()
     assert file_digest(tmp_path / "a", algorithm) == expected
     assert bytes_digest(content, algorithm) == expected
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_what_to_do(tmp_path):
+    check_writable(tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").is_dir()
+    assert not any((tmp_path / "new" / "folder").iterdir())
+    (tmp_path / "file").write_text("", "utf-8")
+    with pytest.raises(OutputError, match="Nothing can be written") as caught:
+        check_writable(tmp_path / "file" / "folder")
+    assert caught.value.hint == "Name another folder."
+
+
+def test_a_full_disk_is_told(tmp_path, monkeypatch):
+    def full(**_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(OutputError, match="No space left") as caught:
+        check_writable(tmp_path)
+    assert "Free space" in caught.value.hint
