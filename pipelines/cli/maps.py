@@ -128,6 +128,11 @@ _OPTIONS = [
     click.option("--t1", type=PATH, help="T1 map (ms), for AREX (cest) and the EPG model (t2)."),
     click.option("--b1", type=PATH, help="Map of actual over nominal flip angle (t1vfa)."),
     click.option("--ph", type=PATH, help="pH calibration (cest), a TOML file."),
+    click.option(
+        "--assume-aligned",
+        is_flag=True,
+        help="Take series of several frames of reference or studies as lying together.",
+    ),
     format_option("What to write."),
     click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT."),
     json_option,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,15 +102,12 @@ def read_volumes(files: list[Path], header: Dataset) -> list[Volume]:
             raise CorruptDataError(
                 f"{damaged[0].name} is damaged.", path=damaged[0], hint="Get the file again."
             )
-    groups: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for one in loaded:
-        for frame in one.frames:
-            groups[grid.geometry_key(frame)].append(frame)
+    groups = grid.group([frame for one in loaded for frame in one.frames])
     if not groups:
         raise NothingUsableError("Its objects hold no planes of MR, PET or CT.")
     where = pixels(loaded)
-    ordered = sorted(groups.values(), key=lambda frames: min(f.order for f in frames))
-    return [_volume(frames, where) for frames in ordered]
+    ordered = sorted(groups, key=lambda frames: min(f.order for f in frames))
+    return [_volume(pack, where) for frames in ordered for pack in grid.packs(frames)]
 
 
 def _plane(path: Path) -> DicomFile:
@@ -165,13 +161,14 @@ def _frame(path: Path, ds: Dataset) -> Frame:
     )
 
 
-def _volume(frames: list[Frame], where: dict[tuple[Path, int], tuple[DicomFile, int]]) -> Volume:
-    slices = grid.by_slice(frames)
+def _volume(
+    slices: list[list[Frame]], where: dict[tuple[Path, int], tuple[DicomFile, int]]
+) -> Volume:
     counts = {len(one) for one in slices}
     if len(counts) > 1:
         raise NothingUsableError(
             f"Some slices have {min(counts)} images and others {max(counts)}.",
-            path=frames[0].path.parent,
+            path=slices[0][0].path.parent,
             hint="Images are missing; get the complete series.",
         )
     varied = next((name for name in VARIED if _several(slices, name)), "")

@@ -38,6 +38,8 @@ class MapOptions:
         Maps on the grid of the images, NIfTI or Parametric Map; for B0 also a series.
     ph : Path or None
         Calibration of pH, TOML.
+    assume_aligned : bool
+        Series of several frames of reference, studies or animals lie together: a person says so.
     """
 
     mask: Path | None = None
@@ -50,6 +52,7 @@ class MapOptions:
     b1: Path | None = None
     t1: Path | None = None
     ph: Path | None = None
+    assume_aligned: bool = False
 
 
 @dataclass(frozen=True)

@@ -321,6 +321,8 @@ def _coverage_notes(values: Floats, kind: str, path: Path, mask: Bools) -> list[
 def options_as_json(options: MapOptions) -> dict[str, Any]:
     """Return every option by its name; files by name and SHA-256, so that contents count."""
     content = dict(vars(options))
+    if not options.assume_aligned:
+        del content["assume_aligned"]  # said where it was said
     for name in _FILES:
         if content.get(name) is not None:
             content[name] = fingerprint(content[name])

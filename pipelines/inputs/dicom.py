@@ -34,6 +34,8 @@ _IDENTITY = (
     "SOPClassUID",
     "SOPInstanceUID",
     "SeriesInstanceUID",
+    "StudyInstanceUID",
+    "PatientID",
     "FrameOfReferenceUID",
     "SeriesNumber",
     "SeriesDescription",
@@ -288,6 +290,8 @@ def _frame(path: Path, index: int, places: list[Dataset], origin: dict[str, str]
         frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
         title=f"{_integer(ds, 'SeriesNumber')} {ds.get('SeriesDescription', '')}".strip(),
         derived=bool(kind) and kind[0] == "DERIVED" and _is_map(kind),
+        study_uid=str(ds.get("StudyInstanceUID", "")),
+        patient_id=str(ds.get("PatientID", "")),
     )
 
 

@@ -69,6 +69,8 @@ class Frame:
         A CEST image without saturation.
     derived : bool
         Computed on the scanner, such as a map.
+    study_uid, patient_id : str
+        Whose images they are.
     """
 
     path: Path
@@ -90,6 +92,8 @@ class Frame:
     title: str
     reference: bool = False
     derived: bool = False
+    study_uid: str = ""
+    patient_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,8 @@ class Images:
         Working frequency of a Z-spectrum.
     scan : ScanProperties
         What the whole scan has in common.
+    is_even : bool
+        Whether the slices are evenly far apart; where not, no affine places them all.
     """
 
     data: Floats
@@ -165,6 +171,7 @@ class Images:
     notes: list[str] = field(default_factory=list)
     frequency_mhz: float | None = None
     scan: ScanProperties = field(default_factory=ScanProperties)
+    is_even: bool = True
 
     def __repr__(self) -> str:
         """Show how many samples on which grid, and what is known of each."""

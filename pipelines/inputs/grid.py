@@ -2,17 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from xnat_pic.errors import NothingUsableError
 
+from ..images import stacks
 from .frames import Doubles, Frame
 
-_TOLERANCE_MM = 0.01
-_UNEVEN = 0.02
+_MOST_NAMED = 4
 _RANGE_NAMES = {
     "echo_time_ms": "echo times",
     "repetition_time_ms": "repetition times",
@@ -28,10 +27,10 @@ def plural_name(variable: str) -> str:
     return _RANGE_NAMES[variable]
 
 
-def geometry_key(frame: Frame) -> tuple[object, ...]:
-    """Return what frames of one volume have in common."""
-    orientation = tuple(round(value, 3) + 0.0 for value in frame.orientation)
-    return (frame.shape, orientation, tuple(round(v, 4) for v in frame.spacing), frame.component)
+def is_placed(frame: Frame) -> bool:
+    """Tell whether a frame says how large its pixels are and where its plane lies."""
+    sized = len(frame.spacing) == 2 and min(frame.spacing) > 0
+    return sized and len(frame.position) == 3 and len(frame.orientation) == 6
 
 
 def check_geometry(frame: Frame) -> None:
@@ -50,22 +49,52 @@ def check_geometry(frame: Frame) -> None:
         )
 
 
-def by_slice(frames: Sequence[Frame]) -> list[list[Frame]]:
-    """Return the frames of each slice, slices sorted along the normal of their plane."""
+def packs(frames: Sequence[Frame]) -> list[list[list[Frame]]]:
+    """Return frames of one geometry as packs of slices, in the order of their acquisition.
+
+    Returns
+    -------
+    list of list of list of Frame
+        By pack, by slice along the normal of the planes, frames of a slice as given.
+    """
     first = frames[0]
     check_geometry(first)
-    normal = np.cross(first.orientation[:3], first.orientation[3:])
-    places = np.array([frame.position for frame in frames])
-    depth = places @ normal
-    order = np.argsort(depth, kind="stable")
-    slices: list[list[Frame]] = []
-    last = -np.inf
-    for index in order:
-        if depth[index] - last > _TOLERANCE_MM:
-            slices.append([])
-            last = depth[index]
-        slices[-1].append(frames[index])
-    return slices
+    row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
+    found = stacks.arrange(
+        [frame.position for frame in frames],
+        np.cross(row, column),
+        stacks.edge_mm(first.spacing, first.pitch_mm),
+    )
+    found.sort(key=lambda pack: min(frames[k].order for group in pack.members for k in group))
+    return [[[frames[k] for k in group] for group in pack.members] for pack in found]
+
+
+def by_slice(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Return the frames of each slice of one pack, slices sorted along the normal of their plane.
+
+    Raises
+    ------
+    NothingUsableError
+        Where they are several packs, which are no volume together.
+    """
+    found = packs(frames)
+    if len(found) > 1:
+        raise NothingUsableError(
+            f"The images of {frames[0].title} are {packs_words(found)}.",
+            path=frames[0].path.parent,
+            hint="Give the images of one of them.",
+        )
+    return found[0]
+
+
+def packs_words(found: Sequence[Sequence[Sequence[Frame]]]) -> str:
+    """Name packs for a person: how many, of how many slices, and where each begins."""
+    listed = ", ".join(
+        f"{len(pack)} from ({', '.join(f'{v:.4g}' for v in pack[0][0].position)}) mm"
+        for pack in found[:_MOST_NAMED]
+    )
+    more = f", and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
+    return f"{len(found)} packs of slices that lie apart: {listed}{more}"
 
 
 def match_samples(slices: list[list[Frame]], variable: str, sort: bool) -> list[list[Frame]]:
@@ -135,11 +164,10 @@ def affine_of(slices: list[list[Frame]]) -> tuple[Doubles, list[str]]:
     notes = []
     if len(slices) > 1:
         step = (places[-1] - places[0]) / (len(slices) - 1)
-        normal = np.cross(row, column)
-        gaps = np.array([(b - a) @ normal for a, b in pairwise(places)])
-        if np.ptp(gaps) > _UNEVEN * np.mean(gaps):
+        if not is_even(slices):
+            gaps = stacks.gaps_of(places, np.cross(row, column))
             notes.append(
-                f"The slices are {gaps.min():g} to {gaps.max():g} mm apart; "
+                f"The slices are {gaps.min():.4g} to {gaps.max():.4g} mm apart; "
                 "the affine uses their mean distance."
             )
     else:
@@ -152,6 +180,11 @@ def affine_of(slices: list[list[Frame]]) -> tuple[Doubles, list[str]]:
     affine[:3, 2] = step
     affine[:3, 3] = first.position
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine, notes
+
+
+def is_even(slices: Sequence[Sequence[Frame]]) -> bool:
+    """Tell whether slices are evenly far apart, as an affine needs it."""
+    return stacks.is_even(np.array([one[0].position for one in slices], dtype=np.float64))
 
 
 def distinct(frames: Sequence[Frame], variable: str) -> int:
@@ -184,12 +217,28 @@ def rebuild_echo_times(frames: list[Frame]) -> tuple[list[Frame], str]:
     )
 
 
-def group(frames: Sequence[Frame]) -> dict[tuple[object, ...], list[Frame]]:
-    """Return the frames by geometry and component."""
-    groups: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
+def group(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Return the frames by geometry and component: same size, and within tolerances parallel.
+
+    Groups in the order of their first frame as given.
+    """
+    exact: dict[tuple[object, ...], list[list[Frame]]] = defaultdict(list)
+    found: list[list[Frame]] = []
     for frame in frames:
-        groups[geometry_key(frame)].append(frame)
-    return groups
+        known = exact[(frame.shape, frame.component, is_placed(frame))]
+        for members in known:
+            if not is_placed(frame) or _is_alike(members[0], frame):
+                members.append(frame)
+                break
+        else:
+            known.append([frame])
+            found.append(known[-1])
+    return found
+
+
+def _is_alike(one: Frame, other: Frame) -> bool:
+    turned = stacks.are_parallel(one.orientation, other.orientation)
+    return turned and stacks.are_alike(one.spacing, other.spacing)
 
 
 def directions_of(samples: list[Frame]) -> tuple[Doubles | None, Doubles | None]:

@@ -16,7 +16,7 @@ _PLATEAU = 0.002  # share of pixels at the top of the scale above which they are
 
 
 def load_images(path: Path | str, requirement: SeriesRequirement) -> Images:
-    """Read the images of one map.
+    """Read the images of one map that are one volume.
 
     Parameters
     ----------
@@ -32,16 +32,49 @@ def load_images(path: Path | str, requirement: SeriesRequirement) -> Images:
     Raises
     ------
     NothingUsableError
-        Where no series serves, several do, or the values are not complete.
+        Where no series serves, several do, it holds several packs of slices, or the values are
+        not complete.
     CorruptDataError
         Where all files are damaged, or one of the chosen series is.
+    """
+    found = load_packs(path, requirement)
+    if len(found) > 1:
+        words = grid.packs_words([one.frames for one in found])
+        raise NothingUsableError(
+            f"The series is {words}.", path=Path(path), hint="Read them with load_packs."
+        )
+    return found[0]
+
+
+def load_packs(
+    path: Path | str, requirement: SeriesRequirement, *, assume_aligned: bool = False
+) -> list[Images]:
+    """Read the images of one map, each pack of slices that lies apart as a volume of its own.
+
+    Parameters
+    ----------
+    path, requirement
+        As of `load_images`.
+    assume_aligned : bool
+        Take series of several frames of reference, studies or animals for one, because a person
+        says that they lie together.
+
+    Returns
+    -------
+    list of Images
+        In the order of acquisition.
+
+    Raises
+    ------
+    NothingUsableError, CorruptDataError
+        As of `load_images`, several packs apart.
     """
     path = Path(path)
     if not path.exists():
         raise NothingUsableError(f"There is no {path}.", path=path, hint="Check the path.")
     nifti = find_nifti(path)
     if nifti:
-        return load_nifti(nifti, requirement)
+        return [load_nifti(nifti, requirement)]
     files, damaged = dicom.read_files(
         dicom.find_files(path), cest=requirement.variable == "offset_ppm"
     )
@@ -61,34 +94,34 @@ def load_images(path: Path | str, requirement: SeriesRequirement) -> Images:
             path=path,
             hint="Give a folder of DICOM files, or a NIfTI file with its sidecar.",
         )
-    chosen, notes = choose(frames, requirement)
-    return _assemble(chosen, requirement, files, notes)
+    chosen, notes = choose(frames, requirement, assume_aligned=assume_aligned)
+    if len(chosen) > 1:
+        notes = [*notes, f"The series is {grid.packs_words([grid.by_slice(m) for m in chosen])}."]
+    return [_assemble(members, requirement, files, notes) for members in chosen]
 
 
 def choose(
-    frames: Sequence[Frame], requirement: SeriesRequirement
-) -> tuple[list[Frame], list[str]]:
-    """Return the frames that make the map, and what was rebuilt."""
+    frames: Sequence[Frame], requirement: SeriesRequirement, *, assume_aligned: bool = False
+) -> tuple[list[list[Frame]], list[str]]:
+    """Return the frames that make the map, by pack, and what was rebuilt."""
     usable = [f for f in frames if f.component in requirement.components and not f.derived]
-    series: dict[tuple[object, ...], list[Frame]] = defaultdict(list)
-    for frame in usable:
-        series[(frame.series_uid, *grid.geometry_key(frame))].append(frame)
     notes: list[str] = []
-    if requirement.variable == "echo_time_ms":
-        for key, members in series.items():
-            series[key], note = grid.rebuild_echo_times(members)
-            notes += [note] if note else []
-    serving = [
-        m for m in series.values() if grid.distinct(m, requirement.variable) >= requirement.least
-    ]
+    serving: dict[str, list[list[Frame]]] = defaultdict(list)
+    for members in _packs_by_series(usable):
+        pack = members
+        if requirement.variable == "echo_time_ms":
+            pack, note = grid.rebuild_echo_times(members)
+            notes += [note] if note and note not in notes else []
+        if grid.distinct(pack, requirement.variable) >= requirement.least:
+            serving[pack[0].series_uid].append(pack)
     if not serving:
-        serving = _join_series(usable, requirement)
+        serving = _join_series(usable, requirement, assume_aligned)
     for component in requirement.components:
-        best = [m for m in serving if m[0].component == component]
+        best = [m for m in serving.values() if m[0][0].component == component]
         if len(best) == 1:
             return best[0], notes
         if len(best) > 1:
-            titles = ", ".join(sorted(m[0].title for m in best))
+            titles = ", ".join(sorted(m[0][0].title for m in best))
             raise NothingUsableError(
                 f"Several series vary their {grid.plural_name(requirement.variable)}: {titles}.",
                 hint="Give the folder of one of them.",
@@ -96,13 +129,73 @@ def choose(
     raise _no_series_error(frames, usable, requirement)
 
 
-def _join_series(frames: Sequence[Frame], requirement: SeriesRequirement) -> list[list[Frame]]:
-    """Return series that only together vary the variable, such as one for each inversion time."""
-    found = []
-    for members in grid.group(frames).values():
-        if grid.distinct(members, requirement.variable) >= requirement.least:
-            found.append(members)
+def _packs_by_series(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Return the frames of each pack of each series, series and packs in the order of frames."""
+    by_series: dict[tuple[str, str], list[Frame]] = defaultdict(list)
+    for frame in frames:
+        by_series[(frame.series_uid, frame.component)].append(frame)
+    return [pack for members in by_series.values() for pack in _packs_of(members)]
+
+
+def _packs_of(frames: Sequence[Frame]) -> list[list[Frame]]:
+    """Return the frames of each pack: those of one orientation, size and stack of slices."""
+    found: list[list[Frame]] = []
+    for members in grid.group(frames):
+        if grid.is_placed(members[0]):
+            found += [[frame for one in pack for frame in one] for pack in grid.packs(members)]
+        else:
+            found.append(members)  # where they are chosen, they are refused
     return found
+
+
+def _join_series(
+    frames: Sequence[Frame], requirement: SeriesRequirement, assume_aligned: bool
+) -> dict[str, list[list[Frame]]]:
+    """Return series that only together vary the variable, such as one for each inversion time.
+
+    Raises
+    ------
+    NothingUsableError
+        Where they do not lie together, or nothing says that they do.
+    """
+    found: dict[str, list[list[Frame]]] = {}
+    for members in _packs_of(frames):
+        if grid.distinct(members, requirement.variable) >= requirement.least:
+            if not assume_aligned:
+                _check_together(members)
+            found[f"{len(found)} {members[0].series_uid}"] = [members]
+    if found:
+        return found
+    for members in filter(lambda one: grid.is_placed(one[0]), grid.group(frames)):
+        # Together they would serve; they lie in several places.
+        if grid.distinct(members, requirement.variable) >= requirement.least:
+            packs = grid.packs(members)
+            titles = ", ".join(sorted({one[0][0].title for one in packs}))
+            raise NothingUsableError(
+                f"The series do not lie in one place: {titles} are {grid.packs_words(packs)}.",
+                hint="Give series that were acquired with one geometry.",
+            )
+    return {}
+
+
+_TOGETHER = (
+    ("frame_of_reference_uid", "frames of reference"),
+    ("study_uid", "studies"),
+    ("patient_id", "patients"),
+)
+
+
+def _check_together(members: Sequence[Frame]) -> None:
+    """Refuse series of several frames of reference, studies or animals."""
+    for attribute, words in _TOGETHER:
+        told = {getattr(f, attribute): f for f in members if getattr(f, attribute)}
+        if len(told) > 1:
+            titles = ", ".join(sorted({f.title for f in told.values()}))
+            raise NothingUsableError(
+                f"The series {titles} are of {len(told)} {words}.",
+                hint="Give the series of one scan session, or say --assume-aligned where you know "
+                "that they lie together.",
+            )
 
 
 def _no_series_error(
@@ -116,9 +209,7 @@ def _no_series_error(
             f"There are only {have} images that cannot be used, or maps.",
             hint="Give the magnitude images.",
         )
-    most = max(
-        grid.distinct(members, requirement.variable) for members in grid.group(usable).values()
-    )
+    most = max(grid.distinct(members, requirement.variable) for members in grid.group(usable))
     if not most:
         return NothingUsableError(
             f"No image says its {words}.",
@@ -170,6 +261,7 @@ def _assemble(
         notes=[*notes, *uneven],
         frequency_mhz=next((m.frequency_mhz for m in members if m.frequency_mhz), None),
         scan=next((m.scan for m in members if m.scan.b1_ut), members[0].scan),
+        is_even=grid.is_even(slices),
     )
 
 

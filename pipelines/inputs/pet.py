@@ -18,7 +18,7 @@ from ..models.suv import Uptake
 from .damage import PYDICOM_ERRORS, damage_named, decode_pixels, require_numbers
 from .dicom import find_files
 from .frames import Frame, Images
-from .grid import affine_of, by_slice
+from .grid import affine_of, by_slice, is_even
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -165,6 +165,7 @@ def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
         frames=slices,
         files=sorted(file for file, _ in frames[chosen]),
         notes=notes,
+        is_even=is_even(slices),
     )
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
     return PetFrame(images, values, uptake, chosen + 1, len(frames), voxel_ml)

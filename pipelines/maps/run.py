@@ -17,9 +17,10 @@ from xnat_pic.files import replacing_folder
 from ..fitting.data import FittedMap, MapOptions
 from ..fitting.fit import check_options, fit_images
 from ..fitting.methods import MAP_METHODS
-from ..inputs.load import load_images
+from ..inputs.frames import Images
+from ..inputs.load import load_packs
 from ..inputs.sidecar import stem_of
-from ..outputs.write import FORMATS, write_contents, write_maps
+from ..outputs.write import FORMATS, WrittenMaps, join_packs, write_contents, write_maps
 from ..report.page import write_report
 
 _PATHS: tuple[str, ...] = ("nifti", "dicom", "secondary", "error")
@@ -123,38 +124,87 @@ def make_maps(
     source, out = Path(source), Path(out)
     options = options or MapOptions()
     check_options(command, options)
-    times: dict[str, float] = {}
-    started = datetime.now(UTC)
+    run = _Run(command, options, formats, subject, progress)
     with replacing_folder(out, overwrite, "maps.json") as folder:
         progress("reading")
-        images = _timed(
-            times, "read", lambda: load_images(source, MAP_METHODS[command].requirement)
+        packs = run.timed(
+            "read",
+            lambda: load_packs(
+                source, MAP_METHODS[command].requirement, assume_aligned=options.assume_aligned
+            ),
         )
-        progress("fitting")
-        fitted = _timed(times, "fit", lambda: fit_images(command, images, options))
+        written, fitted = run.make_all(folder, packs)
+        write_contents(folder, fitted, written.maps, written.report)
+        _write_log(folder / "log.txt", fitted, run.warnings, run.times)
+    return MapSummary(out, written.maps, written.report, run.warnings, run.times)
+
+
+@dataclass
+class _Run:
+    """What the packs of a run share."""
+
+    command: str
+    options: MapOptions
+    formats: tuple[str, ...]
+    subject: str
+    progress: Progress
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    times: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def timed(self, part: str, work: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        result = work()
+        self.times[part] = self.times.get(part, 0.0) + time.perf_counter() - start
+        return result
+
+    def make_all(self, folder: Path, packs: list[Images]) -> tuple[WrittenMaps, FittedMap]:
+        """Make the maps of every pack, each in a folder of its own where there are several."""
+        if len(packs) == 1:
+            return self.make(folder, packs[0])
+        made: dict[str, WrittenMaps] = {}
+        fits: list[FittedMap] = []
+        for number, images in enumerate(packs, 1):
+            name = f"pack-{number}"
+            (folder / name).mkdir()
+            made[name], fitted = self.make(folder / name, images, number)
+            fits.append(fitted)
+        return join_packs(folder, made), fits[0]
+
+    def make(self, folder: Path, images: Images, pack: int = 0) -> tuple[WrittenMaps, FittedMap]:
+        """Make the maps of one volume.
+
+        Raises
+        ------
+        NothingUsableError
+            Where no voxel has a value.
+        """
+        of_pack = f" pack {pack}" if pack else ""
+        self.progress(f"fitting{of_pack}")
+        fitted = self.timed("fit", lambda: fit_images(self.command, images, self.options))
         if not fitted.valid.any():
             raise NothingUsableError(
-                "No voxel has a value that can be defended.",
+                f"No voxel{f' of{of_pack}' * bool(pack)} has a value that can be defended.",
                 hint="Look at the images: are they the right series, is the mask on the subject?",
             )
-        progress("writing")
-        stem = subject_stem(fitted, subject)
-        written = _timed(times, "write", lambda: write_maps(folder, fitted, formats, stem, started))
-        warnings = _warnings(fitted, formats)
+        formats = self.formats if images.is_even else without_nifti(self.formats)
+        self.progress(f"writing{of_pack}")
+        stem = subject_stem(fitted, self.subject) + (f"_chunk-{pack}" if pack else "")
+        written = self.timed(
+            "write", lambda: write_maps(folder, fitted, formats, stem, self.started, pack)
+        )
+        new = [note for note in _warnings(fitted, self.formats) if note not in self.warnings]
+        self.warnings += new
         if "report" in formats:
-            progress("reporting")
-            _timed(times, "report", lambda: write_report(folder, fitted, written.maps))
+            self.progress(f"reporting{of_pack}")
+            self.timed("report", lambda: write_report(folder, fitted, written.maps))
             written.report = "report.html"
-        write_contents(folder, fitted, written)
-        _write_log(folder / "log.txt", fitted, warnings, times)
-    return MapSummary(out, written.maps, written.report, warnings, times)
+        return written, fitted
 
 
-def _timed(times: dict[str, float], part: str, work: Callable[[], Any]) -> Any:
-    start = time.perf_counter()
-    result = work()
-    times[part] = time.perf_counter() - start
-    return result
+def without_nifti(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what can be written of slices that are not evenly far apart."""
+    return tuple(one for one in formats if one != "nifti")
 
 
 def subject_stem(fitted: FittedMap, subject: str = "") -> str:
@@ -181,6 +231,11 @@ def _warnings(fitted: FittedMap, formats: tuple[str, ...]) -> list[str]:
                 "Without it, voxels whose last images are near the noise get times that are too "
                 "long, by more than their standard error says: give --sigma if you know it."
             )
+    if "nifti" in formats and not fitted.images.is_even:
+        notes.append(
+            "A NIfTI file holds one distance between slices, so none was written; the DICOM files "
+            "have each slice in its place."
+        )
     if "dicom" in formats and not fitted.images.frames:
         notes.append("The input is NIfTI, so no DICOM was written.")
     return notes

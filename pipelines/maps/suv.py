@@ -23,7 +23,7 @@ from ..models.result import FitResult, Flag, Map
 from ..outputs.pictures import as_png, map_figure
 from ..outputs.write import FORMATS, write_contents, write_maps
 from ..report.template import render_page
-from .run import MapSummary, subject_stem
+from .run import MapSummary, subject_stem, without_nifti
 
 NAME, UNIT = "SUVbw", "{SUVbw}g/ml"
 _REFERENCE = "doi:10.1053/j.sult.2010.10.001"
@@ -105,6 +105,7 @@ def make_suv(
         study = chosen.apply(pet.uptake)
         fitted = compute(pet, study, chosen)
         progress("writing")
+        formats = formats if pet.images.is_even else without_nifti(formats)
         stem = subject_stem(fitted, subject)
         written = write_maps(folder, fitted, formats, stem, started)
         _drop_fit_quality(folder, written.maps)
@@ -112,7 +113,7 @@ def make_suv(
             progress("reporting")
             _write_report(folder, fitted, study, written.maps, stem.removeprefix("sub-"))
             written.report = "report.html"
-        write_contents(folder, fitted, written)
+        write_contents(folder, fitted, written.maps, written.report)
         text = [*_facts(fitted, study), *(f"note: {note}" for note in fitted.notes)]
         log = folder / "log.txt"
         log.write_text("\n".join(text) + "\n", encoding="utf-8", newline="\n")

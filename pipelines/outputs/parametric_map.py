@@ -14,6 +14,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
+from private_dictionaries import format_ds
 from xnat_pic.warning_filters import ignore_warnings
 
 from .catalogue import entry, unit_meaning, window
@@ -111,6 +112,8 @@ def write_parametric_map(
     if references is not None:
         _add_references(dataset, references)
     dataset.SeriesDescription = f"{name} ({unit})"
+    if len(values) == 1:
+        _set_pitch(dataset, images.frames[0][0].pitch_mm or 1.0)
     _complete(dataset, header)
     organisation = result_uid("dimensions", str(dataset.SeriesInstanceUID))
     rows = [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]
@@ -198,6 +201,14 @@ def _label(name: str) -> str:
 def _range(values: Floats) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
+def _set_pitch(dataset: Any, pitch_mm: float) -> None:
+    """Say how thick a single slice is: the library knows a distance between slices alone."""
+    groups = [*dataset.SharedFunctionalGroupsSequence, *dataset.PerFrameFunctionalGroupsSequence]
+    for one in groups:
+        for measures in one.get("PixelMeasuresSequence") or []:
+            measures.SpacingBetweenSlices = format_ds(pitch_mm)
 
 
 def _pitch(images: Images) -> float:
@@ -306,9 +317,30 @@ def _source(frame: Frame, header: Dataset) -> Dataset:
     ds.file_meta = header.file_meta
     ds.SOPInstanceUID = frame.instance_uid
     ds.SeriesInstanceUID = frame.series_uid
-    if ENHANCED not in header:
+    if ENHANCED in header:
+        ds.SharedFunctionalGroupsSequence = [_shared(frame, header)]
+    else:
         ds.ImagePositionPatient = list(frame.position)
     return ds
+
+
+def _shared(frame: Frame, header: Dataset) -> Dataset:
+    """Return shared functional groups that say size and direction of a frame's plane.
+
+    Where packs differ in them each frame has its own, and the library asks for shared ones.
+    """
+    groups = Dataset()
+    groups.update((header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0])
+    if "PixelMeasuresSequence" not in groups:
+        measures = Dataset()
+        measures.PixelSpacing = list(frame.spacing)
+        measures.SliceThickness = frame.pitch_mm or 1.0
+        groups.PixelMeasuresSequence = [measures]
+    if "PlaneOrientationSequence" not in groups:
+        turned = Dataset()
+        turned.ImageOrientationPatient = list(frame.orientation)
+        groups.PlaneOrientationSequence = [turned]
+    return groups
 
 
 def _complete(dataset: Any, header: Dataset) -> None:

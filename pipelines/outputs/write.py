@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("nifti", "dicom", "report")
 _SCALAR = 3
+_FILE_KEYS = ("nifti", "sidecar", "error", "flags", "r2fit", "dicom", "secondary", "png")
 
 
 @dataclass
@@ -56,6 +58,7 @@ def write_maps(
     formats: tuple[str, ...],
     stem: str,
     started: datetime | None = None,
+    pack: int = 0,
 ) -> WrittenMaps:
     """Write maps, errors, flags, tables of contents and arrays.
 
@@ -71,6 +74,8 @@ def write_maps(
         Begin of every NIfTI name, such as ``sub-m01``.
     started : datetime, optional
         When the run began, with its zone; ``provenance.json`` tells it with when it ended.
+    pack : int
+        Which of several packs of slices, from 1; 0 where there is one.
 
     Returns
     -------
@@ -86,7 +91,7 @@ def write_maps(
     with ThreadPoolExecutor(4) as pool:
         pending = [pool.submit(job) for job in jobs]
         if "dicom" in formats and fitted.images.frames:
-            _write_dicom(folder, fitted, written.maps, key)
+            _write_dicom(folder, fitted, written.maps, key, pack)
         for one in pending:
             one.result()
     for row in written.maps.values():
@@ -101,16 +106,59 @@ def write_maps(
     return written
 
 
-def write_contents(folder: Path, fitted: FittedMap, written: WrittenMaps) -> None:
-    """Write ``maps.json``, the machine's table of contents, when everything else is there."""
+def write_contents(
+    folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]], report: str
+) -> None:
+    """Write ``maps.json``, the machine's table of contents, when everything else is there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    fitted : FittedMap
+        What was fitted; of several packs the first.
+    rows : dict
+        Of every map by its name.
+    report : str
+        Name of the report, or empty.
+    """
     content = {
         "command": fitted.command,
-        "parameters": next(iter(written.maps.values()))["parameters"],
+        "parameters": next(iter(rows.values()))["parameters"],
         "software": f"xnat-pic {version()}",
-        "report": written.report,
-        "maps": written.maps,
+        "report": report,
+        "maps": rows,
     }
     write_sidecar(folder / "maps.json", content)
+
+
+def join_packs(folder: Path, packs: dict[str, WrittenMaps]) -> WrittenMaps:
+    """Return what was written of several packs as one, and write what was made of which images.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder that holds a folder for each pack.
+    packs : dict of str to WrittenMaps
+        By the name of the pack's folder.
+
+    Returns
+    -------
+    WrittenMaps
+        Maps named ``<name>_<pack>``, with their files below the folder.
+    """
+    joined = WrittenMaps(report=next(iter(packs.values())).report)
+    inputs: list[Any] = []
+    whole: dict[str, Any] = {}
+    for name, one in packs.items():
+        for key, row in one.maps.items():
+            placed = {k: f"{name}/{v}" if k in _FILE_KEYS else v for k, v in row.items()}
+            joined.maps[f"{key}_{name}"] = placed
+        whole = json.loads((folder / name / "provenance.json").read_text(encoding="utf-8"))
+        inputs += [row for row in whole["inputs"] if row not in inputs]
+    joined.report = f"{next(iter(packs))}/{joined.report}" if joined.report else ""
+    write_sidecar(folder / "provenance.json", {**whole, "inputs": inputs, "packs": list(packs)})
+    return joined
 
 
 def _call() -> list[str]:
@@ -175,7 +223,7 @@ def _nifti_jobs(
 
 
 def _write_dicom(
-    folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]], key: str
+    folder: Path, fitted: FittedMap, rows: dict[str, dict[str, Any]], key: str, pack: int
 ) -> None:
     from .parametric_map import ENHANCED, make_references, read_header, write_parametric_map
     from .secondary import write_secondary
@@ -185,7 +233,8 @@ def _write_dicom(
     references = None if ENHANCED in header else make_references(images)
     target = folder / "dicom"
     target.mkdir()
-    base = images.frames[0][0].order[0] * 100
+    base = images.frames[0][0].order[0] * 100 + 10 * max(pack - 1, 0)
+    key = f"{key} pack {pack}" if pack else key  # packs of one series have UIDs of their own
     for index, (name, one) in enumerate(fitted.result.maps.items()):
         if one.values.ndim != 1:
             continue

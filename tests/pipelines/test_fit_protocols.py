@@ -181,12 +181,12 @@ def planes(depths):
     ]
 
 
-@pytest.mark.parametrize(("apart", "slices"), [(0.009, 1), (0.011, 2)])
-def test_planes_within_a_hundredth_of_a_millimetre_are_one_slice(apart, slices):
+@pytest.mark.parametrize(("apart", "slices"), [(0.0099, 1), (0.0101, 2)])
+def test_planes_within_a_hundredth_of_a_voxel_are_one_slice(apart, slices):
     assert len(by_slice(planes([0.0, apart]))) == slices
 
 
-@pytest.mark.parametrize(("wider", "told"), [(0.019, False), (0.021, True)])
-def test_slices_that_differ_by_two_per_cent_are_told(wider, told):
+@pytest.mark.parametrize(("wider", "told"), [(0.030, False), (0.0306, True)])
+def test_slices_two_per_cent_beside_their_even_place_are_told(wider, told):
     _, notes = affine_of(by_slice(planes([0.0, 1.0, 2.0, 3.0 + wider])))
     assert any("mm apart" in note for note in notes) == told

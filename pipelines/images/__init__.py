@@ -1,0 +1,1 @@
+"""Images as volumes: planes in their places, one axis of samples, tolerances in one table."""
