@@ -12,6 +12,7 @@ import numpy.typing as npt
 from xnat_pic.errors import NothingUsableError, WrongCallError
 
 from ..errors import ModelInputError
+from ..images import grids
 from ..inputs.calibration import read_calibration
 from ..inputs.extra import fingerprint, is_map, read_extra, read_mask
 from ..inputs.frames import Floats, Images
@@ -286,7 +287,8 @@ def _b0_from_series(path: Path, method: MapMethod, inputs: FitInputs) -> tuple[F
     """Return B0 in ppm of a WASSR or WASABI series on the grid of the images."""
     images = inputs.images
     scan = load_images(path, method.requirement)
-    if scan.grid != images.grid or not np.allclose(scan.affine, images.affine, atol=0.1):
+    same = grids.voxel_map(scan.affine, images.affine, images.grid)
+    if scan.grid != images.grid or same is None or not np.array_equal(same, np.eye(4)):
         raise WrongCallError(
             f"The series {path.name} does not lie on the grid of the images.",
             path=path,

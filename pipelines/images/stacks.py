@@ -61,7 +61,9 @@ def edge_mm(spacing: Sequence[float], pitch_mm: float = 0.0) -> float:
     return min(*spacing, *([pitch_mm] if pitch_mm > 0 else []))
 
 
-def arrange(positions: npt.ArrayLike, normal: npt.ArrayLike, edge: float) -> list[Pack]:
+def arrange(
+    positions: npt.ArrayLike, normal: npt.ArrayLike, edge: float, *, split_gaps: bool = True
+) -> list[Pack]:
     """Return planes of one orientation and size as packs, in the order of their first plane.
 
     Parameters
@@ -72,6 +74,9 @@ def arrange(positions: npt.ArrayLike, normal: npt.ArrayLike, edge: float) -> lis
         Unit vector, row x column.
     edge : float
         Shortest edge of a voxel, mm, see `edge_mm`.
+    split_gaps : bool
+        Whether slices of one line that lie in groups apart are packs of their own. A mask has
+        slices only where something is drawn: there a gap says nothing.
 
     Returns
     -------
@@ -85,7 +90,7 @@ def arrange(positions: npt.ArrayLike, normal: npt.ArrayLike, edge: float) -> lis
     packs = [
         _pack([groups[k] for k in run], centres[run])
         for line in _lines(centres, along, edge)
-        for run in _runs(line, centres @ along)
+        for run in (_runs(line, centres @ along) if split_gaps else [line])
     ]
     return sorted(packs, key=lambda pack: min(min(group) for group in pack.members))
 

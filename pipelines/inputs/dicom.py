@@ -292,6 +292,7 @@ def _frame(path: Path, index: int, places: list[Dataset], origin: dict[str, str]
         derived=bool(kind) and kind[0] == "DERIVED" and _is_map(kind),
         study_uid=str(ds.get("StudyInstanceUID", "")),
         patient_id=str(ds.get("PatientID", "")),
+        thickness_mm=(vectors["thickness"] or (0.0,))[0],
     )
 
 

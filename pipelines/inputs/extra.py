@@ -10,6 +10,7 @@ import numpy as np
 from xnat_pic.errors import CorruptDataError, WrongCallError
 from xnat_pic.files import file_digest, new_digest
 
+from ..images import grids
 from .damage import (
     PYDICOM_ERRORS,
     damage_named,
@@ -21,7 +22,6 @@ from .damage import (
 from .frames import Doubles, Floats, Images
 from .nifti import read_array, read_shape
 
-_GRID_TOLERANCE_MM = 0.01
 _PARAMETRIC_MAP = "1.2.840.10008.5.1.4.1.1.30"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
@@ -141,24 +141,31 @@ def _on_grid(path: Path, images: Images) -> tuple[Floats, str]:
         values = values[..., 0]
     if values.ndim == 2:
         values = values[..., None]
+    if values.ndim != 3:
+        raise WrongCallError(
+            f"{path.name} has {values.ndim} axes.", path=path, hint="Give a volume of three."
+        )
+    stored = np.ascontiguousarray(values.transpose(2, 1, 0))
+    found = grids.on_grid(stored, affine, images.affine, images.grid)
+    if found is None:
+        raise WrongCallError(
+            f"{path.name} {_otherwise(stored.shape, affine, images)}.",
+            path=path,
+            hint="Draw or resample it on these images.",
+        )
+    return np.asarray(found), unit
+
+
+def _otherwise(shape: tuple[int, ...], affine: Doubles, images: Images) -> str:
+    """Say how a volume differs from the grid of the images."""
     slices, rows, columns = images.grid
-    if values.shape != (columns, rows, slices):
-        raise WrongCallError(
-            f"{path.name} has {'x'.join(map(str, values.shape))} voxels and the images "
-            f"{columns}x{rows}x{slices}.",
-            path=path,
-            hint="Draw or resample it on these images.",
-        )
-    corners = np.indices((2, 2, 2)).reshape(3, 8) * (np.array(values.shape)[:, None] - 1)
-    placed = np.vstack([corners, np.ones(8)])
-    away = np.abs(affine @ placed - images.affine @ placed).max()
-    if away > max(_GRID_TOLERANCE_MM, 0.1 * float(np.linalg.norm(images.affine[:3, 0]))):
-        raise WrongCallError(
-            f"{path.name} lies {away:.2f} mm away from the images.",
-            path=path,
-            hint="Draw or resample it on these images.",
-        )
-    return np.ascontiguousarray(values.transpose(2, 1, 0)), unit
+    if sorted(shape) != sorted(images.grid):
+        has = "x".join(str(size) for size in shape[::-1])
+        return f"has {has} voxels and the images {columns}x{rows}x{slices}"
+    own = (affine @ grids.corners((shape[0], shape[1], shape[2])))[:3]
+    theirs = (images.affine @ grids.corners(images.grid))[:3]
+    apart = np.linalg.norm(own[:, :, None] - theirs[:, None], axis=0)
+    return f"lies {apart.min(axis=0).max():.3g} mm away from the images"
 
 
 def _is_parametric(path: Path) -> bool:

@@ -71,6 +71,8 @@ class Frame:
         Computed on the scanner, such as a map.
     study_uid, patient_id : str
         Whose images they are.
+    thickness_mm : float
+        Of the slice; 0 where the header does not say it.
     """
 
     path: Path
@@ -94,6 +96,12 @@ class Frame:
     derived: bool = False
     study_uid: str = ""
     patient_id: str = ""
+    thickness_mm: float = 0.0
+
+    @property
+    def shown_thickness_mm(self) -> float:
+        """Thickness as objects made from this one say it: else the pitch, else 1."""
+        return self.thickness_mm or self.pitch_mm or 1.0
 
 
 @dataclass(frozen=True)
@@ -184,6 +192,13 @@ class Images:
         """Slices, rows, columns."""
         _, slices, rows, columns = self.data.shape
         return slices, rows, columns
+
+    @property
+    def pitch_mm(self) -> float:
+        """Distance between slices; of a single one what its header says, else 1."""
+        if len(self.frames) == 1:
+            return self.frames[0][0].pitch_mm or 1.0
+        return float(np.linalg.norm(self.affine[:3, 2]))
 
     def signal(self) -> Floats:
         """Return the samples, shape (n_voxels, n_samples); voxels by slice, row, column."""

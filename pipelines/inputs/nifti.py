@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
 
+from ..images import grids
 from .frames import Doubles, Floats, Images, SeriesRequirement
 from .grid import plural_name
 from .sidecar import (
@@ -24,7 +25,6 @@ from .sidecar import (
 )
 
 _LPS = np.diag([-1.0, -1.0, 1.0])
-_SAME_PLACE_MM = 0.01
 
 
 @dataclass(frozen=True)
@@ -199,8 +199,10 @@ def _concatenate(found: list[NiftiVolumes], requirement: SeriesRequirement) -> N
     if len(found) == 1:
         return first
     for one in found[1:]:
-        apart = np.abs(one.affine - first.affine).max() > _SAME_PLACE_MM
-        if one.data.shape != first.data.shape or apart:
+        slices, rows, columns = first.data.shape[2::-1]
+        step = grids.voxel_map(one.affine, first.affine, (slices, rows, columns))
+        same = step is not None and np.array_equal(step, np.eye(4))
+        if one.data.shape != first.data.shape or not same:
             raise WrongCallError(
                 f"{one.path.name} and {first.path.name} are not on the same grid.",
                 path=one.path,

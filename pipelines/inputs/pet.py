@@ -198,6 +198,7 @@ def _read_frame(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]
         class_uid=str(ds.get("SOPClassUID", "")),
         frame_of_reference_uid=str(ds.get("FrameOfReferenceUID", "")),
         title=f"{ds.get('SeriesNumber', '')} {ds.get('SeriesDescription', '')}".strip(),
+        thickness_mm=_number(ds, "SliceThickness") or 0.0,
     )
     return frame, stored * slope + (_number(ds, "RescaleIntercept") or 0)
 

@@ -113,7 +113,7 @@ def write_parametric_map(
         _add_references(dataset, references)
     dataset.SeriesDescription = f"{name} ({unit})"
     if len(values) == 1:
-        _set_pitch(dataset, images.frames[0][0].pitch_mm or 1.0)
+        _set_pitch(dataset, images.pitch_mm)
     _complete(dataset, header)
     organisation = result_uid("dimensions", str(dataset.SeriesInstanceUID))
     rows = [*dataset.DimensionOrganizationSequence, *dataset.DimensionIndexSequence]
@@ -158,8 +158,8 @@ def _object(
         content_description=row.quantity[2][:64],
         pixel_measures=hd.PixelMeasuresSequence(
             pixel_spacing=first.spacing,
-            slice_thickness=first.pitch_mm or 1.0,
-            spacing_between_slices=_pitch(images),
+            slice_thickness=first.shown_thickness_mm,
+            spacing_between_slices=images.pitch_mm,
         ),
         plane_orientation=hd.PlaneOrientationSequence(
             hd.CoordinateSystemNames.PATIENT, first.orientation
@@ -209,10 +209,6 @@ def _set_pitch(dataset: Any, pitch_mm: float) -> None:
     for one in groups:
         for measures in one.get("PixelMeasuresSequence") or []:
             measures.SpacingBetweenSlices = format_ds(pitch_mm)
-
-
-def _pitch(images: Images) -> float:
-    return float(np.linalg.norm(images.affine[:3, 2]))
 
 
 def _sources(images: Images, header: Dataset) -> list[Dataset]:
@@ -334,7 +330,7 @@ def _shared(frame: Frame, header: Dataset) -> Dataset:
     if "PixelMeasuresSequence" not in groups:
         measures = Dataset()
         measures.PixelSpacing = list(frame.spacing)
-        measures.SliceThickness = frame.pitch_mm or 1.0
+        measures.SliceThickness = frame.shown_thickness_mm
         groups.PixelMeasuresSequence = [measures]
     if "PlaneOrientationSequence" not in groups:
         turned = Dataset()

@@ -123,8 +123,8 @@ def write_secondary(
         ds.ImagePositionPatient = [format_ds(v) for v in frame.position]
         ds.ImageOrientationPatient = [format_ds(v) for v in frame.orientation]
         ds.PixelSpacing = [format_ds(v) for v in frame.spacing]
-        ds.SliceThickness = format_ds(frame.pitch_mm or 1.0)
-        ds.SpacingBetweenSlices = format_ds(float(np.linalg.norm(images.affine[:3, 2])))
+        ds.SliceThickness = format_ds(frame.shown_thickness_mm)
+        ds.SpacingBetweenSlices = format_ds(images.pitch_mm)
         _pixels(ds, plane, slope, (low, high))
         ds.save_as(folder / f"{index + 1:04d}.dcm", enforce_file_format=True)
     return slope

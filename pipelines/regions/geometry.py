@@ -9,14 +9,8 @@ import numpy.typing as npt
 
 from xnat_pic.errors import NothingUsableError
 
+from ..images.tolerances import ON_CENTRE, RIGHT_ANGLE, SAME_PLACE
 from .model import Doubles, ImageGrid
-
-SAME_PLACE = 0.01
-"""Grids are one grid when their corners agree within this part of a voxel."""
-PLANE_TOLERANCE = 0.2
-"""A contour lies in a plane when no point is further from it than this part of the step."""
-_SNAP_PX = 2e-4
-_RIGHT_ANGLE = 1e-3
 
 
 def axes_of(orientation: Sequence[float]) -> tuple[Doubles, Doubles]:
@@ -32,7 +26,7 @@ def axes_of(orientation: Sequence[float]) -> tuple[Doubles, Doubles]:
         raise NothingUsableError("A plane does not say which way it is turned.")
     row, column = both[:3], both[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
-    if min(lengths) < 0.5 or abs(row @ column) > _RIGHT_ANGLE * lengths[0] * lengths[1]:
+    if min(lengths) < 0.5 or abs(row @ column) > RIGHT_ANGLE * lengths[0] * lengths[1]:
         raise NothingUsableError(
             "The rows and columns of a plane are not at right angles.",
             hint="Such an image cannot carry regions; convert it again.",
@@ -89,7 +83,7 @@ def grid_of_affine(
         )
     row, column = axes_of([*(matrix[:3, 0] / steps[0]), *(matrix[:3, 1] / steps[1])])
     step = abs(float(matrix[:3, 2] @ np.cross(row, column)))
-    if step < _RIGHT_ANGLE * steps[2]:
+    if step < RIGHT_ANGLE * steps[2]:
         raise NothingUsableError(
             "The slices of the image lie in one plane.", hint="Give one with a valid affine."
         )
@@ -163,7 +157,7 @@ def to_pixels(grid: ImageGrid, points_mm: Doubles, slice_index: int) -> Doubles:
         [offset @ grid.row / grid.spacing[1], offset @ grid.column / grid.spacing[0]]
     )
     whole = np.rint(pixels)
-    return np.where(np.abs(pixels - whole) < _SNAP_PX, whole, pixels)
+    return np.where(np.abs(pixels - whole) < ON_CENTRE, whole, pixels)
 
 
 def to_patient(grid: ImageGrid, pixels: Doubles, slice_index: int) -> Doubles:

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from .geometry import SAME_PLACE, corners, same_grid, slabs, slice_at
+from ..images.tolerances import SAME_PLACE
+from .geometry import corners, same_grid, slabs, slice_at
 from .model import Doubles, Floats, ImageGrid
 
 _LEAST_SAMPLES, _MOST_SAMPLES = 6, 16

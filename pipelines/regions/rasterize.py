@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..images.tolerances import CONTOUR_IN_PLANE, SAME_PLACE
 from .fill import Holes, Polygon, fill_plane
-from .geometry import PLANE_TOLERANCE, SAME_PLACE, nearest_slice, to_pixels
+from .geometry import nearest_slice, to_pixels
 from .model import Contour, DrawnMask, ImageGrid, Mask, Region, RegionMask
 from .overlap import overlap, volume_mm3
 
@@ -16,7 +17,6 @@ __all__ = ["Holes", "rasterize"]
 
 _HALF = 0.5
 _SMALL_DIFFERENCE = 0.1
-_LEAST_OFF_MM = 0.01
 _DRAWN_AS_LINES = frozenset({"AIM", "RTSTRUCT"})
 
 
@@ -110,12 +110,12 @@ def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
     for contour in contours:
         index, off = nearest_slice(image, contour.points_mm)
         middle = float(contour.points_mm.mean(axis=0) @ image.normal)
-        if off > max(PLANE_TOLERANCE * image.step_mm, _LEAST_OFF_MM):
+        if off > CONTOUR_IN_PLANE * image.step_mm:
             beyond = not depths[0] - margin <= middle <= depths[-1] + margin
             placed.outside += beyond
             placed.between += not beyond
             continue
-        if off > max(SAME_PLACE * image.step_mm, _LEAST_OFF_MM):
+        if off > SAME_PLACE * image.step_mm:
             placed.off.append(off)
         named = image.instances.get((contour.instance_uid, contour.frame))
         placed.unnamed += not contour.instance_uid

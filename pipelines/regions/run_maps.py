@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
 
+from ..images import grids
 from ..inputs.nifti import read_array
 from .run_maps_dicom import DicomMap, read_dicom_map
 
@@ -214,8 +215,10 @@ def _read_row(folder: Path, name: str, row: dict[str, Any], file: Path) -> MapVo
     place = _inside(folder, row.get("error"))
     if place is not None and place.is_file():
         stored, there = _nifti(place)
-        if stored.shape == values.shape and np.allclose(there, affine, rtol=0, atol=1e-3):
-            errors = np.asarray(stored, dtype=np.float32)
+        slices, rows, columns = values.shape
+        found = grids.on_grid(stored, there, affine, (slices, rows, columns))
+        if found is not None:
+            errors = np.asarray(found, dtype=np.float32)
             files = (*files, place)
     return MapVolume(
         name=name,
@@ -316,7 +319,7 @@ def _nifti(path: Path) -> tuple[Floats, Doubles]:
             hint="Name another file with --map.",
         )
     turned = _TO_LPS @ affine
-    if not np.isfinite(turned).all() or abs(np.linalg.det(turned[:3, :3])) < 1e-12:
+    if not grids.has_volume(turned):
         raise CorruptDataError(
             f"{path.name} does not say where its voxels are.",
             path=path,
@@ -329,20 +332,12 @@ def _flags(path: Path, affine: Doubles, shape: tuple[int, ...]) -> Bools:
     """Return which voxels of a map's grid carry a flag; the flag map may be turned or flipped."""
     stored, place = _nifti(path)
     marked: Bools = np.asarray(np.nan_to_num(stored) != 0)
-    if stored.shape == shape and np.allclose(place, affine, rtol=0, atol=1e-3):
-        return marked
-    step = np.linalg.solve(place, affine)
-    whole = np.rint(step)
-    if not np.allclose(step, whole, rtol=0, atol=0.05):
+    slices, rows, columns = shape
+    found = grids.on_grid(marked, place, affine, (slices, rows, columns), outside=False)
+    if found is None:
         raise CorruptDataError(
             f"The flags in {path.name} are not on the grid of their map.",
             path=path,
             hint="Make the maps again.",
         )
-    slices, rows, columns = np.indices(shape).reshape(3, -1)
-    ones = np.ones_like(slices)
-    there = (whole @ np.stack([columns, rows, slices, ones]))[2::-1].astype(np.int64)
-    inside = np.all((there >= 0) & (there < np.array(stored.shape)[:, None]), axis=0)
-    out = np.zeros(slices.shape, np.bool_)
-    out[inside] = marked[tuple(there[:, inside])]
-    return out.reshape(shape)
+    return np.asarray(found)

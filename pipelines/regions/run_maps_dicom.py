@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
+from ..images import stacks
 from ..inputs.damage import PYDICOM_ERRORS, damage_named, decode_pixels, require_numbers
 from ..inputs.dicom import find_files
 from .complete import check_complete
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
-_PARALLEL = 1e-3
-_UNEVEN = 0.01  # part of a slice step by which a plane may lie beside its place
 # What the product writes: name, unit in brackets, and perhaps "int16".
 _DESCRIPTION = re.compile(r"^(?P<name>\S+) \((?P<unit>[^()]*)\)( int16)?$")
 # Images that are measured themselves: the attribute that names their unit, and UCUM's words for it
@@ -64,8 +63,8 @@ class DicomMap:
 class _Plane:
     values: Floats
     position: Doubles
-    orientation: Doubles
-    spacing: Doubles
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
     thickness_mm: float
 
 
@@ -185,8 +184,8 @@ def _plane(places: list[Any], values: Floats) -> _Plane:
     return _Plane(
         values=values,
         position=np.array(require_numbers(position, "ImagePositionPatient", 3)),
-        orientation=np.array(require_numbers(orientation, "ImageOrientationPatient", 6)),
-        spacing=np.array(require_numbers(measures, "PixelSpacing", 2)),
+        orientation=require_numbers(orientation, "ImageOrientationPatient", 6),
+        spacing=require_numbers(measures, "PixelSpacing", 2),
         thickness_mm=float(step),
     )
 
@@ -194,12 +193,12 @@ def _plane(places: list[Any], values: Floats) -> _Plane:
 def _volume(path: Path, planes: list[_Plane]) -> tuple[Floats, Doubles]:
     """Return the planes in the order of their places, and where they are."""
     first = planes[0]
-    row, column = first.orientation[:3], first.orientation[3:]
+    row, column = np.array(first.orientation[:3]), np.array(first.orientation[3:])
     normal = np.cross(row, column)
     for one in planes:
         same = one.values.shape == first.values.shape
-        turned = np.abs(one.orientation - first.orientation).max() > _PARALLEL
-        if not same or turned or np.abs(one.spacing - first.spacing).max() > _PARALLEL:
+        parallel = stacks.are_parallel(one.orientation, first.orientation)
+        if not (same and parallel and stacks.are_alike(one.spacing, first.spacing)):
             raise CorruptDataError(
                 f"The planes of the map {path.name} are not parallel or not of one size.",
                 path=path,
@@ -210,8 +209,7 @@ def _volume(path: Path, planes: list[_Plane]) -> tuple[Floats, Doubles]:
     step = normal * first.thickness_mm
     if len(planes) > 1:
         step = (places[-1] - places[0]) / (len(planes) - 1)
-        even = places[0] + np.arange(len(planes))[:, None] * step
-        if np.abs(places - even).max() > _UNEVEN * np.linalg.norm(step) or not step.any():
+        if not stacks.is_even(places):
             raise CorruptDataError(
                 f"The planes of the map {path.name} are not evenly spaced.",
                 path=path,

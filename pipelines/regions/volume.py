@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ import numpy as np
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError, WrongCallError
 
+from ..images import stacks
 from .complete import check_complete
 from .geometry import axes_of, grid_of_affine, same_grid, typical_step, uneven_note
 from .headers import (
@@ -25,12 +26,12 @@ from .headers import (
     unreadable,
     unwarned,
 )
-from .model import Doubles, ImageGrid, Plane
+from .model import ImageGrid, Plane
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["grid_of_affine", "read_image", "stack"]
+__all__ = ["grid_of_affine", "lines", "read_image", "stack"]
 
 _TAGS = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID",
@@ -40,8 +41,6 @@ _TAGS = (
     "PerFrameFunctionalGroupsSequence",
 )  # fmt: skip
 _NO_PIXELS = frozenset({"RTSTRUCT", "SEG", "SR", "RWV", "PR", "KO", "RTDOSE", "RTPLAN", "REG"})
-_SAME_DEPTH_MM = 0.01
-_ALIKE = 1e-3
 _NIFTI = (".nii", ".nii.gz")
 
 
@@ -63,11 +62,6 @@ class _Frame:
     def kind(self) -> tuple[object, ...]:
         size = (int(self.ds.Rows), int(self.ds.Columns))
         return (self.series, str(self.ds.get("FrameOfReferenceUID", "")), size)
-
-    @property
-    def shape(self) -> Doubles:
-        """Orientation and relative pixel spacing, which differ within a series by rounding."""
-        return np.array([*self.place.orientation, *np.log(self.place.spacing)])
 
 
 @unwarned()
@@ -160,17 +154,46 @@ def _read_frames(path: Path) -> tuple[list[_Frame], list[CorruptDataError]]:
 
 
 def _alike(frames: list[_Frame]) -> list[list[_Frame]]:
-    """Return the frames in groups of one series, size, orientation and spacing."""
+    """Return the frames in groups of one series, size, orientation, spacing and line of slices."""
     groups: dict[tuple[object, ...], list[list[_Frame]]] = defaultdict(list)
     for frame in frames:
         known = groups[frame.kind]
         for group in known:
-            if np.abs(group[0].shape - frame.shape).max() < _ALIKE:
+            if _is_alike(group[0].place, frame.place):
                 group.append(frame)
                 break
         else:
             known.append([frame])
-    return [group for known in groups.values() for group in known]
+    return [
+        [group[k] for k in pack]
+        for known in groups.values()
+        for group in known
+        for pack in lines([frame.place for frame in group])
+    ]
+
+
+def _is_alike(one: FramePlace, other: FramePlace) -> bool:
+    turned = stacks.are_parallel(one.orientation, other.orientation)
+    return turned and stacks.are_alike(one.spacing, other.spacing)
+
+
+def lines(places: Sequence[FramePlace]) -> list[list[int]]:
+    """Return planes of one orientation and size that lie above each other, by their numbers.
+
+    Packs side by side are lines of their own: their slices may be at one depth.
+    """
+    return [sorted(k for group in pack.members for k in group) for pack in _arrange(places)]
+
+
+def _arrange(places: Sequence[FramePlace]) -> list[stacks.Pack]:
+    first = places[0]
+    row, column = axes_of(first.orientation)
+    return stacks.arrange(
+        [place.position for place in places],
+        np.cross(row, column),
+        stacks.edge_mm(first.spacing, first.thickness_mm),
+        split_gaps=False,
+    )
 
 
 def _choose(grids: list[ImageGrid], wanted: frozenset[str], path: Path) -> ImageGrid:
@@ -231,7 +254,8 @@ def stack(places: list[FramePlace], size: tuple[int, int]) -> tuple[ImageGrid, l
     Parameters
     ----------
     places : list of Place
-        Frames with equal orientation and spacing, in any order; several may share a position.
+        Frames with equal orientation and spacing, in any order, of one line (see `lines`); several
+        may share a position.
     size : tuple of int
         Rows and columns.
 
@@ -244,21 +268,21 @@ def stack(places: list[FramePlace], size: tuple[int, int]) -> tuple[ImageGrid, l
     """
     first = places[0]
     row, column = axes_of(first.orientation)
-    positions = np.array([place.position for place in places])
-    depths = positions @ np.cross(row, column)
-    order = np.argsort(depths, kind="stable")
-    starts = np.diff(depths[order], prepend=-np.inf) > _SAME_DEPTH_MM
+    pack, *more = _arrange(places)
+    if more:
+        raise ValueError("planes of several lines")
     index = np.empty(len(places), dtype=np.intp)
-    index[order] = np.cumsum(starts) - 1
-    chosen = order[starts]
-    note = uneven_note(depths[chosen])
+    for k, group in enumerate(pack.members):
+        index[list(group)] = k
+    depths = pack.positions @ np.cross(row, column)
+    note = uneven_note(depths)
     grid = ImageGrid(
-        shape=(len(chosen), *size),
+        shape=(len(pack.members), *size),
         row=row,
         column=column,
         spacing=first.spacing,
-        positions=positions[chosen],
-        step_mm=typical_step(depths[chosen], first.thickness_mm),
+        positions=pack.positions,
+        step_mm=typical_step(depths, first.thickness_mm),
         notes=(note,) if note else (),
     )
     return grid, index.tolist()

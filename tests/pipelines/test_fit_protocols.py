@@ -141,7 +141,7 @@ def test_half_an_echo_counts_from_a_twentieth_of_the_shortest_tr_on(echo, counte
 
 @pytest.mark.parametrize(
     ("spacing", "off", "refused"),
-    [(1.0, 0.09, False), (1.0, 0.11, True), (0.05, 0.009, False), (0.05, 0.011, True)],
+    [(1.0, 0.09, False), (1.0, 0.11, True), (0.005, 0.0004, False), (0.005, 0.0006, True)],
 )
 def test_a_mask_lies_on_the_images_within_a_tenth_of_a_voxel(tmp_path, spacing, off, refused):
     made = images([1.0], {}, spacing=spacing)

@@ -100,7 +100,7 @@ def mask_file(path, mouse, shape=None, value=1, shift=0.0):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"value": 0}, "is empty"), ({"shape": (4, 4, 4)}, "4x4x4"), ({"shift": 5.0}, "5.00 mm away")],
+    [({"value": 0}, "is empty"), ({"shape": (4, 4, 4)}, "4x4x4"), ({"shift": 5.0}, "5 mm away")],
 )
 def test_wrong_mask(mouse, tmp_path, options, words):
     mask = mask_file(tmp_path / "mask.nii.gz", mouse, **options)

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from private_dictionaries.decoders import decode_dataset
 from xnat_pic.errors import NothingUsableError
 
-from ..geometry import SAME_PLACE, nearest_slice
+from ...images.tolerances import SAME_PLACE
+from ..geometry import nearest_slice
 from ..headers import FAULTS, FramePlace, places_of, read_dataset, unreadable
 from ..model import DrawnMask, ImageGrid, Region, RegionSet
 from ..overlap import crop
-from ..volume import stack
+from ..volume import lines, stack
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -142,12 +143,9 @@ def _regions(ds: Dataset, kind: str, path: Path, image: ImageGrid) -> Iterator[R
         else:
             own = [place for place in places if segments[place.index] == number]
             planes = [pixels[place.index] for place in own]
-        mask, turned_frames = _mask(own, planes, top, image)
+        mask, aside = _mask(own, planes, top, image)
         region = _region(ds, number, listed.get(number), path)
-        lost_frames = {
-            **lost,
-            **({"frames turned another way": turned_frames} if turned_frames else {}),
-        }
+        lost_frames = {**lost, **{what: count for what, count in aside.items() if count}}
         remarks = (_fraction_remark(ds),) if kind == "FRACTIONAL" else ()
         yield replace(region, mask=mask, lost=lost_frames, warnings=(*region.warnings, *remarks))
 
@@ -159,19 +157,26 @@ def _fraction_remark(ds: Dataset) -> str:
 
 def _mask(
     places: list[FramePlace], planes: list[npt.NDArray[Any]], top: float, image: ImageGrid
-) -> tuple[DrawnMask | None, int]:
-    """Return the frames of a segment on their own grid, and how many are turned another way."""
+) -> tuple[DrawnMask | None, dict[str, int]]:
+    """Return the frames of a segment on their own grid, and how many do not lie on it, by why."""
     if not places:
-        return None, 0
+        return None, {}
     turned = np.array([place.orientation for place in places])
     alike = np.abs(turned - turned[0]).max(axis=1) < _PARALLEL
     kept = [(p, v) for p, v, one in zip(places, planes, alike, strict=True) if one]
+    # Of packs side by side that which most of the segment lies in.
+    line = max(lines([place for place, _ in kept]), key=len)
+    lost = {
+        "frames turned another way": int(np.count_nonzero(~alike)),
+        "frames of another pack of slices": len(kept) - len(line),
+    }
+    kept = [kept[k] for k in line]
     grid, index = stack([place for place, _ in kept], planes[0].shape)
     share = np.zeros(grid.shape, dtype=np.float32)
     for (_, values), k in zip(kept, index, strict=True):
         np.maximum(share[k], values / np.float32(top), out=share[k])
     box, small = crop(share, replace(grid, step_mm=_step(grid, places[0], image), notes=()))
-    return DrawnMask(small, box), int(np.count_nonzero(~alike))
+    return DrawnMask(small, box), lost
 
 
 def _step(grid: ImageGrid, place: FramePlace, image: ImageGrid) -> float:
