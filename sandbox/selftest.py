@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import secrets
 import tempfile
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mri2dicom import convert
-from pipelines.catalog.files import write_files
+from pipelines.catalog import load_catalog as load_pipelines
+from pipelines.catalog.files import generate_files, write_files
 from uploader import (
     Journal,
     Plan,
@@ -25,6 +27,7 @@ from uploader import (
     verify,
 )
 from xnat_config.admin.catalog import load_catalog
+from xnat_config.admin.container_settings import container_notes
 from xnat_config.admin.engine_component import EngineComponent
 from xnat_config.admin.installation import Installation
 from xnat_config.admin.model import State
@@ -167,6 +170,8 @@ class SelfTest:
         self._step("variables set and read", lambda: self._variables(server))
         if sent:
             self._step("pipeline", lambda: self._pipeline(server, folder / "catalog"))
+        if Installation(server, self._spec).facts().containers:
+            self._step("container settings", self._container_settings)
 
     def _step(self, name: str, work: Callable[[], str]) -> bool:
         """Do one step and note what became of it; return whether it is done."""
@@ -192,7 +197,7 @@ class SelfTest:
             (self._connection.host, "(server)"),
         ):
             text = mask_secret(text, secret, word) if len(secret) > 3 else text
-        return one_line(text, 400)
+        return one_line(text, 1000)
 
     def _describe_server(self, server: XnatClient) -> str:
         plugins = server.find_json("/xapi/plugins")
@@ -229,6 +234,19 @@ class SelfTest:
         changes = states.count(State.UPDATE) + states.count(State.OTHER)
         _require(not changes, f"{changes} things would be changed again.")
         return f"{states.count(State.SAME)} in place"
+
+    def _container_settings(self) -> str:
+        """Look at what would keep our containers from running; what is to be seen is no failure."""
+        commands = [
+            json.loads(text)
+            for name, text in generate_files(load_pipelines()).items()
+            if name.endswith(".json")
+        ]
+        # With a client of its own: addresses inside a site are in no recording.
+        login = connection_login(self._connection, self._password)
+        with XnatClient(self._connection, login, retry=self._retry) as client:
+            notes = container_notes(client, commands)
+        return " ".join(["nothing to set" if not notes else "look at:", *notes])
 
     def _plan(self, folder: Path) -> Plan:
         config = self._spec.config

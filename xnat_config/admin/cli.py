@@ -71,10 +71,12 @@ def plan_command(**options: Any) -> None:
     """Show what apply would change for the installation FILE. Changes nothing."""
 
     def work(job: Installation) -> int:
+        from . import presentation
         from .installation import exit_code
 
         found = job.plan()
         _show(found, options["as_json"])
+        presentation.container_settings(job.container_settings())
         return exit_code(found)
 
     _run(work, **options)
@@ -123,6 +125,7 @@ def status_command(**options: Any) -> None:
             echo_json({**presentation.facts_as_json(facts), "things": rows})
         presentation.facts(facts)
         presentation.items(found)
+        presentation.container_settings(facts.container_settings)
         return exit_code(found)
 
     _run(work, **options)

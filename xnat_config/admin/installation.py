@@ -13,6 +13,7 @@ from ..server.errors import RefusedError, UnreachableError
 from ..server.paths import data_path
 from .catalog import Catalog
 from .container_components import CommandComponent, LaunchComponent, Service
+from .container_settings import container_notes
 from .engine_component import EngineComponent
 from .form_component import FormComponent
 from .model import Component, Item, Key, State, covers, decide, difference
@@ -37,6 +38,8 @@ class Facts:
         For each project how many sessions' labels break the rules, of how many.
     runs : tuple of str
         What is to be said of runs of the classic engine that wait, or died without saying so.
+    container_settings : tuple of str
+        What an administrator should look at before containers are started.
     """
 
     version: str
@@ -46,6 +49,7 @@ class Facts:
     viewer: bool
     odd_labels: dict[str, tuple[int, int]]
     runs: tuple[str, ...] = ()
+    container_settings: tuple[str, ...] = ()
 
 
 class Installation:
@@ -76,6 +80,7 @@ class Installation:
         service = Service(server, spec)
         forms = FormComponent(server, spec, delete_values_of)
         self._engine = EngineComponent(server, spec, catalog)
+        self._catalog = catalog
         self._service = service
         # In the order of work: a command is there before it can be launched.
         self._components: tuple[Component, ...] = (
@@ -102,7 +107,14 @@ class Installation:
             viewer=any(_OHIF in name for name in names),
             odd_labels={project: self._odd_labels(project) for project in self.spec.projects},
             runs=tuple(one.sentence for one in self._open_runs() if one.sentence),
+            container_settings=self.container_settings(),
         )
+
+    def container_settings(self) -> tuple[str, ...]:
+        """Return what to look at before containers are started; nothing without the service."""
+        if not self._service.is_there:
+            return ()
+        return tuple(container_notes(self.server, self._catalog.commands.values()))
 
     def _open_runs(self) -> list[OpenRun]:
         return find_open_runs(self.server, self.spec.projects) if self._engine.is_there else []

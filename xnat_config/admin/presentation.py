@@ -98,3 +98,15 @@ def facts(found: Facts) -> None:
         console.print(f"  {project}: {odd} of {total} session labels break the label rules")
     for one in found.runs:
         console.print(f"  {one}", soft_wrap=True)
+
+
+def container_settings(notes: Sequence[str]) -> None:
+    """Show what an administrator should look at before containers are started."""
+    from rich.console import Console
+
+    if not notes:
+        return
+    console = Console(stderr=True, highlight=False, markup=False)
+    console.print("\nContainers, to look at:")
+    for one in notes:
+        console.print(f"  {one}", soft_wrap=True)
