@@ -27,6 +27,7 @@ from uploader import (
     verify,
 )
 from xnat_config.admin.catalog import load_catalog
+from xnat_config.admin.container_components import Service
 from xnat_config.admin.container_settings import container_notes
 from xnat_config.admin.engine_component import EngineComponent
 from xnat_config.admin.installation import Installation
@@ -170,8 +171,8 @@ class SelfTest:
         self._step("variables set and read", lambda: self._variables(server))
         if sent:
             self._step("pipeline", lambda: self._pipeline(server, folder / "catalog"))
-        if Installation(server, self._spec).facts().containers:
-            self._step("container settings", self._container_settings)
+        if Service(server, self._spec).is_there:
+            self._step("container settings", lambda: _container_settings(server))
 
     def _step(self, name: str, work: Callable[[], str]) -> bool:
         """Do one step and note what became of it; return whether it is done."""
@@ -234,19 +235,6 @@ class SelfTest:
         changes = states.count(State.UPDATE) + states.count(State.OTHER)
         _require(not changes, f"{changes} things would be changed again.")
         return f"{states.count(State.SAME)} in place"
-
-    def _container_settings(self) -> str:
-        """Look at what would keep our containers from running; what is to be seen is no failure."""
-        commands = [
-            json.loads(text)
-            for name, text in generate_files(load_pipelines()).items()
-            if name.endswith(".json")
-        ]
-        # With a client of its own: addresses inside a site are in no recording.
-        login = connection_login(self._connection, self._password)
-        with XnatClient(self._connection, login, retry=self._retry) as client:
-            notes = container_notes(client, commands)
-        return " ".join(["nothing to set" if not notes else "look at:", *notes])
 
     def _plan(self, folder: Path) -> Plan:
         config = self._spec.config
@@ -320,6 +308,13 @@ class SelfTest:
             server.find_json(self._address()) is None, "The server keeps the project: delete it."
         )
         return self.project
+
+
+def _container_settings(server: XnatClient) -> str:
+    """Look at what would keep our containers from running; what is to be seen is no failure."""
+    files = generate_files(load_pipelines()).items()
+    notes = container_notes(server, [json.loads(one) for name, one in files if ".json" in name])
+    return " ".join(["nothing to set" if not notes else "look at:", *notes])
 
 
 def _make_mouse(folder: Path) -> str:

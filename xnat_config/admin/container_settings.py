@@ -40,13 +40,14 @@ def container_notes(server: XnatClient, commands: Iterable[Mapping[str, Any]] = 
     host = _ask(server, "/xapi/docker/server")
     if not isinstance(host, dict):
         return [f"XNAT does not tell where its containers run. Set the host: {_SETTINGS}."]
+    site = _ask(server, "/xapi/siteConfig")  # for administrators alone
     return [
         *_host_notes(host),
         *_user_notes(host),
         *_path_notes(host),
-        *_address_notes(server, host, known),
+        *_address_notes(site, host, known),
         *_image_notes(server, known),
-        *_mail_notes(server, host),
+        *_mail_notes(site, host),
     ]
 
 
@@ -108,11 +109,10 @@ def _path_notes(host: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _address_notes(
-    server: XnatClient, host: Mapping[str, Any], commands: list[Mapping[str, Any]]
+    site: Any, host: Mapping[str, Any], commands: list[Mapping[str, Any]]
 ) -> Iterator[str]:
-    site = _ask(server, "/xapi/siteConfig")
     if not isinstance(site, dict):
-        return  # for administrators alone
+        return
     name = "Processing URL" if site.get("processingUrl") else "Site URL"
     address = str(site.get("processingUrl") or site.get("siteUrl") or "")
     parts = urlsplit(address)
@@ -151,15 +151,13 @@ def _image_notes(server: XnatClient, commands: list[Mapping[str, Any]]) -> Itera
         )
 
 
-def _mail_notes(server: XnatClient, host: Mapping[str, Any]) -> Iterator[str]:
+def _mail_notes(site: Any, host: Mapping[str, Any]) -> Iterator[str]:
     if host.get("status-email-enabled") is False:
         yield (
             "Status mails of containers are off: nobody is told that a run is over. Turn them on: "
             f"{_SETTINGS}."
         )
-        return
-    admin = _ask(server, "/xapi/siteConfig/adminEmail")
-    if admin == _DEFAULT_ADMIN:
+    elif isinstance(site, dict) and site.get("adminEmail") == _DEFAULT_ADMIN:
         yield (
             f"The administrator's address is still {_DEFAULT_ADMIN}: the Container Service mails "
             f"nobody. Set it: {_SITE}."

@@ -89,4 +89,4 @@ def test_the_sandbox_has_the_options_of_the_page():
     assert options
     assert all(option in done.stdout for option in options)
     table = _block("## Test a real server", "text")
-    assert table.count(" ok  ") == 12
+    assert table.count(" ok  ") == 13
