@@ -613,3 +613,19 @@ def test_a_run_without_a_mount_or_with_a_user_named_is_not_root(image):
     named = ("setpriv", "--reuid=34567", "--regid=34567", "--clear-groups", "--")
     (image / "output" / "map").unlink()
     assert run(image, *named, *words).stdout.split()[0] == "34567"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_root_who_may_not_step_down_runs_the_program_all_the_same(image):
+    """A cluster that takes every capability from its containers."""
+    for name in ("input", "output", "scratch"):
+        (image / name).mkdir()
+    os.chown(image / "output", 23456, 23456)
+    (image / "output").chmod(0o777)
+    (image / "input" / "image.dcm").write_text("pixels\n", encoding="utf-8")
+    script = image / "run" / "xnat-pic-pipelines"
+    less = ("setpriv", "--bounding-set=-setuid,-setgid,-setpcap", "--")
+    done = run(image, *less, script, image / "input", image / "output")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == "0"
+    assert done.stderr == ""

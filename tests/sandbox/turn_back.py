@@ -94,8 +94,9 @@ def _row(told: dict[str, Any]) -> Row:
 
 def copy_packages(target: Path) -> None:
     """Copy what the tests need, without what earlier runs compiled."""
-    ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "images")
     for name in _COPIED:
+        pictures = ["images"] if name == "docs" else []
+        ignored = shutil.ignore_patterns("__pycache__", "*.pyc", *pictures)
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, target / name, ignore=ignored)
     for name in _FILES:

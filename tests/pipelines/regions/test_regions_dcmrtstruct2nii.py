@@ -1,5 +1,7 @@
 """The older way of filling, as its users know it, kept apart from our own."""
 
+import sys
+
 import numpy as np
 import pytest
 from region_files import Scan, aim_text, box, oblique, write_enhanced, write_rtstruct, write_series
@@ -61,3 +63,15 @@ def test_what_it_cannot_read_is_said(tmp_path):
     path = write_rtstruct(tmp_path / "r.dcm", scan, {"A": [(scan.mm(SQUARE, 0), None)]})
     with pytest.raises(WrongCallError, match="single-frame"):
         _both(path, tmp_path / "enhanced")
+
+
+def test_where_it_is_not_installed_a_sentence_says_what_to_choose(tmp_path, monkeypatch):
+    for name in [one for one in sys.modules if one.partition(".")[0] == "dcmrtstruct2nii"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "dcmrtstruct2nii", None)
+    scan = Scan(shape=(2, 16, 16))
+    folder = write_series(tmp_path / "image", scan)
+    path = write_rtstruct(tmp_path / "r.dcm", scan, {"A": [(scan.mm(SQUARE, 0), None)]})
+    with pytest.raises(WrongCallError, match="cannot be loaded") as caught:
+        _both(path, folder)
+    assert caught.value.hint.startswith("Choose ours, or install it")

@@ -297,6 +297,16 @@ def test_a_required_output_that_was_not_made_fails_the_run(containers):
     assert containers.served.get(f"{path}/files/y/z.txt").text == "1\n"
 
 
+def test_a_mount_is_closed_to_others(containers):
+    """As Tomcat's umask leaves it, with the files that are mounted."""
+    command = changed(
+        **{"command-line": "sh -c 'stat -c %a /out'"},
+        mounts=[{"name": "out", "writable": True, "path": "/out"}],
+    )
+    ended = containers.done(command, session=root(containers))
+    assert containers.log(ended, "stdout") == "750\n"
+
+
 @pytest.mark.parametrize("name", ["../up", "/etc/passwd", "a/../../b", "", "nul\0"])
 def test_names_that_lead_out_of_a_mount_are_refused(tmp_path, name):
     with pytest.raises(RunError, match="no name of a file"):
