@@ -203,6 +203,11 @@ def _run(
     type=_OrEmpty(click.IntRange(min=1)),
     help="Frame of a dynamic series.  [default: the last]",
 )
+@click.option(
+    "--mask",
+    type=PATH,
+    help="NIfTI on the images' grid: what the numbers are of.  [default: the animal]",
+)
 @format_option("What to write.")
 @click.option("--overwrite", is_flag=True, help="Replace earlier maps in OUT.")
 @json_option
@@ -213,6 +218,7 @@ def suv_command(
     dose_mbq: float | None,
     injected: datetime | None,
     frame: int | None,
+    mask: Path | None,
     formats: tuple[str, ...],
     overwrite: bool,
     as_json: bool,
@@ -220,7 +226,7 @@ def suv_command(
     """Make the map and say what is odd about the study."""
     from ..maps.suv import SuvOptions, make_suv
 
-    options = SuvOptions(weight_g, dose_mbq, injected, frame)
+    options = SuvOptions(weight_g, dose_mbq, injected, frame, mask)
     with end_on_error():
         check_writable(out.parent)
         summary = make_suv(source, out, options, formats=formats, overwrite=overwrite)

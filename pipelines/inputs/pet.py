@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +14,23 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
-from ..models.suv import Uptake
+from ..models.suv import Uptake, half_life, mean_rate_time
 from .damage import PYDICOM_ERRORS, damage_named, decode_pixels, require_numbers
 from .dicom import find_files
 from .frames import Frame, Images
-from .grid import affine_of, by_slice, is_even
+from .grid import affine_of, by_slice, group, is_even, packs
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _PET = "1.2.840.10008.5.1.4.1.1.128"
 _ENHANCED_PET = "1.2.840.10008.5.1.4.1.1.130"
+# Private elements: group, element, creator. Source: the makers' conformance statements, as
+# collected by IBSI-SUV (oncoray/suv_computation, 2025).
+_SUV_SCALE = (0x7053, 0x00, "Philips PET Private Group")
+_ACTIVITY_SCALE = (0x7053, 0x09, "Philips PET Private Group")
+_SCAN_TIME = (0x0009, 0x0D, "GEMS_PETD_01")
+_MOST_DOUBT = 0.01
 
 
 @dataclass(frozen=True)
@@ -121,39 +127,71 @@ def _damaged(file: Path) -> CorruptDataError:
 
 
 def _time_frames(series: list[tuple[Path, Dataset]]) -> list[list[tuple[Path, Dataset]]]:
-    """Return the files of each time frame, frames in the order of time."""
+    """Return the files of each time frame, frames in the order of time.
+
+    Frames are told by place: slices that lie at one place once each are one volume, whenever each
+    was acquired, as in a scan of several bed positions.
+    """
     if "GATED" in _several(series[0][1].get("SeriesType")):
         raise NothingUsableError(
             "The series is gated; each gate holds a part of the activity.",
             hint="Give the images summed over the gates.",
         )
-    times: dict[float, list[tuple[Path, Dataset]]] = defaultdict(list)
-    for file, ds in series:
-        times[_number(ds, "FrameReferenceTime") or 0.0].append((file, ds))
-    frames = [times[key] for key in sorted(times)]
-    counts = {len(one) for one in frames}
+    places = [_place(file, ds) for file, ds in series]
+    groups = [
+        [series[places.index(frame)] for frame in one]
+        for members in group(places)
+        for pack in packs(members)
+        for one in pack
+    ]
+    counts = {len(one) for one in groups}
     if len(counts) > 1:
+        times = Counter(_moment_key(ds) for _, ds in series)
         raise CorruptDataError(
-            f"The frames have {min(counts)} to {max(counts)} slices: files are missing.",
+            f"The frames have {min(times.values())} to {max(times.values())} slices: files are "
+            "missing.",
             hint="Get the whole series again.",
         )
-    return frames
+    ordered = [sorted(one, key=lambda pair: _moment_key(pair[1])) for one in groups]
+    for one in ordered:
+        keys = [_moment_key(ds) for _, ds in one]
+        if len(set(keys)) < len(keys):
+            raise CorruptDataError(
+                "Two images lie in one place at one time.", hint="Give one series alone."
+            )
+    return [[one[k] for one in ordered] for k in range(counts.pop())]
+
+
+def _moment_key(ds: Dataset) -> tuple[float, str, str]:
+    """Return what orders the images of one place in time."""
+    when = (str(ds.get("AcquisitionDate") or ""), str(ds.get("AcquisitionTime") or ""))
+    return (_number(ds, "FrameReferenceTime") or 0.0, *when)
+
+
+def _place(file: Path, ds: Dataset) -> Frame:
+    with damage_named(file, ds):
+        return _frame_of(file, ds)
 
 
 def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
     described = [_described(file, ds) for file, ds in frames[chosen]]
     slices = by_slice([one for one, _ in described])
-    if any(len(one) != 1 for one in slices):
-        raise CorruptDataError(
-            "Two images lie in one place at one time.", hint="Give one series alone."
-        )
     pixels = {frame.path: values for frame, values in described}
+    heads = {file: ds for file, ds in frames[chosen]}
     values = np.stack([pixels[one[0].path] for one in slices])
     affine, notes = affine_of(slices)
     intercepts = {_number(ds, "RescaleIntercept") or 0.0 for _, ds in frames[chosen]}
     file, first = frames[chosen][0]
     with damage_named(file, first):
-        uptake = replace(uptake_of(first, _scan_start(frames)), intercepts=tuple(intercepts))
+        start, said = _scan_start([ds for one in frames for _, ds in one])
+        uptake = replace(uptake_of(first, start), intercepts=tuple(intercepts))
+        measured = [_measured(heads[one[0].path], uptake) for one in slices]
+        if all(measured):
+            uptake = replace(uptake, measured=tuple(one for one in measured if one))
+    if uptake.units == "CNTS" and uptake.activity_scale and not uptake.suv_scale:
+        values = values * uptake.activity_scale
+        uptake = replace(uptake, units="BQML")
+        notes.append("The counts were brought to Bq/mL by the maker's activity scale factor.")
     images = Images(
         data=values[None].astype(np.float32),
         affine=affine,
@@ -164,7 +202,7 @@ def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
         component="M",
         frames=slices,
         files=sorted(file for file, _ in frames[chosen]),
-        notes=notes,
+        notes=[*notes, *said],
         is_even=is_even(slices),
     )
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000.0
@@ -180,10 +218,14 @@ def _described(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]]
 def _read_frame(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]]:
     (slope,) = require_numbers(ds, "RescaleSlope", 1)
     stored = decode_pixels(ds)[0].astype(np.float64)
-    frame = Frame(
+    return _frame_of(file, ds), stored * slope + (_number(ds, "RescaleIntercept") or 0)
+
+
+def _frame_of(file: Path, ds: Dataset) -> Frame:
+    return Frame(
         path=file,
         index=0,
-        shape=(int(ds.Rows), int(ds.Columns)),
+        shape=(int(require_numbers(ds, "Rows", 1)[0]), int(require_numbers(ds, "Columns", 1)[0])),
         position=require_numbers(ds, "ImagePositionPatient", 3),
         orientation=require_numbers(ds, "ImageOrientationPatient", 6),
         spacing=require_numbers(ds, "PixelSpacing", 2),
@@ -200,7 +242,6 @@ def _read_frame(file: Path, ds: Dataset) -> tuple[Frame, npt.NDArray[np.float64]
         title=f"{ds.get('SeriesNumber', '')} {ds.get('SeriesDescription', '')}".strip(),
         thickness_mm=_number(ds, "SliceThickness") or 0.0,
     )
-    return frame, stored * slope + (_number(ds, "RescaleIntercept") or 0)
 
 
 def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
@@ -220,6 +261,7 @@ def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
     acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
     begun = (acquired - scan_start).total_seconds() if acquired and scan_start else 0.0
     species = ds.get("PatientSpeciesCodeSequence") or []
+    reference, height = _number(ds, "FrameReferenceTime"), _number(ds, "PatientSize")
     return Uptake(
         units=str(ds.get("Units") or ""),
         decay_correction=str(ds.get("DecayCorrection") or ""),
@@ -229,27 +271,98 @@ def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
         half_life_s=_number(item, "RadionuclideHalfLife"),
         injected=_injection(item, scan_start),
         scan_start=scan_start,
-        frame_reference_s=(_number(ds, "FrameReferenceTime") or 0.0) / 1000.0,
+        frame_reference_s=None if reference is None else reference / 1000.0,
         frame_start_s=begun,
         nuclide=str(codes[0].get("CodeMeaning") or "") if codes else "",
         species=str(
             (species[0].get("CodeMeaning") if species else ds.get("PatientSpeciesDescription"))
             or ""
         ),
+        suv_type=str(ds.get("SUVType") or ""),
+        height_cm=None if height is None else 100.0 * height,
+        sex=str(ds.get("PatientSex") or ""),
+        suv_scale=_private(ds, *_SUV_SCALE),
+        activity_scale=_private(ds, *_ACTIVITY_SCALE),
     )
 
 
-def _scan_start(frames: list[list[tuple[Path, Dataset]]]) -> datetime | None:
-    """Return the decay reference: the series' time, or the first acquisition's where that is older.
+def _private(ds: Dataset, group: int, element: int, creator: str) -> Any:
+    """Return a private value: in the block of its creator, else where its maker puts it."""
+    try:
+        value = ds.private_block(group, creator)[element].value
+    except KeyError:
+        found = ds.get((group, 0x1000 | element))
+        value = None if found is None else found.value
+    if element == _SCAN_TIME[1]:
+        return value
+    try:
+        return float(value) or None
+    except (TypeError, ValueError):
+        return None
 
-    A series made later from the same scan has a later Series Time.
+
+def _measured(ds: Dataset, uptake: Uptake) -> datetime | None:
+    """Return when the rate of an image equals its mean: from its acquisition, else its reference.
+
+    The acquisition is the image's own; a reference time counts from the start of the scan, which
+    programs that process images write anew.
     """
-    ds = frames[0][0][1]
-    series = _moment(ds.get("SeriesDate"), ds.get("SeriesTime"))
-    first = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
-    if series is not None and first is not None:
-        return min(series, first)
-    return series or first
+    acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    duration, period = _number(ds, "ActualFrameDuration"), half_life(uptake)
+    if acquired is not None and duration and period:
+        return acquired + timedelta(seconds=mean_rate_time(duration / 1000.0, period))
+    reference = _number(ds, "FrameReferenceTime")
+    if reference is not None and uptake.scan_start is not None:
+        return uptake.scan_start + timedelta(milliseconds=reference)
+    return None
+
+
+def _scan_start(series: list[Dataset]) -> tuple[datetime | None, list[str]]:
+    """Return the decay reference of a series, and what is odd about it.
+
+    Series Time, unless it is later than the first acquisition: then the series was made later from
+    the same scan, and the maker's own scan time counts, else the time that an acquisition and its
+    frame reference time point back to, else the first acquisition (IBSI-SUV, 2025).
+    """
+    ds = series[0]
+    written = _moment(ds.get("SeriesDate"), ds.get("SeriesTime"))
+    acquired = [_moment(one.get("AcquisitionDate"), one.get("AcquisitionTime")) for one in series]
+    first = min((one for one in acquired if one is not None), default=None)
+    back = _pointed_back(ds)
+    if written is not None and (first is None or written <= first):
+        return written, _doubt(written, back, half_life(uptake_of(ds, None)))
+    maker = _private(ds, *_SCAN_TIME)
+    if maker:
+        told = str(maker)
+        found = _moment(told[:8], told[8:].split("+")[0])
+        if found is not None:
+            return found, []
+    return back or first, []
+
+
+def _pointed_back(ds: Dataset) -> datetime | None:
+    """Return the start that acquisition, frame duration and frame reference time point back to."""
+    acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    duration, reference = _number(ds, "ActualFrameDuration"), _number(ds, "FrameReferenceTime")
+    period = half_life(uptake_of(ds, None))
+    if acquired is None or not duration or reference is None or not period:
+        return None
+    since = mean_rate_time(duration / 1000.0, period) - reference / 1000.0
+    return acquired + timedelta(seconds=since)
+
+
+def _doubt(written: datetime, back: datetime | None, period: float) -> list[str]:
+    """Return a note where two ways to the start of the scan give another SUV."""
+    if back is None or not period:
+        return []
+    factor = 2.0 ** ((back - written).total_seconds() / period)
+    if abs(factor - 1.0) <= _MOST_DOUBT:
+        return []
+    return [
+        f"Series Time says that the scan began at {written:%H:%M:%S}, acquisition and frame "
+        f"reference time say {back:%H:%M:%S}. The first was taken; with the second the SUV would "
+        f"be {100 * (factor - 1):+.0f} %. Check the times where decay is corrected to the start."
+    ]
 
 
 def _injection(item: Any, scan_start: datetime | None) -> datetime | None:
@@ -263,8 +376,6 @@ def _injection(item: Any, scan_start: datetime | None) -> datetime | None:
         return None
     found = _moment(f"{scan_start:%Y%m%d}", alone)
     if found is not None and found > scan_start:
-        from datetime import timedelta
-
         earlier = found - timedelta(days=1)
         return earlier if (scan_start - earlier).total_seconds() < 12 * 3600 else found
     return found

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from xnat_pic.errors import NothingUsableError
 from xnat_pic.files import replacing_folder
 from xnat_pic.version import version
 
+from ..errors import ModelInputError
 from ..fitting.data import FitInputs, FittedMap
+from ..inputs.extra import fingerprint, read_mask
 from ..inputs.pet import PetFrame, load_pet
 from ..models import suv
+from ..models.masks import automatic_mask
 from ..models.result import FitResult, Flag, Map
 from ..outputs.pictures import as_png, map_figure
 from ..outputs.write import FORMATS, write_contents, write_maps
 from ..report.template import render_page
 from .run import MapSummary, subject_stem, without_nifti
 
+Floats = npt.NDArray[np.float32]
 NAME, UNIT = "SUVbw", "{SUVbw}g/ml"
 _REFERENCE = "doi:10.1053/j.sult.2010.10.001"
 
@@ -42,12 +47,16 @@ class SuvOptions:
         By the scanner's clock.
     frame : int or None
         Of a dynamic series, from 1; None takes the last.
+    mask : Path or None
+        NIfTI or Parametric Map on the grid of the images: what the numbers are of. By default the
+        animal, found by its activity.
     """
 
     weight_g: float | None = None
     dose_mbq: float | None = None
     injected: datetime | None = None
     frame: int | None = None
+    mask: Path | None = None
 
     def apply(self, study: suv.Uptake) -> suv.Uptake:
         """Return the study with these values in the place of the header's."""
@@ -102,8 +111,8 @@ def make_suv(
     with replacing_folder(out, overwrite, "maps.json") as folder:
         progress("reading")
         pet = load_pet(source, chosen.frame)
-        study = chosen.apply(pet.uptake)
-        fitted = compute(pet, study, chosen)
+        study, mended = suv.correct_units(chosen.apply(pet.uptake))
+        fitted = compute(pet, study, chosen, mended)
         progress("writing")
         formats = formats if pet.images.is_even else without_nifti(formats)
         stem = subject_stem(fitted, subject)
@@ -121,7 +130,9 @@ def make_suv(
     return MapSummary(out, written.maps, written.report, list(fitted.notes), seconds)
 
 
-def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> FittedMap:
+def compute(
+    pet: PetFrame, study: suv.Uptake, options: SuvOptions, mended: Sequence[str] = ()
+) -> FittedMap:
     """Return the SUV of every voxel, with what is odd about the study.
 
     Raises
@@ -129,19 +140,28 @@ def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> FittedMap:
     ModelInputError
         If no SUV can be computed.
     """
-    notes = [*pet.images.notes, *suv.check(study)]
-    dose = suv.reference_dose(study)
-    notes += suv.check_total(pet.values, pet.voxel_ml, dose)
+    notes = [*pet.images.notes, *mended, *suv.check(study)]
+    direct = suv.direct_factor(study)
+    dose: float | None = None
+    if direct is not None:
+        values = (pet.values * direct[0]).astype(np.float32).ravel()
+    else:
+        assert study.weight_g is not None  # `check` refuses without
+        doses = suv.reference_doses(study, len(pet.values))
+        dose = float(doses[0])
+        notes += suv.check_total(pet.values * (dose / doses[:, None, None]), pet.voxel_ml, dose)
+        if np.ptp(doses) > 0:
+            notes.append("Each slice was corrected for decay from its own time of acquisition.")
+        values = suv.suv_body_weight(pet.values, study.weight_g, doses[:, None, None]).ravel()
     if pet.count > 1:
         notes.append(f"The map is of frame {pet.number} of {pet.count}.")
-    assert study.weight_g is not None  # `check` refuses without
-    values = suv.suv_body_weight(pet.values, study.weight_g, dose).ravel()
     finite = np.isfinite(values)
     if not finite.any() or not values[finite].any():
         raise NothingUsableError("The images hold no activity at all.", hint="Look at them.")
     flags = np.where(finite, 0, int(Flag.NOT_FINITE)).astype(np.uint8)
     settings: dict[str, object] = {
         "estimation_reference": _REFERENCE,
+        "made_from": direct[1] if direct else "activity in Bq/mL",
         "reference_dose_Bq": dose,
         "decay_correction": study.decay_correction,
         "half_life_s": suv.half_life(study),
@@ -160,17 +180,34 @@ def compute(pet: PetFrame, study: suv.Uptake, options: SuvOptions) -> FittedMap:
         settings=settings,
     )
     given = {k: str(v) if isinstance(v, datetime) else v for k, v in asdict(options).items()}
-    inputs = FitInputs(pet.images, np.ones(values.size, dtype=np.bool_))
+    if options.mask is None:
+        del given["mask"]
+    else:
+        given["mask"] = fingerprint(options.mask)
+    mask, mask_source = _mask(pet, values, options.mask)
+    inputs = FitInputs(pet.images, mask)
     return FittedMap(
         command="suv",
         variable="frame_start_s",
         inputs=inputs,
         result=result,
-        mask_source="none: every voxel has a value",
+        mask_source=mask_source,
         sigma_source="not needed",
         options=given,
         notes=notes,
     )
+
+
+def _mask(pet: PetFrame, values: Floats, path: Path | None) -> tuple[npt.NDArray[np.bool_], str]:
+    """Return the voxels that the numbers are of, and how they were found: the animal, not air."""
+    if path is not None:
+        return read_mask(path, pet.images).ravel(), path.name
+    volume = values.reshape(pet.values.shape).transpose(1, 2, 0)
+    try:
+        found = automatic_mask(np.maximum(volume, 0.0))
+    except ModelInputError:
+        return np.isfinite(values), "none: no animal stands out"
+    return np.ascontiguousarray(found.transpose(2, 0, 1)).ravel(), "automatic: where activity is"
 
 
 def _drop_fit_quality(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
@@ -184,13 +221,21 @@ def _drop_fit_quality(folder: Path, rows: dict[str, dict[str, Any]]) -> None:
 def _facts(fitted: FittedMap, study: suv.Uptake) -> list[str]:
     settings = fitted.result.settings
     values = fitted.result.maps[NAME].values
-    period = settings["half_life_s"]
-    return [
-        f"SUV = C w / D; w = {study.weight_g:g} g, D = {settings['reference_dose_Bq']:.6g} Bq",
-        f"dose {settings['dose_MBq']:g} MBq at {study.injected}, half-life {period:g} s",
-        f"values refer to: {study.decay_correction} (scan start {study.scan_start})",
-        f"largest SUV {float(np.nanmax(values)):.4g} g/mL",
-    ]
+    inside = values[fitted.mask.ravel() & np.isfinite(values)]
+    facts = [f"the values are made from: {settings['made_from']}"]
+    if settings["reference_dose_Bq"] is not None:
+        dose, period = settings["reference_dose_Bq"], settings["half_life_s"]
+        facts = [
+            f"SUV = C w / D; w = {study.weight_g:g} g, D = {dose:.6g} Bq",
+            f"dose {settings['dose_MBq']:g} MBq at {study.injected}, half-life {period:g} s",
+            f"values refer to: {study.decay_correction} (scan start {study.scan_start})",
+        ]
+    if inside.size:
+        facts.append(
+            f"in {inside.size} voxels ({fitted.mask_source}): smallest {inside.min():.4g}, median "
+            f"{np.median(inside):.4g}, largest {inside.max():.4g} g/mL"
+        )
+    return [*facts, f"largest SUV {float(np.nanmax(values)):.4g} g/mL"]
 
 
 def _write_report(

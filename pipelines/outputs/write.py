@@ -173,7 +173,7 @@ def _rows(fitted: FittedMap, stem: str, key: str) -> dict[str, dict[str, Any]]:
     first = frames[0][0] if frames else None
     sources = sorted({f.series_uid for one in frames for f in one})
     for name, one in fitted.result.maps.items():
-        values = one.values
+        values = one.values[fitted.mask.ravel()]
         finite = values[np.isfinite(values).all(axis=1)] if values.ndim > 1 else values
         finite = finite[np.isfinite(finite)] if values.ndim == 1 else finite
         scalar = values.ndim == 1

@@ -142,13 +142,22 @@ def test_a_late_series_time_is_not_the_start(tmp_path):
 
 
 def test_given_values_replace_the_headers(tmp_path):
-    write_pet(tmp_path / "in", activity(WAIT_S), PatientWeight=None, RadionuclideTotalDose=7.4)
+    write_pet(tmp_path / "in", activity(WAIT_S), PatientWeight=None, RadionuclideTotalDose=0.001)
     with pytest.raises(ModelInputError, match="body weight"):
         run(tmp_path / "in", tmp_path / "out")
     with pytest.raises(ModelInputError, match="MBq written as Bq"):
         run(tmp_path / "in", tmp_path / "out", weight_g=24.5)
     assert not (tmp_path / "out").exists()
     run(tmp_path / "in", tmp_path / "out", weight_g=24.5, dose_mbq=7.4, injected=INJECTED)
+    _, ball = sphere()
+    assert map_of(tmp_path / "out")[0][ball].mean() == pytest.approx(SPHERE_SUV, rel=1e-3)
+
+
+def test_weight_in_grams_and_dose_in_megabecquerel_are_taken_and_said(tmp_path):
+    write_pet(tmp_path / "in", activity(WAIT_S), PatientWeight="24.5", RadionuclideTotalDose=7.4)
+    summary = run(tmp_path / "in", tmp_path / "out")
+    assert "A body weight of 24.5 kg is none: 24.5 g was taken." in summary.warnings
+    assert any("A dose of 7.4 Bq is none: it was taken as 7.4 MBq" in w for w in summary.warnings)
     _, ball = sphere()
     assert map_of(tmp_path / "out")[0][ball].mean() == pytest.approx(SPHERE_SUV, rel=1e-3)
 
@@ -171,7 +180,6 @@ def changed(**values):
     [
         ({"units": "CNTS"}, "not calibrated"),
         ({"units": "PROPCPS"}, "not calibrated"),
-        ({"units": "GML"}, "SUV already"),
         ({"units": ""}, "no unit"),
         ({"decay_correction": ""}, "decay correction"),
         ({"weight_g": None}, "body weight"),
@@ -190,6 +198,21 @@ def changed(**values):
 def test_refused_in_a_sentence(values, words):
     with pytest.raises(ModelInputError, match=words):
         reference_dose(changed(**values))
+    with pytest.raises(ModelInputError, match=words):
+        check(changed(**values))
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"units": "GML", "suv_type": "LBM"}, "no Patient's Size"),
+        ({"units": "GML", "suv_type": "NONE", "height_cm": 170.0}, "type NONE, which is not known"),
+        ({"units": "CM2ML"}, "SUV by BSA, and the header has no Patient's Size"),
+        ({"units": "GML", "suv_type": "LBM", "height_cm": 170.0, "weight_g": None}, "body weight"),
+        ({"decay_correction": "NONE"}, "say neither when each was acquired"),
+    ],
+)
+def test_what_an_suv_of_another_kind_needs_is_refused_by_name(values, words):
     with pytest.raises(ModelInputError, match=words):
         check(changed(**values))
 
