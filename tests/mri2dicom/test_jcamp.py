@@ -272,6 +272,12 @@ def test_runs_are_bounded_before_they_are_expanded(monkeypatch, body):
         one("( 3 )\n" + body)
 
 
+def test_brackets_may_be_nested_31_deep_and_no_more():
+    assert one("(" * 31 + "7" + ")" * 31) != []
+    with pytest.raises(CorruptDataError, match="nested too deep"):
+        one("(" * 32 + "7" + ")" * 32)
+
+
 def test_a_run_may_hold_twenty_million_values_and_no_more():
     assert len(one("@20000000*(0)")) == 20_000_000
     with pytest.raises(CorruptDataError, match="too long"):

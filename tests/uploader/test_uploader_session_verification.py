@@ -9,12 +9,13 @@ from compressed import grey, write_as
 from disk import with_values, write_group, write_study
 from pydicom import dcmread
 from pydicom.uid import JPEGLosslessSV1
-from small_dicom import SC, write
+from small_dicom import SC, dataset, write
 
 from uploader.control import RunControl
 from uploader.errors import PlanError
 from uploader.planning.journal import Journal, SeriesState, journal_path
 from uploader.reports.report import report_rows, write_report
+from uploader.server.listing import read_header, read_scans
 from uploader.transfer.variable_changes import apply_changes, find_changes
 from uploader.verification.levels import ProofLevel, VerificationLevel
 from xnat_pic.errors import CancelledError
@@ -192,6 +193,37 @@ def test_archive_that_breaks_off_is_asked_for_again(work):
     (found,) = work.verify(level=ProofLevel.PIXELS)
     assert found.level is VerificationLevel.CHECKSUMMED
     assert [rule["hits"] for rule in work.server.faults()] == [1]
+
+
+@pytest.mark.parametrize(("count", "archives"), [(19, 0), (20, 1)])
+def test_twenty_files_are_fetched_in_an_archive(work, count, archives):
+    work.server.served.keep_bytes()
+    write_study(work.folder / "m01", series=(1,), count=count)
+    assert work.upload().exit_code == 0
+    work.server.fault(
+        {"method": "GET", "path": "*/scans/ALL/resources/DICOM/files", "count": 0},
+        {"method": "GET", "path": "*/scans/1/resources/*/files/*", "count": 0},
+    )
+    (found,) = work.verify(level=ProofLevel.PIXELS)
+    assert found.level is VerificationLevel.CHECKSUMMED
+    assert [rule["hits"] for rule in work.server.faults()] == [archives, 0 if archives else count]
+
+
+@pytest.mark.parametrize(("before", "found"), [((2 << 20) - 4096, True), (2 << 20, False)])
+def test_of_an_object_two_mib_are_looked_at(work, before, found):
+    """An element that stands further behind is not waited for."""
+    work.server.served.keep_bytes()
+    ds = dataset(DeidentificationMethod="by hand", PixelData=bytes(4 << 20), Rows=4096, Columns=512)
+    ds.private_block(0x0009, "FILLER", create=True).add_new(1, "OB", bytes(before))
+    path = work.folder / "m01" / "1.dcm"
+    path.parent.mkdir()
+    ds.save_as(path, enforce_file_format=True)
+    assert work.upload().exit_code == 0
+    (row,) = work.server.served.rows("/data/projects/P1/experiments")
+    client = work.server.client()
+    ((file,),) = (scan.files for scan in read_scans(client, f"/data/experiments/{row['ID']}"))
+    values = read_header(client, file, "DeidentificationMethod")
+    assert values == (("by hand",) if found else ())
 
 
 def test_stopping_ends_a_comparison(work):

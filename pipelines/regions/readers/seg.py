@@ -17,7 +17,8 @@ import numpy.typing as npt
 from private_dictionaries.decoders import decode_dataset
 from xnat_pic.errors import NothingUsableError
 
-from ...images.tolerances import SAME_PLACE
+from ...images import stacks
+from ...images.tolerances import PARALLEL, SAME_PLACE
 from ..geometry import nearest_slice
 from ..headers import FAULTS, FramePlace, places_of, read_dataset, unreadable
 from ..model import DrawnMask, ImageGrid, Region, RegionSet
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _NATIVE = frozenset({"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"})
 _TYPES = frozenset({"BINARY", "FRACTIONAL", "LABELMAP"})
-_PARALLEL = 1e-3
 _WHITE_D50 = np.array([0.96422, 1.0, 0.82521])
 _TO_SRGB = np.array(
     [
@@ -161,8 +161,8 @@ def _mask(
     """Return the frames of a segment on their own grid, and how many do not lie on it, by why."""
     if not places:
         return None, {}
-    turned = np.array([place.orientation for place in places])
-    alike = np.abs(turned - turned[0]).max(axis=1) < _PARALLEL
+    first = places[0].orientation
+    alike = np.array([stacks.are_parallel(place.orientation, first) for place in places])
     kept = [(p, v) for p, v, one in zip(places, planes, alike, strict=True) if one]
     # Of packs side by side that which most of the segment lies in.
     line = max(lines([place for place, _ in kept]), key=len)
@@ -185,7 +185,7 @@ def _step(grid: ImageGrid, place: FramePlace, image: ImageGrid) -> float:
     Only slices that hold the segment have frames, so that their distances say little.
     """
     off = [nearest_slice(image, position[None])[1] for position in grid.positions]
-    across = abs(abs(float(grid.normal @ image.normal)) - 1) < _PARALLEL**2
+    across = bool(np.linalg.norm(np.cross(grid.normal, image.normal)) <= PARALLEL)
     if across and max(off) <= SAME_PLACE * image.step_mm:
         return image.step_mm
     gaps = np.diff(grid.depths)

@@ -133,6 +133,14 @@ def test_an_adc_beyond_0_01_or_10_is_at_its_bound(method):
     assert (flags > 0).tolist() == [True, False, False, True]
 
 
+@pytest.mark.parametrize(("last", "counts"), [(0.99, False), (1.01, True)])
+def test_a_sample_below_a_tenth_of_the_noise_says_nothing_of_its_logarithm(last, counts):
+    signal = 1000 * np.exp(-B * 1.5 / 1000)
+    signal[-1] = last
+    fit = fit_adc(signal[None], B, method="wls", sigma=10.0)
+    assert (fit.maps["ADC"].values[0] != pytest.approx(1.5, rel=1e-5)) == counts
+
+
 @pytest.mark.parametrize(("adc", "told"), [(3.49, False), (3.51, True)])
 def test_faster_than_free_water_is_told(adc, told):
     notes = fit_adc(1000 * np.exp(-B * adc / 1000)[None], B).notes

@@ -3,6 +3,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from pipelines.errors import ModelInputError
 from pipelines.models import dti, kernels_elementary
@@ -160,6 +161,37 @@ def test_no_low_b_and_missing_directions_are_refused():
         fit_dti(np.ones((4, len(b))), b, g)
     with pytest.raises(ModelInputError, match="directions or b-matrices"):
         fit_dti(np.ones((4, len(b))), b)
+
+
+@pytest.mark.parametrize(("condition", "refused"), [(0.9e4, False), (1.1e4, True)])
+def test_a_protocol_of_condition_beyond_ten_thousand_determines_no_tensor(condition, refused):
+    g = directions(12)
+
+    def matrices(spread):
+        return b_matrices(1000 + spread * np.linspace(-1, 1, 12), g)
+
+    def found(spread):
+        b = matrices(spread)
+        rows, columns = np.triu_indices(3)
+        design = np.column_stack([b[:, rows, columns], np.ones(12)])
+        values = np.linalg.svd(design / np.linalg.norm(design, axis=0), compute_uv=False)
+        return values[0] / values[-1]
+
+    spread = brentq(lambda one: np.log(found(one) / condition), 0.01, 100)
+    if refused:
+        with pytest.raises(ModelInputError, match="determine 6 of the seven unknowns"):
+            dti.design_matrix(matrices(spread))
+    else:
+        assert dti.design_matrix(matrices(spread))[1] == pytest.approx(condition, rel=1e-6)
+
+
+@pytest.mark.parametrize(("last", "counts"), [(0.99, False), (1.01, True)])
+def test_a_sample_below_a_tenth_of_the_noise_has_no_weight(last, counts):
+    b, g = protocol()
+    signal = signals(np.diag([1.5, 0.5, 0.4])[None], b, g)
+    signal[0, -1] = last
+    fit = fit_dti(signal, b, g, sigma=10.0)
+    assert (fit.maps["MD"].values[0] != pytest.approx(0.8, rel=1e-5)) == counts
 
 
 def test_vector_functions_are_those_of_the_library():

@@ -195,6 +195,23 @@ def test_what_fits_leave_is_noise_up_to_its_limits(voxels, apart, common, found)
         assert estimate.sigma == pytest.approx(1, rel=1e-3)
 
 
+@pytest.mark.parametrize(("high", "found"), [(4.95, False), (5.05, True)])
+def test_what_fits_leave_counts_in_voxels_of_five_times_the_noise(high, found):
+    estimate = sigma_from_fits(left_over(400), np.full((400, 10), high))
+    assert (estimate.sigma is not None, "signal high enough" in estimate.reason) == (
+        found,
+        not found,
+    )
+
+
+@pytest.mark.parametrize(("high", "found"), [(4.95, True), (5.05, False)])
+def test_an_image_below_the_fits_counts_from_five_times_the_noise_on(high, found):
+    signal = np.full((400, 10), 100.0)
+    signal[:, -1] = high
+    common = np.where(np.arange(10) == 9, -0.4, 0.0)
+    assert (sigma_from_fits(left_over(400, common=common), signal).sigma is not None) == found
+
+
 @pytest.mark.parametrize(("certain", "found"), [(200, True), (199, False)])
 def test_residuals_tell_of_voxels_with_an_error_below_a_twentieth(certain, found):
     errors = np.full(400, 1 / 19.9, np.float32)

@@ -22,6 +22,17 @@ def test_uneven_echo_times_are_fitted_alike():
     np.testing.assert_allclose(ours, truth[:, 1], rtol=1e-4)
 
 
+@pytest.mark.parametrize(("part", "told"), [(0.47, False), (0.53, True)])
+def test_echoes_that_differ_by_half_the_noise_in_turn_are_told(part, told):
+    """What is left is noise and, in turn, `part` of the width of both together."""
+    clean, _ = decays(4000, low=60.0)
+    turns = np.where(np.arange(len(TE)) % 2 == 0, 1.0, -1.0)
+    noise = np.random.default_rng(0).normal(0, 0.01, clean.shape)
+    high = part * 0.01 / np.sqrt(1 - part**2 * len(TE) / (len(TE) - 2))
+    result = fit_t2(clean + noise + high * turns, TE, skip_echoes=0, model="2p", rician=False)
+    assert any("Odd and even echoes differ" in note for note in result.notes) == told
+
+
 def test_the_likelihood_is_the_greatest_that_a_general_optimiser_finds():
     signal, t2 = decays(60, 15, seed=5)
     sigma = 1 / 15

@@ -1,5 +1,7 @@
 """Readers of regions against files of other programs, and against other programs' reading."""
 
+import copy
+
 import highdicom
 import nibabel as nib
 import numpy as np
@@ -137,6 +139,49 @@ def test_frames_in_any_order_overlapping_and_missing(tmp_path):
         assert np.array_equal(found[name].mask, truth)
         assert found[name].unusable == ""
     assert "empty" in found["never drawn"].unusable
+
+
+def _slant(orientation, by):
+    """Turn the rows of an orientation towards its normal."""
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    turned = np.cos(by) * row + np.sin(by) * np.cross(row, column)
+    return [f"{value:.9f}" for value in (*turned, *column)]
+
+
+@pytest.mark.parametrize(("by", "lost"), [(0.95e-3, 0), (1.05e-3, 1)])
+def test_frames_of_a_segment_are_parallel_within_a_thousandth(tmp_path, by, lost):
+    scan = Scan(shape=(3, 8, 8), orientation=oblique())
+    image = read_image(write_series(tmp_path / "image", scan))
+    frames = [(1, k, np.eye(8)) for k in range(3)]
+    path = write_seg(tmp_path / "seg.dcm", scan, frames)
+    ds = pydicom.dcmread(path)
+    shared = ds.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+    for group in ds.PerFrameFunctionalGroupsSequence:
+        group.PlaneOrientationSequence = copy.deepcopy(shared)
+    del ds.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence
+    last = ds.PerFrameFunctionalGroupsSequence[2].PlaneOrientationSequence[0]
+    # Turned within the slice: the frame lies on its plane, and only its rows point elsewhere.
+    row, column = np.array(scan.orientation[:3]), np.array(scan.orientation[3:])
+    turned = (row + by / np.abs(column).max() * column, column - by / np.abs(row).max() * row)
+    last.ImageOrientationPatient = [f"{value:.9f}" for value in np.concatenate(turned)]
+    ds.save_as(path)
+    found = rasterize(read_regions(path, image).regions[0], image)
+    assert found.mask.any(axis=(1, 2)).sum() == 3 - lost
+    assert ("Left out, frames turned another way: 1." in found.warnings) == bool(lost)
+
+
+@pytest.mark.parametrize(("by", "thickness"), [(0.9e-3, 1.0), (1.1e-3, 0.4)])
+def test_a_segment_on_the_planes_of_its_image_is_as_thick_as_they_are(tmp_path, by, thickness):
+    scan = Scan(shape=(3, 8, 8), orientation=oblique())
+    image = read_image(write_series(tmp_path / "image", scan))
+    path = write_seg(tmp_path / "seg.dcm", scan, [(1, 1, np.eye(8))])
+    ds = pydicom.dcmread(path)
+    shared = ds.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence[0].SliceThickness = 0.4
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = _slant(scan.orientation, by)
+    ds.save_as(path)
+    (region,) = read_regions(path, image).regions
+    assert region.mask.grid.step_mm == pytest.approx(thickness)
 
 
 def test_fractional_shares_count_from_one_half(tmp_path):

@@ -142,6 +142,19 @@ def test_shares_on_an_oblique_grid_are_those_of_many_random_points(degrees):
     assert 0 < np.count_nonzero(found.core) < np.count_nonzero(found.mask)
 
 
+@pytest.mark.parametrize(("angle", "exact"), [(0.9e-4, True), (1.1e-4, False)])
+def test_shares_are_exact_on_axes_within_a_ten_thousandth(angle, exact):
+    """Beside it voxels are sampled at six points along an edge, of which none says 0.3."""
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    target = grid_of_affine(turn, (1, 4, 4), FRAME)
+    moved = np.eye(4)
+    moved[0, 3] = 0.7
+    found = transfer(np.ones((1, 4, 4), bool), grid_of_affine(moved, (1, 4, 4), FRAME), target)
+    share = found.fraction[0, 2, 0]
+    assert share == pytest.approx(0.3 if exact else 1 / 3, abs=1e-3)
+
+
 def test_a_map_with_half_as_many_slices_keeps_the_volume(tmp_path):
     """Contours put on such a grid directly leave 7 % of the voxels in other converters."""
     scan = Scan(shape=(8, 32, 32))
