@@ -37,6 +37,8 @@ class Access:
     keep_alive_s : float
         Between requests that keep the session open while nothing else is sent (a server ends idle
         ones, usually after 15 minutes). At the first one a token of the run's own is issued.
+    read_timeout_s : float
+        Wait for an answer; the usual one of a connection by default.
     renew_s : float
         Age of a token at which another is issued, at half its life at the latest; a token usually
         lives for two days.
@@ -48,6 +50,7 @@ class Access:
     ca_bundle: Path | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     keep_alive_s: float = 240.0
+    read_timeout_s: float = Connection.read_timeout_s
     renew_s: float = 3600.0
 
     def with_token(self, token: Login) -> Access:
@@ -79,7 +82,9 @@ class RunClient(XnatClient):
     def __init__(self, access: Access) -> None:
         self._over = threading.Event()
         super().__init__(
-            Connection(access.server, ca_bundle=access.ca_bundle),
+            Connection(
+                access.server, ca_bundle=access.ca_bundle, read_timeout_s=access.read_timeout_s
+            ),
             token_login("the run's token", access.alias, access.secret),
             agent=AGENT,
             retry=access.retry,

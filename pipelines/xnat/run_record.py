@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from xnat_config.server.errors import RefusedError
@@ -22,6 +22,9 @@ from .client import Access, RunClient
 Report = Callable[[str], None]
 _MOST_OFTEN_S = 5.0  # between two messages of progress
 _LAST_WAIT_S = 5.0
+# What is told is not worth a long wait: neither a run's beginning nor its end hangs on it.
+_MOST_ATTEMPTS = 3
+_READ_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,9 @@ class RunRecord:
     """The server's record of a run, kept up to date while the block runs.
 
     Signs of life are sent from a thread of their own, with a client of its own: they do not wait
-    for the work, and the work does not wait for them. A server that takes none is left alone after
-    the first refusal.
+    for the work, and the work does not wait for them. A server that never took one is left alone
+    after the first refusal; one that took some is told on, since a run that falls silent is taken
+    for dead.
 
     Parameters
     ----------
@@ -76,9 +80,10 @@ class RunRecord:
         often_s: float = _MOST_OFTEN_S,
         sign_s: float = SIGN_S,
     ) -> None:
-        self._access, self._started, self._report = access, started, report
+        self._access, self._started, self._report = _impatient(access), started, report
         self._now, self._often_s, self._sign_s = now, often_s, sign_s
         self._doing, self._share = "", 0.0
+        self._was_taken = self._was_refused = False
         self._over, self._changed = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -121,9 +126,12 @@ class RunRecord:
             update_workflow(
                 client, self._started.workflow, step_description=said, percentageComplete=percent
             )
+            self._was_taken = True
         except RefusedError as error:
-            self._report(f"The server takes no progress of this run. {describe(error)}")
-            return False
+            if not self._was_refused:
+                self._report(f"The server takes no progress of this run. {describe(error)}")
+            self._was_refused = True
+            return self._was_taken
         except XnatPicError:
             pass
         return True
@@ -179,7 +187,7 @@ def end_dead_runs(access: Access, pipeline: str, session: str, own: str, report:
     """
     now = datetime.now(UTC)
     try:
-        with RunClient(access) as client:
+        with RunClient(_impatient(access)) as client:
             for one in list_workflows(client, pipeline, session):
                 if one.pipeline != pipeline or one.number == own or not one.is_dead(now):
                     continue
@@ -188,3 +196,10 @@ def end_dead_runs(access: Access, pipeline: str, session: str, own: str, report:
                 update_workflow(client, one.number, status="Failed", details=said)
     except XnatPicError as error:
         report(f"note: earlier runs could not be looked at. {describe(error)}")
+
+
+def _impatient(access: Access) -> Access:
+    """Return the same access with less patience."""
+    retry = replace(access.retry, attempts=min(access.retry.attempts, _MOST_ATTEMPTS))
+    wait = min(access.read_timeout_s, _READ_TIMEOUT_S)
+    return replace(access, retry=retry, read_timeout_s=wait)

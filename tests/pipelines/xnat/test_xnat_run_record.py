@@ -231,6 +231,39 @@ def test_a_server_that_takes_no_progress_is_left_alone(bench):
     assert "takes no progress" in lines[0]
 
 
+def test_a_server_that_refused_once_is_told_on_as_silence_means_death(bench):
+    number, lines = _record(bench), []
+    ticks = iter(range(1_000_000))
+    quick = {
+        "often_s": 0.05, "sign_s": 0.1, "now": lambda: NOW + timedelta(seconds=next(ticks)),
+    }  # fmt: skip
+
+    def sign():
+        about = _fields(bench, number).get("step_description", "")
+        return WorkflowRow(number, "", "", "", "Running", about, "").last_sign or NOW
+
+    with RunRecord(bench.access, Started(number), lines.append, **quick):
+        _until(lambda: sign() > NOW)
+        bench.fault({"method": "PUT", "path": f"/data/workflows/{number}", "status": 404})
+        _until(lambda: lines)
+        refused = sign()
+        _until(lambda: sign() > refused)
+    assert len(lines) == 1
+    assert "takes no progress" in lines[0]
+
+
+def test_neither_the_beginning_nor_the_end_of_a_run_hangs_on_a_server_that_does(bench, monkeypatch):
+    monkeypatch.setattr("pipelines.xnat.run_record._READ_TIMEOUT_S", 0.5)
+    number, lines = _record(bench), []
+    bench.fault({"path": "/data/services/workflows/process_T2", "delay_s": 3, "count": 1000})
+    end_dead_runs(bench.access, "process_T2", bench.mr, "1", lines.append)
+    bench.fault({"method": "PUT", "path": f"/data/workflows/{number}", "delay_s": 3, "count": 1000})
+    started = Started(number, "admin@localhost", by_engine=True)
+    RunRecord(bench.access, started, lines.append).close("done", "text", "why", failed=False)
+    assert ["did not answer in time" in one for one in lines] == [True, True]
+    assert "done" in _fields(bench, number)["comments"]  # the mail went all the same
+
+
 @pytest.mark.parametrize(("after_s", "dead"), [(SILENT_S, False), (SILENT_S + 1, True)])
 def test_a_run_is_dead_after_its_silence_and_no_sooner(after_s, dead):
     about = sign_of_life("scan 5", NOW - timedelta(seconds=after_s))
