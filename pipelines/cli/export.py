@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ def export(
         )
     if network and not _NETWORK.fullmatch(network):
         raise click.BadParameter("it is no name of a network of Docker.", param_hint="--network")
+    if math.isnan(limits["limit_cpu"]):
+        raise click.BadParameter("it is no number.", param_hint="--limit-cpu")
     if 0 < limits["limit_memory"] < limits["reserve_memory"]:
         raise click.BadParameter("it is below --reserve-memory.", param_hint="--limit-memory")
     catalog = load_catalog()

@@ -225,8 +225,12 @@ def _run_recorded(call: _Call, started: Started, label: str) -> SessionOutcome |
     try:
         with record:
             outcome = _run(call, record.progress)
-    except XnatPicError as error:
+    except (XnatPicError, OSError) as error:
         record.close("", "", describe(error), failed=True)
+        raise
+    except SystemExit as end:
+        if end.code == STOPPED:
+            record.close("", "", "It was stopped; start it again to do the rest.", failed=True)
         raise
     failed = bool(outcome.exit_code) and not outcome.is_warning
     how = "done, with a warning" if outcome.is_warning else "done"

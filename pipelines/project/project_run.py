@@ -241,7 +241,8 @@ def _workers(text: str) -> int:
         return 0
     if not text.isdecimal() or not 1 <= int(text) <= _MOST_WORKERS:
         raise WrongCallError(
-            f"{text!r} is no number of workers.", hint=f"Give 1 to {_MOST_WORKERS}, or nothing."
+            f"{text!r} is no number of workers (parallel_sessions).",
+            hint=f"Give 1 to {_MOST_WORKERS}, or nothing.",
         )
     return int(text)
 

@@ -22,7 +22,7 @@ def read_value(entry: Input, text: str) -> str:
     if not text or text.lower() == entry.empty.lower():
         return entry.default
     if entry.type == "boolean":
-        return read_boolean(_named(entry), text)
+        return read_boolean(named(entry), text)
     if entry.type == "choice":
         return _read_choice(entry, text)
     return text
@@ -36,12 +36,12 @@ def _read_choice(entry: Input, text: str) -> str:
     wrong = next((word for word in chosen if word not in entry.choices), None)
     if wrong is not None:
         raise WrongCallError(
-            f"{shown(wrong)} is no choice for {_named(entry)}.",
+            f"{shown(wrong)} is no choice for {named(entry)}.",
             hint=f"Choose {_listed(entry.choices)}.",
         )
     if len(chosen) > 1:
         raise WrongCallError(
-            f"{_named(entry)}: choose one of {', '.join(entry.choices)}, not"
+            f"{named(entry)}: choose one of {', '.join(entry.choices)}, not"
             f" {_listed(chosen, 'and')}.",
             hint=f"Start it again with one of them, or with none for {entry.default}.",
         )
@@ -65,14 +65,14 @@ def read_boolean(name: str, text: str) -> str:
     )
 
 
+def named(entry: Input) -> str:
+    """Return the name of an input, with that of the form where it is another."""
+    return entry.name if entry.form == entry.name else f"{entry.name} ({entry.form})"
+
+
 def shown(text: str) -> str:
     """Return a value for a message: of a long one, which may be anything, the beginning."""
     return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")
-
-
-def _named(entry: Input) -> str:
-    """Return the name of an input, with that of the form where it is another."""
-    return entry.name if entry.form == entry.name else f"{entry.name} ({entry.form})"
 
 
 def _listed(words: list[str] | tuple[str, ...], join: str = "or") -> str:

@@ -12,7 +12,7 @@ from xnat_pic.errors import WrongCallError
 
 from ..catalog import Pipeline, load_catalog
 from ..outputs.uids import parameter_hash
-from .form_values import read_boolean, read_value, shown
+from .form_values import named, read_boolean, read_value, shown
 
 if TYPE_CHECKING:
     from ..fitting.data import MapOptions
@@ -96,17 +96,17 @@ def parse_parameters(pipeline: str | Pipeline, parameters: Mapping[str, str]) ->
     WrongCallError
         For a name or a value that the pipeline does not know.
     """
-    named = find_pipeline(pipeline)
+    asked = find_pipeline(pipeline)
     given = {name: value.strip() for name, value in parameters.items() if value.strip()}
-    unknown = sorted(set(given) - {entry.name for entry in named.inputs} - {"redo"})
+    unknown = sorted(set(given) - {entry.name for entry in asked.inputs} - {"redo"})
     if unknown:
-        known = ", ".join(entry.name for entry in named.inputs)
+        known = ", ".join(entry.name for entry in asked.inputs)
         raise WrongCallError(
-            f"{named.name} has no input {', '.join(unknown)}.", hint=f"It has these: {known}."
+            f"{asked.name} has no input {', '.join(unknown)}.", hint=f"It has these: {known}."
         )
-    own = find_pipeline(named.session) if named.session else named
+    own = find_pipeline(asked.session) if asked.session else asked
     values = {}
-    for entry in {two.name: two for two in (*own.inputs, *named.inputs)}.values():
+    for entry in {two.name: two for two in (*own.inputs, *asked.inputs)}.values():
         values[entry.name] = read_value(entry, given.get(entry.name, ""))
     if "redo" in given:
         values["redo"] = read_boolean("redo", given["redo"])
@@ -117,7 +117,7 @@ def parse_parameters(pipeline: str | Pipeline, parameters: Mapping[str, str]) ->
     deciding = {k: v for k, v in values.items() if k not in _CHOOSING and k != "model"}
     run_parameters = RunParameters(
         pipeline=own,
-        per_subject=named.level == "project",
+        per_subject=asked.level == "project",
         command=command,
         model=model,
         values=values,
@@ -132,7 +132,9 @@ def parse_parameters(pipeline: str | Pipeline, parameters: Mapping[str, str]) ->
     return run_parameters
 
 
-def _number(run_parameters: RunParameters, name: str, kind: type, auto: Any) -> Any:
+def _number(
+    run_parameters: RunParameters, name: str, kind: type, auto: Any, *, above_0: bool = False
+) -> Any:
     text = run_parameters.values.get(name, "")
     if text in ("", "auto"):
         return auto
@@ -140,9 +142,13 @@ def _number(run_parameters: RunParameters, name: str, kind: type, auto: Any) -> 
         value = kind(text)
     except ValueError:
         value = -1
-    if not 0 <= value < float("inf"):
-        word = "a number of 0 or more" + (", nor auto" if auto == "auto" else "")
-        raise WrongCallError(f"{shown(text)} is not {word}, for {name}.", hint="Correct the value.")
+    if not 0 <= value < float("inf") or (above_0 and not value):
+        word = "a number above 0" if above_0 else "a number of 0 or more"
+        word += ", nor auto" if auto == "auto" else ""
+        asked = named(run_parameters.pipeline.input(name))
+        raise WrongCallError(
+            f"{shown(text)} is not {word}, for {asked}.", hint="Correct the value."
+        )
     return value
 
 
@@ -197,10 +203,10 @@ def suv_options(run_parameters: RunParameters) -> SuvOptions:
             f"{shown(text)} is no time of injection.", hint="Write it like 2024-01-08 10:30:00."
         ) from None
     return SuvOptions(
-        weight_g=_number(run_parameters, "weight_g", float, None) or None,
-        dose_mbq=_number(run_parameters, "dose_mbq", float, None) or None,
+        weight_g=_number(run_parameters, "weight_g", float, None, above_0=True),
+        dose_mbq=_number(run_parameters, "dose_mbq", float, None, above_0=True),
         injected=injected.replace(tzinfo=None) if injected else None,
-        frame=_number(run_parameters, "frame", int, None) or None,
+        frame=_number(run_parameters, "frame", int, None, above_0=True),
     )
 
 

@@ -139,8 +139,9 @@ class RunRecord:
     def close(self, subject: str, text: str, details: str, *, failed: bool) -> None:
         """Tell how the run ended: in the record, and by mail where it did not fail.
 
-        The classic engine mails a failure by itself. What cannot be told is reported, and no fault
-        of the run.
+        The classic engine mails a failure by itself. The Container Service mails by itself, too,
+        and overwrites the reason, but leaves how far the run came. What cannot be told is reported,
+        and no fault of the run.
 
         Parameters
         ----------
@@ -149,10 +150,14 @@ class RunRecord:
         details : str
             The reason of a failure or a warning, for the page of the run; empty for none.
         """
-        if not self._started.by_engine:
+        by_engine = self._started.by_engine
+        if not by_engine and (failed or not self._was_taken):
             return
         try:
             with RunClient(self._access) as client:
+                if not by_engine:
+                    self._try("page", lambda: self._finish(client))
+                    return
                 if details and self._started.workflow:
                     self._try("page", lambda: self._detail(client, details))
                 if self._started.mail_to and not failed:
@@ -160,6 +165,10 @@ class RunRecord:
                     self._try("mail", lambda: send_mail(client, to, subject, text))
         except XnatPicError as error:
             self._report(f"The server was not told how the run ended. {describe(error)}")
+
+    def _finish(self, client: RunClient) -> None:
+        number = self._started.workflow
+        update_workflow(client, number, step_description="Done", percentageComplete="100")
 
     def _detail(self, client: RunClient, details: str) -> None:
         update_workflow(client, self._started.workflow, details=details)

@@ -305,6 +305,9 @@ def test_a_site_limits_its_containers(tmp_path):
     done = CliRunner().invoke(export, [str(tmp_path), "--limit-memory", "1000"])
     assert done.exit_code == 2
     assert "below --reserve-memory" in done.output
+    done = CliRunner().invoke(export, [str(tmp_path / "new"), "--limit-cpu", "nan"])
+    assert done.exit_code == 2
+    assert not (tmp_path / "new").exists()  # no JSON has such a number
 
 
 def test_a_project_pipeline_is_started_once_for_its_project():
@@ -324,6 +327,15 @@ def test_a_project_pipeline_is_started_once_for_its_project():
         else:
             assert (wrapper["contexts"], root["type"]) == ([one.applies_to], "Session")
             assert fed == {"project": "project-id", "session": "id", "label": "label"}
+
+
+def test_pipelines_of_one_page_have_names_that_tell_them_apart():
+    offered = [
+        (wrapper["contexts"][0], wrapper["label"])
+        for name in JSON
+        for wrapper in json.loads(FILES[name])["xnat"]
+    ]
+    assert len(set(offered)) == len(offered)
 
 
 @pytest.mark.parametrize("name", JSON)

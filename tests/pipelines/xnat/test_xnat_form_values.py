@@ -53,6 +53,10 @@ def test_a_box_stands_for_its_choice(name, ticked, model):
         ("process_T1w_SR", {"model": "2p,3p"}, "model (model_2p_or_3p): choose one of 2p, 3p"),
         ("process_T2", {"model": "four"}, "'four' is no choice for model"),
         ("Mask_Average", {"keep_flagged": "perhaps"}, "for keep_flagged (count_flagged_voxels)"),
+        ("process_T2", {"skip_echoes": "three"}, "nor auto, for skip_echoes (echoes_to_skip)"),
+        ("process_SUV", {"frame": "0"}, "'0' is not a number above 0, for frame (frame_from_1)"),
+        ("process_SUV", {"weight_g": "0"}, "for weight_g (body_weight_g)"),
+        ("process_SUV", {"dose_mbq": "0.0"}, "for dose_mbq (injected_dose_MBq)"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(name, inputs, words):

@@ -1,6 +1,9 @@
 """What a run tells the server about itself: progress, reason, mail, and earlier runs that died."""
 
 import copy
+import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -112,6 +115,43 @@ def test_a_run_in_a_container_neither_mails_nor_writes_a_reason(bench, tmp_path)
     assert done.returncode == 3
     found = _fields(bench, number)
     assert not {"comments", "details"} & set(found)
+
+
+def test_a_run_that_was_stopped_says_so_on_its_page(bench, tmp_path):
+    number = _record(bench)
+    bench.fault({"path": f"/data/experiments/{bench.mr}*", "delay_s": 10, "count": 1000})
+    alias, secret = bench.token()
+    words = [
+        "step", "process_T1w_SR", "--project=P1", f"--session={bench.mr}",
+        f"--workflow={number}", f"--workdir={tmp_path / 'WORK'}",
+    ]  # fmt: skip
+    env = os.environ | {"XNAT_HOST": bench.served.url, "XNAT_USER": alias, "XNAT_PASS": secret}
+    program = [sys.executable, "-c", "from pipelines.cli import main; main()", *words]
+    with subprocess.Popen(program, env=env, stderr=subprocess.PIPE, text=True) as run:
+        _until(lambda: bench.faults()[0]["hits"])
+        run.terminate()
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "stopped; run it again" in said
+    found = _fields(bench, number)
+    assert found["details"] == "It was stopped; start it again to do the rest."
+    assert "comments" not in found
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_run_in_a_container_that_is_done_does_not_stay_at_its_last_scan(bench, failed):
+    number, lines = _record(bench), []
+    quick = {"often_s": 0.05, "sign_s": 0.2}
+    record = RunRecord(bench.access, Started(number), lines.append, **quick)
+    with record:
+        record.progress(0.25, "scan 5")
+        _until(lambda: "scan 5" in _fields(bench, number).get("step_description", ""))
+    record.close("done", "text", "why", failed=failed)
+    found = _fields(bench, number)
+    assert found["step_description"].startswith("scan 5" if failed else "Done")
+    assert str(found["percentageComplete"]) == ("25" if failed else "100")
+    assert not {"comments", "details"} & set(found)
+    assert lines == []
 
 
 def test_a_mail_that_the_server_does_not_take_is_no_fault_of_the_run(bench, tmp_path):
