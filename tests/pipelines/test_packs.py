@@ -17,7 +17,6 @@ from pydicom.sequence import Sequence
 
 from pipelines.fitting.data import MapOptions
 from pipelines.images import stacks
-from pipelines.images.tolerances import DRIFT, EVEN, SAME_PLACE
 from pipelines.maps.run import make_maps
 from xnat_pic.errors import NothingUsableError
 
@@ -332,7 +331,7 @@ def test_uneven_slices_get_no_nifti_and_dicom_in_their_places(tmp_path):
 @pytest.mark.parametrize(("part", "places"), [(0.99, 1), (1.01, 2)])
 @pytest.mark.parametrize("edge", [0.002, 1.0])
 def test_two_places_are_one_within_a_hundredth_of_a_voxel(edge, part, places):
-    away = part * SAME_PLACE * edge
+    away = part * 0.01 * edge
     for shift in ((0, 0, away), (away, 0, 0)):
         found = stacks.arrange([(0, 0, 0), shift], (0, 0, 1), edge)
         assert sum(len(pack.members) for pack in found) == places
@@ -341,12 +340,12 @@ def test_two_places_are_one_within_a_hundredth_of_a_voxel(edge, part, places):
 @pytest.mark.parametrize(("part", "even"), [(0.99, True), (1.01, False)])
 def test_a_slice_may_lie_a_fiftieth_of_a_step_beside_its_place(part, even):
     centres = np.array([[0, 0, k] for k in range(5)], float)
-    centres[2, 2] += part * EVEN
+    centres[2, 2] += part * 0.02
     assert stacks.is_even(centres) is even
 
 
 @pytest.mark.parametrize(("part", "packs"), [(0.99, 1), (1.01, 2)])
 def test_a_stack_may_drift_by_a_quarter_of_a_voxel(part, packs):
-    shift = part * DRIFT
+    shift = part * 0.25
     centres = [(0, 0, 0), (0, 0, 1), (0, 0, 2), (shift, 0, 3), (shift, 0, 4), (shift, 0, 5)]
     assert len(stacks.arrange(centres, (0, 0, 1), 1.0)) == packs

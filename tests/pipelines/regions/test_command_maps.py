@@ -219,6 +219,18 @@ def test_planes_are_parallel_within_a_thousandth(fit, tmp_path, slanted, code):
     assert ("not parallel" in str(said)) == bool(code)
 
 
+@pytest.mark.parametrize(("wider", "code"), [(0.9e-3, 0), (1.1e-3, 4)])
+def test_planes_are_of_one_size_within_a_thousandth(fit, tmp_path, wider, code):
+    series = fit[0] / "PROCESSED_T2" / "dicom" / "T2map_int16"
+    shutil.copytree(series, tmp_path / "wider")
+    file = sorted((tmp_path / "wider").iterdir())[1]
+    ds = pydicom.dcmread(file)
+    ds.PixelSpacing = [ds.PixelSpacing[0], f"{float(ds.PixelSpacing[1]) * (1 + wider):.8f}"]
+    ds.save_as(file)
+    said = measure(fit, tmp_path / "out", tmp_path / "wider", code=code)
+    assert ("not of one size" in str(said)) == bool(code)
+
+
 def test_the_standard_error_is_not_taken_for_the_map(fit, tmp_path):
     file = next((fit[0] / "PROCESSED_T2").glob("*desc-se_T2map.nii.gz"))
     said = measure(fit, tmp_path / "out", file, words=("--format", "none"))

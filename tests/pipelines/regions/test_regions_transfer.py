@@ -17,7 +17,7 @@ from region_files import (
     write_series,
 )
 
-from pipelines.regions.geometry import grid_of_affine, same_grid, slabs
+from pipelines.regions.geometry import grid_of_affine, same_grid, slabs, to_pixels
 from pipelines.regions.headers import FramePlace
 from pipelines.regions.model import DrawnMask, Region, RegionSet
 from pipelines.regions.overlap import crop, overlap, volume_mm3
@@ -321,6 +321,14 @@ def test_frames_within_a_hundredth_of_a_millimetre_are_one_slice(apart, slices):
     grid, index = stack(places, (4, 4))
     assert grid.shape[0] == slices + 1
     assert index == [0, slices - 1, slices]
+
+
+@pytest.mark.parametrize(("off", "on_it"), [(1.9e-4, True), (-1.9e-4, True), (2.1e-4, False)])
+def test_a_point_within_two_parts_in_ten_thousand_of_a_centre_is_put_on_it(off, on_it):
+    grid = _grid(Scan(spacing=(0.4, 0.9)))
+    point = grid.positions[2] + (7 + off) * 0.9 * grid.row + 4 * 0.4 * grid.column
+    ((column, row),) = to_pixels(grid, point[None], 2)
+    assert (column == 7, row == 4) == (on_it, True)
 
 
 @pytest.mark.parametrize(
