@@ -4,6 +4,7 @@ from scipy.optimize import least_squares
 
 from pipelines.errors import ModelInputError
 from pipelines.models.adc import fit_adc, fit_trace_adc
+from pipelines.models.diffusion import as_b_values, as_directions, shells
 from pipelines.models.result import FATAL, Flag
 
 B = np.array([0, 200, 400, 600, 800, 1000.0])
@@ -146,6 +147,40 @@ def test_faster_than_free_water_is_told(adc, told):
     notes = fit_adc(1000 * np.exp(-B * adc / 1000)[None], B).notes
     assert [note for note in notes if "1 voxels have an ADC above 3.5 um2/ms" in note] == [*notes]
     assert bool(notes) == told
+
+
+@pytest.mark.parametrize(
+    ("largest", "refused"), [(49.9, True), (50.1, False), (99_999, False), (100_001, True)]
+)
+def test_b_values_are_in_seconds_per_square_millimetre(largest, refused):
+    b = [0, largest / 2, largest]
+    if refused:
+        with pytest.raises(ModelInputError, match="no number of s/mm2"):
+            as_b_values(b)
+    else:
+        assert as_b_values(b).tolist() == b
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [(0, 19.9, True), (0, 20.1, False), (1000, 1111, True), (1000, 1112, False)],
+)
+def test_b_values_within_a_tenth_or_20_are_one_shell(one, other, together):
+    first, second = shells(np.array([one, other], float))
+    assert (first == second) == together
+
+
+@pytest.mark.parametrize(
+    ("b", "largest", "refused"),
+    [(19.9, 150, False), (20.1, 150, True), (99.9, 1000, False), (100.1, 1000, True)],
+)
+def test_an_image_of_low_b_needs_no_direction(b, largest, refused):
+    given, values = [[0, 0, 0], [1, 0, 0]], np.array([b, largest])
+    if refused:
+        with pytest.raises(ModelInputError, match="1 weighted images have no direction"):
+            as_directions(given, values)
+    else:
+        assert as_directions(given, values).tolist() == given
 
 
 def test_bad_voxels_are_nan_with_a_flag_and_never_a_number():
