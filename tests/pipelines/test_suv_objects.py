@@ -16,6 +16,7 @@ from pipelines.models.suv import (
     Uptake,
     check,
     correct_units,
+    half_life,
     mean_rate_time,
     reference_dose,
     reference_doses,
@@ -189,6 +190,26 @@ def test_the_time_at_which_a_rate_is_its_mean(duration, period):
     rate = 2.0 ** (-t / period)
     mean = (rate[1:] + rate[:-1]).mean() / 2
     assert 2.0 ** (-mean_rate_time(duration, period) / period) == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("nuclide", "seconds"),
+    [
+        ("18F", 109.77 * 60),
+        ("11C", 20.364 * 60),
+        ("13N", 9.965 * 60),
+        ("15O", 122.24),
+        ("64Cu", 12.701 * 3600),
+        ("68Ga", 67.71 * 60),
+        ("89Zr", 78.41 * 3600),
+        ("124I", 4.176 * 86400),
+        ("82Rb", 1.273 * 60),
+        ("86Y", 14.74 * 3600),
+    ],
+)
+def test_half_lives_are_those_of_the_tables_of_nuclides(nuclide, seconds):
+    """Minutes, hours and days as the National Nuclear Data Center prints them."""
+    assert half_life(Uptake(nuclide=nuclide)) == pytest.approx(seconds, rel=5e-4)
 
 
 def test_each_slice_has_the_dose_of_its_own_time():

@@ -1,6 +1,7 @@
 """What a run tells the server about itself: progress, reason, mail, and earlier runs that died."""
 
 import copy
+import inspect
 import os
 import subprocess
 import sys
@@ -311,6 +312,12 @@ def test_a_run_is_dead_after_its_silence_and_no_sooner(after_s, dead):
     assert not ended.is_dead(NOW)
     mute = WorkflowRow("1", "E", "process_T2", "2026-03-01", "Running", "step 2", "10")
     assert not mute.is_dead(NOW)  # it never said it would give signs
+
+
+def test_a_run_gives_a_sign_each_minute_and_no_more_than_one_in_five_seconds():
+    """Fifteen signs have to fail before it counts as dead."""
+    given = inspect.signature(RunRecord).parameters
+    assert (given["often_s"].default, given["sign_s"].default) == (5, 60)
 
 
 def test_the_longest_text_still_carries_its_sign():
