@@ -6,6 +6,7 @@ to do) and the exit code that a command ends with. Packages add kinds of their o
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,9 @@ class CancelledError(XnatPicError):
     exit_code = 8
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def describe(error: BaseException) -> str:
     """Return what an error says to a person: one printable line.
 
@@ -114,6 +118,8 @@ def describe(error: BaseException) -> str:
     """
     if isinstance(error, XnatPicError):
         text = error.sentence()
+    elif isinstance(error, OSError) and error.errno in _FULL:
+        text = f"{error.filename or 'A file'} cannot be written: the disk is full. Make room on it."
     elif isinstance(error, OSError) and error.strerror:
         text = f"{error.filename or 'A file'} cannot be read or written: {error.strerror}."
     else:

@@ -1,5 +1,6 @@
 """One family of errors: text, exit code, and the way across a process boundary."""
 
+import errno
 import pickle
 from pathlib import Path
 
@@ -62,4 +63,6 @@ def test_describe_is_one_printable_line(tmp_path):
     text = describe(caught.value)
     assert text.startswith(str(tmp_path / "no"))
     assert text.endswith("cannot be read or written: No such file or directory.")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    assert describe(full) == "A file cannot be written: the disk is full. Make room on it."
     assert describe(ZeroDivisionError("by zero")) == "ZeroDivisionError: by zero"

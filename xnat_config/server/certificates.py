@@ -35,8 +35,8 @@ def read_certificates(path: Path) -> str:
         If there are none, one is damaged, a private key is among them, or they are too many.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="latin-1")  # of comments, which may be in any letters
+    except OSError as error:
         raise WrongCallError(
             f"{path} cannot be read as PEM.", path=path, hint="Give the site's certificates."
         ) from error
@@ -71,26 +71,32 @@ def trusted_bundle(environ: Mapping[str, str] = os.environ) -> Path | None:
     Raises
     ------
     WrongCallError
-        If they are damaged.
+        If they are damaged, or the file that the environment names is not there.
     OSError
         If the file cannot be written.
     """
     named = environ.get(CA_VARIABLE, "")
     word = environ.get(CERTIFICATES_VARIABLE, "")
+    if named and not Path(named).exists():
+        raise WrongCallError(
+            f"There is no {named}, which {CA_VARIABLE} names.",
+            hint="Correct the variable, or take it away to trust the usual authorities.",
+        )
     if not word:
         return Path(named) if named else None
     _check(word, CERTIFICATES_VARIABLE)
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     usual = (
-        next((found for one in _BUNDLES if (found := environ.get(one))), "")
+        next((one for name in _BUNDLES if Path(one := environ.get(name, "")).is_file()), "")
         or DEFAULT_CA_BUNDLE_PATH
     )
     folder = Path(tempfile.mkdtemp(prefix="xnat-pic-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     bundle = folder / "certificates.pem"
-    usual_text = Path(usual).read_text(encoding="utf-8") if Path(usual).is_file() else ""
-    bundle.write_text("\n".join([usual_text, *map(_pem, word.split(","))]), encoding="utf-8")
+    usual_bytes = Path(usual).read_bytes() if Path(usual).is_file() else b""
+    own = "\n".join(map(_pem, word.split(",")))
+    bundle.write_bytes(usual_bytes + b"\n" + own.encode("ascii"))
     return bundle
 
 

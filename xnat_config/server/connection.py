@@ -86,14 +86,19 @@ def normal_address(text: str) -> str:
         If it is no address of a web server, or holds a user or password.
     """
     text = text.strip()
-    if "://" not in text:
-        host = urlsplit(f"//{text}").hostname or ""
-        text = f"{'http' if host in _LOOPBACK else 'https'}://{text}"
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise WrongCallError(
-            "The server's address is not understood. Write it like https://xnat.example.org."
-        )
+    wrong = WrongCallError(
+        "The server's address is not understood. Write it like https://xnat.example.org."
+    )
+    try:
+        if "://" not in text:
+            host = urlsplit(f"//{text}").hostname or ""
+            text = f"{'http' if host in _LOOPBACK else 'https'}://{text}"
+        parts = urlsplit(text)
+        understood = parts.port != 0 and parts.scheme in ("http", "https") and parts.hostname
+    except ValueError:  # brackets or a port that cannot be; its text may hold a password
+        raise wrong from None
+    if not understood:
+        raise wrong
     if "@" in parts.netloc:
         raise WrongCallError(
             "The server's address holds a login. Give the address alone; the user goes into "

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import secrets
 
+from xnat_pic.text import one_line
+
 from .client import XnatClient
 from .paths import data_path
+
+MOST_SUBJECT = 200
 
 
 def send_mail(client: XnatClient, to: str, subject: str, text: str) -> None:
@@ -16,7 +20,7 @@ def send_mail(client: XnatClient, to: str, subject: str, text: str) -> None:
     to : str
         Address of a registered user, or its number.
     subject, text : str
-        What to say; the text as it stands.
+        What to say; the text as it stands, the subject in one line of `MOST_SUBJECT` letters.
 
     Raises
     ------
@@ -29,7 +33,11 @@ def send_mail(client: XnatClient, to: str, subject: str, text: str) -> None:
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'
         f"Content-Type: text/plain; charset=UTF-8\r\n\r\n{value}\r\n"
-        for name, value in (("to", to), ("subject", subject), ("text", text))
+        for name, value in (
+            ("to", to),
+            ("subject", one_line(subject, MOST_SUBJECT)),
+            ("text", text),
+        )
     ]
     body = f"{''.join(parts)}--{boundary}--\r\n".encode()
     client.send(

@@ -196,7 +196,8 @@ class XnatSession:
                 raise self._refused_login()
             if answer.status_code == 400 and (self._login.method or self._login.provider):
                 raise self._unknown_provider()
-            token = self._accepted(answer, ()).text.partition(";")[0].strip()
+            missing = answer.status_code == 404  # as any other server says, or a wrong path on this
+            token = "" if missing else self._accepted(answer, ()).text.partition(";")[0].strip()
             if not _SESSION_ID.fullmatch(token):
                 raise ServerError(
                     f"{self.connection.server} does not answer like an XNAT.",

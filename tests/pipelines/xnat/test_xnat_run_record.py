@@ -24,6 +24,7 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.errors import RefusedError
 from xnat_config.server.login import password_login
+from xnat_config.server.mail import MOST_SUBJECT
 from xnat_config.server.workflows import (
     WorkflowRow,
     list_workflows,
@@ -78,6 +79,18 @@ def test_a_run_by_the_engine_mails_once_when_it_is_done(bench, tmp_path):
     assert "details" not in found  # nothing to explain
     assert found["status"] == "Running"  # the engine alone says that it is complete
     assert "mail" not in done.stderr  # and no fault of it
+
+
+def test_the_subject_of_a_mail_is_one_short_line(bench):
+    number, lines = _record(bench), []
+    record = RunRecord(bench.access, Started(number, "admin@localhost", True), lines.append)
+    label = "ü\r\nBcc: evil@example.org\r\n\r\n" + "x" * 1000
+    record.close(f"process_T1w_SR on {label}: done", "Text\nof two lines.", "", failed=False)
+    subject, text = _fields(bench, number)["comments"].split("\n", 1)
+    assert subject.startswith("process_T1w_SR on ü Bcc: evil@example.org xxx")
+    assert len(subject) == MOST_SUBJECT
+    assert text == "Text\nof two lines."
+    assert lines == []
 
 
 def test_a_run_that_fails_leaves_the_mail_to_the_engine_and_the_reason_on_its_page(bench, tmp_path):

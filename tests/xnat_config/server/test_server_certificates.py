@@ -96,6 +96,26 @@ def test_a_file_that_is_named_stays_trusted(authority, tmp_path):
     assert trusted_bundle({}) is None
 
 
+def test_comments_of_a_bundle_may_be_in_any_letters(authority, tmp_path):
+    own = tmp_path / "own.pem"
+    own.write_bytes("# Università\n".encode("latin-1") + (authority / "site.pem").read_bytes())
+    word = read_certificates(own)
+    assert word == read_certificates(authority / "site.pem")
+    bundle = trusted_bundle({CERTIFICATES_VARIABLE: word, CA_VARIABLE: str(own)})
+    assert bundle.read_bytes().count(b"BEGIN CERTIFICATE") == 2
+
+
+def test_a_folder_of_certificates_does_not_take_the_place_of_the_usual(authority):
+    word = read_certificates(authority / "site.pem")
+    environ = {CERTIFICATES_VARIABLE: word, "REQUESTS_CA_BUNDLE": str(authority)}
+    assert trusted_bundle(environ).read_bytes().count(b"BEGIN CERTIFICATE") > 2
+
+
+def test_a_file_that_is_named_and_not_there_is_told(tmp_path):
+    with pytest.raises(WrongCallError, match=f"which {CA_VARIABLE} names"):
+        trusted_bundle({CA_VARIABLE: str(tmp_path / "none.pem")})
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

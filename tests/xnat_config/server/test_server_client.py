@@ -373,8 +373,9 @@ def test_login_of_a_netrc_file_is_not_taken(xnat, tmp_path, monkeypatch):
         assert client.send("GET", "/data/auth").text == "User 'admin' is logged in"
 
 
-def test_a_page_is_no_xnat(other):
-    address, _ = other(200, b"<!DOCTYPE html><html>Welcome</html>")
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_page_is_no_xnat(other, status):
+    address, _ = other(status, b"<!DOCTYPE html><html>Welcome</html>")
     with pytest.raises(ServerError, match="does not answer like an XNAT"):
         open_client(address).open()
 

@@ -26,7 +26,18 @@ def test_addresses_get_one_spelling(written, meant):
     assert normal_address(written) == meant
 
 
-@pytest.mark.parametrize("text", ["ftp://xnat.example.org", "https://", "", "mailto:a@b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ftp://xnat.example.org",
+        "https://",
+        "",
+        "mailto:a@b",
+        "http://[::1",
+        "http://x:port",
+        "x:99999",
+    ],
+)
 def test_what_is_no_web_server_is_refused(text):
     with pytest.raises(WrongCallError):
         normal_address(text)
