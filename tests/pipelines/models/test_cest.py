@@ -4,7 +4,15 @@ import pytest
 from pipelines.errors import ModelInputError
 from pipelines.models.cest import WINDOWS, fit_cest
 from pipelines.models.cest_extras import arex, mtr_rex
-from pipelines.models.lorentz import AMIDE, POOLS, WATER, fit_pools, lorentz_signal
+from pipelines.models.lorentz import (
+    AMIDE,
+    MT,
+    POOLS,
+    WATER,
+    fit_pools,
+    lorentz_signal,
+    lorentzian_difference,
+)
 from pipelines.models.ph import PhCalibration, ph_from_ratio, transfer_ratio
 from pipelines.models.result import FATAL, Flag
 
@@ -88,6 +96,18 @@ def test_lorentzian_difference_is_the_pool():
     offsets, signal = images(spectrum([0.0, 0.2, -0.3]))
     fit = fit_cest(signal, offsets, at_ppm=[3.5], lorentzian=True)
     np.testing.assert_allclose(fit.maps["LD_3.5ppm"].values, 6.0, atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("at", "counts"), [(0.99, True), (1.01, False), (6.49, False), (6.51, True), (-6.51, True)]
+)
+def test_the_line_of_water_rests_on_samples_within_1_and_beyond_6_5_ppm(at, counts):
+    offsets = np.sort([-9, -8, 8, 9, -0.9, -0.4, 0, 0.4, 0.9, 3.5, at])
+    truth = np.array([[0.0, 0.8, 1.4, 0.05, 25.0]])
+    z, _ = lorentz_signal(truth, offsets, (WATER, MT))
+    z[0, offsets == at] -= 0.02
+    difference, _ = lorentzian_difference(z, offsets, 3.5)
+    assert (abs(difference[0, 0]) > 1e-5) == counts
 
 
 def test_four_pools_are_found_again():

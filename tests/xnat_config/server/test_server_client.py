@@ -337,6 +337,15 @@ def test_token_logs_in_and_is_withdrawn(xnat):
         XnatClient(connection, token, retry=QUICK).open()
 
 
+def test_a_token_whose_end_a_server_does_not_say_is_over_after_two_days(other):
+    token = b'{"alias": "a", "secret": "b"}'
+    address, _ = other(lambda _, path: (200, token if "tokens" in path else SESSION, {}))
+    before = time.time()
+    with XnatClient(Connection(address, "me"), password_login("me", "x"), retry=QUICK) as client:
+        ends = issue_token(client).expires_s
+    assert before + 2 * 86400 <= ends <= time.time() + 2 * 86400
+
+
 def test_token_past_its_time_is_not_even_tried(xnat):
     token = token_login("admin", "alias", "secret", time.time() - 1)
     with pytest.raises(LoginError, match="expired"):
