@@ -52,6 +52,27 @@ def test_line_ends_repeated_empty_and_unknown_keys(tmp_path, newline):
     assert header.frames[0].all_values("singles") == ["0 1 2", "1 3 4"]
 
 
+@pytest.mark.parametrize(("size", "refused"), [(2**24, False), (2**24 + 1, True)])
+def test_a_header_has_16_mib_at_most(tmp_path, size, refused):
+    text = "version 001.910\nend_of_header\n#".ljust(size, "x")
+    if refused:
+        with pytest.raises(CorruptDataError, match="larger than 16 MiB"):
+            parsed(tmp_path, text)
+    else:
+        assert parsed(tmp_path, text).main.text("version") == "001.910"
+
+
+@pytest.mark.parametrize(("count", "refused"), [(20_000, False), (20_001, True)])
+def test_a_header_describes_20000_frames_at_most(count, refused):
+    frames = [line for k in range(count) for line in (f"frame {k}", "end_of_header")]
+    lines = ["version 001.910", "end_of_header", *frames]
+    if refused:
+        with pytest.raises(CorruptDataError, match="more than 20000 frames"):
+            parse(lines)
+    else:
+        assert len(parse(lines).frames) == count
+
+
 @pytest.mark.parametrize("turned", [False, True])
 def test_keys_are_matched_whole(turned):
     """`dose` is not `dose_units`, in whatever order they come."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -378,12 +379,16 @@ def test_any_signs_of_the_grammar_give_values_or_an_error(text):
     assert isinstance(items, list)
 
 
-def test_a_file_beyond_the_limit_is_not_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("size", "refused"), [(256 * 2**20, False), (256 * 2**20 + 1, True)])
+def test_a_parameter_file_has_256_mib_at_most(tmp_path, size, refused):
     path = tmp_path / "method"
     path.write_bytes(SMALL)
-    monkeypatch.setattr("mri2dicom.readers.paravision.jcamp.MAX_FILE_BYTES", 100)
-    with pytest.raises(CorruptDataError, match="too large"):
-        read_parameters(path)
+    os.truncate(path, size)  # with a hole: it takes no room
+    if refused:
+        with pytest.raises(CorruptDataError, match="too large"):
+            read_parameters(path)
+    else:
+        assert read_parameters(path).path == path
 
 
 def test_a_damaged_value_names_file_and_parameter(tmp_path):
