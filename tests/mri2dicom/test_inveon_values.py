@@ -336,6 +336,10 @@ def test_frames_out_of_order_are_sorted(tmp_path):
     [
         ({}, decay_factor(0, 600), "START", ""),
         ({}, decay_factor(0, 600) * 2 ** (3600 / F18_S), "ADMIN", ""),
+        ({}, decay_factor(0, 600) * 1.0095, "START", ""),  # factors are rounded: 1 %
+        ({}, decay_factor(0, 600) * 1.0105, "START", "agrees neither"),
+        ({}, decay_factor(0, 600) * 2 ** (3600 / F18_S) * 1.0095, "ADMIN", ""),
+        ({}, decay_factor(0, 600) * 2 ** (3600 / F18_S) * 1.0105, "START", "agrees neither"),
         ({"decay_correction_applied": "0"}, 1.0, "NONE", ""),
         ({}, 1.2, "START", "agrees neither"),
     ],

@@ -1,6 +1,7 @@
 """Workbooks that are damaged, or made to do harm, end in a sentence."""
 
 import random
+import re
 import zipfile
 from pathlib import Path
 
@@ -51,12 +52,15 @@ def test_damaged_sheet_is_told_and_ends(book, change):
         assert book not in opened
 
 
-def test_sheet_has_as_many_rows_as_the_format_allows(book, monkeypatch):
-    monkeypatch.setattr(spreadsheets, "_MOST_ROWS", 2)
-    assert len(read_xlsx(book)["plan"]) == 2
-    monkeypatch.setattr(spreadsheets, "_MOST_ROWS", 1)
-    with pytest.raises(PlanError, match="a row has a number above 1"):
-        read_xlsx(book)
+@pytest.mark.parametrize(("row", "refused"), [(1_048_576, False), (1_048_577, True)])
+def test_sheet_has_as_many_rows_as_the_format_allows(book, row, refused):
+    """The rows between the first and one of a high number are filled in."""
+    rewrite(book, lambda text: re.sub(rb'(\br="[A-Z]*)2"', rb'\g<1>%d"' % row, text))
+    if refused:
+        with pytest.raises(PlanError, match="a row has a number above 1048576"):
+            read_xlsx(book)
+    else:
+        assert len(read_xlsx(book)["plan"]) == row
 
 
 def test_workbook_that_unpacks_into_too_much_is_not_unpacked(book, monkeypatch):
