@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from xnat_pic.errors import XnatPicError, describe
 
 from ..server.client import XnatClient
 from ..server.paths import data_path
-from ..server.workflows import WorkflowRow, list_workflows, update_workflow
+from ..server.workflows import WorkflowRow, list_workflows, server_time, update_workflow
 
 ENGINE_FOLDER = "xnat_pic/"
 """Folder of our descriptors below the engine's catalog: part of the name of each of their runs."""
@@ -70,13 +69,15 @@ class OpenRun:
 def find_open_runs(server: XnatClient, projects: Iterable[str]) -> list[OpenRun]:
     """Return the runs of our pipelines in the classic engine that have not ended.
 
-    One request for each session of the projects: XNAT does not list the runs of a project.
+    One request for each session of the projects: XNAT does not list the runs of a project. The
+    server's clock counts, whose machine the engine usually shares, and not that of who asks.
 
     Raises
     ------
     LoginError, ServerError
     """
-    now, found = datetime.now(UTC), []
+    found: list[OpenRun] = []
+    now = server_time(server)
     for project in projects:
         sessions = server.find_rows(
             data_path("projects", project, "experiments"), {"columns": "ID,label"}

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import PurePosixPath
 
 from xnat_pic.text import one_line
@@ -68,7 +69,10 @@ class WorkflowRow:
     def last_sign(self) -> datetime | None:
         """When it last gave a sign of life, in UTC; None where it never did."""
         found = _SIGN.search(self.about)
-        return datetime.strptime(found[1], _TIME).replace(tzinfo=UTC) if found else None
+        try:
+            return datetime.strptime(found[1], _TIME).replace(tzinfo=UTC) if found else None
+        except ValueError:  # anybody may write there, such as a 13th month
+            return None
 
     def is_dead(self, now: datetime) -> bool:
         """Tell whether it ended without saying so: it gave signs of life, and gives none now."""
@@ -80,6 +84,20 @@ def sign_of_life(doing: str, now: datetime) -> str:
     """Return what a run does with the time in UTC, as `WorkflowRow.last_sign` reads it."""
     sign = f" ({now.astimezone(UTC).strftime(_TIME)} UTC)"
     return one_line(doing, MOST_TEXT - len(sign)) + sign
+
+
+def server_time(client: XnatClient) -> datetime:
+    """Return the time by the server's clock; by this machine's where the server does not say.
+
+    Raises
+    ------
+    LoginError, ServerError
+    """
+    date = client.send("GET", "/data/JSESSION").headers.get("Date", "")
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC)
+    except ValueError:
+        return datetime.now(UTC)
 
 
 def update_workflow(client: XnatClient, number: str, **values: str) -> None:

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from xnat_config.admin import runs
+from xnat_config.server import workflows
 from xnat_config.server.workflows import SILENT_S, sign_of_life
 
 PREFIX = "wrk:workflowData/"
@@ -100,3 +102,27 @@ def test_a_site_without_an_engine_is_not_asked_for_runs(start, admin, file):
     code, status, message = admin(served, "status", file)
     assert code == 0, message
     assert status["runs"] == []
+
+
+@pytest.mark.parametrize("hours", [-12, 12])
+def test_the_clock_of_who_asks_closes_nothing_that_lives(site, login, monkeypatch, hours):
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return datetime.now(tz) + timedelta(hours=hours)
+
+    for module in (runs, workflows):
+        monkeypatch.setattr(module, "datetime", Wrong, raising=False)
+    served, _ = site
+    found = runs.find_open_runs(login(served), ["P1"])
+    dead = {one.workflow.pipeline: one.is_dead for one in found}
+    assert dead == {"process_T2": True, "process_DWI": False, "process_CEST": False}
+
+
+def test_a_sign_that_is_no_time_is_none(site, admin, file):
+    served, session = site
+    _run(served, session, "process_SUV", "scan 5 (2026-13-45 10:00:00 UTC)")
+    code, rows, message = admin(served, "close-runs", file, "--yes")
+    assert code == 0, message
+    assert [one["pipeline"] for one in rows] == ["process_T2"]
+    assert _states(served, session)["process_SUV.xml"] == "Running"
