@@ -53,6 +53,10 @@ class Train:
         return replace(self, signal=kept, times=self.times[skipped:], skipped=skipped)
 
 
+def _as_echo_times(values: npt.ArrayLike) -> Doubles:
+    return as_times(values, "echo times", least=1.0, most=10_000.0, needed=3, distinct=True)
+
+
 def as_train(signal: npt.ArrayLike, echo_times_ms: npt.ArrayLike) -> Train:
     """Check images and echo times and sort them by time.
 
@@ -61,7 +65,7 @@ def as_train(signal: npt.ArrayLike, echo_times_ms: npt.ArrayLike) -> Train:
     ModelInputError
         For fewer than three echoes, equal or missing times, another unit, another shape.
     """
-    times = as_times(echo_times_ms, "echo times", least=1.0, most=10_000.0, needed=3, distinct=True)
+    times = _as_echo_times(echo_times_ms)
     array = as_signal(signal, len(times))
     order = np.argsort(times)
     if np.any(np.diff(order) != 1):
@@ -142,7 +146,7 @@ def prepare(
     """
     active = flags == 0
     train = skip_first(train, active, noise) if skip == "auto" else train.without(int(skip))
-    as_times(train.times, "echo times", least=1.0, most=10_000.0, needed=3, distinct=True)
+    _as_echo_times(train.times)
     free = 1 if refocused and train.skipped == 0 and len(train.times) > 3 else 0
     notes = check_falling(train.signal[:, free:], train.times[free:], active, "echo times")
     return replace(train, notes=(*train.notes, *notes))

@@ -230,6 +230,8 @@ def test_bad_voxels_have_no_number():
     [
         ([0, 0, 0, 500, 1000, 1000], "3 different b-values"),
         ([200, 250, 300, 400, 600, 800], "two or more b-values below 200"),
+        ([0, 200, 250, 300, 400, 600], "two or more b-values below 200"),
+        ([0, 50, 100, 200, 250, 299.9], "some above 300"),
         ([0, 0.01, 0.1, 0.2, 0.5, 1.0], "no number of s/mm2"),
     ],
 )
@@ -237,6 +239,23 @@ def test_impossible_protocols_are_refused(b, words):
     with pytest.raises(ModelInputError, match=words) as caught:
         fit_ivim(np.ones((3, 6)), b)
     assert caught.value.hint.endswith(".")
+
+
+def test_the_prior_holds_95_per_cent_in_the_bounds_of_other_fits():
+    """f below 0.8, D of 0.25 to 4 and D* of 6 to 150 um2/ms, as the sidecar says it too."""
+    found = fit_ivim(simulate(3, 50)[1], B).settings["prior"]
+    f, d, fast = (found[name] for name in ("f", "D", "Dstar"))
+    assert f["mean"] + 1.96 * f["standard_deviation"] == pytest.approx(0.8, rel=0.03)
+    for one, low, high in ((d, 0.25, 4), (fast, 6, 150)):
+        factor = one["factor_of_one_deviation"] ** 1.96
+        assert one["median"] / factor == pytest.approx(low, rel=0.05)
+        assert one["median"] * factor == pytest.approx(high, rel=0.05)
+
+
+@pytest.mark.parametrize("b", [[0, 199, 250, 300, 400, 600], [0, 50, 100, 200, 250, 301]])
+def test_two_b_values_below_200_and_one_above_300_are_enough(b):
+    signal = 1000 * (0.1 * np.exp(-np.array(b) * 0.03) + 0.9 * np.exp(-np.array(b) * 0.001))
+    assert np.isfinite(fit_ivim(signal[None], b, threshold=150).maps["D"].values).all()
 
 
 @pytest.mark.parametrize("snr", [10, 30, 50, 100, 200])

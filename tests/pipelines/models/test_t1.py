@@ -21,6 +21,23 @@ def close(ours, truth, inside=None):
     assert np.nanmax(np.abs(ours[inside] / truth[inside] - 1)) < 1e-4
 
 
+@pytest.mark.parametrize("method", ["saturation", "inversion"])
+@pytest.mark.parametrize(
+    ("largest", "unit"), [(19.9, "seconds"), (20.1, ""), (0.99, ""), (1.01, "microseconds")]
+)
+def test_times_of_recovery_are_in_milliseconds(method, largest, unit):
+    """At most 1e6 ms of TR, and 1e5 ms of TI."""
+    times, fit, most = (TR, fit_t1_sr, 1e6) if method == "saturation" else (TI, fit_t1_ir, 1e5)
+    scale = (largest if largest > 2 else largest * most) / times.max()
+    signal = (saturations if method == "saturation" else inversions)(20)[0]
+    if unit:
+        with pytest.raises(ModelInputError, match="no number of milliseconds") as refused:
+            fit(signal, times * scale)
+        assert f"look like {unit}" in refused.value.hint
+    else:
+        assert np.isfinite(main(fit(signal, times * scale)).values).any()
+
+
 def test_a_spin_echo_recovers_from_its_refocusing_pulse():
     t1 = np.linspace(800, 2000, 50)
     signal = 1 - np.exp(-(TR - 20.0) / t1[:, None])
@@ -190,6 +207,30 @@ def test_an_inversion_of_more_than_three_is_at_its_bound(k, beyond):
     signal = 1000 * (1 - k * np.exp(-TI / 1500.0))[None]
     result = fit_t1_ir(signal, TI, signed=True, model="3p")
     assert bool(result.flags[0] & Flag.AT_BOUND) == beyond
+
+
+@pytest.mark.parametrize(
+    ("angles", "repetition", "b1", "told"),
+    [
+        ([3, 179.9], 15.0, 1.0, ""),
+        ([3, 180], 15.0, 1.0, "between 0 and 180"),
+        ([1, 1.99], 15.0, 1.0, "number of degrees"),
+        ([1, 2], 15.0, 1.0, ""),
+        ([3, 15], 0.49, 1.0, "does not go with"),
+        ([3, 15], 0.51, 1.0, ""),
+        ([3, 15], 999.0, 1.0, ""),
+        ([3, 15], 1001.0, 1.0, "does not go with"),
+        ([3, 15], 15.0, 9.9, ""),
+        ([3, 15], 15.0, 10.1, "1 would be nominal"),
+    ],
+)
+def test_angles_repetition_and_b1_are_in_their_units(angles, repetition, b1, told):
+    signal = np.full((3, 2), 10.0)
+    if told:
+        with pytest.raises(ModelInputError, match=told):
+            fit_t1_vfa(signal, angles, repetition, b1=np.full(3, b1))
+    else:
+        assert len(main(fit_t1_vfa(signal, angles, repetition, b1=np.full(3, b1))).values) == 3
 
 
 SR = saturations(50, 60)[0]

@@ -55,6 +55,20 @@ def test_the_likelihood_is_the_greatest_that_a_general_optimiser_finds():
         assert result.maps["S0map"].values[v] == pytest.approx(best.x[0], rel=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("longest", "unit"), [(0.99, "seconds"), (1.01, ""), (9999, ""), (10_001, "microseconds")]
+)
+def test_echo_times_are_in_milliseconds(longest, unit):
+    signal, _ = decays(20)
+    times = TE * longest / TE.max()
+    if unit:
+        with pytest.raises(ModelInputError, match="no number of milliseconds") as refused:
+            fit_t2(signal, times, skip_echoes=0)
+        assert f"look like {unit}" in refused.value.hint
+    else:
+        assert np.isfinite(fit_t2(signal, times, skip_echoes=0).maps["T2map"].values).all()
+
+
 @pytest.mark.parametrize("order", [slice(None, None, -1), np.random.default_rng(0).permutation(25)])
 def test_images_may_come_in_any_order_if_each_has_its_time(order):
     signal, _ = decays(300, 50)
