@@ -194,6 +194,18 @@ def test_wasabi_recovers_many_fields_and_its_errors_are_true():
         assert 0.93 < covered.mean() < 0.97, name
 
 
+@pytest.mark.parametrize(("count", "refused"), [(7, True), (8, False)])
+def test_wasabi_needs_eight_offsets(count, refused):
+    offsets = np.linspace(-2, 2, count)
+    z, _ = wasabi_signal(np.array([[0.9, 1.5, 1.0, 0.1]]), offsets, 5.0, 3.7, 127.7)
+    protocol = {"pulse_ms": 5, "b1_ut": 3.7, "working_frequency_mhz": 127.7}
+    if refused:
+        with pytest.raises(ModelInputError, match="eight offsets or more"):
+            fit_wasabi(z, offsets, **protocol)
+    else:
+        assert fit_wasabi(z, offsets, **protocol).maps["B0map"].values[0] == pytest.approx(0.1)
+
+
 def test_wasabi_slopes_are_those_of_the_signal():
     p = np.array([[0.9, 1.5, 1.1, 0.3]])
     offsets = np.linspace(-2, 2, 20)

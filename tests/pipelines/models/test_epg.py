@@ -34,6 +34,27 @@ def test_a_train_is_that_of_spins_turned_one_by_one(angle, t1):
     np.testing.assert_allclose(ours, spins(50.0, t1, 10.0, angle, 32), atol=1e-12)
 
 
+@pytest.mark.parametrize(("echoes", "refused"), [(4, True), (5, False)])
+def test_five_echoes_are_needed(echoes, refused):
+    signal = echo_train([50.0], [150.0], echo_spacing_ms=8.0, echoes=echoes)
+    if refused:
+        with pytest.raises(ModelInputError, match="echoes"):
+            fit_t2_epg(signal, TE[:echoes])
+    else:
+        values = fit_t2_epg(signal, TE[:echoes]).maps["T2map"].values
+        assert values[0] == pytest.approx(50, rel=1e-3)
+
+
+@pytest.mark.parametrize(("part", "refused"), [(1.49, False), (1.51, True)])
+def test_a_slice_profile_has_parts_up_to_one_and_a_half(part, refused):
+    if refused:
+        with pytest.raises(ModelInputError, match="profile"):
+            echo_train([50.0], [90.0], echo_spacing_ms=8.0, echoes=9, profile=[1.0, part])
+    else:
+        train = echo_train([50.0], [90.0], echo_spacing_ms=8.0, echoes=9, profile=[1.0, part])
+        assert train.shape == (1, 9)
+
+
 def test_a_slice_profile_takes_the_mean_over_its_angles():
     profile = [1.0, 0.9, 0.5]
     mean = np.mean([spins(60.0, 1500.0, 8.0, 170.0 * part, 20) for part in profile], axis=0)
@@ -46,6 +67,12 @@ def trains(voxels, noise):
     t2, angle = rng.uniform(20, 120, voxels), rng.uniform(110, 170, voxels)
     clean = echo_train(t2, angle, echo_spacing_ms=8.0, echoes=25)
     return clean + rng.normal(0, noise, clean.shape), t2, angle
+
+
+@pytest.mark.parametrize(("angle", "there"), [(61.0, True), (59.0, False)])
+def test_an_angle_below_60_degrees_has_no_value(angle, there):
+    result = fit_t2_epg(echo_train([50.0], [angle], echo_spacing_ms=8.0, echoes=25), TE)
+    assert np.isfinite(result.maps["T2map"].values[0]) == there
 
 
 def test_stimulated_echoes_bias_the_plain_fit_and_not_this_one():

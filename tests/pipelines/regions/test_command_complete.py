@@ -34,3 +34,24 @@ def _ends_between_elements(data, length):
     ds = pydicom.dcmread(io.BytesIO(data))
     starts = {e.file_tell - (12 if e.VR in ("OB", "OW", "SQ", "UT", "UN", "UC") else 8) for e in ds}
     return length in starts
+
+
+@pytest.mark.parametrize(("deep", "refused"), [(60, False), (61, True)])
+def test_sequences_may_lie_60_deep_in_each_other(tmp_path, deep, refused):
+    inner = pydicom.Dataset()
+    for _ in range(deep):
+        outer = pydicom.Dataset()
+        inner.is_undefined_length_sequence_item = True
+        outer.ContentSequence = [inner]
+        outer["ContentSequence"].is_undefined_length = True
+        inner = outer
+    inner.file_meta = pydicom.dataset.FileMetaDataset()
+    inner.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    path = tmp_path / "deep.dcm"
+    inner.preamble = bytes(128)
+    inner.save_as(path, enforce_file_format=False)
+    if refused:
+        with pytest.raises(CorruptDataError, match=r"deep\.dcm"):
+            check_complete(path)
+    else:
+        check_complete(path)

@@ -19,7 +19,7 @@ from region_files import (
 
 from pipelines.regions.geometry import grid_of_affine, same_grid, slabs, to_pixels
 from pipelines.regions.headers import FramePlace
-from pipelines.regions.model import DrawnMask, Region, RegionSet
+from pipelines.regions.model import DrawnMask, Region, RegionSet, Transferred
 from pipelines.regions.overlap import crop, overlap, volume_mm3
 from pipelines.regions.rasterize import rasterize
 from pipelines.regions.readers import read_regions
@@ -56,6 +56,13 @@ def test_the_same_grid_takes_the_mask_as_it_is():
     assert np.array_equal(found.mask, mask)
     assert np.array_equal(found.core, mask)
     assert found.covered == 1
+
+
+def test_half_of_a_voxel_is_whole_and_95_per_cent_core():
+    shares = np.array([[[0.499, 0.5, 0.949, 0.951]]], np.float32)
+    found = Transferred(shares, same_grid=False, covered=1.0)
+    assert found.mask.ravel().tolist() == [False, True, True, True]
+    assert found.core.ravel().tolist() == [False, False, False, True]
 
 
 @pytest.mark.parametrize("axis", ["row", "column", "normal"])
