@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from xnat_config.server.client import XnatClient
+from xnat_config.server.errors import RefusedError
 from xnat_pic.errors import (
     NothingUsableError,
     WrongCallError,
@@ -93,6 +94,8 @@ def run_session(
             session = read_session(client, experiment_id)
             log.add(f"{run_parameters.pipeline.name} on {session.label} of {session.subject}")
             run = RunContext(client, run_parameters, session, work, log, result, cancel, progress)
+            if not run_parameters.per_subject:
+                _check_right(run)
             code, failure = _run_step(run)
             failure = log.masked(failure)
             log.add(failure or f"Done: {result.results} made, {result.found} there already.")
@@ -201,6 +204,34 @@ def _places(result: RunResult) -> list[str]:
     """Return where the results of a run lie, each once."""
     rows = [*result.maps, *result.statistics]
     return list(dict.fromkeys(f"scan {one['scan']}, {one['resource']}" for one in rows))
+
+
+def _check_right(run: RunContext) -> None:
+    """Make the resource of the summary, before anything is computed that could not be stored.
+
+    A summary that cannot be stored is no fault of a run: the results' resource decides.
+
+    Raises
+    ------
+    RefusedError
+        Where the user may read the session and not write into it.
+    ServerError, LoginError
+    """
+    try:
+        with suppress(XnatPicError):
+            make_resource(run.client, ResultLocation(run.session.address, SUMMARY, ""))
+            return
+        for scan in run.session.scans[:1]:
+            make_resource(run.client, run.location(scan, ""))
+    except RefusedError as refusal:
+        if refusal.status != 403:
+            raise
+        raise RefusedError(
+            f"Results cannot be stored: whoever started the run may read {run.session.label}, and "
+            f"not write into the project {run.session.project}.",
+            hint="Ask an owner of the project to make them a member, then start again.",
+            status=403,
+        ) from refusal
 
 
 def _store_summary(client: XnatClient, run: RunContext, code: int, failure: str) -> None:

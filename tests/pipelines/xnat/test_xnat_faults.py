@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from filled import add_user
 from quick_retry import RETRY
 
 from pipelines.xnat.client import Access, RunClient
@@ -242,3 +243,17 @@ def test_the_session_is_closed_at_the_end(bench, tmp_path):
     before = sessions()
     assert _run(bench, tmp_path).exit_code == 0
     assert sessions() == before
+
+
+def test_who_may_only_read_is_told_before_anything_is_computed(bench, tmp_path):
+    reader = add_user(bench.served, "reader", "Collaborators")
+    token = reader.get("/data/services/tokens/issue").json()
+    access = Access(bench.served.url, token["alias"], token["secret"], retry=RETRY)
+    lines = []
+    outcome = run_session(
+        access, "process_T1w_SR", bench.mr, {}, tmp_path / "work", report=lines.append
+    )
+    assert outcome.exit_code == 6
+    assert "may read m01_pre_MR, and not write into the project P1" in outcome.failure
+    assert "make them a member" in outcome.failure
+    assert not any("files by" in line for line in lines), "nothing was fetched"
