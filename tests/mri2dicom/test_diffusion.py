@@ -277,3 +277,10 @@ def test_slices_of_differing_orientation_get_no_direction_of_the_method(tmp_path
     assert series.plane_attributes["DiffusionBValue"][::2] == [26, 1026, 1026, 1026, 1026]
     assert "DiffusionGradientOrientation" not in series.plane_attributes
     assert any("differ in orientation" in text for text in series.warnings)
+
+
+@pytest.mark.parametrize(("least", "trace"), [(0.79, False), (0.81, True)])
+def test_a_matrix_of_nearly_equal_weights_is_a_trace(least, trace):
+    """In any orientation; an image of one has no direction."""
+    turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
+    assert diffusion.is_trace(500 * turn @ np.diag([1.0, 0.9, least]) @ turn.T) == trace

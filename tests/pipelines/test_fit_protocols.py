@@ -9,7 +9,7 @@ import pytest
 from pipelines.fitting.cest import fit_cest_map, is_wasabi
 from pipelines.fitting.data import FitInputs
 from pipelines.fitting.diffusion import fit_diffusion_map
-from pipelines.fitting.relaxation import fit_t1sr_map
+from pipelines.fitting.relaxation import fit_t1sr_map, fit_t1vfa_map
 from pipelines.inputs.extra import read_mask
 from pipelines.inputs.frames import Frame, Images, ScanProperties
 from pipelines.inputs.grid import affine_of, by_slice
@@ -137,6 +137,17 @@ def test_half_an_echo_counts_from_a_twentieth_of_the_shortest_tr_on(echo, counte
     made = images(signal, values, scan=ScanProperties(spin_echo=True))
     result = fit_t1sr_map(made.signal(), inputs(made))
     assert any("counted from TE / 2" in note for note in result.notes) == counted
+
+
+@pytest.mark.parametrize(("wider", "refused"), [(0.9e-3, False), (1.1e-3, True)])
+def test_flip_angles_have_one_repetition_time_within_a_thousandth(wider, refused):
+    angles, times = np.array([3.0, 8, 15]), np.array([15.0, 15, 15 * (1 + wider)])
+    made = images([10.0, 20, 25], {"flip_angle_deg": angles, "repetition_time_ms": times})
+    if refused:
+        with pytest.raises(NothingUsableError, match="The repetition time goes from 15"):
+            fit_t1vfa_map(made.signal(), inputs(made))
+    else:
+        assert "T1map" in fit_t1vfa_map(made.signal(), inputs(made)).maps
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """SUV by body weight: against numbers worked out by the law of decay, and what is refused."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import nibabel as nib
 import numpy as np
@@ -33,6 +33,7 @@ from pipelines.models.suv import (
     check,
     check_total,
     decayed,
+    mean_rate_time,
     reference_dose,
     suv_body_weight,
 )
@@ -139,6 +140,15 @@ def test_a_late_series_time_is_not_the_start(tmp_path):
     run(tmp_path / "in", tmp_path / "out")
     _, ball = sphere()
     assert map_of(tmp_path / "out")[0][ball].mean() == pytest.approx(SPHERE_SUV, rel=1e-3)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(94, False), (96, True)])
+def test_two_starts_of_a_scan_that_differ_by_one_per_cent_are_told(tmp_path, seconds, told):
+    """Of F-18 that is 94.5 s between Series Time and what acquisition and frame point back to."""
+    reference = mean_rate_time(600.0, HALF_LIFE_S) - seconds
+    write_pet(tmp_path / "in", activity(WAIT_S), FrameReferenceTime=1000 * reference)
+    warnings = run(tmp_path / "in", tmp_path / "out").warnings
+    assert any("with the second the SUV would be +1 %" in one for one in warnings) == told
 
 
 def test_given_values_replace_the_headers(tmp_path):
@@ -300,13 +310,19 @@ def test_more_activity_than_was_given_is_pointed_out(tmp_path):
 )
 def test_an_injection_time_without_a_date(day, clock, minutes):
     """A time alone is that of the scan's day, or of the day before where that is later."""
-    from datetime import datetime
-
     start = datetime.strptime(day + clock, "%Y%m%d%H%M%S")
     alone = (start - timedelta(minutes=minutes)).strftime("%H%M%S")
     ds = header(RadiopharmaceuticalStartDateTime=None, RadiopharmaceuticalStartTime=alone)
     study = uptake_of(ds, start)
     assert study.injected == start - timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("alone", "day"), [("200100", 8), ("195900", 9)])
+def test_an_injection_is_of_the_day_before_where_that_is_within_twelve_hours(alone, day):
+    """Else it stays behind the scan, and is refused for that."""
+    ds = header(RadiopharmaceuticalStartDateTime=None, RadiopharmaceuticalStartTime=alone)
+    study = uptake_of(ds, datetime(2024, 1, 9, 8, 0))
+    assert (study.injected.day, f"{study.injected:%H%M%S}") == (day, alone)
 
 
 class TestSeries:
