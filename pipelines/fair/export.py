@@ -201,7 +201,7 @@ def _one_series(
     """Write one series and learn from its header."""
     import pydicom
 
-    from .volumes import read_volumes
+    from ..inputs.volumes import read_volumes
 
     files = _in_order(files)
     header: Dataset = pydicom.dcmread(files[0], stop_before_pixels=True)

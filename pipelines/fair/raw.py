@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..inputs.frames import Doubles, Floats
+from ..inputs.volumes import Volume, gradients
 from ..outputs.nifti import write_sidecar
 from .names import Labels, Place, label
 from .sidecars import general, of_samples, pet, rules, tracer
-from .volumes import Volume, gradients
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from xnat_pic.tables import load_table
 
-from .volumes import Volume
+from ..inputs.volumes import Volume
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +31,10 @@ _THREADS = 4
 _AT_ONCE = 16  # files that a thread reads at a time
 _UNCOMPRESSED = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}
 _NAMES = ("echo_time_ms", "repetition_time_ms", "inversion_time_ms", "flip_angle_deg")
-_NAMES_ALL = (*_NAMES, "echo_number", "b_value", "slope", "intercept", "scale_slope")
+_NAMES_ALL = (
+    *(*_NAMES, "echo_number", "b_value", "slope", "intercept", "scale_slope"),
+    *("temporal_position", "temporal_resolution_ms"),
+)
 _IDENTITY = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -37,6 +42,9 @@ _IDENTITY = (
     "StudyInstanceUID",
     "PatientID",
     "FrameOfReferenceUID",
+    "AcquisitionDate",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
     "SeriesNumber",
     "SeriesDescription",
     "InstanceNumber",
@@ -250,6 +258,31 @@ def _scan_origin(ds: Dataset) -> dict[str, str]:
     return {"field_t": "MagneticFieldStrength", "spin_echo": echo}
 
 
+def acquired_ms(places: list[Dataset]) -> float | None:
+    """Return when a frame was acquired, ms from a fixed day; None where nothing says it.
+
+    Parameters
+    ----------
+    places : list of pydicom.Dataset
+        The frame's functional groups, the shared ones, the data set; the last is the data set.
+    """
+    texts = []
+    for place in places:
+        content = place.get("FrameContentSequence")
+        texts += [content[0].get("FrameAcquisitionDateTime")] if content else []
+    ds = places[-1]
+    texts += [ds.get("AcquisitionDateTime")]
+    if ds.get("AcquisitionDate") and ds.get("AcquisitionTime"):
+        texts.insert(-1, f"{ds.AcquisitionDate}{ds.AcquisitionTime}")
+    for text in texts:
+        digits, _, rest = str(text or "").partition(".")
+        fraction = rest[:6].ljust(6, "0") if rest[:6].isdigit() else "0"
+        with suppress(ValueError):
+            whole = datetime.strptime(digits[:14], "%Y%m%d%H%M%S")
+            return (whole - datetime(1970, 1, 1)).total_seconds() * 1000 + int(fraction) / 1000
+    return None
+
+
 def _integer(ds: Dataset, keyword: str) -> int:
     try:
         return int(ds.get(keyword) or 0)
@@ -265,6 +298,9 @@ def _frame(path: Path, index: int, places: list[Dataset], origin: dict[str, str]
         if found is not None:
             values[name], where = found
             origin.setdefault(name, where)
+    moment = acquired_ms(places)
+    if moment is not None:
+        values["acquired_ms"] = moment
     vectors = {
         name: attributes.frame_vector(places, name)
         for name in ("position", "orientation", "spacing", "thickness", "pitch")

@@ -258,7 +258,7 @@ def uptake_of(ds: Dataset, scan_start: datetime | None) -> Uptake:
     item: Any = items[0] if items else {}
     codes = item.get("RadionuclideCodeSequence") or []
     kilograms = _number(ds, "PatientWeight")
-    acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    acquired = moment_of(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
     begun = (acquired - scan_start).total_seconds() if acquired and scan_start else 0.0
     species = ds.get("PatientSpeciesCodeSequence") or []
     reference, height = _number(ds, "FrameReferenceTime"), _number(ds, "PatientSize")
@@ -307,7 +307,7 @@ def _measured(ds: Dataset, uptake: Uptake) -> datetime | None:
     The acquisition is the image's own; a reference time counts from the start of the scan, which
     programs that process images write anew.
     """
-    acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    acquired = moment_of(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
     duration, period = _number(ds, "ActualFrameDuration"), half_life(uptake)
     if acquired is not None and duration and period:
         return acquired + timedelta(seconds=mean_rate_time(duration / 1000.0, period))
@@ -325,8 +325,8 @@ def _scan_start(series: list[Dataset]) -> tuple[datetime | None, list[str]]:
     frame reference time point back to, else the first acquisition (IBSI-SUV, 2025).
     """
     ds = series[0]
-    written = _moment(ds.get("SeriesDate"), ds.get("SeriesTime"))
-    acquired = [_moment(one.get("AcquisitionDate"), one.get("AcquisitionTime")) for one in series]
+    written = moment_of(ds.get("SeriesDate"), ds.get("SeriesTime"))
+    acquired = [moment_of(one.get("AcquisitionDate"), one.get("AcquisitionTime")) for one in series]
     first = min((one for one in acquired if one is not None), default=None)
     back = _pointed_back(ds)
     if written is not None and (first is None or written <= first):
@@ -334,7 +334,7 @@ def _scan_start(series: list[Dataset]) -> tuple[datetime | None, list[str]]:
     maker = _private(ds, *_SCAN_TIME)
     if maker:
         told = str(maker)
-        found = _moment(told[:8], told[8:].split("+")[0])
+        found = moment_of(told[:8], told[8:].split("+")[0])
         if found is not None:
             return found, []
     return back or first, []
@@ -342,7 +342,7 @@ def _scan_start(series: list[Dataset]) -> tuple[datetime | None, list[str]]:
 
 def _pointed_back(ds: Dataset) -> datetime | None:
     """Return the start that acquisition, frame duration and frame reference time point back to."""
-    acquired = _moment(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
+    acquired = moment_of(ds.get("AcquisitionDate"), ds.get("AcquisitionTime"))
     duration, reference = _number(ds, "ActualFrameDuration"), _number(ds, "FrameReferenceTime")
     period = half_life(uptake_of(ds, None))
     if acquired is None or not duration or reference is None or not period:
@@ -370,18 +370,19 @@ def _injection(item: Any, scan_start: datetime | None) -> datetime | None:
     whole = str(item.get("RadiopharmaceuticalStartDateTime") or "")
     digits = whole.split("+")[0].split("-")[0]
     if len(digits) >= 14:
-        return _moment(digits[:8], digits[8:])
+        return moment_of(digits[:8], digits[8:])
     alone = item.get("RadiopharmaceuticalStartTime")
     if not alone or scan_start is None:
         return None
-    found = _moment(f"{scan_start:%Y%m%d}", alone)
+    found = moment_of(f"{scan_start:%Y%m%d}", alone)
     if found is not None and found > scan_start:
         earlier = found - timedelta(days=1)
         return earlier if (scan_start - earlier).total_seconds() < 12 * 3600 else found
     return found
 
 
-def _moment(day: Any, time: Any) -> datetime | None:
+def moment_of(day: Any, time: Any) -> datetime | None:
+    """Return a DICOM date and time as one; None where they are none."""
     day, time = str(day or "").replace(".", ""), str(time or "").replace(":", "")
     whole, _, fraction = time.partition(".")
     try:

@@ -141,18 +141,8 @@ def compute(
         If no SUV can be computed.
     """
     notes = [*pet.images.notes, *mended, *suv.check(study)]
-    direct = suv.direct_factor(study)
-    dose: float | None = None
-    if direct is not None:
-        values = (pet.values * direct[0]).astype(np.float32).ravel()
-    else:
-        assert study.weight_g is not None  # `check` refuses without
-        doses = suv.reference_doses(study, len(pet.values))
-        dose = float(doses[0])
-        notes += suv.check_total(pet.values * (dose / doses[:, None, None]), pet.voxel_ml, dose)
-        if np.ptp(doses) > 0:
-            notes.append("Each slice was corrected for decay from its own time of acquisition.")
-        values = suv.suv_body_weight(pet.values, study.weight_g, doses[:, None, None]).ravel()
+    values, dose, made_from, said = _values(pet, study)
+    notes += said
     if pet.count > 1:
         notes.append(f"The map is of frame {pet.number} of {pet.count}.")
     finite = np.isfinite(values)
@@ -161,7 +151,7 @@ def compute(
     flags = np.where(finite, 0, int(Flag.NOT_FINITE)).astype(np.uint8)
     settings: dict[str, object] = {
         "estimation_reference": _REFERENCE,
-        "made_from": direct[1] if direct else "activity in Bq/mL",
+        "made_from": made_from,
         "reference_dose_Bq": dose,
         "decay_correction": study.decay_correction,
         "half_life_s": suv.half_life(study),
@@ -196,6 +186,21 @@ def compute(
         options=given,
         notes=notes,
     )
+
+
+def _values(pet: PetFrame, study: suv.Uptake) -> tuple[Floats, float | None, str, list[str]]:
+    """Return the SUV of every voxel, the dose (Bq) of the first slice, its source, and notes."""
+    direct = suv.direct_factor(study)
+    if direct is not None:
+        return (pet.values * direct[0]).astype(np.float32).ravel(), None, direct[1], []
+    assert study.weight_g is not None  # `check` refuses without
+    doses = suv.reference_doses(study, len(pet.values))
+    dose = float(doses[0])
+    notes = suv.check_total(pet.values * (dose / doses[:, None, None]), pet.voxel_ml, dose)
+    if np.ptp(doses) > 0:
+        notes.append("Each slice was corrected for decay from its own time of acquisition.")
+    values = suv.suv_body_weight(pet.values, study.weight_g, doses[:, None, None]).ravel()
+    return values, dose, "activity in Bq/mL", notes
 
 
 def _mask(pet: PetFrame, values: Floats, path: Path | None) -> tuple[npt.NDArray[np.bool_], str]:

@@ -12,6 +12,7 @@ import numpy as np
 from xnat_pic.version import version
 
 from ..report.template import render_page
+from .outputs.curves import charts, summary
 from .statistics import CORE, WHOLE, Histogram, RegionStatistics, Statistics
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def write_report(
     pictures : mapping of int to mapping of int to bytes
         PNG by number of the region and slice of the image.
     """
+    from markupsafe import Markup
+
     text = render_page(
         "pipelines.regions",
         "report.html",
@@ -45,6 +48,8 @@ def write_report(
         subtitle=_subtitle(result),
         notes=[*result.warnings, *(one.sentence for one in result.regions.problems)],
         rows=list(_rows(result)),
+        curves=[Markup(one) for one in charts(result.curves)],
+        along=summary(result.curves),
         rois=[_roi(roi, pictures.get(roi.number, {})) for roi in result.rois],
         pictured=any(pictures.values()),
         made=_made(result),

@@ -19,10 +19,12 @@ from xnat_pic.version import version
 
 from ..outputs.nifti import write_sidecar
 from ..outputs.uids import parameter_hash
+from .curves import Samples, curve_of
 from .model import ImageGrid, RegionSet
+from .outputs.curves import activity_tables, curves_csv
 from .outputs.table import as_csv, as_json
 from .outputs.text import as_text
-from .run_maps import MapVolume, read_maps
+from .run_maps import MapVolume, is_listed, read_maps
 from .run_measure import measure_regions
 from .run_result import MaskAverageResult
 
@@ -165,7 +167,7 @@ def find(
         progress("reading the ROIs")
         regions = read_regions(roi, grid)
         progress("reading the maps")
-        volumes = [_with_unit(one, roi_options.unit) for path in maps for one in read_maps(path)]
+        volumes, series = _read_maps(maps, roi_options.unit)
     with _timed(times, "measure"):
         rois = measure_regions(
             grid,
@@ -189,8 +191,34 @@ def find(
         rasterizer=roi_options.rasterizer,
         assume_aligned=roi_options.assume_aligned,
         keep_flagged=roi_options.keep_flagged,
-        warnings=_notes(grid, regions, volumes),
+        warnings=(
+            *_notes(grid, regions, volumes),
+            *(note for samples in series.values() for note in samples.notes),
+        ),
+        curves=tuple(
+            curve_of(roi.number, roi.region.name, samples, roi.maps[place].inside)
+            for place, samples in series.items()
+            for roi in rois
+            if roi.maps and not roi.maps[place].unusable
+        ),
     )
+
+
+def _read_maps(paths: Sequence[Path], unit: str) -> tuple[list[MapVolume], dict[int, Samples]]:
+    """Return the maps, and the series of those that stand for one, by their place."""
+    from .run_samples import mean_map, read_samples
+
+    volumes: list[MapVolume] = []
+    series: dict[int, Samples] = {}
+    for path in paths:
+        found = None if is_listed(path) else read_samples(path)
+        if found is None:
+            volumes += [_with_unit(one, unit) for one in read_maps(path)]
+            continue
+        samples, volume = found
+        series[len(volumes)] = samples if samples.unit or not unit else replace(samples, unit=unit)
+        volumes.append(_with_unit(mean_map(samples, volume), unit))
+    return volumes, series
 
 
 def _notes(grid: ImageGrid, regions: RegionSet, volumes: Sequence[MapVolume]) -> tuple[str, ...]:
@@ -260,6 +288,10 @@ def _write(
         written["report"] = "report.html"
     (folder / "statistics.txt").write_text(as_text(result), encoding="utf-8", newline="\n")
     (folder / "statistics.csv").write_text(as_csv(result), encoding="utf-8", newline="\n")
+    if result.curves:
+        (folder / "curves.csv").write_text(curves_csv(result.curves), "utf-8", newline="\n")
+        for name, text in activity_tables(result.curves).items():
+            (folder / name).write_text(text, "utf-8", newline="\n")
     _write_provenance(folder / "provenance.json", hashes, key, roi_options)
     write_sidecar(folder / _CONTENTS, {**as_json(result), "files": written})
     return result

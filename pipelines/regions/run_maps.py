@@ -122,6 +122,17 @@ def read_maps(path: Path) -> list[MapVolume]:
     return [_lone_nifti(path) if path.name.endswith(_NIFTI) else _lone_dicom(path)]
 
 
+def is_listed(path: Path) -> bool:
+    """Tell whether a path holds maps that a table of contents lists, or is NIfTI."""
+    if path.is_file():
+        return path.name.endswith(_NIFTI) or _row_of(path) is not None
+    if not path.is_dir():
+        return True  # whoever reads it says what is wrong
+    some = list(islice(path.rglob("*"), _MOST_FILES))
+    named = (*_NIFTI, _CONTENTS)
+    return any(one.name.endswith(named) for one in some) or _row_of(path) is not None
+
+
 def _find_contents(folder: Path) -> Path | None:
     """Return the table of contents in or below a folder."""
     if (folder / _CONTENTS).is_file():

@@ -239,9 +239,13 @@ def _name_and_unit(ds: Dataset) -> tuple[str, str]:
             name = str(concept[0].get("CodeMeaning", "")) if concept else name
     if own is not None:
         return own["name"], unit or own["unit"]
-    plain = _PLAIN.get(str(ds.get("Modality", "")))
-    if mapping is None and plain is not None:
-        attribute, units = plain
-        unit = units.get(str(ds.get(attribute, "")), "")
-        return str(ds.Modality), unit
+    if mapping is None and str(ds.get("Modality", "")) in _PLAIN:
+        return plain_unit(ds)
     return name or description or "map", unit
+
+
+def plain_unit(ds: Dataset) -> tuple[str, str]:
+    """Return what images are that are measured themselves: their modality, and their UCUM unit."""
+    modality = str(ds.get("Modality", ""))
+    attribute, units = _PLAIN.get(modality, ("", {}))
+    return modality or "image", units.get(str(ds.get(attribute, "")) if attribute else "", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .curves import Curve
 from .model import ImageGrid, Region, RegionSet
 from .run_maps import MapVolume
 from .statistics import RegionStatistics, Voxels
@@ -121,6 +122,8 @@ class MaskAverageResult:
         Voxels with a flag count too.
     warnings : tuple of str
         Notes about the run as a whole.
+    curves : tuple of Curve
+        Of every region that was measured in a series that varies along an axis.
     """
 
     image: ImageGrid
@@ -132,6 +135,7 @@ class MaskAverageResult:
     assume_aligned: bool
     keep_flagged: bool
     warnings: tuple[str, ...] = field(default=())
+    curves: tuple[Curve, ...] = ()
 
     def __repr__(self) -> str:
         """Show how many regions were measured, and in which maps."""

@@ -25,6 +25,8 @@ from .store import ResultLocation, read_json
 
 CONTENTS = "statistics.json"
 MAPS = "maps.json"
+IMAGES = "images"
+"""Name of the map that asks for the images themselves."""
 COLLECTION = "icr:roiCollectionData"
 
 
@@ -98,7 +100,7 @@ def measure_all(run: RunContext) -> None:
         scans, _ = select_scans(run.session, run_parameters.listed("parametric_scan"))
         measured = "the images that they were drawn on"
         results: list[StoredResult] = []
-        if run_parameters.pipeline.measures == "maps":
+        if not _of_images(run):
             results = find_results(run, scans)
             measured = ", ".join(f"{one.scan.id} {one.folder}" for one in results)
     run.log.add(f"ROI collections: {', '.join(one.label for one in collections)}; maps: {measured}")
@@ -114,6 +116,12 @@ def measure_all(run: RunContext) -> None:
             run.note(text)
         except (XnatPicError, OSError, MemoryError) as error:
             run.fail(collection.label, error)
+
+
+def _of_images(run: RunContext) -> bool:
+    """Tell whether ROIs are measured in the images that they were drawn on, not in maps of them."""
+    named = [one.casefold() for one in run.run_parameters.listed("map")]
+    return run.run_parameters.pipeline.measures == "images" or named == [IMAGES]
 
 
 def _collections(run: RunContext) -> list[Collection]:
@@ -352,7 +360,7 @@ def _measure_in(
     maps = measured or drawn[0] / path_part(result.scan.id)
     wanted = run.run_parameters.listed("map")
     paths = [maps]
-    if wanted:
+    if wanted and not _of_images(run):
         rows = result.content["maps"]
         paths = [maps / rows[name]["nifti"] for name in result.named(wanted)]
     out = run.new_folder("PROCESSED", path_part(result.scan.id), location.folder.rpartition("/")[2])

@@ -10,12 +10,12 @@ from typing import Any
 from xnat_pic.version import version
 
 from ...outputs.nifti import jsonable
+from ..curves import rows
 from ..run_result import MapResult, MaskAverageResult, RegionResult
 from ..statistics import CORE, WHOLE, RegionStatistics, Statistics
+from .cells import cell
+from .curves import statistics_rows
 
-_DIGITS = 9
-# Signs with which a spreadsheet begins a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _HEAD = ("roi_number", "roi", "roi_uid", "source", "file", "map", "map_file", "quantity", "unit")
 _COUNTS = ("voxels", "valid", "nan", "flagged", "volume_mm3")
 _VALUES = ("mean", "sd", "median", "q1", "q3", "iqr", "min", "max", "mad", "skewness", "kurtosis")
@@ -54,6 +54,7 @@ def as_json(result: MaskAverageResult) -> dict[str, Any]:
             {"source": one.path.name, "text": one.sentence} for one in result.regions.problems
         ],
         "rois": [_roi(one) for one in result.rois],
+        "curves": rows(result.curves),
     }
     return dict(jsonable(content))
 
@@ -153,19 +154,8 @@ def as_csv(result: MaskAverageResult) -> str:
     writer = csv.DictWriter(out, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
     for row in _rows(result):
-        writer.writerow({key: _cell(value) for key, value in row.items()})
+        writer.writerow({key: cell(value) for key, value in row.items()})
     return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return format(value, f".{_DIGITS}g")
-    if isinstance(value, str):
-        text = " ".join(value.split())
-        return f"'{text}" if value.startswith(_FORMULA) else text
-    return value
 
 
 def _rows(result: MaskAverageResult) -> Iterator[dict[str, Any]]:
@@ -198,6 +188,10 @@ def _rows(result: MaskAverageResult) -> Iterator[dict[str, Any]]:
                 for name, index, values in _sets(found):
                     counted = {"set": name, "slice": index, **values.as_json()}
                     yield {**begin, **middle, **counted, **end, "note": note}
+        for curve in result.curves:
+            if curve.number == roi.number:
+                for along in statistics_rows(curve):
+                    yield {**begin, **along, **end}
 
 
 def _sets(found: RegionStatistics) -> Iterator[tuple[str, int | str, Statistics]]:

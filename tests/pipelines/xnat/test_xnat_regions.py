@@ -178,3 +178,23 @@ def test_without_collection_or_map_it_is_said_so(bench, tmp_path, mouse_dicom):
     assert no_map.exit_code == 3
     assert "has no map" in no_map.failure
     assert not _analysed(bench)
+
+
+def test_the_images_themselves_are_measured_as_curves_where_they_are_asked_for(
+    bench, disc, tmp_path
+):
+    store(bench, "AIM", aim(disc), "tumour")
+    outcome = _run(bench, "Mask_Average", tmp_path, map="images")
+    assert outcome.exit_code == 0, outcome
+    peaks = [row for row in outcome.statistics if row["quantity"] == "MR peak"]
+    assert len(peaks) == 1
+    assert float(peaks[0]["mean"]) > 0
+    (name,) = [one for one in _analysed(bench) if one.endswith("/curves.csv")]
+    path = f"/data/experiments/{bench.mr}/scans/40001/resources/ANALYSED/files"
+    table = bench.served.get(f"{path}/{name.removeprefix('ANALYSED/')}").text.splitlines()
+    assert len(table) - 1 >= 4, "a row for each repetition time"
+    assert {line.split(",")[4] for line in table[1:]} == {"repetition time"}
+    means = [float(line.split(",")[10]) for line in table[1:]]
+    assert means == sorted(means), "saturation recovers"
+    again = _run(bench, "Mask_Average", tmp_path, map="images")
+    assert again.skipped

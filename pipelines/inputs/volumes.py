@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from xnat_pic.errors import CorruptDataError, NothingUsableError
 
-from ..inputs import attributes, grid
-from ..inputs.dicom import DicomFile, pixels, read_files
-from ..inputs.frames import Doubles, Floats, Frame
+from . import attributes, grid
+from .dicom import DicomFile, acquired_ms, pixels, read_files
+from .frames import Doubles, Floats, Frame
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -27,7 +27,9 @@ VARIED = (
     "echo_time_ms",
     "repetition_time_ms",
     "frame_time_ms",
+    "time_ms",
 )
+MR = ("1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.4.1")
 PLANES = {
     "1.2.840.10008.5.1.4.1.1.2": "CT",
     "1.2.840.10008.5.1.4.1.1.128": "PT",
@@ -137,6 +139,9 @@ def _frame(path: Path, ds: Dataset) -> Frame:
     }
     if ds.get("FrameReferenceTime") is not None:
         values["frame_time_ms"] = float(ds.FrameReferenceTime)
+    moment = acquired_ms([ds])
+    if moment is not None:
+        values["acquired_ms"] = moment
     if ds.get("ActualFrameDuration") is not None:
         values["frame_duration_ms"] = float(ds.ActualFrameDuration)
     thickness = ds.get("SpacingBetweenSlices") or ds.get("SliceThickness") or 0
@@ -164,6 +169,7 @@ def _frame(path: Path, ds: Dataset) -> Frame:
 def _volume(
     slices: list[list[Frame]], where: dict[tuple[Path, int], tuple[DicomFile, int]]
 ) -> Volume:
+    _count_time(slices)
     counts = {len(one) for one in slices}
     if len(counts) > 1:
         raise NothingUsableError(
@@ -187,6 +193,20 @@ def _volume(
     if varied == "offset_ppm":
         values[varied] = np.array([[f.values.get(varied, np.nan) for f in one] for one in slices])
     return Volume(data, affine, values, varied, slices, notes)
+
+
+def _count_time(slices: list[list[Frame]]) -> None:
+    """Count the time of every frame from the first of its slice, where each says when it was."""
+    frames = [frame for one in slices for frame in one]
+    if all("acquired_ms" in frame.values for frame in frames):
+        for one in slices:
+            first = min(frame.values["acquired_ms"] for frame in one)
+            for frame in one:
+                frame.values["time_ms"] = frame.values["acquired_ms"] - first
+    elif all("temporal_position" in frame.values for frame in frames):
+        for frame in frames:
+            step = frame.values.get("temporal_resolution_ms", 0.0)
+            frame.values["time_ms"] = (frame.values["temporal_position"] - 1) * step
 
 
 def _scaled(stored: npt.NDArray[Any], frame: Frame) -> npt.NDArray[Any]:
