@@ -1,6 +1,6 @@
 """Put frames on one grid: slices along their normal, samples by what was varied."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -139,6 +139,17 @@ def _sample_key(frame: Frame, variable: str) -> tuple[float, ...]:
     value = frame.values.get(variable, 0.0)
     direction = frame.direction or frame.b_matrix or ()
     return (-float(frame.reference), round(value, 3), *(round(v, 3) + 0.0 for v in direction))
+
+
+def repetitions(samples: Sequence[Frame], variable: str) -> int:
+    """Return how often the images of a slice were measured: 1 unless each of them is repeated.
+
+    Several images alike inside one set, such as those without diffusion weighting, are no
+    repetitions.
+    """
+    counts = Counter(_sample_key(frame, variable) for frame in samples)
+    times = set(counts.values())
+    return times.pop() if len(times) == 1 and len(counts) > 1 else 1
 
 
 def value_table(slices: list[list[Frame]]) -> dict[str, Doubles]:

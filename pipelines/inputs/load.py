@@ -230,6 +230,12 @@ def _assemble(
 ) -> Images:
     slices = grid.match_samples(grid.by_slice(chosen), requirement.variable, requirement.sort)
     affine, uneven = grid.affine_of(slices)
+    times = grid.repetitions(slices[0], requirement.variable)
+    if times > 1:
+        uneven.append(
+            f"The {len(slices[0])} images of each slice are {times} repetitions of "
+            f"{len(slices[0]) // times} different ones; all of them went into one fit."
+        )
     values = grid.value_table(slices)
     reference = np.array([f.reference for f in slices[0]])
     if requirement.variable == "offset_ppm":

@@ -16,7 +16,9 @@ from mr_series import ENHANCED, MR, _base, _item
 from pydicom.sequence import Sequence
 
 from pipelines.fitting.data import MapOptions
+from pipelines.fitting.methods import MAP_METHODS
 from pipelines.images import stacks
+from pipelines.inputs.load import load_images
 from pipelines.maps.run import make_maps
 from xnat_pic.errors import NothingUsableError
 
@@ -349,3 +351,19 @@ def test_a_stack_may_drift_by_a_quarter_of_a_voxel(part, packs):
     shift = part * 0.25
     centres = [(0, 0, 0), (0, 0, 1), (0, 0, 2), (shift, 0, 3), (shift, 0, 4), (shift, 0, 5)]
     assert len(stacks.arrange(centres, (0, 0, 1), 1.0)) == packs
+
+
+@pytest.mark.parametrize(("times", "said"), [(1, False), (3, True)])
+def test_repetitions_in_one_fit_are_said(tmp_path, times, said):
+    slices = stack(2, (0, 0, 0))
+    for k in range(times):
+        write_classic(tmp_path / "in" / str(k), slices)
+        for path in (tmp_path / "in" / str(k)).iterdir():
+            ds = pydicom.dcmread(path)
+            ds.InstanceNumber += 1000 * k
+            ds.save_as(path)
+    images = load_images(tmp_path / "in", MAP_METHODS["t2"].requirement)
+    told = [text for text in images.notes if "repetitions" in text]
+    assert len(told) == said
+    if said:
+        assert "24 images of each slice are 3 repetitions of 8 different ones" in told[0]

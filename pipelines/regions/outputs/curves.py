@@ -68,9 +68,8 @@ def charts(curves: Sequence[Curve]) -> list[str]:
         mine = [one for one in curves if one.samples.name == name]
         samples = mine[0].samples
         chart = Chart(
-            title=f"{name} over {samples.axis}",
+            title=f"{name} over {samples.axis}" + (f" ({samples.unit})" if samples.unit else ""),
             xlabel=f"{samples.axis} ({samples.axis_unit})",
-            ylabel=samples.unit,
             width=640.0,
             height=320.0,
         )
@@ -90,7 +89,7 @@ def summary(curves: Sequence[Curve]) -> list[dict[str, str]]:
         {
             "roi": f"{one.number} {one.roi}",
             "map": one.samples.name,
-            "peak": f"{one.peak:.4g} {one.samples.unit}".strip(),
+            "peak": f"{one.peak:.5g} {one.samples.unit}".strip(),
             "at": f"{one.at_peak:.4g} {one.samples.axis_unit}",
             "area": f"{one.area:.4g} {_area_unit(one)}".strip() if np.isfinite(one.area) else "-",
         }

@@ -103,7 +103,7 @@ def test_activity_over_time(tmp_path):
     np.testing.assert_allclose(values[:, :2], np.column_stack([STARTS, ENDS]))
     np.testing.assert_allclose(values[:, 2], CURVES["heart"], rtol=1e-4)
     report = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    assert "PT over time" in report
+    assert "PT over time (Bq/ml)" in report
     assert report.count('<svg class="chart"') == 1
     with (tmp_path / "out" / "statistics.csv").open(encoding="utf-8") as file:
         statistics = list(csv.DictReader(file))
