@@ -21,7 +21,7 @@ EXIT_CODES = exit_code_help(
         2: "wrong call, or the output cannot be written",
         3: "no ROI, or none that can be measured",
         4: "a file is damaged",
-        8: "some ROIs were measured; the others are named with the reason",
+        8: "some ROIs, or parts of them, were not measured; they are named with the reason",
     }
 )
 
@@ -49,6 +49,13 @@ EXIT_CODES = exit_code_help(
     default="ours",
     show_default=True,
     help="What turns contours into voxels.",
+)
+@click.option(
+    "--between",
+    type=click.Choice(["nearest", "interpolate", "refuse"]),
+    default="nearest",
+    show_default=True,
+    help="Contours between two planes: in the nearest, shapes interpolated, or no ROI.",
 )
 @click.option("--keep-flagged", is_flag=True, help="Count voxels that the fit has flagged.")
 @click.option("--unit", default="", help="Unit of maps that say none, such as ms.")
@@ -88,6 +95,8 @@ def _echo_summary(summary: MaskAverageSummary) -> None:
         name = f"{roi.number} {roi.region.name}"
         if roi.unusable:
             echo_line(f"{name}: not usable. {roi.unusable}")
+        for note in roi.warnings if roi.is_partial else ():
+            echo_line(f"{name}: {note}")
         for row in roi.maps:
             whole = row.own.whole
             if not row.unusable:

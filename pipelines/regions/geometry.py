@@ -141,7 +141,8 @@ def nearest_slice(grid: ImageGrid, points_mm: Doubles) -> tuple[int, float]:
     depths = points_mm @ grid.normal
     middle = (depths.min() + depths.max()) / 2
     planes = grid.depths
-    index = int(np.argmin(np.abs(planes - middle)))
+    # Half-way between two planes all contours go to the same side.
+    index = int(np.argmin(np.abs(planes - (middle - SAME_PLACE / 2 * grid.step_mm))))
     return index, float(np.abs(depths - planes[index]).max())
 
 

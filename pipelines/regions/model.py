@@ -278,6 +278,8 @@ class RegionMask:
     areas_mm2 : ndarray of float64, shape (n_slices,), or None
         Area of the polygons themselves in each slice, holes taken off; NaN in a slice where
         contours cross. None for masks.
+    all_foreign : bool
+        No contour names an image that is here.
     unusable : str
         Why there is no voxel; empty where there is one.
     warnings : tuple of str
@@ -289,10 +291,16 @@ class RegionMask:
     contours: int = 0
     clipped: int = 0
     outside: int = 0
+    all_foreign: bool = False
     drawn_mm3: float | None = None
     areas_mm2: Doubles | None = None
     unusable: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether parts of what was drawn were left out, or nothing says that it belongs here."""
+        return bool(self.outside or self.region.lost or self.all_foreign)
 
     @property
     def voxels(self) -> int:

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import pairwise
 
 import numpy as np
 
 from ..images.tolerances import CONTOUR_IN_PLANE, SAME_PLACE
 from .fill import Holes, Polygon, fill_plane
 from .geometry import nearest_slice, to_pixels
-from .model import Contour, DrawnMask, ImageGrid, Mask, Region, RegionMask
+from .model import Contour, Doubles, DrawnMask, ImageGrid, Mask, Region, RegionMask
 from .overlap import overlap, volume_mm3
 
-__all__ = ["Holes", "rasterize"]
+__all__ = ["Between", "Holes", "rasterize"]
 
 _HALF = 0.5
 _SMALL_DIFFERENCE = 0.1
+_MOST_BRIDGED = 4  # slices from one contour to the next between which a shape is interpolated
 _DRAWN_AS_LINES = frozenset({"AIM", "RTSTRUCT"})
+
+
+class Between(StrEnum):
+    """What becomes of a contour that lies between the planes of the image.
+
+    Attributes
+    ----------
+    NEAREST
+        It counts in the nearest plane, where that is within half a slice.
+    INTERPOLATE
+        Shapes between two contours are interpolated, by the distance from their edges.
+    REFUSE
+        The region cannot be used.
+    """
+
+    NEAREST = "nearest"
+    INTERPOLATE = "interpolate"
+    REFUSE = "refuse"
 
 
 @dataclass
@@ -29,10 +50,13 @@ class _Placed:
     outside: int = 0
     between: int = 0
     flat: int = 0
+    shapes: dict[int, Mask] = field(default_factory=dict)
+    moved: list[float] = field(default_factory=list)
     off: list[float] = field(default_factory=list)
     unnamed: int = 0
     foreign: int = 0
     misnamed: int = 0
+    all_foreign: bool = False
 
 
 def rasterize(
@@ -41,6 +65,7 @@ def rasterize(
     *,
     holes: Holes = Holes.AUTO,
     assume_aligned: bool = False,
+    between: Between = Between.NEAREST,
 ) -> RegionMask:
     """Return the voxels of the image whose centres are inside a region.
 
@@ -54,6 +79,8 @@ def rasterize(
         What several contours of one plane mean together.
     assume_aligned : bool
         Take another frame of reference as the same one, and say so.
+    between : Between
+        What becomes of contours that lie between the planes of the image.
 
     Returns
     -------
@@ -70,8 +97,16 @@ def rasterize(
         return _from_mask(region, region.mask, image, warnings)
     if not region.contours:
         return _nothing(region, image, _why_no_contours(region), warnings)
-    placed = _place(region.contours, image)
+    placed = _place(region.contours, image, between)
     warnings += _remarks(placed, image)
+    if placed.moved and between is Between.REFUSE:
+        why = (
+            f'Contours of the region "{region.name}" between the planes of the image: '
+            f"{len(placed.moved)}, by up to {max(placed.moved):.2g} mm."
+        )
+        return _nothing(region, image, why, warnings)
+    if between is Between.INTERPOLATE:
+        _interpolate(region, placed, image, warnings)
     return _from_contours(region, placed, image, holes, warnings)
 
 
@@ -102,7 +137,7 @@ def _nothing(region: Region, image: ImageGrid, why: str, warnings: list[str]) ->
     return RegionMask(region, empty, unusable=why, warnings=tuple(warnings))
 
 
-def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
+def _place(contours: tuple[Contour, ...], image: ImageGrid, between: Between) -> _Placed:
     placed = _Placed()
     known = {uid for uid, _ in image.instances}
     depths = image.depths
@@ -111,11 +146,15 @@ def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
         index, off = nearest_slice(image, contour.points_mm)
         middle = float(contour.points_mm.mean(axis=0) @ image.normal)
         if off > CONTOUR_IN_PLANE * image.step_mm:
-            beyond = not depths[0] - margin <= middle <= depths[-1] + margin
-            placed.outside += beyond
-            placed.between += not beyond
-            continue
-        if off > SAME_PLACE * image.step_mm:
+            flat = np.ptp(contour.points_mm @ image.normal) <= CONTOUR_IN_PLANE * image.step_mm
+            near = off <= (0.5 + SAME_PLACE) * image.step_mm
+            if not (flat and near):
+                beyond = not depths[0] - margin <= middle <= depths[-1] + margin
+                placed.outside += beyond
+                placed.between += not beyond
+                continue
+            placed.moved.append(off)
+        elif off > SAME_PLACE * image.step_mm:
             placed.off.append(off)
         named = image.instances.get((contour.instance_uid, contour.frame))
         placed.unnamed += not contour.instance_uid
@@ -127,7 +166,38 @@ def _place(contours: tuple[Contour, ...], image: ImageGrid) -> _Placed:
             continue
         placed.clipped += drawn.exceeds(image.shape[1:])
         placed.by_slice[index].append(drawn)
+    placed.all_foreign = placed.foreign == len(contours)
     return placed
+
+
+def _interpolate(region: Region, placed: _Placed, image: ImageGrid, warnings: list[str]) -> None:
+    """Put shapes into slices between two that have contours, by the distance from their edges."""
+    planes = sorted(placed.by_slice)
+    rule = Holes.XOR if region.explicit_holes else Holes.AUTO
+    made = 0
+    for lower, upper in pairwise(planes):
+        if not 1 < upper - lower <= _MOST_BRIDGED:
+            continue
+        ends = [_distance(placed.by_slice[k], image, rule) for k in (lower, upper)]
+        for k in range(lower + 1, upper):
+            part = (image.depths[k] - image.depths[lower]) / (
+                image.depths[upper] - image.depths[lower]
+            )
+            placed.shapes[k] = (1 - part) * ends[0] + part * ends[1] >= 0
+            made += 1
+    if made:
+        warnings.append(f"Slices between contours whose shape was interpolated, as asked: {made}.")
+
+
+def _distance(lines: list[Polygon], image: ImageGrid, rule: Holes) -> Doubles:
+    """Return how far each pixel lies inside contours, mm, below 0 outside."""
+    from scipy.ndimage import distance_transform_edt
+
+    mask = np.zeros(image.shape[1:], dtype=np.bool_)
+    fill_plane(lines, image.shape[1:], rule, mask)
+    inner = distance_transform_edt(mask, sampling=image.spacing)
+    outer = distance_transform_edt(~mask, sampling=image.spacing)
+    return np.asarray(inner - outer, dtype=np.float64)
 
 
 def _remarks(placed: _Placed, image: ImageGrid) -> list[str]:
@@ -144,6 +214,11 @@ def _remarks(placed: _Placed, image: ImageGrid) -> list[str]:
          "position: {}."),
     ]  # fmt: skip
     notes = [text.format(count) for count, text in found if count]
+    if placed.moved:
+        notes.append(
+            f"Contours between two planes, counted in the nearest: {len(placed.moved)}, moved by "
+            f"up to {max(placed.moved):.2g} mm; a slice is {image.step_mm:.3g} mm."
+        )
     if placed.off:
         notes.append(
             f"Contours off the plane of their slice: {len(placed.off)}, by up to "
@@ -167,6 +242,10 @@ def _from_contours(
         merged += plane.crossing
         doubled += plane.duplicates
         looped += plane.looped
+    for index, shape in placed.shapes.items():
+        mask[index] = shape
+        areas[index] = np.count_nonzero(shape)
+        drawn += areas[index]
     if merged:
         did = "their union was taken" if rule is not Holes.XOR else "what both hold was left out"
         warnings.append(f"Slices in which contours cross each other: {merged}; {did}.")
@@ -186,6 +265,7 @@ def _from_contours(
         outside=placed.outside + placed.between,
         drawn_mm3=drawn * pixel * image.step_mm,
         areas_mm2=areas * pixel,
+        all_foreign=placed.all_foreign,
         unusable="" if mask.any() else _why_empty(region, placed, filled),
         warnings=tuple(warnings),
     )

@@ -19,14 +19,15 @@ from xnat_pic.version import version
 
 from ..outputs.nifti import write_sidecar
 from ..outputs.uids import parameter_hash
-from .curves import Samples, curve_of
+from .curves import Curve, Samples, curve_of
 from .model import ImageGrid, RegionSet
 from .outputs.curves import activity_tables, curves_csv
 from .outputs.table import as_csv, as_json
 from .outputs.text import as_text
+from .rasterize import Between
 from .run_maps import MapVolume, is_listed, read_maps
 from .run_measure import measure_regions
-from .run_result import MaskAverageResult
+from .run_result import MaskAverageResult, RegionResult
 
 Progress = Callable[[str], None]
 FORMATS = ("nifti", "dicom", "report")
@@ -50,6 +51,8 @@ class RoiOptions:
         UCUM, for maps that say none.
     formats : tuple of str
         Some of ``nifti``, ``dicom``, ``report``; the tables are always written.
+    between : str
+        What becomes of contours between planes: ``nearest``, ``interpolate``, ``refuse``.
     """
 
     rasterizer: str = "ours"
@@ -57,6 +60,7 @@ class RoiOptions:
     keep_flagged: bool = False
     unit: str = ""
     formats: tuple[str, ...] = FORMATS
+    between: str = "nearest"
 
 
 @dataclass
@@ -176,6 +180,7 @@ def find(
             library_source=(roi, image) if roi_options.rasterizer == "dcmrtstruct2nii" else None,
             assume_aligned=roi_options.assume_aligned,
             keep_flagged=roi_options.keep_flagged,
+            between=Between(roi_options.between),
             progress=progress,
         )
     if not rois and not regions.problems:
@@ -191,16 +196,18 @@ def find(
         rasterizer=roi_options.rasterizer,
         assume_aligned=roi_options.assume_aligned,
         keep_flagged=roi_options.keep_flagged,
-        warnings=(
-            *_notes(grid, regions, volumes),
-            *(note for samples in series.values() for note in samples.notes),
-        ),
-        curves=tuple(
-            curve_of(roi.number, roi.region.name, samples, roi.maps[place].inside)
-            for place, samples in series.items()
-            for roi in rois
-            if roi.maps and not roi.maps[place].unusable
-        ),
+        warnings=_notes(grid, regions, volumes, series),
+        curves=_curves(rois, series),
+    )
+
+
+def _curves(rois: Sequence[RegionResult], series: dict[int, Samples]) -> tuple[Curve, ...]:
+    """Return every region that was measured along each series."""
+    return tuple(
+        curve_of(roi.number, roi.region.name, samples, roi.maps[place].inside)
+        for place, samples in series.items()
+        for roi in rois
+        if roi.maps and not roi.maps[place].unusable
     )
 
 
@@ -221,9 +228,14 @@ def _read_maps(paths: Sequence[Path], unit: str) -> tuple[list[MapVolume], dict[
     return volumes, series
 
 
-def _notes(grid: ImageGrid, regions: RegionSet, volumes: Sequence[MapVolume]) -> tuple[str, ...]:
+def _notes(
+    grid: ImageGrid,
+    regions: RegionSet,
+    volumes: Sequence[MapVolume],
+    series: dict[int, Samples],
+) -> tuple[str, ...]:
     """Return what is to be said about the run as a whole."""
-    notes = [*grid.notes, *regions.warnings]
+    notes = [*grid.notes, *regions.warnings, *(n for one in series.values() for n in one.notes)]
     unknown = [one.name for one in volumes if not one.unit]
     if unknown:
         notes.append(
@@ -247,7 +259,8 @@ def _with_unit(one: MapVolume, unit: str) -> MapVolume:
 
 def _exit_code(result: MaskAverageResult) -> int:
     if result.usable:
-        done = result.usable == len(result.rois) and not result.regions.problems
+        whole = not any(roi.is_partial for roi in result.rois)
+        done = whole and result.usable == len(result.rois) and not result.regions.problems
         return 0 if done else 8
     return 4 if any(one.corrupt for one in result.regions.problems) else 3
 
@@ -262,7 +275,8 @@ def _write(
     """Write everything; return the result with what was noted on the way."""
     files = _inputs(result)
     hashes = dict(zip(files, _hashes(files), strict=True))
-    key = parameter_hash([sorted(hashes.values()), result.rasterizer, result.assume_aligned])
+    told = [sorted(hashes.values()), result.rasterizer, result.assume_aligned]
+    key = parameter_hash([*told, *([roi_options.between] * (roi_options.between != "nearest"))])
     written: dict[str, Any] = {}
     if "report" in roi_options.formats:
         progress("drawing")
@@ -376,6 +390,7 @@ def _write_provenance(
             "assume_aligned": roi_options.assume_aligned,
             "keep_flagged": roi_options.keep_flagged,
             "unit": roi_options.unit,
+            "between": roi_options.between,
             "formats": list(roi_options.formats),
         },
         "parameters": key,

@@ -13,7 +13,7 @@ from ..outputs import catalogue
 from .geometry import grid_of_affine
 from .model import ImageGrid, RegionMask, RegionSet, Transferred
 from .outputs.rates import rate_of
-from .rasterize import rasterize
+from .rasterize import Between, rasterize
 from .run_maps import MapVolume
 from .run_result import MapResult, RegionResult
 from .statistics import CORE, WHOLE, Voxels, measure
@@ -68,6 +68,7 @@ def measure_regions(
     library_source: tuple[Path, Path] | None = None,
     assume_aligned: bool = False,
     keep_flagged: bool = False,
+    between: Between = Between.NEAREST,
     progress: Progress = lambda _: None,
 ) -> list[RegionResult]:
     """Measure every region in every map.
@@ -86,6 +87,8 @@ def measure_regions(
         Take positions of another frame of reference as they are.
     keep_flagged : bool
         Count voxels that carry a flag.
+    between : Between
+        What becomes of contours between the planes of the image.
     progress : callable
         Called with a short text on each step.
 
@@ -97,7 +100,8 @@ def measure_regions(
     targets = [_target(one, keep_flagged) for one in maps]
     results = []
     masks: Iterator[RegionMask] = (
-        rasterize(one, image, assume_aligned=assume_aligned) for one in regions.regions
+        rasterize(one, image, assume_aligned=assume_aligned, between=between)
+        for one in regions.regions
     )
     if library_source is not None:
         from .rasterize_dcmrtstruct2nii import rasterize_with_dcmrtstruct2nii
@@ -171,6 +175,7 @@ def _region(
         unusable=unusable,
         warnings=drawn.warnings,
         maps=tuple(rows),
+        is_partial=drawn.is_partial,
     )
 
 

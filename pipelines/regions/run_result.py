@@ -74,6 +74,8 @@ class RegionResult:
         Messages for a person.
     maps : tuple of MapResult
         Empty where there is no voxel of the image inside.
+    is_partial : bool
+        Parts of what was drawn were left out, or nothing says that it belongs to the image.
     """
 
     number: int
@@ -85,6 +87,7 @@ class RegionResult:
     unusable: str
     warnings: tuple[str, ...] = ()
     maps: tuple[MapResult, ...] = ()
+    is_partial: bool = False
 
     @property
     def image_voxels(self) -> int:

@@ -110,5 +110,8 @@ class RunResult:
         if not some:
             return NothingUsableError.exit_code, " ".join([nothing, *dict.fromkeys(self.left_out)])
         if self.partial:
-            return IN_PART, "Some ROIs could not be measured; statistics.txt names them."
+            return (
+                IN_PART,
+                "Some ROIs, or parts of them, could not be measured; statistics.txt names them.",
+            )
         return 0, ""

@@ -177,7 +177,8 @@ def _rows(result: MaskAverageResult) -> Iterator[dict[str, Any]]:
         if not roi.maps:
             yield {**begin, "set": "whole", "voxels": 0, **end, "note": roi.unusable}
         for row in roi.maps:
-            note = " ".join([row.unusable, *row.warnings]).strip()
+            lost = roi.warnings if roi.is_partial else ()
+            note = " ".join([row.unusable, *row.warnings, *lost]).strip()
             for found in row.quantities:
                 middle = {
                     "map": row.map.name,

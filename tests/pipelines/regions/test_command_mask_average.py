@@ -143,7 +143,9 @@ def test_patient_of_the_ibsi_through_the_command(shared_data, tmp_path, kind, vo
     folder = shared_data / "roi" / "ibsi" / "ibsi_validation" / "dicom" / "STS_001" / kind
     words = ("--format", "none")
     done, said = measure(folder, folder / "mask", tmp_path / "out", *words, maps=("image",))
-    assert done.exit_code == 0, done.output
+    # No contour names an image that is there: nothing but the positions says that it belongs here.
+    assert done.exit_code == 8, done.output
+    assert "name an image that is not here" in done.stderr
     (one,) = said["rois"]
     assert one["image_voxels"] == voxels
     assert one["maps"][0]["whole"]["voxels"] == voxels

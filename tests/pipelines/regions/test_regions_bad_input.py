@@ -135,7 +135,7 @@ def test_a_region_beside_the_image_is_named_and_a_partial_one_cut(tmp_path, scan
 
 @pytest.mark.parametrize(
     ("off", "placed", "told"),
-    [(0.009, True, False), (0.011, True, True), (0.19, True, True), (0.21, False, False)],
+    [(0.009, True, False), (0.011, True, True), (0.19, True, True), (0.21, True, False)],
 )
 @pytest.mark.parametrize("step", [1.0, 4.0])
 def test_a_contour_belongs_to_a_plane_within_a_fifth_of_a_step(tmp_path, step, off, placed, told):

@@ -177,13 +177,13 @@ def test_contours_that_name_another_image_of_the_series_follow_their_position(tm
     assert "on another image than they name" in found.warnings[0]
 
 
-def test_contours_between_planes_are_left_out_and_counted(tmp_path):
+def test_contours_between_planes_are_moved_to_the_nearest_and_counted(tmp_path):
     scan = Scan()
     image = _image(tmp_path, scan)
     square = box(3.5, 3.5, 9.5, 9.5)
     found = _only(_rtstruct(tmp_path, scan, [(1, square), (2.5, square)]), image)
-    assert found.voxels == 36
-    assert any("Contours in no plane of the image, left out: 1." in text for text in found.warnings)
+    assert found.mask.sum(axis=(1, 2)).tolist() == [0, 36, 36, 0, 0]
+    assert any("between two planes, counted in the nearest: 1" in text for text in found.warnings)
 
 
 def test_a_missing_slice_leaves_a_gap_and_is_not_interpolated(tmp_path):

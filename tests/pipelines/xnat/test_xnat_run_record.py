@@ -213,11 +213,11 @@ def test_regions_left_out_are_a_warning_by_the_engine_and_8_for_a_person(
     number = _record(bench, "Mask_Average")
     done = _step(bench, tmp_path, number, pipeline="Mask_Average")
     assert done.returncode == 0, done.stderr
-    assert "done, with a warning. Some ROIs could not be measured" in done.stderr
+    assert "done, with a warning. Some ROIs, or parts of them, could not be measured" in done.stderr
     found = _fields(bench, number)
     assert found["comments"].count("Mask_Average on mouse 1: done, with a warning") == 1
     assert "nowhere" in found["comments"]
-    assert "Some ROIs could not be measured" in found["details"]
+    assert "Some ROIs, or parts of them, could not be measured" in found["details"]
     outcome = run_session(bench.access, "Mask_Average", bench.mr, {"redo": "true"}, tmp_path / "w")
     assert (outcome.exit_code, outcome.broken, outcome.is_warning) == (IN_PART, False, True)
     log = bench.files(f"/data/experiments/{bench.mr}")
