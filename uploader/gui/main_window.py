@@ -177,7 +177,7 @@ class MainWindow(QMainWindow):
         self.back.setEnabled(True)
         task = worker.start(load, name)
         task.result.connect(self._loaded)
-        task.failed.connect(lambda error: self._not_loaded(name, error))
+        task.failed.connect(worker.while_alive(self, lambda error: self._not_loaded(name, error)))
 
     def _loaded(self, name: str) -> None:
         """Make the page in one turn of the event loop and show it in another: each is short."""

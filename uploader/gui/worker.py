@@ -10,6 +10,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from PySide6.QtCore import QCoreApplication, QObject, Qt, QTimer, Signal, Slot
+from shiboken6 import isValid
 
 from .child_process import FAILED, REPORT, RESULT, STOPPED, TaskHandle, TaskStopped, run_in_child
 
@@ -18,6 +19,20 @@ _TURN_SECONDS = 0.02
 _POLL_SECONDS = 0.05
 
 _running: set["Task"] = set()
+
+
+def while_alive(owner: QObject, call: Callable[..., object]) -> Callable[..., None]:
+    """Return a call that does nothing once its owner is gone.
+
+    Qt forgets a method of an object that it deletes, but not a function that holds one: what a
+    task hands back late would reach a part of a window that was closed.
+    """
+
+    def guarded(*values: object) -> None:
+        if isValid(owner):
+            call(*values)
+
+    return guarded
 
 
 class Task(QObject):

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QLabel
+from shiboken6 import delete
 
 from uploader.gui import worker
 from uploader.gui.error_texts import error_text
@@ -82,3 +84,19 @@ def test_a_process_that_dies_is_told(qtbot):
 
 def test_a_full_disk_says_what_to_do():
     assert "disk is full at out" in error_text(OSError(28, "No space left", "out"))
+
+
+def test_what_a_task_hands_back_late_reaches_no_part_that_was_closed(qtbot):
+    taken = []
+    gone, there = QLabel(), QLabel()
+    qtbot.addWidget(there)
+    task = worker.start(_answer)
+    task.result.connect(worker.while_alive(gone, lambda value: taken.append(("gone", value))))
+    task.result.connect(worker.while_alive(there, lambda value: taken.append(("there", value))))
+    delete(gone)
+    qtbot.waitUntil(lambda: not task.running, timeout=20_000)
+    assert taken == [("there", 7)]
+
+
+def _answer(_task):
+    return 7

@@ -120,9 +120,9 @@ class ConvertPage(Page):
         self.count.setText(translate("convert.looking"))
         task = worker.start(work.list_series, path, aside=True, kill_after=_KILL_SECONDS)
         self.listing = task
-        task.progress.connect(lambda seen: self._add(task, seen))
-        task.failed.connect(lambda error: self._listed(task, error))
-        task.result.connect(lambda _: self._listed(task, None))
+        task.progress.connect(worker.while_alive(self, lambda seen: self._add(task, seen)))
+        task.failed.connect(worker.while_alive(self, lambda error: self._listed(task, error)))
+        task.result.connect(worker.while_alive(self, lambda _: self._listed(task, None)))
         self._refresh()
 
     def convert(self) -> None:
@@ -250,7 +250,9 @@ class ConvertPage(Page):
             self.viewer.clear(seen.row.reason or translate("viewer.archive"))
             return
         task.result.connect(self.viewer.show_stack)
-        task.failed.connect(lambda error: self.viewer.clear(error_text(error)))
+        task.failed.connect(
+            worker.while_alive(self, lambda error: self.viewer.clear(error_text(error)))
+        )
 
     def _empty(self) -> QWidget:
         layer = QWidget()

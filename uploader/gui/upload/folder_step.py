@@ -181,10 +181,16 @@ class FolderStep(QWidget):
         self.existing = plan if plan.is_file() else None
         self._target = work.free_name(folder)
         self._task = worker.start(work.read_folder, folder, self._config)
-        self._task.progress.connect(lambda value: self._progress(number, value))
-        self._task.result.connect(lambda scan: self._read(number, scan))
-        self._task.failed.connect(lambda error: self._failed(number, error))
-        self._task.stopped.connect(lambda: self._failed(number, CancelledError("")))
+        self._task.progress.connect(
+            worker.while_alive(self, lambda value: self._progress(number, value))
+        )
+        self._task.result.connect(worker.while_alive(self, lambda scan: self._read(number, scan)))
+        self._task.failed.connect(
+            worker.while_alive(self, lambda error: self._failed(number, error))
+        )
+        self._task.stopped.connect(
+            worker.while_alive(self, lambda: self._failed(number, CancelledError("")))
+        )
         self._busy(True)
 
     def show_opening(self, path: Path, task: worker.Task) -> None:
@@ -195,8 +201,8 @@ class FolderStep(QWidget):
         self.tree.clear()
         self.path.setText(str(path))
         self.what.setText(translate("upload.reading"))
-        task.progress.connect(lambda value: self._progress(number, value))
-        task.ended.connect(lambda: self._opened(number))
+        task.progress.connect(worker.while_alive(self, lambda value: self._progress(number, value)))
+        task.ended.connect(worker.while_alive(self, lambda: self._opened(number)))
         self._busy(True)
 
     def _opened(self, number: int) -> None:
@@ -272,7 +278,9 @@ class FolderStep(QWidget):
         number = self._number
         text = self.layout_text.text().strip()
         task = worker.start(work.preview, self.scan, self._project(), self._config, text)
-        task.result.connect(lambda plan: self._previewed(number, text, plan))
+        task.result.connect(
+            worker.while_alive(self, lambda plan: self._previewed(number, text, plan))
+        )
         task.failed.connect(
             lambda error: set_tone(self.layout_problem, "bad", window_error_text(error))
         )
@@ -316,7 +324,7 @@ class FolderStep(QWidget):
             self.layout_text.text().strip(), work.free_name(self.folder),
         )  # fmt: skip
         task.result.connect(self.made)
-        task.failed.connect(lambda error: self._failed(number, error))
+        task.failed.connect(worker.while_alive(self, lambda error: self._failed(number, error)))
         task.ended.connect(self._refresh_controls)
 
 

@@ -56,7 +56,7 @@ class RowPicture(QLabel):
         key = self._key
         if key in self._sessions and key not in self._pictures:
             task = worker.start(work.row_picture, self._sessions[key])
-            task.result.connect(lambda pixels: self._take(key, pixels))
+            task.result.connect(worker.while_alive(self, lambda pixels: self._take(key, pixels)))
 
     def _take(self, key: str, pixels: Any) -> None:
         if len(self._pictures) >= _KEPT:

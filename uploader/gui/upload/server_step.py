@@ -153,8 +153,10 @@ class ServerStep(QWidget):
         self._wait(True)
         number = self._number
         task = worker.start(logins.restore_login)
-        task.result.connect(lambda greeting: self._login_restored(number, greeting))
-        task.failed.connect(lambda error: self._failed(number, error))
+        task.result.connect(
+            worker.while_alive(self, lambda greeting: self._login_restored(number, greeting))
+        )
+        task.failed.connect(worker.while_alive(self, lambda error: self._failed(number, error)))
 
     def _login_restored(self, number: int, greeting: logins.LoginStatus) -> None:
         if number != self._number:
@@ -243,8 +245,10 @@ class ServerStep(QWidget):
             )  # fmt: skip
         self._wait(True)
         number = self._number
-        task.result.connect(lambda account: self._entered(number, account))
-        task.failed.connect(lambda error: self._failed(number, error))
+        task.result.connect(
+            worker.while_alive(self, lambda account: self._entered(number, account))
+        )
+        task.failed.connect(worker.while_alive(self, lambda error: self._failed(number, error)))
 
     def _entered(self, number: int, account: logins.Account) -> None:
         if number == self._number:

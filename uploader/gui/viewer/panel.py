@@ -247,8 +247,8 @@ class Viewer(QWidget):
         self._wanted += 1
         ticket = self._wanted
         task = worker.start(_read, stack, plane, self.tabs.currentIndex() == 1)
-        task.result.connect(lambda got: self._show(ticket, plane, got))
-        task.failed.connect(lambda error: self._fail(ticket, error))
+        task.result.connect(worker.while_alive(self, lambda got: self._show(ticket, plane, got)))
+        task.failed.connect(worker.while_alive(self, lambda error: self._fail(ticket, error)))
 
     def _show_position(self) -> None:
         stack = self.stack
