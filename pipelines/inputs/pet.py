@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -183,7 +184,7 @@ def _frame(frames: list[list[tuple[Path, Dataset]]], chosen: int) -> PetFrame:
     intercepts = {_number(ds, "RescaleIntercept") or 0.0 for _, ds in frames[chosen]}
     file, first = frames[chosen][0]
     with damage_named(file, first):
-        start, said = _scan_start([ds for one in frames for _, ds in one])
+        start, said = scan_start_of([ds for one in frames for _, ds in one])
         uptake = replace(uptake_of(first, start), intercepts=tuple(intercepts))
         measured = [_measured(heads[one[0].path], uptake) for one in slices]
         if all(measured):
@@ -317,12 +318,17 @@ def _measured(ds: Dataset, uptake: Uptake) -> datetime | None:
     return None
 
 
-def _scan_start(series: list[Dataset]) -> tuple[datetime | None, list[str]]:
+def scan_start_of(series: Sequence[Dataset]) -> tuple[datetime | None, list[str]]:
     """Return the decay reference of a series, and what is odd about it.
 
     Series Time, unless it is later than the first acquisition: then the series was made later from
     the same scan, and the maker's own scan time counts, else the time that an acquisition and its
     frame reference time point back to, else the first acquisition (IBSI-SUV, 2025).
+
+    Parameters
+    ----------
+    series : sequence of pydicom.Dataset
+        Headers of all its images, the first of them whole; of the others the times suffice.
     """
     ds = series[0]
     written = moment_of(ds.get("SeriesDate"), ds.get("SeriesTime"))

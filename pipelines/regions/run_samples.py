@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pydicom
@@ -12,9 +14,9 @@ import pydicom
 from xnat_pic.errors import NothingUsableError
 
 from ..errors import ModelInputError
-from ..inputs.damage import PYDICOM_ERRORS
+from ..inputs.damage import PYDICOM_ERRORS, damage_named
 from ..inputs.dicom import find_files
-from ..inputs.pet import uptake_of
+from ..inputs.pet import moment_of, scan_start_of, uptake_of
 from ..inputs.volumes import MR, PLANES, Volume, read_volumes
 from ..models import suv
 from .curves import Samples
@@ -35,7 +37,7 @@ _AXES = {
     "offset_ppm": ("offset", "ppm", 1.0),
 }
 _TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_TAGS = ("SOPClassUID", "SeriesInstanceUID", "Modality", "FrameOfReferenceUID")
+_TAGS = ("SeriesInstanceUID", "SeriesDate", "SeriesTime", "AcquisitionDate", "AcquisitionTime")
 
 
 def read_samples(path: Path) -> tuple[Samples, Volume] | None:
@@ -55,9 +57,10 @@ def read_samples(path: Path) -> tuple[Samples, Volume] | None:
     CorruptDataError
         Where a file is damaged.
     """
-    files = _one_series(path)
-    if not files:
+    heads = _one_series(path)
+    if not heads:
         return None
+    files = list(heads)
     header = pydicom.dcmread(files[0], stop_before_pixels=True)
     if str(header.get("SOPClassUID", "")) not in (*MR, *PLANES):
         return None
@@ -73,7 +76,10 @@ def read_samples(path: Path) -> tuple[Samples, Volume] | None:
             path=path,
             hint="Times of acquisition, temporal positions, echo times or b-values are looked for.",
         )
-    return _samples(volume, header), volume
+    samples = _samples(volume, header)
+    if str(header.get("Modality", "")) == "PT":
+        samples = _with_dose(samples, heads)
+    return samples, volume
 
 
 def mean_map(samples: Samples, volume: Volume) -> MapVolume:
@@ -94,9 +100,9 @@ def mean_map(samples: Samples, volume: Volume) -> MapVolume:
     )
 
 
-def _one_series(path: Path) -> list[Path]:
-    """Return the files of the one series of images at a path; none where there are others."""
-    found: dict[str, list[Path]] = {}
+def _one_series(path: Path) -> dict[Path, Dataset]:
+    """Return the files of the one series at a path with their times; none where others are."""
+    found: dict[str, dict[Path, Dataset]] = {}
     for file in find_files(path):
         try:
             with file.open("rb") as stream:
@@ -104,9 +110,9 @@ def _one_series(path: Path) -> list[Path]:
                     continue
             ds = pydicom.dcmread(file, specific_tags=list(_TAGS))
         except PYDICOM_ERRORS:
-            return []
-        found.setdefault(str(ds.get("SeriesInstanceUID", "")), []).append(file)
-    return next(iter(found.values())) if len(found) == 1 else []
+            return {}
+        found.setdefault(str(ds.get("SeriesInstanceUID", "")), {})[file] = ds
+    return next(iter(found.values())) if len(found) == 1 else {}
 
 
 def _samples(volume: Volume, header: Dataset) -> Samples:
@@ -121,7 +127,7 @@ def _samples(volume: Volume, header: Dataset) -> Samples:
     if np.isnan(at).any():
         at = np.where(np.isnan(at), np.inf, at)  # images without saturation, beyond every offset
     kind, words = plain_unit(header)
-    samples = Samples(
+    return Samples(
         name=kind,
         unit=words,
         axis=axis,
@@ -131,17 +137,20 @@ def _samples(volume: Volume, header: Dataset) -> Samples:
         data=volume.data,
         notes=tuple(notes),
     )
-    return _with_dose(samples, header) if str(header.get("Modality", "")) == "PT" else samples
 
 
-def _with_dose(samples: Samples, header: Any) -> Samples:
+def _with_dose(samples: Samples, heads: Mapping[Path, Dataset]) -> Samples:
     """Add what makes an SUV and per cent of the dose, where weight and dose are known."""
-    study, notes = suv.correct_units(uptake_of(header, None))
+    in_time = sorted(heads, key=lambda file: _acquired(heads[file]))
+    # The last frame, as of a map: it begins after an injection into the running scan.
+    first, last = (pydicom.dcmread(in_time[k], stop_before_pixels=True) for k in (0, -1))
+    with damage_named(in_time[-1], last):
+        start, odd = scan_start_of([first, *heads.values()])
+        study, notes = suv.correct_units(uptake_of(last, start))
     said = f"Decay correction: {study.decay_correction or 'not said'}."
     if study.units != "BQML":
         return replace(samples, notes=(*samples.notes, said))
     try:
-        study = replace(study, scan_start=_series_start(header))
         if study.decay_correction == "NONE":
             raise ModelInputError("Each frame has another reference.", hint="")
         dose = suv.reference_dose(study)
@@ -153,11 +162,10 @@ def _with_dose(samples: Samples, header: Any) -> Samples:
         samples,
         per_suv=study.weight_g / dose,
         per_percent_dose=100.0 / dose,  # of 1 ml, taken as 1 g
-        notes=(*samples.notes, said, *notes),
+        notes=(*samples.notes, said, *odd, *notes),
     )
 
 
-def _series_start(header: Any) -> Any:
-    from ..inputs.pet import moment_of
-
-    return moment_of(header.get("SeriesDate"), header.get("SeriesTime"))
+def _acquired(head: Dataset) -> datetime:
+    found = moment_of(head.get("AcquisitionDate"), head.get("AcquisitionTime"))
+    return found or datetime.min

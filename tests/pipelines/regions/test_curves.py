@@ -113,6 +113,29 @@ def test_activity_over_time(tmp_path):
     assert len(content["curves"]) == 10
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"SeriesDate": f"{START + timedelta(days=1):%Y%m%d}", "SeriesTime": "090000"},
+        {"RadiopharmaceuticalStartDateTime": None},
+        {"RadiopharmaceuticalStartDateTime": f"{START + timedelta(seconds=5):%Y%m%d%H%M%S}"},
+    ],
+    ids=["reconstructed the next day", "injection without a date", "injected while it ran"],
+)
+def test_a_curve_has_the_suv_of_the_map(tmp_path, changed):
+    folder = _pet(tmp_path / "in", **changed)
+    roi = _pet_mask(folder, tmp_path)
+    average_masks(folder, roi, [folder], tmp_path / "out", TABLES)
+    done = CliRunner().invoke(main, ["map", "suv", str(folder), str(tmp_path / "suv")])
+    assert done.exit_code == 0, done.output
+    (file,) = (tmp_path / "suv").glob("*_SUVbw.nii.gz")
+    values = nib.load(file).get_fdata().transpose(2, 1, 0)[::-1]  # slices were written downwards
+    last = [row for row in _rows(tmp_path / "out") if float(row["at"]) == STARTS[-1]]
+    assert len(last) == len(BLOCKS)
+    for row, where in zip(last, BLOCKS.values(), strict=True):
+        assert float(row["suv_mean"]) == pytest.approx(values[where].mean(), rel=1e-5)
+
+
 def test_without_weight_the_curve_stands_and_says_what_lacks(tmp_path):
     folder = _pet(tmp_path / "in", PatientWeight=None)
     roi = _pet_mask(folder, tmp_path)
