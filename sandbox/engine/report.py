@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree
@@ -12,6 +11,7 @@ from xnat_config.server.client import XnatClient
 from xnat_config.server.connection import Connection
 from xnat_config.server.errors import LoginError, ServerError
 from xnat_config.server.login import token_login
+from xnat_config.server.mail import send_mail
 from xnat_config.server.paths import data_path
 from xnat_config.server.retry import RetryPolicy
 from xnat_pic.text import printable
@@ -128,21 +128,10 @@ class Reporter:
         RunError
             Where the archive refuses or does not answer.
         """
-        form = {"to": self._run.email, "subject": subject, "text": text[:_MOST_TEXT]}
-        # XNAT reads the parts of a form here, and no url-encoded body.
-        boundary = secrets.token_hex(16)
-        parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n'
-            f"Content-Type: text/plain; charset=UTF-8\r\n\r\n{value}\r\n"
-            for name, value in form.items()
-        ]
-        body = f"{''.join(parts)}--{boundary}--\r\n".encode()
-        self._send(
-            "POST",
-            "/data/services/mail/send",
-            body=lambda: body,
-            content_type=f"multipart/form-data; boundary={boundary}",
-        )
+        try:
+            send_mail(self._client, self._run.email, subject, text[:_MOST_TEXT])
+        except (ServerError, LoginError) as error:
+            raise RunError(f"The archive did not take a mail: {error.message}") from error
 
     def _send(self, method: str, path: str, **options: Any) -> None:
         try:
