@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -192,6 +193,24 @@ def are_parallel(one: Sequence[float], other: Sequence[float]) -> bool:
 def are_alike(one: Sequence[float], other: Sequence[float]) -> bool:
     """Tell whether sizes are one, each within `ALIKE` of the larger."""
     return all(abs(a - b) <= ALIKE * max(abs(a), abs(b)) for a, b in zip(one, other, strict=True))
+
+
+class Plane(Protocol):
+    """A plane of pixels, as headers describe it."""
+
+    @property
+    def orientation(self) -> Sequence[float]:
+        """Six direction cosines, along a row and down a column."""
+
+    @property
+    def spacing(self) -> Sequence[float]:
+        """Between rows and between columns, mm."""
+
+
+def have_one_shape(one: Plane, other: Plane) -> bool:
+    """Tell whether two planes are parallel, and their pixels of one size."""
+    parallel = are_parallel(one.orientation, other.orientation)
+    return parallel and are_alike(one.spacing, other.spacing)
 
 
 def gaps_of(positions: Doubles, normal: Doubles) -> Doubles:

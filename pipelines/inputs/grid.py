@@ -238,18 +238,13 @@ def group(frames: Sequence[Frame]) -> list[list[Frame]]:
     for frame in frames:
         known = exact[(frame.shape, frame.component, is_placed(frame))]
         for members in known:
-            if not is_placed(frame) or _is_alike(members[0], frame):
+            if not is_placed(frame) or stacks.have_one_shape(members[0], frame):
                 members.append(frame)
                 break
         else:
             known.append([frame])
             found.append(known[-1])
     return found
-
-
-def _is_alike(one: Frame, other: Frame) -> bool:
-    turned = stacks.are_parallel(one.orientation, other.orientation)
-    return turned and stacks.are_alike(one.spacing, other.spacing)
 
 
 def directions_of(samples: list[Frame]) -> tuple[Doubles | None, Doubles | None]:

@@ -197,8 +197,7 @@ def _volume(path: Path, planes: list[_Plane]) -> tuple[Floats, Doubles]:
     normal = np.cross(row, column)
     for one in planes:
         same = one.values.shape == first.values.shape
-        parallel = stacks.are_parallel(one.orientation, first.orientation)
-        if not (same and parallel and stacks.are_alike(one.spacing, first.spacing)):
+        if not (same and stacks.have_one_shape(one, first)):
             raise CorruptDataError(
                 f"The planes of the map {path.name} are not parallel or not of one size.",
                 path=path,

@@ -159,7 +159,7 @@ def _alike(frames: list[_Frame]) -> list[list[_Frame]]:
     for frame in frames:
         known = groups[frame.kind]
         for group in known:
-            if _is_alike(group[0].place, frame.place):
+            if stacks.have_one_shape(group[0].place, frame.place):
                 group.append(frame)
                 break
         else:
@@ -170,11 +170,6 @@ def _alike(frames: list[_Frame]) -> list[list[_Frame]]:
         for group in known
         for pack in lines([frame.place for frame in group])
     ]
-
-
-def _is_alike(one: FramePlace, other: FramePlace) -> bool:
-    turned = stacks.are_parallel(one.orientation, other.orientation)
-    return turned and stacks.are_alike(one.spacing, other.spacing)
 
 
 def lines(places: Sequence[FramePlace]) -> list[list[int]]:
