@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from archive_server import Served
 from filled import fill, use_pipeline, write_catalog
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from programs import need_program
 
 # Its own sandbox needs rights that a test machine may not give; the rest keeps it off the network.
@@ -49,7 +49,8 @@ def page(chromium: Browser) -> Iterator[Page]:
 
 def _log_in(page: Page, served: Served) -> None:
     page.goto(served.url + "/")
-    assert page.evaluate("document.activeElement.id") == "username"
+    # A browser gives the focus with the first picture of a page, which may be after its loading.
+    expect(page.locator("#username")).to_be_focused()
     page.keyboard.type("admin")
     page.keyboard.press("Tab")
     page.keyboard.type("admin")
